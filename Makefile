@@ -1,0 +1,269 @@
+# Builds everything into build/: host libraries and programs, the nano_core image, the cells, their archive, the tests.
+# Sources are found by wildcard: a new file or a new cell folder needs no line here.
+
+MAKEFLAGS += --no-builtin-rules
+.SUFFIXES:
+.DELETE_ON_ERROR:
+.SECONDARY:
+.DEFAULT_GOAL := all
+
+B    := build
+CC   := gcc
+CLANG := clang
+
+# make V=1 shows whole commands.
+Q   := $(if $(V),,@)
+say  = $(if $(V),,@printf '  %-8s %s\n' $(1) $@)
+
+# ---- flags -------------------------------------------------------------------------------------------------------
+
+WARN := -Wall -Wextra -Werror -Wstrict-prototypes -Wmissing-prototypes -Wshadow -Wvla
+BASE := -std=gnu2x -I. -g -MMD -MP
+
+HOST_PKGS   := libelf libdw capstone ncursesw libcyaml jansson sqlite3
+HOST_CFLAGS  = $(BASE) $(WARN) -O2 -D_GNU_SOURCE -pthread $(shell pkg-config --cflags $(HOST_PKGS))
+HOST_LIBS    = $(shell pkg-config --libs $(HOST_PKGS)) -lpthread -lm
+ASAN        := -fsanitize=address,undefined -fno-sanitize-recover=undefined -O1 -fno-omit-frame-pointer
+
+GUEST_CFLAGS := $(BASE) $(WARN) -O2 -ffreestanding -mcmodel=kernel -mno-red-zone -mgeneral-regs-only -fno-pic -fno-pie \
+    -ffunction-sections -fdata-sections -fno-merge-constants -fvisibility=hidden -fno-common -fno-stack-protector \
+    -fcf-protection=none -fno-strict-aliasing -fno-delete-null-pointer-checks -fno-omit-frame-pointer \
+    -fno-ipa-icf -fno-optimize-sibling-calls -fno-partial-inlining -fno-reorder-blocks-and-partition \
+    -fexceptions -fnon-call-exceptions -fasynchronous-unwind-tables \
+    -fsanitize=bounds -fsanitize-undefined-trap-on-error
+
+# ---- sources -----------------------------------------------------------------------------------------------------
+
+# The cells that are linked into the nano_core: what loading the first cell takes, and nothing else.
+CORE_CELLS := boot frame page arena archive loader exception panic cpu lock string
+
+CELL_DIRS  := $(patsubst %/,%,$(sort $(wildcard cells/kernel/*/ cells/drivers/*/ cells/net/*/ cells/fs/*/ cells/gfx/*/ cells/lib/*/ cells/app/*/)))
+TEST_CELL_DIRS := $(patsubst %/,%,$(sort $(wildcard tests/guest/*/)))
+CORE_DIRS  := $(foreach c,$(CORE_CELLS),$(filter %/$(c),$(CELL_DIRS)))
+LOAD_DIRS  := $(foreach d,$(filter-out $(CORE_DIRS),$(CELL_DIRS)),$(if $(wildcard $(d)/*.c),$(d)))
+# A cell folder NAME_vN is another version of cell NAME: in the archive as NAME_vN.o, for swaps only.
+ALT_CELLS  := $(foreach n,2 3 4 5,$(filter %_v$(n),$(notdir $(LOAD_DIRS))))
+CELLS      := $(filter-out $(ALT_CELLS),$(notdir $(LOAD_DIRS)))
+TEST_ALT_CELLS := $(foreach n,2 3 4 5,$(filter %_v$(n),$(notdir $(TEST_CELL_DIRS))))
+TEST_CELLS := $(filter-out $(TEST_ALT_CELLS),$(notdir $(TEST_CELL_DIRS)))
+
+LIBS := machine introspect inject tui
+machine_DIR    := vmm/machine
+introspect_DIR := introspect
+inject_DIR     := injector
+tui_DIR        := tui
+
+UNIT_SRC   := $(wildcard tests/unit/*.c)
+HOSTED_SRC := $(wildcard tests/hosted/*.c)
+HOSTED_CELLS := $(wildcard $(foreach c,$(shell cat tests/hosted/cells 2>/dev/null),cells/*/$(c)/*.c))
+FUZZ       := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*.c))
+# tests/unit/NAME.c defines Suite *suite_NAME(void); tests/hosted/suite_NAME.c defines Suite *suite_hosted_NAME(void).
+SUITES     := $(patsubst suite_%,hosted_%,$(basename $(notdir $(UNIT_SRC) $(filter tests/hosted/suite_%,$(HOSTED_SRC)))))
+
+PROGRAMS := $(if $(wildcard vmm/*.c),$(B)/bin/delias-vmm) $(if $(wildcard cli/*.c),$(B)/bin/delias) $(B)/bin/cell
+KERNEL   := $(B)/delias.elf
+ARCHIVE  := $(B)/cells.archive
+TEST_ARCHIVE := $(B)/tests/guest.archive
+PROBE    := $(B)/tests/probe.elf
+
+# ---- targets -----------------------------------------------------------------------------------------------------
+
+.PHONY: all deps run test check lab iso bench help clean fuzz
+help: ## this list
+	@grep -hE '^[a-z]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 10
+
+deps: ## install what is missing, from Debian by name
+	@configs/deps.sh
+
+all: ## build everything
+all: $(PROGRAMS) $(KERNEL) $(ARCHIVE) $(ALT_CELLS:%=$(B)/cells/%.o) $(B)/compile_commands.json
+
+run: deps ## install, build, boot the guest, open the TUI on it
+	@$(MAKE) --no-print-directory all
+	@tests/tools/run.sh $(B)/bin/delias
+
+test: deps ## install, build, run every test, print one closing summary
+	@$(MAKE) --no-print-directory all $(B)/tests/delias-tests $(TEST_ARCHIVE) $(PROBE) $(FUZZ:%=$(B)/fuzz/%)
+	@$(B)/tests/delias-tests
+
+check: deps ## format, analyzers, lock annotations, layering: all as errors
+	@$(MAKE) --no-print-directory all
+	@tests/tools/check.sh
+
+lab: deps ## the KVM path on a real /dev/kvm, inside an emulated machine where the host has none
+	@$(MAKE) --no-print-directory all $(TEST_ARCHIVE) $(PROBE)
+	@tests/lab/lab.sh
+
+iso: deps ## one hybrid ISO for BIOS and UEFI
+	@$(MAKE) --no-print-directory $(B)/delias.iso
+
+bench: deps ## measurements, each with its peer in the same run
+	@$(MAKE) --no-print-directory all
+	@tests/bench/bench.sh
+
+fuzz: deps ## every fuzz target, FUZZ_SECONDS each (default 600)
+	@$(MAKE) --no-print-directory all $(FUZZ:%=$(B)/fuzz/%)
+	@tests/fuzz/run.sh $(or $(FUZZ_SECONDS),600) $(FUZZ)
+
+clean: ## remove build/
+	rm -rf $(B)
+
+# ---- flag stamps: an object is rebuilt when the flags change --------------------------------------------------------
+
+$(B)/flags/%: FORCE
+	@mkdir -p $(@D)
+	@echo '$($*_CFLAGS) $(ASAN)' | cmp -s - $@ || echo '$($*_CFLAGS) $(ASAN)' > $@
+.PHONY: FORCE
+
+# ---- host --------------------------------------------------------------------------------------------------------
+
+$(B)/host/%.o: %.c $(B)/flags/HOST
+	@mkdir -p $(@D)
+	$(call say,CC)
+	$(Q)$(CC) $(HOST_CFLAGS) -c -o $@ $<
+
+$(B)/asan/%.o: %.c $(B)/flags/HOST
+	@mkdir -p $(@D)
+	$(call say,CC)
+	$(Q)$(CC) $(HOST_CFLAGS) $(ASAN) -c -o $@ $<
+
+define LIB_template
+$(1)_SRC := $$(wildcard $$($(1)_DIR)/*.c)
+$(B)/lib/lib$(1).a: $$($(1)_SRC:%.c=$(B)/host/%.o)
+	@mkdir -p $$(@D)
+	@rm -f $$@
+	$$(call say,AR)
+	$$(Q)ar rcs $$@ $$^
+$(B)/asan/lib$(1).a: $$($(1)_SRC:%.c=$(B)/asan/%.o)
+	@mkdir -p $$(@D)
+	@rm -f $$@
+	$$(call say,AR)
+	$$(Q)ar rcs $$@ $$^
+endef
+$(foreach l,$(LIBS),$(eval $(call LIB_template,$(l))))
+
+# In the order that the linker wants: who uses comes before what is used.
+LINK_LIBS := tui inject machine introspect
+
+$(B)/bin/delias: $(patsubst %.c,$(B)/host/%.o,$(wildcard cli/*.c)) $(LINK_LIBS:%=$(B)/lib/lib%.a)
+	@mkdir -p $(@D)
+	$(call say,LINK)
+	$(Q)$(CC) -o $@ $^ $(HOST_LIBS)
+
+VMM_SRC := $(wildcard vmm/*.c)
+$(B)/bin/delias-vmm: $(VMM_SRC:%.c=$(B)/host/%.o)
+	@mkdir -p $(@D)
+	$(call say,LINK)
+	$(Q)$(CC) -o $@ $^ $(shell pkg-config --libs jansson) -lpthread
+
+TOOL_SRC := $(wildcard cells/tool/*.c)
+$(B)/bin/cell: $(TOOL_SRC:%.c=$(B)/host/%.o)
+	@mkdir -p $(@D)
+	$(call say,LINK)
+	$(Q)$(CC) -o $@ $^ $(shell pkg-config --libs libelf libdw)
+
+# ---- guest -------------------------------------------------------------------------------------------------------
+
+$(B)/guest/%.o: %.c $(B)/flags/GUEST
+	@mkdir -p $(@D)
+	$(call say,CC)
+	$(Q)$(CC) $(GUEST_CFLAGS) -c -o $@ $<
+
+$(B)/guest/%.o: %.S $(B)/flags/GUEST
+	@mkdir -p $(@D)
+	$(call say,CC)
+	$(Q)$(CC) $(GUEST_CFLAGS) -D__ASSEMBLY__ -c -o $@ $<
+
+CORE_SRC := $(wildcard guest/*.c guest/*.S $(CORE_DIRS:%=%/*.c) $(CORE_DIRS:%=%/*.S))
+CORE_OBJ := $(patsubst %,$(B)/guest/%.o,$(basename $(CORE_SRC)))
+
+$(KERNEL): guest/kernel.ld $(CORE_OBJ)
+	@mkdir -p $(@D)
+	$(call say,LD)
+	$(Q)ld -n -nostdlib --build-id=sha1 --emit-relocs -z max-page-size=4096 --orphan-handling=warn -T $< -o $@ $(CORE_OBJ)
+
+# The nano_core as a cell object: its symbols, exports and type hashes, for the metadata of the running image.
+$(B)/cells/nano_core.o: $(KERNEL) $(B)/bin/cell
+	@mkdir -p $(@D) $(B)/cells.debug
+	$(call say,CELL)
+	$(Q)$(B)/bin/cell describe $(KERNEL) -o $@
+
+define CELL_template
+$(2)_OBJ := $$(patsubst %,$(B)/guest/%.o,$$(basename $$(wildcard $(1)/*.c $(1)/*.S)))
+$(B)/raw/$(2).o: $$($(2)_OBJ)
+	@mkdir -p $$(@D)
+	$$(call say,LD)
+	$$(Q)ld -r -o $$@ $$^
+$(B)/cells/$(2).o: $(B)/raw/$(2).o $(B)/bin/cell
+	@mkdir -p $$(@D) $(B)/cells.debug
+	$$(call say,CELL)
+	$$(Q)$(B)/bin/cell make $$< -o $$@ --debug $(B)/cells.debug/$(2).o
+endef
+$(foreach d,$(LOAD_DIRS) $(TEST_CELL_DIRS),$(eval $(call CELL_template,$(d),$(notdir $(d)))))
+
+$(ARCHIVE): $(B)/cells/nano_core.o $(CELLS:%=$(B)/cells/%.o) $(ALT_CELLS:%=$(B)/cells/%.o)
+	$(call say,CELL)
+	$(Q)$(B)/bin/cell archive -o $@ $^
+
+# The objects that it swaps in are part of it.
+$(B)/guest/tests/guest/test_swap/objects.o: $(patsubst %,$(B)/cells/%.o,$(TEST_ALT_CELLS) fragile channel channel_v2)
+
+$(TEST_ARCHIVE): $(B)/cells/nano_core.o $(CELLS:%=$(B)/cells/%.o) $(ALT_CELLS:%=$(B)/cells/%.o) $(TEST_CELLS:%=$(B)/cells/%.o)
+	@mkdir -p $(@D)
+	$(call say,CELL)
+	$(Q)$(B)/bin/cell archive -o $@ $^
+
+# 32-bit C in an ELF64 file: PVH enters there.
+PROBE_CFLAGS := -m32 -O1 -std=gnu2x -I. -ffreestanding -fno-pic -fno-asynchronous-unwind-tables -fno-stack-protector \
+    -mgeneral-regs-only $(WARN)
+$(PROBE): tests/lab/probe.c tests/lab/probe.ld
+	@mkdir -p $(@D)
+	$(call say,PROBE)
+	$(Q)$(CC) $(PROBE_CFLAGS) -S -o $(B)/tests/probe.s $<
+	$(Q)as --64 -o $(B)/tests/probe.o $(B)/tests/probe.s
+	$(Q)ld -n -nostdlib --no-warn-rwx-segments -T tests/lab/probe.ld -o $@ $(B)/tests/probe.o
+
+$(B)/delias.iso: $(KERNEL) $(ARCHIVE) guest/grub.cfg
+	guest/iso.sh $(KERNEL) $(ARCHIVE) guest/grub.cfg $@
+
+# ---- tests -------------------------------------------------------------------------------------------------------
+
+# Hosted cells see the same headers as in the guest; only their flags differ (no #ifdef in a cell).
+$(B)/hosted/%.o: %.c $(B)/flags/HOST
+	@mkdir -p $(@D)
+	$(call say,CC)
+	$(Q)$(CC) $(BASE) -D_GNU_SOURCE $(WARN) $(ASAN) -fexceptions -fnon-call-exceptions -c -o $@ $<
+
+# One object that shows nothing but its suites: a cell may use a name that a host library uses too.
+$(B)/tests/hosted.o: $(HOSTED_SRC:%.c=$(B)/hosted/%.o) $(HOSTED_CELLS:%.c=$(B)/hosted/%.o)
+	@mkdir -p $(@D)
+	$(call say,LD)
+	$(Q)ld -r -o $@ $^
+	$(Q)objcopy --wildcard --keep-global-symbol='suite_*' $@
+
+SUITES_CFLAGS := $(SUITES)
+$(B)/asan/tests/main.o: $(B)/flags/SUITES
+$(B)/asan/tests/main.o: private HOST_CFLAGS += -DSUITES='$(foreach s,$(SUITES),SUITE($(s)))'
+$(B)/tests/delias-tests: $(B)/asan/tests/main.o $(UNIT_SRC:%.c=$(B)/asan/%.o) $(B)/tests/hosted.o \
+                         $(patsubst %.c,$(B)/asan/%.o,$(filter-out vmm/main.c,$(VMM_SRC))) $(LINK_LIBS:%=$(B)/asan/lib%.a)
+	@mkdir -p $(@D)
+	$(call say,LINK)
+	$(Q)$(CC) $(ASAN) -o $@ $^ $(shell pkg-config --libs check) $(HOST_LIBS)
+
+FUZZ_FLAGS = $(BASE) -D_GNU_SOURCE -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined \
+             $(shell pkg-config --cflags $(HOST_PKGS))
+$(B)/fuzz/%: tests/fuzz/%.c $(wildcard introspect/*.c vmm/machine/*.c tests/hosted/stand_in.c) $(HOSTED_CELLS)
+	@mkdir -p $(@D)
+	$(call say,FUZZ)
+	$(Q)$(CLANG) $(filter-out -MMD -MP,$(FUZZ_FLAGS)) -o $@ $< \
+	    $(addprefix $(CURDIR)/,$(shell sed -n 's/^ \* sources: //p' $<)) $(HOST_LIBS)
+
+# ---- tools -------------------------------------------------------------------------------------------------------
+
+FILES_CFLAGS := $(shell git ls-files '*.c' 2>/dev/null)
+$(B)/compile_commands.json: tests/tools/compile_commands.sh $(B)/flags/HOST $(B)/flags/GUEST $(B)/flags/PROBE $(B)/flags/FILES
+	@mkdir -p $(@D)
+	@$< '$(HOST_CFLAGS)' '$(GUEST_CFLAGS)' '$(PROBE_CFLAGS)' > $@
+	@ln -sf $@ compile_commands.json
+
+-include $(shell find $(B) -name '*.d' 2>/dev/null)

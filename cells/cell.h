@@ -1,0 +1,86 @@
+/* What every cell's source says of itself, and how C owns things here.
+ *
+ *   CELL("channel", KERNEL, 1);          once per cell: name, kind, version
+ *   EXPORT(channel_send, LIBRARY);       a symbol that others may use, and from which kind on
+ *   INIT(timer_init);                    `static enum err timer_init(void)`: run once, after its dependencies' init
+ *   MAIN(shell_main);                    `static int shell_main(int argc, char **argv)`: entry of an application
+ *   TRANSFER(channel_transfer);          `static enum err f(const struct cell_transfer *)`: state from the version before
+ *   DONE(memory_fs_done);                `static enum err f(void)`: run before the cell is freed
+ *
+ * The macros leave lines of text in a section that `cell make` turns into ELF notes (guest/abi/note.h). */
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "guest/abi/err.h"
+
+#define CELL_SAY(words) __asm__(".pushsection .delias.say,\"\",@progbits\n\t.asciz \"" words "\"\n\t.popsection")
+
+#define CELL(name, kind, version) CELL_SAY("cell " name " " #kind " " #version)
+/* Visible outside of the object; everything not exported becomes local. */
+#define EXPORT(symbol, access)                                                                                         \
+    extern __typeof__(symbol) symbol __attribute__((visibility("default")));                                           \
+    CELL_SAY("export " #symbol " " #access)
+#define CELL_FUNCTION(role, function)                                                                                  \
+    static __typeof__(function) function __attribute__((used));                                                        \
+    CELL_SAY(role " " #function)
+#define INIT(function)     CELL_FUNCTION("init", function)
+#define MAIN(function)     CELL_FUNCTION("main", function)
+#define TRANSFER(function) CELL_FUNCTION("transfer", function)
+#define DONE(function)     CELL_FUNCTION("done", function)
+
+/* What a transfer function is given: the static data of the version that it replaces, looked up by section name
+ * (".bss.channel_totals"). Pointers are borrowed and valid during the call. NULL: no such section. */
+struct cell_transfer {
+    uint32_t from_version;
+    const void *(*find)(const struct cell_transfer *transfer, const char *section, size_t *ret_bytes);
+    uint32_t old_cell; /* index in the arena */
+};
+
+/* Ownership (thesis §6.2). A type T with `void T_put(TAKES struct T *)` says OWNABLE(T); then
+ *     OWN(T) struct T *t = T_new(...);
+ * releases t on every way out of the scope, faults included, and MOVE(t) gives it away and empties t. */
+#define TAKES
+#define OWNABLE(T)                                                                                                     \
+    static inline __attribute__((always_inline)) void T##_own_end(struct T **own)                                      \
+    {                                                                                                                  \
+        T##_put(*own);                                                                                                 \
+    }
+#define OWN(T) __attribute__((cleanup(T##_own_end)))
+#define MOVE(variable)                                                                                                 \
+    ({                                                                                                                 \
+        __typeof__(variable) moved_ = (variable);                                                                      \
+        (variable) = NULL;                                                                                             \
+        moved_;                                                                                                        \
+    })
+#if defined(__GNUC__) && !defined(__clang__)
+#define RELEASED_BY(release) __attribute__((malloc(release, 1), warn_unused_result))
+#else
+#define RELEASED_BY(release) __attribute__((warn_unused_result))
+#endif
+
+/* The same for scopes that hold something without a pointer: GUARD(lock) held = lock_take(&l). */
+#define GUARD(kind) __attribute__((cleanup(kind##_guard_end), unused)) struct kind##_guard
+
+/* What clang checks of locks (make check); gcc sees nothing of it. A capability is a lock, or a role: a name for what has
+ * no lock of its own type. clang 14 does not follow GUARD in C: what was taken counts as held to the function's end.
+ *     static size_t free_frames GUARDED_BY(frame_lock);     only who holds it may touch this
+ *     static void set_word(size_t word) NEEDS(frame_lock)   only who holds it may call this
+ *     struct lock_guard lock_take(struct lock *lock) HOLDS(lock);   who has called this holds it
+ * UNCHECKED exempts a function that runs while there is nobody else: at boot, with other CPUs parked. */
+#ifdef __clang__
+#define LOCK_WORD(words) __attribute__((words))
+#else
+#define LOCK_WORD(words)
+#endif
+#define CAPABILITY       LOCK_WORD(capability("lock"))
+#define GUARDED_BY(lock) LOCK_WORD(guarded_by(lock))
+#define NEEDS(lock)      LOCK_WORD(requires_capability(lock))
+#define HOLDS(lock)      LOCK_WORD(assert_capability(lock))
+#define UNCHECKED        LOCK_WORD(no_thread_safety_analysis)
+
+struct CAPABILITY role {
+    char none; /* a role is declared, and defined nowhere */
+};
+
+#define array_size(a) (sizeof(a) / sizeof *(a))

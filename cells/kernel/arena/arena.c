@@ -1,0 +1,411 @@
+/* See arena.h. What other cells write into their records (tasks, CPUs, faults) is left to them. */
+#include "cells/kernel/arena/arena.h"
+#include "cells/kernel/cpu/cpu.h"
+#include "cells/kernel/lock/lock.h"
+#include "cells/kernel/page/page.h"
+#include "cells/kernel/panic/panic.h"
+#include "cells/lib/string/string.h"
+#include "guest/abi/layout.h"
+
+EXPORT(arena_change, KERNEL);
+EXPORT(arena_guard_end, KERNEL);
+EXPORT(arena_header, APPLICATION);
+EXPORT(arena_record, APPLICATION);
+EXPORT(arena_new, KERNEL);
+EXPORT(arena_free, KERNEL);
+EXPORT(arena_seal, KERNEL);
+EXPORT(arena_sound, KERNEL);
+EXPORT(arena_intern, KERNEL);
+EXPORT(arena_string, APPLICATION);
+EXPORT(arena_edge_link, KERNEL);
+EXPORT(arena_edge_unlink, KERNEL);
+EXPORT(arena_symbol_publish, KERNEL);
+EXPORT(arena_symbol_retract, KERNEL);
+EXPORT(arena_symbol_find, APPLICATION);
+EXPORT(arena_cell_find, APPLICATION);
+EXPORT(arena_cell_at, APPLICATION);
+EXPORT(arena_section_at, APPLICATION);
+EXPORT(arena_name_at, APPLICATION);
+EXPORT(arena_count, APPLICATION);
+EXPORT(arena_event, APPLICATION);
+
+#define SYMBOL_BUCKETS 1024
+#define STRING_SLOTS   32768 /* open addressing, power of two; kept under three quarters full */
+
+static const struct {
+    uint32_t record_bytes, stable_bytes, capacity;
+} shape[ARENA_TABLES] = {
+    [ARENA_NAMESPACES] = {sizeof(struct arena_namespace), sizeof(struct arena_namespace), ARENA_NAMESPACES_MAX},
+    [ARENA_OBJECTS] = {sizeof(struct arena_object), sizeof(struct arena_object), ARENA_OBJECTS_MAX},
+    [ARENA_CELLS] = {sizeof(struct arena_cell), ARENA_STABLE_CELL, ARENA_CELLS_MAX},
+    [ARENA_SECTIONS] = {sizeof(struct arena_section), ARENA_STABLE_SECTION, ARENA_SECTIONS_MAX},
+    [ARENA_SYMBOLS] = {sizeof(struct arena_symbol), ARENA_STABLE_SYMBOL, ARENA_SYMBOLS_MAX},
+    [ARENA_EDGES] = {sizeof(struct arena_edge), ARENA_STABLE_EDGE, ARENA_EDGES_MAX},
+    [ARENA_TASKS] = {sizeof(struct arena_task), ARENA_STABLE_TASK, ARENA_TASKS_MAX},
+    [ARENA_CPUS] = {sizeof(struct arena_cpu), ARENA_STABLE_CPU, ARENA_CPUS_MAX},
+    [ARENA_FAULTS] = {sizeof(struct arena_fault), 0, ARENA_FAULTS_MAX},
+    [ARENA_EVENTS] = {sizeof(struct arena_event), 0, ARENA_EVENTS_MAX},
+    [ARENA_REQUESTS] = {sizeof(struct arena_request), 0, ARENA_REQUESTS_MAX},
+    [ARENA_COMPLETIONS] = {sizeof(struct arena_completion), 0, ARENA_COMPLETIONS_MAX},
+    [ARENA_STRINGS] = {1, 0, ARENA_STRINGS_BYTES},
+    [ARENA_MAILBOX] = {1, 0, ARENA_MAILBOX_BYTES},
+};
+
+static struct lock lock;
+static uint32_t symbol_bucket[SYMBOL_BUCKETS];
+static uint32_t string_slot[STRING_SLOTS];        /* offsets in the string table, 0: empty */
+static uint32_t strings GUARDED_BY(arena_writer); /* slots in use */
+
+/* ---- the writer section ---- */
+
+struct arena_guard arena_change(void)
+{
+    if (lock_held(&lock))
+        return (struct arena_guard){.outermost = false};
+    struct lock_guard held = lock_take(&lock);
+    /* odd already: a writer was abandoned in the middle (lock_abandon) */
+    __atomic_fetch_or(&arena_header()->generation, 1, __ATOMIC_SEQ_CST);
+    return (struct arena_guard){.outermost = true, .rflags = held.rflags};
+}
+
+void arena_guard_end(struct arena_guard *guard)
+{
+    if (!guard->outermost)
+        return;
+    __atomic_add_fetch(&arena_header()->generation, 1, __ATOMIC_SEQ_CST);
+    struct lock_guard held = {.lock = &lock, .rflags = guard->rflags};
+    lock_guard_end(&held);
+}
+
+/* ---- tables and records ---- */
+
+struct arena_header *arena_header(void)
+{
+    return page_direct(LAYOUT_ARENA_PHYS);
+}
+
+UNCHECKED void arena_init(void)
+{
+    struct arena_header *header = arena_header();
+    uint64_t offset = 4096;
+
+    memset(header, 0, 4096);
+    memset(symbol_bucket, 0, sizeof symbol_bucket);
+    memset(string_slot, 0, sizeof string_slot);
+    strings = 0;
+    for (int t = 0; t < ARENA_TABLES; t++) {
+        uint64_t bytes = (uint64_t)shape[t].record_bytes * shape[t].capacity;
+        header->table[t] = (struct arena_table_desc){
+            .offset = (uint32_t)offset,
+            .record_bytes = shape[t].record_bytes,
+            .stable_bytes = shape[t].stable_bytes,
+            .capacity = shape[t].capacity,
+            .used = 1,
+        };
+        memset((uint8_t *)header + offset, 0, bytes);
+        offset = (offset + bytes + 63) & ~63ul;
+    }
+    assert(offset <= LAYOUT_ARENA_BYTES);
+    header->version = ARENA_VERSION;
+    header->header_bytes = sizeof *header;
+    header->arena_bytes = LAYOUT_ARENA_BYTES;
+    __atomic_store_n(&header->magic, ARENA_MAGIC, __ATOMIC_RELEASE);
+}
+
+/* The record, or NULL: for lookups on the way of a fault, which must not fault again on a bad index. Capacities and sizes
+ * come from `shape`, not from the descriptors, which lie in memory that anybody may have hit. */
+static void *peek(enum arena_table table, uint32_t index)
+{
+    if ((unsigned)table >= ARENA_TABLES || index == 0 || index >= shape[table].capacity)
+        return NULL;
+    return (uint8_t *)arena_header() + arena_header()->table[table].offset +
+           (uint64_t)index * shape[table].record_bytes;
+}
+
+void *arena_record(enum arena_table table, uint32_t index)
+{
+    void *record = peek(table, index);
+
+    assert(record);
+    return record;
+}
+
+uint32_t arena_new(enum arena_table table)
+{
+    struct arena_table_desc *desc = &arena_header()->table[table];
+    uint32_t *record = peek(table, desc->free_head);
+    uint32_t index;
+
+    assert(lock_held(&lock));
+    if (record && record[0] == 0) {
+        index = desc->free_head;
+        desc->free_head = record[1];
+    } else {
+        if (desc->used >= shape[table].capacity)
+            return 0;
+        index = desc->used++;
+    }
+    memset(arena_record(table, index), 0, shape[table].record_bytes);
+    return index;
+}
+
+void arena_free(enum arena_table table, uint32_t index)
+{
+    struct arena_table_desc *desc = &arena_header()->table[table];
+    uint32_t *record = arena_record(table, index);
+
+    assert(lock_held(&lock));
+    memset(record, 0, shape[table].record_bytes);
+    record[1] = desc->free_head;
+    desc->free_head = index;
+}
+
+static uint32_t check_of(enum arena_table table, const uint8_t *record)
+{
+    return arena_check(record + 4, shape[table].stable_bytes - 4);
+}
+
+void arena_seal(enum arena_table table, uint32_t index)
+{
+    uint32_t *record = arena_record(table, index);
+
+    record[0] = check_of(table, (const uint8_t *)record);
+}
+
+bool arena_sound(enum arena_table table, uint32_t index)
+{
+    const uint32_t *record = peek(table, index);
+
+    return record && record[0] == check_of(table, (const uint8_t *)record);
+}
+
+/* ---- strings ---- */
+
+const char *arena_string(uint32_t offset)
+{
+    const struct arena_table_desc *desc = &arena_header()->table[ARENA_STRINGS];
+    const char *text = (const char *)arena_header() + desc->offset;
+
+    return offset < ARENA_STRINGS_BYTES ? text + offset : text;
+}
+
+/* The slot that holds `text`, or the empty one where it would go. */
+static uint32_t *string_find(const char *text, size_t length)
+{
+    uint32_t i = arena_check(text, length) % STRING_SLOTS;
+
+    while (string_slot[i] && !string_equal(arena_string(string_slot[i]), text))
+        i = (i + 1) % STRING_SLOTS;
+    return &string_slot[i];
+}
+
+uint32_t arena_intern(const char *text)
+{
+    struct arena_table_desc *desc = &arena_header()->table[ARENA_STRINGS];
+    size_t length = string_length(text);
+    uint32_t *slot;
+
+    assert(lock_held(&lock));
+    if (length == 0)
+        return 0;
+    slot = string_find(text, length);
+    if (*slot != 0)
+        return *slot;
+    /* one byte is left over, so that the last string ends even when its NUL is hit */
+    if (strings >= STRING_SLOTS / 4 * 3 || desc->used + length + 2 > ARENA_STRINGS_BYTES)
+        return 0;
+    memcpy((char *)arena_header() + desc->offset + desc->used, text, length + 1);
+    *slot = desc->used;
+    desc->used += (uint32_t)length + 1;
+    strings++;
+    return *slot;
+}
+
+/* ---- edges ---- */
+
+void arena_edge_link(uint32_t edge)
+{
+    struct arena_edge *e = arena_edge(edge);
+    struct arena_section *from = arena_section(e->from), *to = arena_section(e->to);
+
+    assert(lock_held(&lock));
+    e->prev_out = e->prev_in = 0;
+    e->next_out = from->first_out;
+    if (from->first_out)
+        arena_edge(from->first_out)->prev_out = edge;
+    from->first_out = edge;
+    from->outgoing++;
+    e->next_in = to->first_in;
+    if (to->first_in)
+        arena_edge(to->first_in)->prev_in = edge;
+    to->first_in = edge;
+    to->incoming++;
+}
+
+void arena_edge_unlink(uint32_t edge)
+{
+    struct arena_edge *e = arena_edge(edge);
+    struct arena_section *from = arena_section(e->from), *to = arena_section(e->to);
+
+    assert(lock_held(&lock));
+    if (e->prev_out)
+        arena_edge(e->prev_out)->next_out = e->next_out;
+    else
+        from->first_out = e->next_out;
+    if (e->next_out)
+        arena_edge(e->next_out)->prev_out = e->prev_out;
+    from->outgoing--;
+    if (e->prev_in)
+        arena_edge(e->prev_in)->next_in = e->next_in;
+    else
+        to->first_in = e->next_in;
+    if (e->next_in)
+        arena_edge(e->next_in)->prev_in = e->prev_in;
+    to->incoming--;
+    e->next_out = e->prev_out = e->next_in = e->prev_in = 0;
+}
+
+/* ---- symbols ---- */
+
+static uint32_t *bucket_of(uint32_t namespace_, uint32_t name)
+{
+    return &symbol_bucket[(name * 0x9e3779b1u + namespace_ * 0x85ebca6bu) % SYMBOL_BUCKETS];
+}
+
+void arena_symbol_publish(uint32_t symbol)
+{
+    struct arena_symbol *s = arena_symbol(symbol);
+    uint32_t *bucket = bucket_of(s->namespace_, s->name);
+
+    assert(lock_held(&lock));
+    s->next_in_hash = *bucket;
+    __atomic_store_n(bucket, symbol, __ATOMIC_RELEASE);
+}
+
+void arena_symbol_retract(uint32_t symbol)
+{
+    struct arena_symbol *s = arena_symbol(symbol);
+    uint32_t *link = bucket_of(s->namespace_, s->name);
+
+    assert(lock_held(&lock));
+    while (*link && *link != symbol)
+        link = &arena_symbol(*link)->next_in_hash;
+    if (*link)
+        *link = s->next_in_hash;
+    s->next_in_hash = 0;
+}
+
+uint32_t arena_symbol_find(uint32_t namespace_, const char *name)
+{
+    uint32_t text = *string_find(name, string_length(name));
+    const struct arena_namespace *ns;
+
+    for (int depth = 0; text && depth < ARENA_NAMESPACES_MAX && (ns = peek(ARENA_NAMESPACES, namespace_)); depth++) {
+        const struct arena_symbol *s;
+        uint32_t i = *bucket_of(namespace_, text);
+
+        for (int steps = 0; steps < ARENA_SYMBOLS_MAX && (s = peek(ARENA_SYMBOLS, i)); steps++, i = s->next_in_hash)
+            if (s->name == text && s->namespace_ == namespace_)
+                return i;
+        namespace_ = ns->parent;
+    }
+    return 0;
+}
+
+/* ---- lookups ---- */
+
+uint32_t arena_cell_find(uint32_t namespace_, const char *name)
+{
+    uint32_t used = arena_header()->table[ARENA_CELLS].used;
+    const struct arena_namespace *ns;
+
+    for (int depth = 0; depth < ARENA_NAMESPACES_MAX && (ns = peek(ARENA_NAMESPACES, namespace_)); depth++) {
+        uint32_t loading = 0;
+        const struct arena_cell *c;
+
+        for (uint32_t i = 1; i < used && (c = peek(ARENA_CELLS, i)); i++) {
+            if (c->namespace_ != namespace_ || (c->state != CELL_LIVE && c->state != CELL_LOADING) ||
+                !string_equal(arena_string(c->name), name))
+                continue;
+            if (c->state == CELL_LIVE)
+                return i;
+            loading = i;
+        }
+        if (loading)
+            return loading;
+        namespace_ = ns->parent;
+    }
+    return 0;
+}
+
+static bool within(uint64_t virt, uint64_t start, uint64_t bytes)
+{
+    return virt - start < bytes;
+}
+
+uint32_t arena_cell_at(uint64_t virt)
+{
+    uint32_t used = arena_header()->table[ARENA_CELLS].used;
+    const struct arena_cell *c;
+
+    for (uint32_t i = 1; i < used && (c = peek(ARENA_CELLS, i)); i++)
+        if (c->state != CELL_FREE &&
+            (within(virt, c->text_virt, c->text_bytes) || within(virt, c->rodata_virt, c->rodata_bytes) ||
+             within(virt, c->data_virt, c->data_bytes)))
+            return i;
+    return 0;
+}
+
+uint32_t arena_section_at(uint64_t virt)
+{
+    const struct arena_cell *cell = peek(ARENA_CELLS, arena_cell_at(virt));
+    uint32_t i = cell ? cell->first_section : 0;
+    const struct arena_section *s;
+
+    for (int steps = 0; steps < ARENA_SECTIONS_MAX && (s = peek(ARENA_SECTIONS, i)); steps++, i = s->next_in_cell)
+        if (within(virt, s->virt, s->bytes))
+            return i;
+    return 0;
+}
+
+void arena_name_at(uint64_t virt, char *ret_name, size_t bytes)
+{
+    uint32_t section = arena_section_at(virt);
+    const struct arena_section *s = peek(ARENA_SECTIONS, section);
+    const struct arena_cell *cell = s ? peek(ARENA_CELLS, s->cell) : NULL;
+    uint32_t i = cell ? cell->first_symbol : 0;
+    const struct arena_symbol *symbol;
+    uint32_t name = s ? s->name : 0;
+
+    for (int steps = 0; steps < ARENA_SYMBOLS_MAX && (symbol = peek(ARENA_SYMBOLS, i)); steps++) {
+        if (symbol->section == section && within(virt - s->virt, symbol->offset, symbol->bytes)) {
+            name = symbol->name;
+            break;
+        }
+        i = symbol->next_in_cell;
+    }
+    string_copy(ret_name, arena_string(name), bytes);
+}
+
+/* ---- counters and events ---- */
+
+void arena_count(enum arena_counter counter, int64_t change)
+{
+    if ((unsigned)counter < COUNTERS)
+        __atomic_add_fetch(&arena_header()->counter[counter], (uint64_t)change, __ATOMIC_RELAXED);
+}
+
+void arena_event(enum event_kind kind, uint64_t a, uint64_t b, const char *text)
+{
+    uint64_t seq = __atomic_add_fetch(&arena_header()->event_seq, 1, __ATOMIC_SEQ_CST);
+    struct arena_event *e = arena_record(ARENA_EVENTS, (uint32_t)(seq % (ARENA_EVENTS_MAX - 1)) + 1);
+
+    __atomic_store_n(&e->seq, 0, __ATOMIC_SEQ_CST);
+    e->time_ns = cpu_ns();
+    e->kind = kind;
+    e->cpu = cpu_this()->index;
+    e->a = a;
+    e->b = b;
+    string_copy(e->text, text ? text : "", sizeof e->text);
+    __atomic_store_n(&e->seq, seq, __ATOMIC_RELEASE);
+}

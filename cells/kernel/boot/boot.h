@@ -1,0 +1,35 @@
+/* What the boot loader handed over, in one shape for PVH and Multiboot2. Filled in before anything else runs;
+ * the strings and tables are copies, so that boot memory can be reused. */
+#pragma once
+#include "cells/cell.h"
+
+#define BOOT_RANGES_MAX 64
+
+struct boot_range {
+    uint64_t phys, bytes;
+    bool usable;
+};
+
+struct boot_info {
+    struct boot_range range[BOOT_RANGES_MAX];
+    unsigned ranges;
+    uint64_t archive_phys, archive_bytes; /* 0 bytes: none was given */
+    uint64_t rsdp_phys;                   /* 0: search the BIOS area */
+    char cmdline[512];
+    uint64_t entry_tsc;
+    struct {
+        uint64_t phys; /* 0: no linear frame buffer; text mode may be at 0xb8000 */
+        uint32_t pitch, width, height;
+        uint8_t bits, red_shift, green_shift, blue_shift;
+        bool text; /* an EGA text buffer of width x height cells */
+    } screen;
+};
+
+/* Reads what the boot loader left at `phys`; `entry` is one of IMAGE_ENTRY_*. Once, on the early page tables. */
+enum err boot_init(unsigned entry, uint64_t phys);
+
+/* The one boot information; constant after boot. */
+const struct boot_info *boot_get(void);
+
+/* Copies the value of `key=value` from the command line, cut to `bytes`; false when the key is not there. */
+bool boot_option(const char *key, char *ret_value, size_t bytes);

@@ -1,0 +1,175 @@
+/* See cpu.h. Descriptor tables and fault stacks of each CPU; the boot processor's are static, since it needs them
+ * before there is memory to allocate. */
+#include "cells/kernel/cpu/cpu.h"
+#include "cells/kernel/boot/boot.h"
+#include "cells/kernel/boot/image.h"
+#include "cells/kernel/exception/exception.h"
+#include "cells/kernel/page/page.h"
+#include "cells/kernel/panic/panic.h"
+
+EXPORT(cpu_get, LIBRARY);
+EXPORT(cpu_count, LIBRARY);
+EXPORT(cpu_init, KERNEL);
+EXPORT(cpu_ns, APPLICATION);
+EXPORT(cpu_set_tsc_hz, KERNEL);
+EXPORT(cpu_park, KERNEL);
+EXPORT(cpu_unpark, KERNEL);
+EXPORT(image_processor, KERNEL);
+EXPORT(image_processor_entry, KERNEL);
+EXPORT(image_stack, KERNEL);
+EXPORT(image_stack_top, KERNEL);
+
+#define MSR_GS_BASE   0xc0000101
+#define CODE_SELECTOR 0x08
+#define TSS_SELECTOR  0x18
+#define IST_BYTES     0x2000 /* NMI, machine check and double fault */
+
+struct tss {
+    uint32_t reserved0;
+    uint64_t rsp[3];
+    uint64_t reserved1;
+    uint64_t ist[7];
+    uint64_t reserved2;
+    uint16_t reserved3, io_map;
+} __attribute__((packed));
+
+static struct area {
+    struct cpu cpu;
+    struct mapped_pages *stacks;
+    uint64_t gdt[5];
+    uint32_t pad; /* so that the stack pointers in the TSS are aligned */
+    struct tss tss;
+} areas[CPU_MAX];
+
+struct stacks {
+    uint8_t fault[CPU_FAULT_STACK_BYTES], nmi[IST_BYTES], machine_check[IST_BYTES];
+};
+static struct stacks boot_stacks __attribute__((aligned(4096)));
+static unsigned count;
+static uint32_t park_turn; /* grows with each cpu_unpark */
+
+_Static_assert((offsetof(struct area, tss) + offsetof(struct tss, ist)) % 8 == 0);
+
+struct image_processor image_processor;
+
+static struct {
+    uint64_t tsc, ns;                  /* a common point of both clocks */
+    uint64_t scale;                    /* ns per cycle, 32 fraction bits */
+} clock = {.scale = (1ull << 32) / 8}; /* as if at 8 GHz, until the timer has measured: slow, so it never goes back */
+
+struct cpu *cpu_get(unsigned index)
+{
+    return index < CPU_MAX && areas[index].cpu.self ? &areas[index].cpu : NULL;
+}
+
+unsigned cpu_count(void)
+{
+    return __atomic_load_n(&count, __ATOMIC_ACQUIRE);
+}
+
+static void load_tables(struct area *area)
+{
+    uint64_t tss = (uint64_t)&area->tss;
+    struct {
+        uint16_t limit;
+        uint64_t base;
+    } __attribute__((packed)) pointer = {sizeof area->gdt - 1, (uint64_t)area->gdt};
+
+    area->gdt[1] = 0x00af9a000000ffff;
+    area->gdt[2] = 0x00cf92000000ffff;
+    area->gdt[3] = (sizeof area->tss - 1) | (tss & 0xffffff) << 16 | 0x89ull << 40 | (tss >> 24 & 0xff) << 56;
+    area->gdt[4] = tss >> 32;
+    area->tss.io_map = sizeof area->tss;
+    __asm__ volatile("lgdt %0\n\t"
+                     "pushq %1\n\t"
+                     "leaq 1f(%%rip), %%rax\n\t"
+                     "pushq %%rax\n\t"
+                     "lretq\n"
+                     "1:\tmovl %2, %%eax\n\t"
+                     "movl %%eax, %%ss\n\t"
+                     "ltr %w3" ::"m"(pointer),
+                     "i"(CODE_SELECTOR), "i"(CODE_SELECTOR + 8), "r"(TSS_SELECTOR)
+                     : "rax", "memory");
+}
+
+static void forget_translations(void)
+{
+    uint64_t cr3;
+
+    __asm__ volatile("mov %%cr3, %0; mov %0, %%cr3" : "=r"(cr3)::"memory");
+}
+
+/* Fault stacks of a CPU; the boot processor's are static, the others' mapped for ever: a CPU never leaves. */
+static struct stacks *stacks_of(unsigned index)
+{
+    if (index == 0)
+        return &boot_stacks;
+    areas[index].stacks = page_map(sizeof(struct stacks), PAGE_WRITE);
+    return areas[index].stacks ? page_start(areas[index].stacks) : NULL;
+}
+
+enum err cpu_init(unsigned index, uint32_t apic_id)
+{
+    if (index >= CPU_MAX || areas[index].cpu.self)
+        return ERR_INVALID;
+    struct area *area = &areas[index];
+    area->cpu.self = &area->cpu;
+    area->cpu.index = index;
+    area->cpu.apic_id = apic_id;
+    cpu_msr_write(MSR_GS_BASE, (uint64_t)area); /* from here on locks work */
+    struct stacks *stacks = stacks_of(index);
+    if (!stacks)
+        return ERR_NOMEM;
+    area->cpu.fault_stack_low = stacks->fault;
+    area->cpu.fault_stack_top = stacks->fault + sizeof stacks->fault;
+    area->cpu.fault_stack_ist = (void *)((uint8_t *)&area->tss + offsetof(struct tss, ist));
+    area->tss.ist[0] = (uint64_t)area->cpu.fault_stack_top;
+    area->tss.ist[1] = (uint64_t)(stacks->nmi + sizeof stacks->nmi);
+    area->tss.ist[2] = (uint64_t)(stacks->machine_check + sizeof stacks->machine_check);
+    if (index == 0) {
+        area->cpu.stack_low = (uint64_t)image_stack;
+        area->cpu.stack_top = (uint64_t)image_stack_top;
+        clock.tsc = boot_get()->entry_tsc;
+    }
+    load_tables(area);
+    exception_init();
+    __atomic_fetch_add(&count, 1, __ATOMIC_SEQ_CST);
+    if (index)
+        forget_translations(); /* nobody asked this CPU to, as long as it was not counted */
+    return ERR_OK;
+}
+
+uint64_t cpu_ns(void)
+{
+    return clock.ns + (uint64_t)((unsigned __int128)(cpu_tsc() - clock.tsc) * clock.scale >> 32);
+}
+
+void cpu_set_tsc_hz(uint64_t hz)
+{
+    uint64_t rflags = cpu_interrupts_save(), now = cpu_tsc();
+
+    assert(hz >= 1000000);
+    clock.ns = (now - boot_get()->entry_tsc) / (hz / 1000000) * 1000;
+    clock.tsc = now;
+    clock.scale = (1000000000ull << 32) / hz;
+    cpu_interrupts_restore(rflags);
+}
+
+void cpu_park(void)
+{
+    struct cpu *cpu = cpu_this();
+    uint32_t turn = __atomic_load_n(&park_turn, __ATOMIC_ACQUIRE);
+    uint32_t a = 0, c = 0;
+
+    __atomic_store_n(&cpu->parked, CPU_PARKED, __ATOMIC_SEQ_CST);
+    while (__atomic_load_n(&park_turn, __ATOMIC_ACQUIRE) == turn)
+        cpu_relax();
+    __atomic_store_n(&cpu->parked, CPU_RUNS, __ATOMIC_SEQ_CST);
+    forget_translations();
+    __asm__ volatile("cpuid" : "+a"(a), "+c"(c)::"rbx", "rdx", "memory");
+}
+
+void cpu_unpark(void)
+{
+    __atomic_fetch_add(&park_turn, 1, __ATOMIC_SEQ_CST);
+}

@@ -1,0 +1,125 @@
+/* Entry stubs of all 256 vectors, the common save and restore, and the way back into a changed frame. The offsets are
+ * those of struct trap_frame. */
+    .section .text.exception_stubs, "ax"
+    .globl exception_stubs
+    .type exception_stubs, @function
+    .balign 8
+exception_stubs:
+    .set vector, 0
+    .rept 256
+    .balign 8
+    .if vector < 128
+    pushq $vector
+    .else
+    pushq $vector - 256         /* one byte, sign-extended */
+    .endif
+    .if vector == 8 || (vector >= 10 && vector <= 14) || vector == 17 || vector == 21 || vector == 29 || vector == 30
+    jmp exception_common
+    .else
+    jmp exception_without_error
+    .endif
+    .set vector, vector + 1
+    .endr
+    .size exception_stubs, . - exception_stubs
+
+/* The vector moves down by one place and leaves its own to the error code. */
+    .section .text.exception_without_error, "ax"
+    .type exception_without_error, @function
+exception_without_error:
+    .cfi_startproc
+    .cfi_signal_frame
+    .cfi_def_cfa %rsp, 48
+    .cfi_offset %rip, -40
+    .cfi_offset %rsp, -16
+    pushq (%rsp)
+    .cfi_adjust_cfa_offset 8
+    movq $0, 8(%rsp)
+    jmp exception_common
+    .cfi_endproc
+    .size exception_without_error, . - exception_without_error
+
+/* CFA: the end of the frame that the CPU pushed. */
+    .section .text.exception_common, "ax"
+    .type exception_common, @function
+exception_common:
+    .cfi_startproc
+    .cfi_signal_frame
+    .cfi_def_cfa %rsp, 56
+    .cfi_offset %rip, -40
+    .cfi_offset %rsp, -16
+    .macro save register
+    pushq %\register
+    .cfi_adjust_cfa_offset 8
+    .cfi_rel_offset %\register, 0
+    .endm
+    .irp register, rax, rbx, rcx, rdx, rsi, rdi, rbp, r8, r9, r10, r11, r12, r13, r14, r15
+    save \register
+    .endr
+    cld
+    andq $0xff, 120(%rsp)       /* the vector */
+    movq %rsp, %rdi
+    xorl %ebp, %ebp
+    call exception_dispatch
+    .cfi_remember_state
+    .macro load register
+    popq %\register
+    .cfi_adjust_cfa_offset -8
+    .cfi_restore %\register
+    .endm
+    .irp register, r15, r14, r13, r12, r11, r10, r9, r8, rbp, rdi, rsi, rdx, rcx, rbx, rax
+    load \register
+    .endr
+    addq $16, %rsp
+    .cfi_adjust_cfa_offset -16
+    iretq
+    .cfi_endproc
+    .size exception_common, . - exception_common
+
+/* _Noreturn void exception_load(const struct trap_frame *frame) */
+    .section .text.exception_load, "ax"
+    .globl exception_load
+    .type exception_load, @function
+exception_load:
+    .cfi_startproc
+    .cfi_signal_frame
+    .cfi_undefined %rip
+    movq %rdi, %rsp
+    .irp register, r15, r14, r13, r12, r11, r10, r9, r8, rbp, rdi, rsi, rdx, rcx, rbx, rax
+    popq %\register
+    .endr
+    addq $16, %rsp
+    iretq
+    .cfi_endproc
+    .size exception_load, . - exception_load
+
+/* Where landing pads of the nano_core end; the unwind cell goes on from there with all registers as they are. */
+    .section .text._Unwind_Resume, "ax"
+    .globl _Unwind_Resume
+    .type _Unwind_Resume, @function
+_Unwind_Resume:
+    .cfi_startproc
+    cmpq $0, exception_unwind_resume
+    je 1f
+    jmp *exception_unwind_resume
+1:  movq $no_unwinder, %rdi
+    jmp panic_halt
+    .cfi_endproc
+    .size _Unwind_Resume, . - _Unwind_Resume
+
+/* Only its address is used: it says that a frame has GCC's exception table for C. */
+    .section .text.__gcc_personality_v0, "ax"
+    .globl __gcc_personality_v0
+    .type __gcc_personality_v0, @function
+__gcc_personality_v0:
+    .cfi_startproc
+    ud2
+    .cfi_endproc
+    .size __gcc_personality_v0, . - __gcc_personality_v0
+
+    .section .rodata.no_unwinder, "a"
+    .type no_unwinder, @object
+no_unwinder:
+    .asciz "a landing pad of the nano_core ended, but there is no unwinder"
+    .size no_unwinder, . - no_unwinder
+
+    .section .note.GNU-stack, "", @progbits

@@ -1,0 +1,78 @@
+/* Takes cells out of the arena, as a group, and frees what they had. A half-placed cell is fine. */
+#include "cells/kernel/frame/frame.h"
+#include "cells/kernel/loader/link.h"
+#include "cells/kernel/page/page.h"
+
+static bool in_group(uint32_t section, const uint32_t *cells, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (arena_section(section)->cell == cells[i])
+            return true;
+    return false;
+}
+
+bool link_is_held(const uint32_t *cells, size_t count)
+{
+    GUARD(arena) held = arena_change();
+
+    for (size_t i = 0; i < count; i++)
+        for (uint32_t s = arena_cell(cells[i])->first_section; s; s = arena_section(s)->next_in_cell)
+            for (uint32_t e = arena_section(s)->first_in; e; e = arena_edge(e)->next_in)
+                if (!in_group(arena_edge(e)->from, cells, count))
+                    return true;
+    return false;
+}
+
+static void free_edges(uint32_t cell) NEEDS(arena_writer)
+{
+    for (uint32_t s = arena_cell(cell)->first_section; s; s = arena_section(s)->next_in_cell) {
+        uint32_t e;
+        while ((e = arena_section(s)->first_out) || (e = arena_section(s)->first_in)) {
+            arena_edge_unlink(e);
+            arena_free(ARENA_EDGES, e);
+        }
+    }
+}
+
+static void free_records(uint32_t cell) NEEDS(arena_writer)
+{
+    struct arena_cell *c = arena_cell(cell);
+
+    if (c->state == CELL_LIVE || c->state == CELL_LOADING)
+        link_retract_symbols(cell); /* no harm to those that were never published */
+    for (uint32_t i = c->first_symbol, next; i; i = next) {
+        next = arena_symbol(i)->next_in_cell;
+        arena_free(ARENA_SYMBOLS, i);
+    }
+    for (uint32_t i = c->first_section, next; i; i = next) {
+        next = arena_section(i)->next_in_cell;
+        arena_free(ARENA_SECTIONS, i);
+    }
+    arena_free(ARENA_CELLS, cell);
+}
+
+static void unmap(uint64_t virt)
+{
+    if (virt)
+        mapped_pages_put(page_find(virt));
+}
+
+void link_discard(const uint32_t *cells, size_t count)
+{
+    {
+        GUARD(arena) held = arena_change();
+        for (size_t i = 0; i < count; i++)
+            free_edges(cells[i]);
+    }
+    for (size_t i = 0; i < count; i++) {
+        struct arena_cell was = *arena_cell(cells[i]);
+        {
+            GUARD(arena) held = arena_change();
+            free_records(cells[i]);
+        }
+        unmap(was.text_virt);
+        unmap(was.rodata_virt);
+        unmap(was.data_virt);
+        loader_drop_object(was.object);
+    }
+}

@@ -1,0 +1,57 @@
+/* ELF64 as the loader needs it (System V ABI, x86-64 supplement): layouts and numbers only. */
+#pragma once
+#include <stdint.h>
+
+struct elf_header {
+    uint8_t ident[16];
+    uint16_t type, machine;
+    uint32_t version;
+    uint64_t entry, program_offset, section_offset;
+    uint32_t flags;
+    uint16_t header_bytes, program_bytes, programs, section_bytes, sections, names;
+};
+_Static_assert(sizeof(struct elf_header) == 64);
+
+struct elf_section {
+    uint32_t name, type;
+    uint64_t flags, address, offset, size;
+    uint32_t link, info;
+    uint64_t align, entry_bytes;
+};
+_Static_assert(sizeof(struct elf_section) == 64);
+
+struct elf_symbol {
+    uint32_t name;
+    uint8_t info, other;
+    uint16_t section;
+    uint64_t value, size;
+};
+_Static_assert(sizeof(struct elf_symbol) == 24);
+
+struct elf_rela {
+    uint64_t offset;
+    uint32_t type, symbol;
+    int64_t addend;
+};
+_Static_assert(sizeof(struct elf_rela) == 24);
+
+struct elf_note {
+    uint32_t name_bytes, bytes, type;
+};
+
+enum { ELF_CLASS_64 = 2, ELF_LITTLE_ENDIAN = 1, ELF_VERSION = 1, ELF_MACHINE_X86_64 = 62 };
+enum { ELF_TYPE_RELOCATABLE = 1, ELF_TYPE_EXECUTABLE = 2 };
+enum { ELF_PROGBITS = 1, ELF_SYMTAB = 2, ELF_STRTAB = 3, ELF_RELA = 4, ELF_NOTE = 7, ELF_NOBITS = 8, ELF_REL = 9 };
+enum { ELF_WRITE = 1, ELF_ALLOC = 2, ELF_EXECUTE = 4, ELF_TLS = 0x400 };
+enum { ELF_UNDEFINED = 0, ELF_RESERVED = 0xff00, ELF_ABSOLUTE = 0xfff1 };
+enum { ELF_LOCAL = 0, ELF_GLOBAL = 1, ELF_WEAK = 2 };
+enum { ELF_NOTYPE = 0, ELF_OBJECT = 1, ELF_FUNCTION = 2, ELF_SECTION_SYMBOL = 3 };
+enum {
+    R_X86_64_NONE = 0,
+    R_X86_64_64 = 1,
+    R_X86_64_PC32 = 2,
+    R_X86_64_PLT32 = 4,
+    R_X86_64_32 = 10,
+    R_X86_64_32S = 11,
+    R_X86_64_PC64 = 24
+};

@@ -1,0 +1,55 @@
+/* What the loader's parts share: a cell on its way from object file to memory. Changes of records happen within
+ * arena_change(); nothing here takes the loader's own lock. */
+#pragma once
+#include "cells/kernel/arena/arena.h"
+#include "cells/kernel/loader/object.h"
+
+/* A cell of the batch that is being linked. */
+struct link {
+    struct object object;
+    uint32_t cell;
+    uint32_t *section_of; /* by section header index: section in the arena or 0; frames of its own */
+    uint64_t section_of_phys;
+    size_t section_of_frames;
+};
+
+/* place.c: memory, contents, records of sections and symbols. After an error link_discard takes back what was made. */
+enum err link_place(struct link *link, uint32_t object_record, uint32_t namespace_, struct loader_detail *detail);
+void link_forget_sections(struct link *link); /* frees section_of */
+
+struct section_list {
+    uint32_t cell;
+    uint32_t last; /* section that the next one is put behind */
+};
+/* A record behind the last one of the cell; 0: the table or the strings are full. */
+uint32_t link_add_section(struct section_list *list, const char *name, uint32_t kind, uint64_t virt, uint64_t phys,
+                          uint32_t bytes, uint32_t align) NEEDS(arena_writer);
+/* A symbol of the cell; 0: the table or the strings are full. */
+uint32_t link_add_symbol(uint32_t cell, uint32_t section, const char *name, uint64_t offset, uint64_t bytes,
+                         const struct note_symbol *export_) NEEDS(arena_writer);
+void link_publish_symbols(uint32_t cell) NEEDS(arena_writer);
+void link_retract_symbols(uint32_t cell) NEEDS(arena_writer);
+void link_hash_section(uint32_t section) NEEDS(arena_writer); /* of its bytes as they are now; 0 for data */
+
+/* relocate.c */
+enum err link_relocate(const struct link *link, struct loader_detail *detail);
+/* A record in both lists; 0: the table is full. */
+uint32_t link_add_edge(const struct arena_edge *edge) NEEDS(arena_writer);
+/* Writes what `edge` says; false: the value does not fit, nothing changed. */
+bool link_write(const struct arena_edge *edge);
+
+/* discard.c: takes cells out of the arena and frees their memory, if no edge leads to one of them from elsewhere. */
+bool link_is_held(const uint32_t *cells, size_t count);
+void link_discard(const uint32_t *cells, size_t count);
+
+/* index.c: which member of the archive exports a symbol. */
+enum err index_build(struct loader_detail *detail);
+/* The cursor of the member for archive_next; ERR_NOT_FOUND. */
+enum err index_find(const char *symbol, size_t *ret_cursor);
+
+/* nano_core.c */
+enum err nano_core_describe(uint32_t namespace_, struct loader_detail *detail);
+
+/* keep.c: the object record of an archive member, made when it is not there yet. */
+struct archive_member;
+enum err keep_member(const struct archive_member *member, uint32_t *ret_object, struct loader_detail *detail);

@@ -1,0 +1,456 @@
+/* See loader.h. This part takes turns, gathers batches and runs init functions; object.c checks files, place.c gives
+ * them memory, relocate.c links, discard.c takes back, keep.c holds objects, bind.c changes single edges. */
+#include "cells/kernel/archive/archive.h"
+#include "cells/kernel/cpu/cpu.h"
+#include "cells/kernel/loader/link.h"
+#include "cells/kernel/page/page.h"
+#include "cells/kernel/panic/panic.h"
+#include "cells/lib/string/string.h"
+
+EXPORT(loader_hold, KERNEL);
+EXPORT(loader_guard_end, KERNEL);
+EXPORT(loader_wait_hook, KERNEL);
+EXPORT(loader_load, KERNEL);
+EXPORT(loader_keep_object, KERNEL);
+EXPORT(loader_drop_object, KERNEL);
+EXPORT(loader_check_object, KERNEL);
+EXPORT(loader_stage, KERNEL);
+EXPORT(loader_publish, KERNEL);
+EXPORT(loader_retract, KERNEL);
+EXPORT(loader_initialize, KERNEL);
+EXPORT(loader_unload, KERNEL);
+EXPORT(loader_rebind, KERNEL);
+EXPORT(loader_bind, DRIVER);
+EXPORT(loader_symbol, APPLICATION);
+
+#define BATCH_MAX 96
+
+void (*loader_wait_hook)(void);
+
+static const void *holder; /* the task, or the CPU before there are tasks */
+static unsigned depth;
+
+static uint32_t root; /* namespace */
+static struct link batch[BATCH_MAX] GUARDED_BY(loader_turn);
+static size_t batched GUARDED_BY(loader_turn);
+
+/* ---- turns ---- */
+
+struct loader_guard loader_hold(void)
+{
+    const void *task = cpu_task(), *me = task ? task : cpu_this(), *nobody = NULL;
+
+    if (__atomic_load_n(&holder, __ATOMIC_RELAXED) != me)
+        while (!__atomic_compare_exchange_n(&holder, &nobody, me, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) {
+            nobody = NULL;
+            if (loader_wait_hook)
+                loader_wait_hook();
+            cpu_relax();
+        }
+    depth++;
+    return (struct loader_guard){.held = true};
+}
+
+void loader_guard_end(struct loader_guard *guard)
+{
+    if (guard->held && --depth == 0)
+        __atomic_store_n(&holder, NULL, __ATOMIC_RELEASE);
+    guard->held = false;
+}
+
+/* ---- batches ---- */
+
+static const char *name_of(uint32_t cell)
+{
+    return arena_string(arena_cell(cell)->name);
+}
+
+static uint32_t cell_of_symbol(uint32_t symbol)
+{
+    return arena_section(arena_symbol(symbol)->section)->cell;
+}
+
+/* No symbol of the cell may be another's; a staged cell may repeat those of the version that it is to replace. */
+static enum err check_duplicates(uint32_t cell, bool staged, struct loader_detail *detail)
+{
+    uint32_t namespace_ = arena_cell(cell)->namespace_;
+
+    for (uint32_t i = arena_cell(cell)->first_symbol; i; i = arena_symbol(i)->next_in_cell) {
+        const char *name = arena_string(arena_symbol(i)->name);
+        uint32_t there = arena_symbol(i)->access ? arena_symbol_find(namespace_, name) : 0;
+        if (!there || arena_symbol(there)->namespace_ != namespace_)
+            continue;
+        const char *owner = name_of(cell_of_symbol(there));
+        if (!staged || !string_equal(owner, name_of(cell)))
+            return REFUSE(ERR_DUPLICATE_SYMBOL, name_of(cell), ": exports ", name, ", as cell ", owner, " does");
+    }
+    return ERR_OK;
+}
+
+static enum err batch_add(uint32_t object, uint32_t namespace_, bool staged, struct loader_detail *detail)
+    NEEDS(loader_turn)
+{
+    const struct arena_object *record = arena_object(object);
+    enum err err;
+
+    if (batched == BATCH_MAX)
+        return REFUSE(ERR_FULL, "too many cells in one batch");
+    struct link *link = &batch[batched];
+    if ((err = object_open(page_direct(record->phys), record->bytes, false, &link->object, detail)))
+        return err;
+    batched++;
+    if ((err = link_place(link, object, namespace_, detail)) || (err = check_duplicates(link->cell, staged, detail)))
+        return err;
+    if (!staged) {
+        GUARD(arena) held = arena_change();
+        link_publish_symbols(link->cell);
+    }
+    return ERR_OK;
+}
+
+static enum err batch_add_member(const struct archive_member *member, struct loader_detail *detail) NEEDS(loader_turn)
+{
+    uint32_t object;
+    enum err err = keep_member(member, &object, detail);
+
+    if (err)
+        return err;
+    const char *name = arena_string(arena_object(object)->name);
+    err = string_equal(name, member->name) ? batch_add(object, root, false, detail)
+                                           : REFUSE(ERR_INVALID, member->name, " is another version of cell ", name);
+    if (err)
+        loader_drop_object(object);
+    return err;
+}
+
+/* Takes the cell that exports `symbol` from the archive into the batch. */
+static enum err provide(const struct link *user, const char *symbol, struct loader_detail *detail) NEEDS(loader_turn)
+{
+    const char *name = user->object.cell.name;
+    struct archive_member member;
+    size_t cursor;
+
+    if (index_find(symbol, &cursor) || archive_next(&cursor, &member))
+        return REFUSE(ERR_UNRESOLVED, name, ": needs ", symbol, ", which no cell exports");
+    if (arena_cell_find(root, member.name))
+        return REFUSE(ERR_UNRESOLVED, name, ": needs ", symbol, ", which the loaded version of ", member.name,
+                      " does not export");
+    return batch_add_member(&member, detail);
+}
+
+static uint64_t import_hash(const struct object *object, uint32_t symbol)
+{
+    for (uint32_t i = 0; i < object->import_count; i++) {
+        struct note_symbol note;
+        object_import(object, i, &note);
+        if (note.symbol == symbol)
+            return note.type_hash;
+    }
+    return 0;
+}
+
+static enum err check_import(const struct link *link, uint32_t index, const char *name, uint32_t found,
+                             struct loader_detail *detail)
+{
+    const struct arena_symbol *symbol = arena_symbol(found);
+    const struct note_cell *cell = &link->object.cell;
+    uint64_t hash = import_hash(&link->object, index);
+    const char *provider = name_of(cell_of_symbol(found));
+
+    if (symbol->access < cell->kind)
+        return REFUSE(ERR_NO_ACCESS, cell->name, ": ", name, " of cell ", provider, " is not for cells of its kind");
+    if (hash && symbol->type_hash && hash != symbol->type_hash)
+        return REFUSE(ERR_WRONG_TYPE, cell->name, ": ", name, " has another type in cell ", provider);
+    return ERR_OK;
+}
+
+/* May move the batch's end: cells that are needed and not loaded come behind. */
+static enum err require(struct link *link, struct loader_detail *detail) NEEDS(loader_turn)
+{
+    uint32_t namespace_ = arena_cell(link->cell)->namespace_;
+    struct elf_symbol s;
+    enum err err;
+
+    for (uint32_t i = 1; i < link->object.symbols; i++) {
+        object_symbol(&link->object, i, &s);
+        if (s.section != ELF_UNDEFINED)
+            continue;
+        const char *name = object_symbol_name(&link->object, &s);
+        uint32_t found = arena_symbol_find(namespace_, name);
+        if (!found) {
+            if ((err = provide(link, name, detail)))
+                return err;
+            found = arena_symbol_find(namespace_, name);
+        }
+        if (!found)
+            return REFUSE(ERR_UNRESOLVED, link->object.cell.name, ": needs ", name, ", which no cell exports");
+        if ((err = check_import(link, i, name, found, detail)))
+            return err;
+    }
+    return ERR_OK;
+}
+
+static void go_live(uint32_t cell) NEEDS(arena_writer)
+{
+    struct arena_cell *c = arena_cell(cell);
+
+    c->state = CELL_LIVE;
+    c->loaded_ns = cpu_ns();
+    if (!arena_header()->first_cell_tsc)
+        arena_header()->first_cell_tsc = cpu_tsc();
+    arena_event(EVENT_CELL_LOADED, cell, c->version, arena_string(c->name));
+}
+
+static size_t batch_cells(uint32_t ret_cells[BATCH_MAX]) NEEDS(loader_turn)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < batched; i++)
+        if (batch[i].cell)
+            ret_cells[count++] = batch[i].cell;
+    return count;
+}
+
+static void batch_end(bool failed) NEEDS(loader_turn)
+{
+    uint32_t cells[BATCH_MAX];
+    size_t count = batch_cells(cells);
+
+    for (size_t i = 0; i < batched; i++)
+        link_forget_sections(&batch[i]);
+    batched = 0;
+    if (failed)
+        link_discard(cells, count);
+}
+
+/* Links what batch_add has put into the batch, and all that it needs. The first `staged` cells stay unseen. */
+static enum err batch_link(size_t staged, struct loader_detail *detail) NEEDS(loader_turn)
+{
+    enum err err;
+
+    for (size_t i = 0; i < batched; i++)
+        if ((err = require(&batch[i], detail)))
+            return err;
+    for (size_t i = 0; i < batched; i++)
+        if ((err = link_relocate(&batch[i], detail)))
+            return err;
+    GUARD(arena) held = arena_change();
+    for (size_t i = staged; i < batched; i++)
+        go_live(batch[i].cell);
+    return ERR_OK;
+}
+
+/* ---- initialization ---- */
+
+enum { INIT_NONE = 0, INIT_DONE = 1, INIT_RUNS = 2 }; /* arena_cell.initialized */
+
+/* A cell that `cell` depends on and whose init has not begun; 0: none. */
+static uint32_t uninitialized_need(uint32_t cell)
+{
+    for (uint32_t s = arena_cell(cell)->first_section; s; s = arena_section(s)->next_in_cell)
+        for (uint32_t e = arena_section(s)->first_out; e; e = arena_edge(e)->next_out) {
+            uint32_t need = arena_section(arena_edge(e)->to)->cell;
+            if (arena_cell(need)->initialized == INIT_NONE)
+                return need;
+        }
+    return 0;
+}
+
+static enum err run_init(uint32_t cell) NEEDS(loader_turn)
+{
+    uint32_t section = arena_cell(cell)->init_section;
+    enum err err = ERR_OK;
+
+    if (section) {
+        enum err (*init)(void) = (enum err(*)(void))(uintptr_t)arena_section(section)->virt;
+        err = init();
+    }
+    arena_cell(cell)->initialized = err ? INIT_NONE : INIT_DONE;
+    return err;
+}
+
+/* Depth first along the edges; a cycle is entered where it was met. */
+static enum err initialize(uint32_t cell, struct loader_detail *detail) NEEDS(loader_turn)
+{
+    uint32_t stack[BATCH_MAX];
+    size_t top = 0;
+    enum err err = ERR_OK;
+
+    if (arena_cell(cell)->initialized != INIT_NONE)
+        return ERR_OK;
+    stack[top++] = cell;
+    arena_cell(cell)->initialized = INIT_RUNS;
+    while (top > 0) {
+        uint32_t need = err || top == BATCH_MAX ? 0 : uninitialized_need(stack[top - 1]);
+        if (need) {
+            stack[top++] = need;
+            arena_cell(need)->initialized = INIT_RUNS;
+            continue;
+        }
+        uint32_t next = stack[--top];
+        if (err) {
+            arena_cell(next)->initialized = INIT_NONE;
+            continue;
+        }
+        err = run_init(next);
+        if (err)
+            err = REFUSE(ERR_INIT_FAILED, "cell ", name_of(next), ": its init function says: ", err_text(err));
+    }
+    return err;
+}
+
+enum err loader_initialize(uint32_t cell)
+{
+    GUARD(loader) turn = loader_hold();
+
+    return initialize(cell, NULL);
+}
+
+/* Of cells that were loaded together, frees those that were not initialized, unless one that was leads to them. */
+static void drop_uninitialized(uint32_t *cells, size_t count) NEEDS(loader_turn)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < count; i++)
+        if (arena_cell(cells[i])->initialized == INIT_NONE)
+            cells[kept++] = cells[i];
+    if (kept && !link_is_held(cells, kept))
+        link_discard(cells, kept);
+}
+
+/* ---- the interface ---- */
+
+static enum err load(const char *name, uint32_t *ret_cell, struct loader_detail *detail) NEEDS(loader_turn)
+{
+    struct archive_member member;
+    uint32_t cell = arena_cell_find(root, name), cells[BATCH_MAX];
+    enum err err;
+
+    if (cell && arena_cell(cell)->state == CELL_LIVE) {
+        *ret_cell = cell;
+        return initialize(cell, detail);
+    }
+    if (archive_find(name, &member))
+        return REFUSE(ERR_NOT_FOUND, "there is no cell ", name, " in the archive");
+    err = batch_add_member(&member, detail);
+    if (!err)
+        err = batch_link(0, detail);
+    size_t count = err ? 0 : batch_cells(cells);
+    batch_end(err);
+    if (err)
+        return err;
+    cell = cells[0];
+    err = initialize(cell, detail);
+    if (err)
+        drop_uninitialized(cells, count);
+    else
+        *ret_cell = cell;
+    return err;
+}
+
+enum err loader_load(const char *name, uint32_t *ret_cell, struct loader_detail *detail)
+{
+    GUARD(loader) turn = loader_hold();
+    uint32_t cell;
+    enum err err = load(name, &cell, detail);
+
+    if (!err && ret_cell)
+        *ret_cell = cell;
+    return err;
+}
+
+enum err loader_stage(uint32_t object, uint32_t namespace_, uint32_t *ret_cell, struct loader_detail *detail)
+{
+    GUARD(loader) turn = loader_hold();
+    enum err err = batch_add(object, namespace_, true, detail);
+
+    if (!err)
+        err = batch_link(1, detail);
+    uint32_t cell = err ? 0 : batch[0].cell;
+    batch_end(err);
+    if (!err)
+        *ret_cell = cell;
+    return err;
+}
+
+void loader_publish(uint32_t cell)
+{
+    GUARD(arena) held = arena_change();
+
+    link_publish_symbols(cell);
+    go_live(cell);
+}
+
+void loader_retract(uint32_t cell)
+{
+    GUARD(arena) held = arena_change();
+
+    link_retract_symbols(cell);
+    arena_cell(cell)->state = CELL_OLD;
+}
+
+static enum err run_done(uint32_t cell) NEEDS(loader_turn)
+{
+    const struct arena_cell *c = arena_cell(cell);
+    uint32_t heir = arena_cell_find(c->namespace_, arena_string(c->name));
+
+    if (!c->done_section || c->initialized != INIT_DONE || (heir && heir != cell))
+        return ERR_OK;
+    enum err (*done)(void) = (enum err(*)(void))(uintptr_t)arena_section(c->done_section)->virt;
+    return done();
+}
+
+enum err loader_unload(uint32_t cell)
+{
+    GUARD(loader) turn = loader_hold();
+    const struct arena_cell *c = arena_cell(cell);
+    uint32_t name = c->name, version = c->version;
+
+    if (c->state == CELL_FREE)
+        return ERR_NOT_FOUND;
+    if (!c->object)
+        return ERR_NOT_SWAPPABLE;
+    if (link_is_held(&cell, 1) || run_done(cell) || link_is_held(&cell, 1))
+        return ERR_BUSY;
+    link_discard(&cell, 1);
+    arena_event(EVENT_CELL_FREED, cell, version, arena_string(name));
+    return ERR_OK;
+}
+
+enum err loader_symbol(const char *name, uint64_t *ret_address)
+{
+    uint32_t symbol = arena_symbol_find(root, name);
+
+    if (!symbol || arena_cell(cell_of_symbol(symbol))->state != CELL_LIVE)
+        return ERR_NOT_FOUND;
+    *ret_address = arena_section(arena_symbol(symbol)->section)->virt + arena_symbol(symbol)->offset;
+    return ERR_OK;
+}
+
+static enum err describe(struct loader_detail *detail)
+{
+    enum err err;
+
+    {
+        GUARD(arena) held = arena_change();
+        root = arena_new(ARENA_NAMESPACES);
+        arena_namespace(root)->name = arena_intern("root");
+        arena_seal(ARENA_NAMESPACES, root);
+    }
+    if ((err = nano_core_describe(root, detail)))
+        return err;
+    return index_build(detail);
+}
+
+enum err loader_init(void)
+{
+    struct loader_detail detail;
+    enum err err = describe(&detail);
+
+    if (err) {
+        panic_print("loader: ");
+        panic_print(detail.text);
+        panic_print("\n");
+    }
+    return err;
+}

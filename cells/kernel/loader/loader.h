@@ -1,0 +1,58 @@
+/* Loads and links cells: object file -> sections in memory, relocations written, edges recorded both ways
+ * (thesis §5.1). A batch of cells is published first and relocated then, so that circular needs resolve; a batch that
+ * fails leaves nothing behind. Text is read-execute, the rest never executable; patches go through the direct map. */
+#pragma once
+#include "cells/cell.h"
+
+/* What went wrong, for people: names the symbol, section or cell. */
+struct loader_detail {
+    char text[128];
+};
+
+/* Makes the root namespace and the nano_core's own cell; the archive is open. Prints what is wrong. */
+enum err loader_init(void);
+
+/* One task at a time loads, stages, unloads or initializes; the functions below take turns on their own. Who plans and
+ * commits a swap holds on over all of its steps. Re-entrant, interrupts stay on; never from an interrupt handler. */
+extern struct role loader_turn;
+
+struct loader_guard {
+    bool held;
+};
+struct loader_guard loader_hold(void) HOLDS(loader_turn);
+void loader_guard_end(struct loader_guard *guard);
+/* Called again and again by who waits for its turn; the scheduler binds its yield here. NULL spins. */
+extern void (*loader_wait_hook)(void);
+
+/* Makes sure that cell `name` is loaded, linked and initialized, with all it needs, from the archive. Idempotent. */
+enum err loader_load(const char *name, uint32_t *ret_cell, struct loader_detail *detail);
+
+/* Registers object bytes (copied into frames of their own, then checked) as a pristine object. */
+enum err loader_keep_object(const void *data, size_t bytes, uint32_t *ret_object, struct loader_detail *detail);
+/* Frees an object that no cell was made from, or no longer is; else does nothing. */
+void loader_drop_object(uint32_t object);
+
+/* Checks only: ELF64 relocatable x86-64, sane tables, notes of our version. Copies the cell's name. */
+enum err loader_check_object(const void *data, size_t bytes, char ret_name[32], struct loader_detail *detail);
+
+/* Loads an object in isolation: state CELL_LOADING, its symbols not published, its imports resolved (missing
+ * dependencies are loaded from the archive) and relocated, its own edges recorded. Undo with loader_unload. */
+enum err loader_stage(uint32_t object, uint32_t namespace_, uint32_t *ret_cell, struct loader_detail *detail);
+void loader_publish(uint32_t cell);        /* symbols become visible, state CELL_LIVE */
+void loader_retract(uint32_t cell);        /* symbols vanish, state CELL_OLD */
+enum err loader_initialize(uint32_t cell); /* init functions: its dependencies' first, once each */
+
+/* Frees a cell: records, edges, memory, object. ERR_BUSY when a foreign edge still leads to it, or its done function
+ * says so; that one runs only when no other version of the cell has taken over. Tasks in it are for the caller to see. */
+enum err loader_unload(uint32_t cell);
+
+/* Rewrites one edge so that it leads to section `to` + `target`; text is patched through the direct map.
+ * ERR_BAD_RELOCATION: does not fit, nothing changed. Other CPUs must not run the patched code (see park). */
+enum err loader_rebind(uint32_t edge, uint32_t to, uint32_t target, uint32_t symbol);
+
+/* Stores `function` in `*slot` (static data of some cell) and records the pointer as an edge, so that a swap of the
+ * function's cell rewrites it like any relocation. NULL unbinds. */
+enum err loader_bind(void *slot, const void *function);
+
+/* Exported symbol by name in the root namespace; ERR_NOT_FOUND. */
+enum err loader_symbol(const char *name, uint64_t *ret_address);

@@ -1,0 +1,452 @@
+/* See object.h. The bytes are hostile: each field is copied out once, checked, and used from the copy. */
+#include "cells/kernel/loader/object.h"
+#include "cells/kernel/panic/panic.h"
+#include "cells/lib/string/string.h"
+#include "guest/abi/arena.h"
+
+enum err object_refuse(struct loader_detail *detail, enum err err, const char *const *words)
+{
+    size_t at = 0;
+
+    if (!detail)
+        return err;
+    for (; *words; words++)
+        for (const char *p = *words; *p && at < sizeof detail->text - 1; p++)
+            detail->text[at++] = *p;
+    memset(detail->text + at, 0, sizeof detail->text - at);
+    return err;
+}
+
+static bool in_file(const struct object *o, uint64_t offset, uint64_t bytes)
+{
+    return offset <= o->bytes && bytes <= o->bytes - offset;
+}
+
+/* ---- access to what has been checked ---- */
+
+void object_section(const struct object *o, uint32_t index, struct elf_section *ret_section)
+{
+    assert(index < o->sections);
+    memcpy(ret_section, o->data + o->section_table + (uint64_t)index * sizeof *ret_section, sizeof *ret_section);
+}
+
+/* Objects lie in RAM that a fault may have hit since they were checked: then the name is empty. */
+static const char *string_in(const struct object *o, const struct elf_section *table, uint32_t offset)
+{
+    return offset < table->size ? (const char *)o->data + table->offset + offset : "";
+}
+
+const char *object_section_name(const struct object *o, const struct elf_section *section)
+{
+    return string_in(o, &o->names, section->name);
+}
+
+void object_symbol(const struct object *o, uint32_t index, struct elf_symbol *ret_symbol)
+{
+    assert(index < o->symbols);
+    memcpy(ret_symbol, o->data + o->symbol_table.offset + (uint64_t)index * sizeof *ret_symbol, sizeof *ret_symbol);
+}
+
+const char *object_symbol_name(const struct object *o, const struct elf_symbol *symbol)
+{
+    return string_in(o, &o->strings, symbol->name);
+}
+
+void object_export(const struct object *o, uint32_t index, struct note_symbol *ret_symbol)
+{
+    assert(index < o->export_count);
+    memcpy(ret_symbol, o->data + o->exports + (uint64_t)index * sizeof *ret_symbol, sizeof *ret_symbol);
+}
+
+void object_import(const struct object *o, uint32_t index, struct note_symbol *ret_symbol)
+{
+    assert(index < o->import_count);
+    memcpy(ret_symbol, o->data + o->imports + (uint64_t)index * sizeof *ret_symbol, sizeof *ret_symbol);
+}
+
+struct note_symbol object_export_of(const struct object *o, uint32_t symbol)
+{
+    for (uint32_t i = 0; i < o->export_count; i++) {
+        struct note_symbol note;
+        object_export(o, i, &note);
+        if (note.symbol == symbol)
+            return note;
+    }
+    return (struct note_symbol){0};
+}
+
+uint32_t object_kind(const struct object *o, const struct elf_section *s)
+{
+    const char *name = object_section_name(o, s);
+
+    if (!(s->flags & ELF_ALLOC) || s->type == ELF_NOTE || s->size == 0)
+        return 0;
+    if (s->flags & ELF_EXECUTE)
+        return SECTION_TEXT;
+    if (s->flags & ELF_WRITE)
+        return s->type == ELF_NOBITS && !(o->image && string_starts(name, ".data")) ? SECTION_BSS : SECTION_DATA;
+    if (string_equal(name, ".eh_frame"))
+        return SECTION_EH_FRAME;
+    return string_starts(name, ".gcc_except_table") ? SECTION_EXCEPT : SECTION_RODATA;
+}
+
+uint32_t object_relocations(const struct object *o, uint32_t target, uint32_t after)
+{
+    struct elf_section s;
+
+    for (uint32_t i = after + 1; i < o->sections; i++) {
+        object_section(o, i, &s);
+        if (s.type == ELF_RELA && s.info == target)
+            return i;
+    }
+    return 0;
+}
+
+uint32_t object_relocation_count(const struct elf_section *rela)
+{
+    return (uint32_t)(rela->size / sizeof(struct elf_rela));
+}
+
+void object_relocation(const struct object *o, const struct elf_section *rela, uint32_t index,
+                       struct elf_rela *ret_rela)
+{
+    uint64_t at = rela->offset + (uint64_t)index * sizeof *ret_rela;
+
+    assert(in_file(o, at, sizeof *ret_rela));
+    memcpy(ret_rela, o->data + at, sizeof *ret_rela);
+}
+
+unsigned relocation_bytes(uint32_t type)
+{
+    switch (type) {
+    case R_X86_64_64:
+    case R_X86_64_PC64:
+        return 8;
+    case R_X86_64_PC32:
+    case R_X86_64_PLT32:
+    case R_X86_64_32:
+    case R_X86_64_32S:
+        return 4;
+    default:
+        return 0;
+    }
+}
+
+/* ---- checks ---- */
+
+static enum err check_header(struct object *o, struct elf_header *ret_header, struct loader_detail *detail)
+{
+    struct elf_header h;
+
+    if (o->bytes == 0)
+        return REFUSE(ERR_TRUNCATED, "the object file is empty");
+    if (o->bytes < 4 || memcmp(o->data, "\177ELF", 4))
+        return REFUSE(ERR_NOT_ELF, "the file does not begin like an ELF file");
+    if (o->bytes < sizeof h)
+        return REFUSE(ERR_TRUNCATED, "the file ends within its header");
+    memcpy(&h, o->data, sizeof h);
+    if (h.ident[4] != ELF_CLASS_64 || h.ident[5] != ELF_LITTLE_ENDIAN || h.machine != ELF_MACHINE_X86_64)
+        return REFUSE(ERR_WRONG_MACHINE, "the file is not for x86-64");
+    if (h.ident[6] != ELF_VERSION || h.version != ELF_VERSION)
+        return REFUSE(ERR_NOT_ELF, "the file is of an unknown ELF version");
+    if (h.type != ELF_TYPE_RELOCATABLE && !(o->image && h.type == ELF_TYPE_EXECUTABLE))
+        return REFUSE(ERR_NOT_OBJECT, "the file is a program or library; load the object that `cell make` wrote");
+    if (h.section_bytes != sizeof(struct elf_section) || h.sections < 2 || h.names >= h.sections)
+        return REFUSE(ERR_CORRUPT, "the section table makes no sense");
+    if (!in_file(o, h.section_offset, (uint64_t)h.sections * sizeof(struct elf_section)))
+        return REFUSE(ERR_TRUNCATED, "the file ends before its section table does");
+    o->section_table = h.section_offset;
+    o->sections = h.sections;
+    *ret_header = h;
+    return ERR_OK;
+}
+
+/* A string table that holds the NUL that ends its last string. */
+static bool is_strings(const struct object *o, const struct elf_section *s)
+{
+    return s->type == ELF_STRTAB && s->size > 0 && in_file(o, s->offset, s->size) &&
+           o->data[s->offset + s->size - 1] == '\0';
+}
+
+static bool name_fits(const char *name)
+{
+    return string_length(name) <= OBJECT_NAME_MAX;
+}
+
+static enum err check_section(struct object *o, uint32_t index, const struct elf_section *s,
+                              struct loader_detail *detail)
+{
+    const char *name = object_section_name(o, s);
+
+    if (s->name >= o->names.size || !name_fits(name))
+        return REFUSE(ERR_CORRUPT, "the name of a section is out of its table, or too long");
+    if (s->type != ELF_NOBITS && !in_file(o, s->offset, s->size))
+        return REFUSE(ERR_TRUNCATED, "the file ends before section ", name, " does");
+    if (s->type == ELF_REL)
+        return REFUSE(ERR_BAD_RELOCATION, name, ": relocations without addends");
+    if (s->type == ELF_SYMTAB) {
+        if (o->symbol_table_index || s->entry_bytes != sizeof(struct elf_symbol) || s->link >= o->sections ||
+            s->size / sizeof(struct elf_symbol) > UINT32_MAX)
+            return REFUSE(ERR_CORRUPT, name, ": a second symbol table, or one of unknown shape");
+        o->symbol_table_index = index;
+        o->symbol_table = *s;
+        o->symbols = (uint32_t)(s->size / sizeof(struct elf_symbol));
+    }
+    if (!(s->flags & ELF_ALLOC) || o->image)
+        return ERR_OK;
+    if (s->align & (s->align - 1) || s->align > 4096)
+        return REFUSE(ERR_CORRUPT, name, ": alignment is no power of two up to 4096");
+    if (s->size > OBJECT_REGION_MAX || s->address)
+        return REFUSE(ERR_RANGE, name, ": too large, or placed already");
+    if ((s->flags & ELF_WRITE && s->flags & ELF_EXECUTE) || s->flags & ELF_TLS)
+        return REFUSE(ERR_CORRUPT, name, ": writable and executable at once, or thread-local");
+    if (s->type == ELF_NOBITS && !(s->flags & ELF_WRITE))
+        return REFUSE(ERR_CORRUPT, name, ": read-only but without contents");
+    return ERR_OK;
+}
+
+static enum err check_sections(struct object *o, const struct elf_header *h, struct loader_detail *detail)
+{
+    uint64_t bytes[SECTION_EXCEPT + 1] = {0};
+    struct elf_section s;
+    bool eh_frame = false;
+    enum err err;
+
+    object_section(o, h->names, &o->names);
+    if (!is_strings(o, &o->names))
+        return REFUSE(ERR_CORRUPT, "the table of section names is damaged");
+    for (uint32_t i = 1; i < o->sections; i++) {
+        object_section(o, i, &s);
+        if ((err = check_section(o, i, &s, detail)))
+            return err;
+        uint32_t kind = object_kind(o, &s);
+        if (kind == SECTION_EH_FRAME && eh_frame)
+            return REFUSE(ERR_CORRUPT, "two sections .eh_frame; `ld -r` makes one of them");
+        eh_frame |= kind == SECTION_EH_FRAME;
+        bytes[kind] += kind && !o->image ? s.size : 0;
+        if (bytes[kind] > OBJECT_REGION_MAX)
+            return REFUSE(ERR_RANGE, object_section_name(o, &s), ": the cell is too large");
+    }
+    if (!o->symbol_table_index)
+        return REFUSE(ERR_CORRUPT, "no symbol table; do not strip it");
+    object_section(o, o->symbol_table.link, &o->strings);
+    if (!is_strings(o, &o->strings))
+        return REFUSE(ERR_CORRUPT, "the table of symbol names is damaged");
+    return ERR_OK;
+}
+
+static enum err check_symbols(struct object *o, struct loader_detail *detail)
+{
+    struct elf_section section;
+    struct elf_symbol s;
+
+    for (uint32_t i = 1; i < o->symbols; i++) {
+        object_symbol(o, i, &s);
+        const char *name = object_symbol_name(o, &s);
+        if (s.name >= o->strings.size || !name_fits(name))
+            return REFUSE(ERR_CORRUPT, "the name of a symbol is out of its table, or too long");
+        if (s.section == ELF_UNDEFINED || s.section == ELF_ABSOLUTE)
+            continue;
+        if (s.section >= o->sections)
+            return REFUSE(ERR_CORRUPT, name, ": in a section that does not exist");
+        object_section(o, s.section, &section);
+        if (!o->image && (s.value > section.size || s.size > section.size - s.value))
+            return REFUSE(ERR_CORRUPT, name, ": reaches out of its section");
+    }
+    return ERR_OK;
+}
+
+static enum err check_relocation(const struct object *o, const struct elf_section *target, const struct elf_rela *r,
+                                 struct loader_detail *detail)
+{
+    const char *name = object_section_name(o, target);
+    unsigned bytes = relocation_bytes(r->type);
+    struct elf_symbol symbol;
+
+    if (r->type == R_X86_64_NONE)
+        return ERR_OK;
+    if (!bytes)
+        return REFUSE(ERR_BAD_RELOCATION, name, ": a relocation of unknown type");
+    if (r->offset > target->size || bytes > target->size - r->offset)
+        return REFUSE(ERR_BAD_RELOCATION, name, ": a relocation outside of the section");
+    if (r->symbol == 0 || r->symbol >= o->symbols)
+        return REFUSE(ERR_BAD_RELOCATION, name, ": a relocation by a symbol that does not exist");
+    object_symbol(o, r->symbol, &symbol);
+    if (symbol.section == ELF_ABSOLUTE)
+        return REFUSE(ERR_BAD_RELOCATION, name, ": a relocation by absolute symbol ", object_symbol_name(o, &symbol));
+    return ERR_OK;
+}
+
+static enum err check_relocations(const struct object *o, struct loader_detail *detail)
+{
+    struct elf_section rela, target;
+    struct elf_rela r;
+    enum err err;
+
+    for (uint32_t i = 1; i < o->sections; i++) {
+        object_section(o, i, &rela);
+        if (rela.type != ELF_RELA)
+            continue;
+        if (rela.entry_bytes != sizeof r || rela.link != o->symbol_table_index || rela.info >= o->sections)
+            return REFUSE(ERR_CORRUPT, object_section_name(o, &rela), ": relocations of unknown shape");
+        object_section(o, rela.info, &target);
+        uint32_t kind = object_kind(o, &target);
+        if (kind == 0 || o->image)
+            continue;
+        if (kind == SECTION_BSS)
+            return REFUSE(ERR_BAD_RELOCATION, object_section_name(o, &target), ": relocations without contents");
+        for (uint32_t k = 0; k < object_relocation_count(&rela); k++) {
+            object_relocation(o, &rela, k, &r);
+            if ((err = check_relocation(o, &target, &r, detail)))
+                return err;
+        }
+    }
+    return ERR_OK;
+}
+
+/* ---- notes ---- */
+
+static bool is_cell_name(const char name[NOTE_NAME_BYTES])
+{
+    size_t n = 0;
+
+    for (; n < NOTE_NAME_BYTES && name[n]; n++)
+        if (!((name[n] >= 'a' && name[n] <= 'z') || (name[n] >= '0' && name[n] <= '9') || name[n] == '_'))
+            return false;
+    return n > 0 && n < NOTE_NAME_BYTES;
+}
+
+static bool is_function(const struct object *o, uint32_t symbol)
+{
+    struct elf_section section;
+    struct elf_symbol s;
+
+    if (symbol == 0)
+        return true;
+    if (symbol >= o->symbols)
+        return false;
+    object_symbol(o, symbol, &s);
+    if (s.section == ELF_UNDEFINED || s.section >= o->sections || s.value != 0)
+        return false;
+    object_section(o, s.section, &section);
+    return object_kind(o, &section) == SECTION_TEXT;
+}
+
+static enum err check_cell_note(struct object *o, uint64_t at, uint32_t bytes, struct loader_detail *detail)
+{
+    struct note_cell *cell = &o->cell;
+
+    if (cell->abi)
+        return REFUSE(ERR_CORRUPT, "two cell notes");
+    if (bytes < sizeof cell->abi)
+        return REFUSE(ERR_CORRUPT, "the cell note is too short");
+    memcpy(&cell->abi, o->data + at, sizeof cell->abi);
+    if (cell->abi != NOTE_ABI || bytes != sizeof *cell)
+        return REFUSE(ERR_WRONG_ABI, "the cell note is of another version; build the object with this tree");
+    memcpy(cell, o->data + at, sizeof *cell);
+    if (!is_cell_name(cell->name) || cell->kind < CELL_KERNEL || cell->kind > CELL_APPLICATION)
+        return REFUSE(ERR_CORRUPT, "the cell note has a bad name or kind");
+    if (!o->image && (!is_function(o, cell->init) || !is_function(o, cell->main) || !is_function(o, cell->transfer) ||
+                      !is_function(o, cell->done)))
+        return REFUSE(ERR_CORRUPT, "the cell note names a function that does not exist");
+    return ERR_OK;
+}
+
+static enum err check_note_symbols(const struct object *o, uint64_t at, uint32_t count, bool exports,
+                                   struct loader_detail *detail)
+{
+    struct note_symbol note;
+    struct elf_section section;
+    struct elf_symbol s;
+
+    for (uint32_t i = 0; i < count; i++) {
+        memcpy(&note, o->data + at + (uint64_t)i * sizeof note, sizeof note);
+        if (note.symbol == 0 || note.symbol >= o->symbols)
+            return REFUSE(ERR_CORRUPT, "a note is about a symbol that does not exist");
+        object_symbol(o, note.symbol, &s);
+        const char *name = object_symbol_name(o, &s);
+        if (string_length(name) == 0 || string_length(name) >= NOTE_SYMBOL_BYTES)
+            return REFUSE(ERR_CORRUPT, "a note is about a symbol without a name, or with one too long");
+        if (!exports) {
+            if (s.section != ELF_UNDEFINED)
+                return REFUSE(ERR_CORRUPT, name, ": imported, and defined here too");
+            continue;
+        }
+        if (note.access < ACCESS_KERNEL || note.access > ACCESS_APPLICATION)
+            return REFUSE(ERR_CORRUPT, name, ": exported at an unknown access level");
+        if (s.section == ELF_UNDEFINED || s.section >= o->sections || s.info >> 4 == ELF_LOCAL)
+            return REFUSE(ERR_CORRUPT, name, ": exported, but not defined here");
+        object_section(o, s.section, &section);
+        if (!object_kind(o, &section))
+            return REFUSE(ERR_CORRUPT, name, ": exported from a section that is not loaded");
+    }
+    return ERR_OK;
+}
+
+static enum err check_note(struct object *o, uint32_t type, uint64_t at, uint32_t bytes, struct loader_detail *detail)
+{
+    bool exports = type == NOTE_EXPORT;
+    uint64_t *where = exports ? &o->exports : &o->imports;
+    uint32_t count = bytes / sizeof(struct note_symbol);
+
+    if (type == NOTE_CELL)
+        return check_cell_note(o, at, bytes, detail);
+    if (type != NOTE_EXPORT && type != NOTE_IMPORT)
+        return ERR_OK;
+    if (*where || bytes % sizeof(struct note_symbol))
+        return REFUSE(ERR_CORRUPT, "a note of exports or imports that is damaged, or there twice");
+    *where = at;
+    *(exports ? &o->export_count : &o->import_count) = count;
+    return check_note_symbols(o, at, count, exports, detail);
+}
+
+static enum err check_note_section(struct object *o, const struct elf_section *s, struct loader_detail *detail)
+{
+    uint64_t at = s->offset, end = s->offset + s->size;
+    struct elf_note note;
+    enum err err;
+
+    while (end - at >= sizeof note) {
+        memcpy(&note, o->data + at, sizeof note);
+        at += sizeof note;
+        uint64_t name_bytes = ((uint64_t)note.name_bytes + 3) & ~3ull, bytes = ((uint64_t)note.bytes + 3) & ~3ull;
+        if (name_bytes > end - at || bytes > end - at - name_bytes)
+            return REFUSE(ERR_CORRUPT, "a note reaches out of " NOTE_SECTION);
+        if (note.name_bytes == sizeof NOTE_OWNER && !memcmp(o->data + at, NOTE_OWNER, sizeof NOTE_OWNER) &&
+            (err = check_note(o, note.type, at + name_bytes, note.bytes, detail)))
+            return err;
+        at += name_bytes + bytes;
+    }
+    return ERR_OK;
+}
+
+static enum err check_notes(struct object *o, struct loader_detail *detail)
+{
+    struct elf_section s;
+    enum err err;
+
+    for (uint32_t i = 1; i < o->sections; i++) {
+        object_section(o, i, &s);
+        if (s.type == ELF_NOBITS || !string_equal(object_section_name(o, &s), NOTE_SECTION))
+            continue;
+        if ((err = check_note_section(o, &s, detail)))
+            return err;
+    }
+    if (!o->cell.abi)
+        return REFUSE(ERR_NOT_CELL, "the object has no cell note; make it with `cell make`");
+    return ERR_OK;
+}
+
+enum err object_open(const void *data, size_t bytes, bool image, struct object *ret_object,
+                     struct loader_detail *detail)
+{
+    struct object o = {.data = data, .bytes = bytes, .image = image};
+    struct elf_header header = {0};
+    enum err err;
+
+    if ((err = check_header(&o, &header, detail)) || (err = check_sections(&o, &header, detail)) ||
+        (err = check_symbols(&o, detail)) || (err = check_notes(&o, detail)) || (err = check_relocations(&o, detail)))
+        return err;
+    *ret_object = o;
+    return ERR_OK;
+}

@@ -1,0 +1,124 @@
+/* Resolves the symbols of a placed object, writes its relocations through the direct map and records each one as an
+ * edge in both directions (thesis §5.1). */
+#include "cells/kernel/loader/link.h"
+#include "cells/kernel/page/page.h"
+#include "cells/lib/string/string.h"
+
+static bool is_relative(uint32_t type)
+{
+    return type == R_X86_64_PC32 || type == R_X86_64_PLT32 || type == R_X86_64_PC64;
+}
+
+static bool fits(uint32_t type, uint64_t value)
+{
+    switch (type) {
+    case R_X86_64_PC32:
+    case R_X86_64_PLT32:
+    case R_X86_64_32S:
+        return (int64_t)value == (int32_t)value;
+    case R_X86_64_32:
+        return value == (uint32_t)value;
+    default:
+        return true;
+    }
+}
+
+bool link_write(const struct arena_edge *edge)
+{
+    const struct arena_section *from = arena_section(edge->from), *to = arena_section(edge->to);
+    uint64_t value = to->virt + edge->target + (uint64_t)edge->addend;
+
+    if (is_relative(edge->type))
+        value -= from->virt + edge->offset;
+    if (!fits(edge->type, value))
+        return false;
+    memcpy((uint8_t *)page_direct(from->phys) + edge->offset, &value, relocation_bytes(edge->type));
+    return true;
+}
+
+uint32_t link_add_edge(const struct arena_edge *edge)
+{
+    uint32_t index = arena_new(ARENA_EDGES);
+
+    if (!index)
+        return 0;
+    *arena_edge(index) = *edge;
+    arena_seal(ARENA_EDGES, index);
+    arena_edge_link(index);
+    return index;
+}
+
+/* Fills in where `symbol` of the object leads to. */
+static enum err resolve(const struct link *link, uint32_t symbol, struct arena_edge *edge, struct loader_detail *detail)
+{
+    const struct object *object = &link->object;
+    struct elf_symbol s;
+
+    object_symbol(object, symbol, &s);
+    const char *name = object_symbol_name(object, &s);
+    if (s.section == ELF_UNDEFINED) {
+        edge->symbol = arena_symbol_find(arena_cell(link->cell)->namespace_, name);
+        if (!edge->symbol)
+            return REFUSE(ERR_UNRESOLVED, object->cell.name, ": needs ", name, ", which no cell exports");
+        edge->to = arena_symbol(edge->symbol)->section;
+        edge->target = arena_symbol(edge->symbol)->offset;
+        return ERR_OK;
+    }
+    edge->symbol = 0;
+    edge->to = s.section < object->sections ? link->section_of[s.section] : 0;
+    edge->target = (uint32_t)s.value;
+    if (!edge->to)
+        return REFUSE(ERR_BAD_RELOCATION, object->cell.name, ": a relocation by ", name,
+                      " into a section that is not loaded");
+    return ERR_OK;
+}
+
+static enum err relocate_one(const struct link *link, uint32_t from, const struct elf_rela *r,
+                             struct loader_detail *detail)
+{
+    struct arena_edge edge = {.from = from, .offset = (uint32_t)r->offset, .type = r->type, .addend = r->addend};
+    enum err err;
+
+    if (r->type == R_X86_64_NONE)
+        return ERR_OK;
+    if ((err = resolve(link, r->symbol, &edge, detail)))
+        return err;
+    if (!link_write(&edge))
+        return REFUSE(ERR_BAD_RELOCATION, link->object.cell.name, ": a relocation in ",
+                      arena_string(arena_section(from)->name), " does not reach ",
+                      arena_string(arena_section(edge.to)->name));
+    GUARD(arena) held = arena_change();
+    if (!link_add_edge(&edge))
+        return REFUSE(ERR_FULL, link->object.cell.name, ": no free edge in the arena; unload a cell first");
+    return ERR_OK;
+}
+
+static enum err relocate_section(const struct link *link, uint32_t index, struct loader_detail *detail)
+{
+    uint32_t section = link->section_of[index];
+    struct elf_section rela;
+    struct elf_rela r;
+    enum err err;
+
+    for (uint32_t i = 0; (i = object_relocations(&link->object, index, i));) {
+        object_section(&link->object, i, &rela);
+        for (uint32_t k = 0; k < object_relocation_count(&rela); k++) {
+            object_relocation(&link->object, &rela, k, &r);
+            if ((err = relocate_one(link, section, &r, detail)))
+                return err;
+        }
+    }
+    GUARD(arena) held = arena_change();
+    link_hash_section(section);
+    return ERR_OK;
+}
+
+enum err link_relocate(const struct link *link, struct loader_detail *detail)
+{
+    enum err err;
+
+    for (uint32_t i = 1; i < link->object.sections; i++)
+        if (link->section_of[i] && (err = relocate_section(link, i, detail)))
+            return err;
+    return ERR_OK;
+}

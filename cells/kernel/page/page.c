@@ -1,0 +1,401 @@
+/* See page.h. A handle keeps its virtual range for ever and is used again for requests of the same size class, so
+ * neither virtual space nor page tables grow without bound. Page tables and handle pools are never freed. */
+#include "cells/kernel/page/page.h"
+#include "cells/kernel/arena/arena.h"
+#include "cells/kernel/boot/boot.h"
+#include "cells/kernel/boot/image.h"
+#include "cells/kernel/cpu/cpu.h"
+#include "cells/kernel/frame/frame.h"
+#include "cells/kernel/lock/lock.h"
+#include "cells/kernel/panic/panic.h"
+#include "cells/lib/string/string.h"
+#include "guest/abi/layout.h"
+
+EXPORT(mapped_pages_put, LIBRARY);
+EXPORT(page_map, LIBRARY);
+EXPORT(page_own_frames, LIBRARY);
+EXPORT(page_map_device, LIBRARY);
+EXPORT(page_protect, KERNEL);
+EXPORT(page_start, LIBRARY);
+EXPORT(page_phys, LIBRARY);
+EXPORT(page_bytes, LIBRARY);
+EXPORT(page_find, KERNEL);
+EXPORT(page_direct, KERNEL);
+EXPORT(page_translate, KERNEL);
+EXPORT(page_root, KERNEL);
+EXPORT(page_flush, KERNEL);
+EXPORT(page_shootdown, KERNEL);
+
+#define PTE_PRESENT  1ull
+#define PTE_WRITE    2ull
+#define PTE_UNCACHED 0x18ull /* PCD, PWT */
+#define PTE_LARGE    0x80ull
+#define PTE_NX       (1ull << 63)
+#define PTE_ADDRESS  0x000ffffffffff000ull
+#define LARGE_BYTES  0x200000ul
+#define DIRECT_LIMIT 0x1000000000ull /* 64 GiB */
+#define FLUSH_SINGLY 32              /* pages; beyond that the whole TLB goes */
+#define CLASSES      32              /* size class c: virtual ranges of 2^c pages, guard included */
+#define BUCKETS      1024
+
+enum region { REGION_PAGES, REGION_CELL, REGIONS };
+
+struct mapped_pages {
+    uint64_t virt, phys;
+    size_t bytes;
+    struct mapped_pages *next_free;
+    struct mapped_pages *next_in_bucket;
+    uint32_t flags;
+    uint8_t class, region;
+    bool live, owns_frames;
+};
+
+static struct lock page_lock;
+static struct {
+    uint64_t next, end;
+    struct mapped_pages *free[CLASSES];
+} regions[REGIONS] GUARDED_BY(page_lock) = {
+    [REGION_PAGES] = {.next = LAYOUT_PAGES_VIRT, .end = LAYOUT_PAGES_END},
+    [REGION_CELL] = {.next = LAYOUT_CELL_VIRT, .end = LAYOUT_CELL_END},
+};
+
+static uint64_t root[512] __attribute__((aligned(FRAME_BYTES)));
+static struct mapped_pages first_pool[256];
+static struct mapped_pages *pool GUARDED_BY(page_lock) = first_pool;
+static size_t pool_left GUARDED_BY(page_lock) = array_size(first_pool);
+/* Every handle ever made, by the start of its range. */
+static struct mapped_pages *buckets[BUCKETS] GUARDED_BY(page_lock);
+
+void (*page_shootdown)(uint64_t virt, size_t bytes);
+
+/* ---- tables ---- */
+
+void *page_direct(uint64_t phys)
+{
+    return (void *)(LAYOUT_DIRECT_VIRT + phys);
+}
+
+uint64_t page_root(void)
+{
+    return (uint64_t)root - LAYOUT_IMAGE_VIRT;
+}
+
+static size_t own_frames;
+
+/* A frame for a page table or for handles: it stays. */
+static enum err take_own_frame(uint64_t *ret_phys)
+{
+    enum err e = frame_alloc(1, ret_phys);
+
+    if (e == ERR_OK)
+        __atomic_add_fetch(&own_frames, 1, __ATOMIC_RELAXED);
+    return e;
+}
+
+size_t page_own_frames(void)
+{
+    return __atomic_load_n(&own_frames, __ATOMIC_RELAXED);
+}
+
+/* The entry for `virt` in the table of `level` (0: 4 KiB pages, 1: 2 MiB); NULL when a table is missing and may not be
+ * made, or memory is out. */
+static uint64_t *entry_of(uint64_t virt, int level, bool make)
+{
+    uint64_t *table = root;
+
+    for (int at = 3;; at--) {
+        uint64_t *entry = &table[virt >> (12 + 9 * at) & 511];
+        if (at == level)
+            return entry;
+        if (*entry & PTE_PRESENT && *entry & PTE_LARGE)
+            return NULL;
+        if (!(*entry & PTE_PRESENT)) {
+            uint64_t phys;
+            if (!make || take_own_frame(&phys) != ERR_OK)
+                return NULL;
+            memset(page_direct(phys), 0, FRAME_BYTES);
+            *entry = phys | PTE_PRESENT | PTE_WRITE;
+        }
+        table = page_direct(*entry & PTE_ADDRESS);
+    }
+}
+
+static uint64_t pte_bits(unsigned flags)
+{
+    if (flags & PAGE_WRITE && flags & PAGE_EXECUTE)
+        panic("pages both writable and executable");
+    return PTE_PRESENT | (flags & PAGE_WRITE ? PTE_WRITE : 0) | (flags & PAGE_EXECUTE ? 0 : PTE_NX) |
+           (flags & PAGE_UNCACHED ? PTE_UNCACHED : 0);
+}
+
+/* Makes the tables that [virt, virt + bytes) needs. */
+static enum err make_tables(uint64_t virt, size_t bytes) NEEDS(page_lock)
+{
+    for (uint64_t at = virt & -LARGE_BYTES; at < virt + bytes; at += LARGE_BYTES)
+        if (!entry_of(at, 0, true))
+            return ERR_NOMEM;
+    return ERR_OK;
+}
+
+/* Writes the entries of [virt, virt + bytes), whose tables exist: `value`, then `step` more for each page. */
+static void set_entries(uint64_t virt, size_t bytes, uint64_t value, uint64_t step) NEEDS(page_lock)
+{
+    uint64_t *entry = NULL;
+
+    for (uint64_t at = virt; at < virt + bytes; at += FRAME_BYTES, value += step) {
+        entry = entry && at % LARGE_BYTES ? entry + 1 : entry_of(at, 0, false);
+        assert(entry);
+        *entry = value;
+    }
+}
+
+static enum err map_range(uint64_t virt, uint64_t phys, size_t bytes, unsigned flags) NEEDS(page_lock)
+{
+    uint64_t bits = pte_bits(flags);
+    enum err e = make_tables(virt, bytes);
+
+    if (e == ERR_OK)
+        set_entries(virt, bytes, phys | bits, FRAME_BYTES);
+    return e;
+}
+
+static void unmap_range(uint64_t virt, size_t bytes) NEEDS(page_lock)
+{
+    set_entries(virt, bytes, 0, 0);
+}
+
+enum err page_translate(uint64_t virt, uint64_t *ret_phys)
+{
+    for (int level = 0; level < 2; level++) {
+        const uint64_t *entry = entry_of(virt, level, false);
+        if (!entry || !(*entry & PTE_PRESENT) || (level && !(*entry & PTE_LARGE)))
+            continue;
+        uint64_t size = FRAME_BYTES << 9 * level;
+        *ret_phys = (*entry & PTE_ADDRESS & -size) | (virt & (size - 1));
+        return ERR_OK;
+    }
+    return ERR_RANGE;
+}
+
+void page_flush(uint64_t virt, size_t bytes)
+{
+    if (bytes > FLUSH_SINGLY * FRAME_BYTES) {
+        uint64_t cr3;
+        __asm__ volatile("mov %%cr3, %0; mov %0, %%cr3" : "=r"(cr3)::"memory");
+        return;
+    }
+    for (size_t at = 0; at < bytes; at += FRAME_BYTES)
+        __asm__ volatile("invlpg (%0)" ::"r"(virt + at) : "memory");
+}
+
+/* Interrupts are off from the flush here to the answers of the others: a task that moved to another CPU in between would
+ * leave the one it came from, or that one, with an entry that is no longer true. */
+static void flush_everywhere(uint64_t virt, size_t bytes)
+{
+    GUARD(interrupts) off = interrupts_off();
+
+    page_flush(virt, bytes);
+    if (page_shootdown)
+        page_shootdown(virt, bytes);
+}
+
+/* ---- handles ---- */
+
+static struct mapped_pages **bucket_of(uint64_t virt) NEEDS(page_lock)
+{
+    return &buckets[virt / FRAME_BYTES * 0x9e3779b97f4a7c15 >> 54];
+}
+
+static struct mapped_pages *new_handle(void) NEEDS(page_lock)
+{
+    if (!pool_left) {
+        uint64_t phys;
+        if (take_own_frame(&phys) != ERR_OK)
+            return NULL;
+        pool = page_direct(phys);
+        pool_left = FRAME_BYTES / sizeof *pool;
+    }
+    pool_left--;
+    struct mapped_pages *mp = pool++;
+    memset(mp, 0, sizeof *mp);
+    return mp;
+}
+
+static uint8_t class_of(size_t pages_with_guard)
+{
+    uint8_t class = 1;
+
+    while (class < CLASSES && 1ul << class < pages_with_guard)
+        class ++;
+    return class;
+}
+
+/* A handle with a virtual range for `bytes` and a guard page, from the free list of its class or from new space. */
+static struct mapped_pages *take_handle(enum region region, size_t bytes) NEEDS(page_lock)
+{
+    uint8_t class = class_of(bytes / FRAME_BYTES + 1);
+
+    if (class >= CLASSES)
+        return NULL;
+    struct mapped_pages *mp = regions[region].free[class];
+    if (mp) {
+        regions[region].free[class] = mp->next_free;
+        return mp;
+    }
+    size_t range = FRAME_BYTES << class;
+    if (range > regions[region].end - regions[region].next)
+        return NULL;
+    mp = new_handle();
+    if (!mp)
+        return NULL;
+    mp->virt = regions[region].next;
+    mp->class = class;
+    mp->region = (uint8_t)region;
+    regions[region].next += range;
+    mp->next_in_bucket = *bucket_of(mp->virt);
+    *bucket_of(mp->virt) = mp;
+    return mp;
+}
+
+static void give_handle(struct mapped_pages *mp) NEEDS(page_lock)
+{
+    mp->next_free = regions[mp->region].free[mp->class];
+    regions[mp->region].free[mp->class] = mp;
+}
+
+static struct mapped_pages *map_frames(uint64_t phys, size_t bytes, unsigned flags, bool owns_frames)
+{
+    GUARD(lock) held = lock_take(&page_lock);
+    struct mapped_pages *mp = take_handle(flags & PAGE_CELL ? REGION_CELL : REGION_PAGES, bytes);
+
+    if (!mp)
+        return NULL;
+    if (map_range(mp->virt, phys, bytes, flags) != ERR_OK) {
+        give_handle(mp);
+        return NULL;
+    }
+    mp->phys = phys;
+    mp->bytes = bytes;
+    mp->flags = flags;
+    mp->owns_frames = owns_frames;
+    mp->live = true;
+    return mp;
+}
+
+struct mapped_pages *page_map(size_t bytes, unsigned flags)
+{
+    size_t frames = (bytes + FRAME_BYTES - 1) / FRAME_BYTES;
+    uint64_t phys;
+
+    if (!bytes || bytes > DIRECT_LIMIT || frame_alloc(frames, &phys) != ERR_OK)
+        return NULL;
+    memset(page_direct(phys), 0, frames * FRAME_BYTES);
+    struct mapped_pages *mp = map_frames(phys, frames * FRAME_BYTES, flags, true);
+    if (!mp)
+        frame_free(phys, frames);
+    return mp;
+}
+
+struct mapped_pages *page_map_device(uint64_t phys, size_t bytes, unsigned flags)
+{
+    size_t offset = phys % FRAME_BYTES;
+
+    if (!bytes || bytes > DIRECT_LIMIT)
+        return NULL;
+    return map_frames(phys - offset, (bytes + offset + FRAME_BYTES - 1) & -FRAME_BYTES, flags, false);
+}
+
+void mapped_pages_put(struct mapped_pages *mp)
+{
+    if (!mp)
+        return;
+    {
+        GUARD(lock) held = lock_take(&page_lock);
+        assert(mp->live);
+        mp->live = false;
+        unmap_range(mp->virt, mp->bytes);
+    }
+    flush_everywhere(mp->virt, mp->bytes);
+    if (mp->owns_frames)
+        frame_free(mp->phys, mp->bytes / FRAME_BYTES);
+    GUARD(lock) held = lock_take(&page_lock);
+    give_handle(mp);
+}
+
+void page_protect(struct mapped_pages *mp, unsigned flags)
+{
+    {
+        GUARD(lock) held = lock_take(&page_lock);
+        assert(mp->live);
+        set_entries(mp->virt, mp->bytes, mp->phys | pte_bits(flags), FRAME_BYTES);
+        mp->flags = flags;
+    }
+    flush_everywhere(mp->virt, mp->bytes);
+}
+
+void *page_start(const struct mapped_pages *mp)
+{
+    return (void *)mp->virt;
+}
+
+uint64_t page_phys(const struct mapped_pages *mp)
+{
+    return mp->phys;
+}
+
+size_t page_bytes(const struct mapped_pages *mp)
+{
+    return mp->bytes;
+}
+
+struct mapped_pages *page_find(uint64_t virt)
+{
+    GUARD(lock) held = lock_take(&page_lock);
+
+    for (struct mapped_pages *mp = *bucket_of(virt); mp; mp = mp->next_in_bucket)
+        if (mp->virt == virt)
+            return mp->live ? mp : NULL;
+    return NULL;
+}
+
+/* ---- boot ---- */
+
+static enum err map_direct(uint64_t start, uint64_t end)
+{
+    for (uint64_t phys = start & -LARGE_BYTES; phys < end && phys < DIRECT_LIMIT; phys += LARGE_BYTES) {
+        uint64_t *entry = entry_of(LAYOUT_DIRECT_VIRT + phys, 1, true);
+        if (!entry)
+            return ERR_NOMEM;
+        *entry = phys | PTE_PRESENT | PTE_WRITE | PTE_LARGE | PTE_NX;
+    }
+    return ERR_OK;
+}
+
+UNCHECKED static enum err map_image(const uint8_t *start, const uint8_t *end, unsigned flags)
+{
+    uint64_t virt = (uint64_t)start, last = ((uint64_t)end + FRAME_BYTES - 1) & -FRAME_BYTES;
+
+    return map_range(virt, virt - LAYOUT_IMAGE_VIRT, last - virt, flags);
+}
+
+UNCHECKED enum err page_init(void)
+{
+    const struct boot_info *boot = boot_get();
+    enum err e = map_direct(0, LARGE_BYTES);
+
+    for (unsigned i = 0; i < boot->ranges && e == ERR_OK; i++)
+        e = map_direct(boot->range[i].phys, boot->range[i].phys + boot->range[i].bytes);
+    if (e == ERR_OK)
+        e = map_image(image_text_start, image_text_end, PAGE_EXECUTE);
+    if (e == ERR_OK)
+        e = map_image(image_rodata_start, image_rodata_end, PAGE_READ);
+    if (e == ERR_OK)
+        e = map_image(image_data_start, image_data_end, PAGE_WRITE);
+    if (e == ERR_OK)
+        e = map_image(image_arena_start, image_arena_end, PAGE_WRITE);
+    if (e != ERR_OK)
+        return e;
+    unmap_range((uint64_t)image_stack_guard, FRAME_BYTES);
+    __asm__ volatile("mov %0, %%cr3" ::"r"(page_root()) : "memory");
+    return ERR_OK;
+}

@@ -1,0 +1,172 @@
+/* `cell show` and `cell compare`: what is in a cell object, and what a swap between two would see. */
+#include "cells/tool/verbs.h"
+#include "cells/tool/notes.h"
+#include "cells/tool/say.h"
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+struct loaded {
+    struct object object;
+    struct notes notes;
+};
+
+static enum err load(struct loaded *ret_loaded, const char *path)
+{
+    enum err e = object_open(&ret_loaded->object, path);
+
+    if (e != ERR_OK)
+        return e;
+    e = notes_read(&ret_loaded->notes, &ret_loaded->object);
+    if (e != ERR_OK)
+        object_close(&ret_loaded->object);
+    return e;
+}
+
+static void unload(struct loaded *loaded)
+{
+    notes_done(&loaded->notes);
+    object_close(&loaded->object);
+}
+
+static const struct symbol *symbol_of(const struct loaded *l, uint32_t index)
+{
+    return &l->object.symbol[index];
+}
+
+static const char *section_of(const struct loaded *l, const struct symbol *s)
+{
+    return s->sym.st_shndx < l->object.sections ? l->object.section[s->sym.st_shndx].name : "-";
+}
+
+static void show_sections(const struct loaded *l)
+{
+    printf("\n%-5s  %8s  %5s  %-5s  %s\n", "INDEX", "BYTES", "ALIGN", "FLAGS", "SECTION");
+    for (size_t i = 1; i < l->object.sections; i++) {
+        const struct section *s = &l->object.section[i];
+
+        if (!(s->header.sh_flags & SHF_ALLOC))
+            continue;
+        char flags[4] = {s->header.sh_flags & SHF_WRITE ? 'w' : '-', s->header.sh_flags & SHF_EXECINSTR ? 'x' : '-',
+                         s->header.sh_type == SHT_NOBITS ? '0' : '-'};
+        printf("%5zu  %8" PRIu64 "  %5" PRIu64 "  %-5s  %s\n", i, s->header.sh_size, s->header.sh_addralign, flags,
+               s->name);
+    }
+}
+
+enum err show_cell(const char *path)
+{
+    struct loaded l;
+    enum err e = load(&l, path);
+
+    if (e != ERR_OK)
+        return e;
+    const struct note_cell *c = &l.notes.cell;
+    const uint32_t role[SAY_ROLES] = {c->init, c->main, c->transfer, c->done};
+
+    printf("cell %s, %s, version %u\n", c->name, say_kind_word(c->kind), c->version);
+    for (enum say_role r = 0; r < SAY_ROLES; r++)
+        if (role[r] && role[r] < l.object.symbols)
+            printf("%s %s\n", say_role_name[r], symbol_of(&l, role[r])->name);
+    show_sections(&l);
+    printf("\n%-16s  %-11s  %8s  %-32s  %s\n", "TYPE", "ACCESS", "BYTES", "EXPORT", "SECTION");
+    for (size_t i = 0; i < l.notes.exports; i++) {
+        const struct symbol *s = symbol_of(&l, l.notes.export[i].symbol);
+        printf("%016" PRIx64 "  %-11s  %8" PRIu64 "  %-32s  %s\n", l.notes.export[i].type_hash,
+               say_access_word(l.notes.export[i].access), s->sym.st_size, s->name, section_of(&l, s));
+    }
+    printf("\n%-16s  %s\n", "TYPE", "IMPORT");
+    for (size_t i = 0; i < l.notes.imports; i++)
+        printf("%016" PRIx64 "  %s\n", l.notes.import[i].type_hash, symbol_of(&l, l.notes.import[i].symbol)->name);
+    unload(&l);
+    return ERR_OK;
+}
+
+static const struct note_symbol *find_export(const struct loaded *l, const char *name)
+{
+    for (size_t i = 0; i < l->notes.exports; i++)
+        if (strcmp(symbol_of(l, l->notes.export[i].symbol)->name, name) == 0)
+            return &l->notes.export[i];
+    return NULL;
+}
+
+static unsigned compare_exports(const struct loaded *old, const struct loaded *new)
+{
+    unsigned differences = 0;
+
+    for (size_t i = 0; i < old->notes.exports; i++) {
+        const struct note_symbol *was = &old->notes.export[i];
+        const char *name = symbol_of(old, was->symbol)->name;
+        const struct note_symbol *is = find_export(new, name);
+
+        if (!is)
+            differences++, printf("removed   %s\n", name);
+        else if (is->type_hash && was->type_hash && is->type_hash != was->type_hash)
+            differences++, printf("retyped   %s\n", name);
+        if (is && is->access != was->access)
+            differences++,
+                printf("access    %s: %s, was %s\n", name, say_access_word(is->access), say_access_word(was->access));
+    }
+    for (size_t i = 0; i < new->notes.exports; i++) {
+        const char *name = symbol_of(new, new->notes.export[i].symbol)->name;
+        if (!find_export(old, name))
+            differences++, printf("added     %s\n", name);
+    }
+    return differences;
+}
+
+static bool is_loaded(const struct section *s)
+{
+    return s->header.sh_flags & SHF_ALLOC;
+}
+
+static bool same_bytes(const struct section *a, const struct section *b)
+{
+    return a->bytes == b->bytes && (!a->bytes || memcmp(a->data, b->data, a->bytes) == 0);
+}
+
+static unsigned compare_sections(const struct loaded *old, const struct loaded *new)
+{
+    unsigned differences = 0;
+
+    for (size_t i = 1; i < old->object.sections; i++) {
+        const struct section *a = &old->object.section[i];
+        size_t j = is_loaded(a) ? object_section(&new->object, a->name) : 0;
+        const struct section *b = &new->object.section[j];
+
+        if (!is_loaded(a))
+            continue;
+        if (!j)
+            differences++, printf("gone      %s, %" PRIu64 " bytes\n", a->name, a->header.sh_size);
+        else if (a->header.sh_size != b->header.sh_size)
+            differences++, printf("resized   %s: %" PRIu64 " bytes, was %" PRIu64 "\n", a->name, b->header.sh_size,
+                                  a->header.sh_size);
+        else if (!same_bytes(a, b))
+            differences++, printf("rewritten %s\n", a->name);
+    }
+    for (size_t j = 1; j < new->object.sections; j++) {
+        const struct section *b = &new->object.section[j];
+        if (is_loaded(b) && !object_section(&old->object, b->name))
+            differences++, printf("new       %s, %" PRIu64 " bytes\n", b->name, b->header.sh_size);
+    }
+    return differences;
+}
+
+enum err compare_cells(const char *old_path, const char *new_path)
+{
+    struct loaded old, new;
+    enum err e = load(&old, old_path);
+
+    if (e != ERR_OK)
+        return e;
+    e = load(&new, new_path);
+    if (e == ERR_OK) {
+        printf("%s version %u -> %s version %u\n", old.notes.cell.name, old.notes.cell.version, new.notes.cell.name,
+               new.notes.cell.version);
+        if (compare_exports(&old, &new) + compare_sections(&old, &new) == 0)
+            printf("same symbols, same sections\n");
+        unload(&new);
+    }
+    unload(&old);
+    return e;
+}

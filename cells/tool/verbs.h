@@ -1,0 +1,14 @@
+/* The verbs of the program `cell`. Each prints its own errors. */
+#pragma once
+#include <stddef.h>
+#include "guest/abi/err.h"
+
+/* From `ld -r` of a cell's objects: the object that the guest loads, and the whole one for the host (or NULL). */
+enum err make_cell(const char *raw, const char *out, const char *debug);
+/* From the linked nano_core: its symbols, relocations and exports, without contents. */
+enum err describe_image(const char *kernel, const char *out);
+/* cpio "newc": a member NAME.o per object, named after the cell in it. */
+enum err make_archive(const char *out, char *const objects[], size_t count);
+enum err show_cell(const char *path);
+/* What a swap from one object to the other would see. */
+enum err compare_cells(const char *old, const char *new);

@@ -1,0 +1,17 @@
+/* Where things are in guest memory: addresses that the linker script, the nano_core and the host agree on.
+ * Virtual addresses follow from -mcmodel=kernel: all text within the top 2 GiB. */
+#pragma once
+
+#define LAYOUT_IMAGE_PHYS  0x200000 /* the nano_core image, linked at LAYOUT_IMAGE_VIRT + this */
+#define LAYOUT_ARENA_PHYS  0x300000 /* the metadata arena, part of the image's memory (not of its file) */
+#define LAYOUT_ARENA_BYTES 0x400000
+#define LAYOUT_AP_PHYS     0x8000 /* page that application processors start in (SIPI vector 8) */
+
+#define LAYOUT_IMAGE_VIRT  0xffffffff80000000 /* physical 0 .. 256 MiB of the image, nothing else relies on it */
+#define LAYOUT_CELL_VIRT   0xffffffffa0000000 /* loaded cells */
+#define LAYOUT_CELL_END    0xffffffffe0000000
+#define LAYOUT_DIRECT_VIRT 0xffff800000000000 /* all physical memory, writable, never executable */
+#define LAYOUT_PAGES_VIRT  0xffffc00000000000 /* mapped pages: heap, stacks, devices; a guard page after each */
+#define LAYOUT_PAGES_END   0xffffd00000000000
+
+#define LAYOUT_DEBUG_EXIT_PORT 0xf4 /* byte v ends the machine with process status (v << 1) | 1 */

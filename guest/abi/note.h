@@ -1,0 +1,44 @@
+/* What a cell says of itself in its object file: ELF notes of owner "Delias" in the section .note.delias, written by
+ * `cell make` from the macros of cells/cell.h and from DWARF. The loader trusts no byte of them. */
+#pragma once
+#include <stdint.h>
+
+#define NOTE_OWNER   "Delias"
+#define NOTE_SECTION ".note.delias"
+#define NOTE_ABI     1
+
+enum note_type {
+    NOTE_CELL = 1,   /* one struct note_cell */
+    NOTE_EXPORT = 2, /* array of struct note_symbol: global symbols that others may use */
+    NOTE_IMPORT = 3, /* array of struct note_symbol: undefined symbols, with the type this cell was compiled against */
+};
+
+enum cell_kind { CELL_KERNEL = 1, CELL_DRIVER = 2, CELL_LIBRARY = 3, CELL_APPLICATION = 4 };
+
+/* Which cells may import a symbol: those of the same or a more privileged kind.
+ * KERNEL: kernel cells; DRIVER: also drivers; LIBRARY: also libraries; APPLICATION: everybody. */
+enum access_level { ACCESS_KERNEL = 1, ACCESS_DRIVER = 2, ACCESS_LIBRARY = 3, ACCESS_APPLICATION = 4 };
+
+#define NOTE_NAME_BYTES   32
+#define NOTE_SYMBOL_BYTES 64
+
+struct note_cell {
+    uint32_t abi; /* NOTE_ABI */
+    uint32_t version;
+    uint32_t kind;              /* enum cell_kind */
+    uint32_t flags;             /* none yet, zero */
+    char name[NOTE_NAME_BYTES]; /* NUL-terminated, [a-z0-9_]+ */
+    /* Symbol-table index of the function or 0. All of type `enum err (void)` but transfer and main. */
+    uint32_t init;     /* run once after linking, after the init of every cell it depends on */
+    uint32_t main;     /* `int (int argc, char **argv)` of an application */
+    uint32_t transfer; /* `enum err (const struct cell_transfer *)`: takes state over from the version before */
+    uint32_t done;     /* run before the cell is freed */
+};
+_Static_assert(sizeof(struct note_cell) == 64);
+
+struct note_symbol {
+    uint32_t symbol;    /* index in the object's .symtab */
+    uint32_t access;    /* enum access_level; 0 for imports */
+    uint64_t type_hash; /* FNV-1a of the canonical type, 0: unknown, matches nothing but is accepted for assembly */
+};
+_Static_assert(sizeof(struct note_symbol) == 16);

@@ -1,0 +1,162 @@
+/* Entry of every processor: from 32-bit protected mode (PVH, Multiboot2, or an application processor's trampoline) to
+ * 64-bit C at the image's virtual address, on early page tables. Detects nothing and keeps the loader's words for C. */
+#include "guest/abi/layout.h"
+#include "cells/kernel/boot/image.h"
+
+#define PHYS(symbol) (symbol - LAYOUT_IMAGE_VIRT)
+
+#define MULTIBOOT2_HEADER_MAGIC 0xe85250d6
+#define CR4_PAE   0x20
+#define CR0_FLAGS 0x80010031 /* PG WP NE ET PE */
+#define EFER      0xc0000080
+#define EFER_BITS 0x900      /* LME NXE */
+
+/* The linker script asserts that it agrees with layout.h. */
+    .globl layout_image_virt, layout_image_phys, layout_arena_phys, layout_arena_bytes
+    .set layout_image_virt, LAYOUT_IMAGE_VIRT
+    .set layout_image_phys, LAYOUT_IMAGE_PHYS
+    .set layout_arena_phys, LAYOUT_ARENA_PHYS
+    .set layout_arena_bytes, LAYOUT_ARENA_BYTES
+
+    .section .multiboot, "a"
+    .balign 8
+multiboot_start:
+    .long MULTIBOOT2_HEADER_MAGIC, 0, multiboot_end - multiboot_start
+    .long 0x100000000 - (MULTIBOOT2_HEADER_MAGIC + multiboot_end - multiboot_start)
+    .balign 8
+    .short 3, 0             /* entry address */
+    .long 12, PHYS(entry_multiboot)
+    .balign 8
+    .short 5, 1             /* a frame buffer, optional: 1024 x 768 x 32 preferred */
+    .long 20, 1024, 768, 32
+    .balign 8
+    .short 6, 0             /* modules on page boundaries */
+    .long 8
+    .balign 8
+    .short 0, 0
+    .long 8
+multiboot_end:
+
+    .section .note.Xen, "a", @note
+    .balign 4
+    .long 4, 8, 18          /* XEN_ELFNOTE_PHYS32_ENTRY */
+    .asciz "Xen"
+    .quad PHYS(entry_pvh)
+
+    .section .text.entry, "ax"
+    .code32
+    .globl entry_pvh, entry_multiboot, image_processor_entry
+    .type entry_pvh, @function
+entry_pvh:
+    movl $IMAGE_ENTRY_PVH, %edi
+    jmp entry_common
+    .size entry_pvh, . - entry_pvh
+
+    .type entry_multiboot, @function
+entry_multiboot:
+    movl $IMAGE_ENTRY_MULTIBOOT2, %edi
+    jmp entry_common
+    .size entry_multiboot, . - entry_multiboot
+
+/* An application processor, in flat 32-bit protected mode; where it goes on stands in image_processor. */
+    .type image_processor_entry, @function
+image_processor_entry:
+    movl $IMAGE_ENTRY_PROCESSOR, %edi
+    .size image_processor_entry, . - image_processor_entry
+
+    .type entry_common, @function
+entry_common:
+    cli
+    cld
+    movl %ebx, %esi
+    movl $CR4_PAE, %eax
+    movl %eax, %cr4
+    movl $PHYS(entry_root), %eax
+    movl %eax, %cr3
+    movl $EFER, %ecx
+    rdmsr
+    orl $EFER_BITS, %eax
+    wrmsr
+    movl $CR0_FLAGS, %eax
+    movl %eax, %cr0
+    lgdt PHYS(entry_gdt_pointer)
+    ljmp $8, $PHYS(entry_long)
+
+    .code64
+entry_long:
+    movq $entry_high, %rax
+    jmp *%rax
+entry_high:
+    xorl %eax, %eax
+    movl %eax, %ds
+    movl %eax, %es
+    movl %eax, %ss
+    movl %eax, %fs
+    movl %eax, %gs
+    xorl %ebp, %ebp
+    cmpl $IMAGE_ENTRY_PROCESSOR, %edi
+    je entry_processor_high
+    movq $image_stack_top, %rsp
+    pushq $0                /* the unwinder stops at a return address of 0 */
+    jmp main
+entry_processor_high:
+    movq image_processor + 0, %rax
+    movq %rax, %cr3
+    movq image_processor + 8, %rsp
+    movq image_processor + 16, %rax
+    pushq $0
+    jmp *%rax
+    .size entry_common, . - entry_common
+
+/* Identity, direct and image mappings of the first 4 GiB (1 GiB for the image), writable and executable. The boot
+ * processor leaves them in page_init, an application processor in entry_processor_high. */
+    .section .data.entry_tables, "aw"
+    .globl entry_root
+    .balign 4096
+entry_root:
+    .quad PHYS(entry_pointers_low) + 3
+    .fill 255, 8, 0
+    .quad PHYS(entry_pointers_low) + 3
+    .fill 254, 8, 0
+    .quad PHYS(entry_pointers_high) + 3
+entry_pointers_low:
+    .quad PHYS(entry_directories) + 0x0003
+    .quad PHYS(entry_directories) + 0x1003
+    .quad PHYS(entry_directories) + 0x2003
+    .quad PHYS(entry_directories) + 0x3003
+    .fill 508, 8, 0
+entry_pointers_high:
+    .fill 510, 8, 0
+    .quad PHYS(entry_directories) + 3
+    .quad 0
+entry_directories:
+    .set entry_frame, 0x83
+    .rept 2048
+    .quad entry_frame
+    .set entry_frame, entry_frame + 0x200000
+    .endr
+    .size entry_root, . - entry_root
+    .type entry_root, @object
+
+    .section .rodata.entry_gdt, "a"
+    .balign 8
+entry_gdt:
+    .quad 0, 0x00af9a000000ffff, 0x00cf92000000ffff
+entry_gdt_pointer:
+    .word entry_gdt_pointer - entry_gdt - 1
+    .long PHYS(entry_gdt)
+
+    .section .bss.image_stack, "aw", @nobits
+    .globl image_stack_guard, image_stack, image_stack_top
+    .balign 4096
+image_stack_guard:
+    .skip 4096
+    .size image_stack_guard, . - image_stack_guard
+    .type image_stack_guard, @object
+image_stack:
+    .skip IMAGE_STACK_BYTES
+    .size image_stack, . - image_stack
+    .type image_stack, @object
+image_stack_top:
+
+    .section .note.GNU-stack, "", @progbits

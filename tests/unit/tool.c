@@ -1,0 +1,302 @@
+/* The program `cell` on small cells that are compiled here: what it keeps, which types it takes for equal, and what it
+ * refuses in which words. */
+#include <check.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define COMPILE                                                                                                        \
+    "gcc -std=gnu2x -I. -g -O2 -ffreestanding -mcmodel=kernel -mno-red-zone -fno-pic -ffunction-sections "             \
+    "-fdata-sections -fvisibility=hidden -fno-common -fexceptions -fnon-call-exceptions -c -o "
+
+static char dir[64];
+static char output[65536]; /* of the last command */
+
+static void setup(void)
+{
+    strcpy(dir, "/tmp/delias-tool-XXXXXX");
+    ck_assert_ptr_nonnull(mkdtemp(dir));
+}
+
+static void teardown(void)
+{
+    char command[128];
+
+    snprintf(command, sizeof command, "rm -rf %s", dir);
+    ck_assert_int_eq(system(command), 0);
+}
+
+/* Runs a command in which every "@" is the test's directory; gives its status. */
+static int run(const char *format, ...) __attribute__((format(printf, 1, 2)));
+static int run(const char *format, ...)
+{
+    char words[2048], command[4096];
+    size_t n = 0;
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(words, sizeof words, format, args);
+    va_end(args);
+    for (const char *p = words; *p && n < sizeof command - 128; p++)
+        if (*p == '@')
+            n += (size_t)sprintf(command + n, "%s", dir);
+        else
+            command[n++] = *p;
+    strcpy(command + n, " 2>&1");
+    FILE *f = popen(command, "r");
+    ck_assert_ptr_nonnull(f);
+    output[fread(output, 1, sizeof output - 1, f)] = '\0';
+    return WEXITSTATUS(pclose(f));
+}
+
+static void compile(const char *name, const char *source)
+{
+    char path[128];
+
+    snprintf(path, sizeof path, "%s/%s.c", dir, name);
+    FILE *f = fopen(path, "w");
+    ck_assert_ptr_nonnull(f);
+    fprintf(f, "#include \"cells/cell.h\"\n%s", source);
+    fclose(f);
+    ck_assert_msg(run(COMPILE "@/%s.raw @/%s.c", name, name) == 0, "%s", output);
+    ck_assert_msg(run("ld -r -o @/%s.r @/%s.raw", name, name) == 0, "%s", output);
+}
+
+/* Compiles `source` and runs `cell make` on it. */
+static int make(const char *name, const char *source)
+{
+    compile(name, source);
+    return run("build/bin/cell make @/%s.r -o @/%s.o --debug @/%s.full", name, name, name);
+}
+
+/* The hash in the line of `cell show` that names `symbol`. */
+static uint64_t hash(const char *name, const char *symbol)
+{
+    ck_assert_msg(run("build/bin/cell show @/%s.o | grep -E '^[0-9a-f]{16} .* %s( |$)'", name, symbol) == 0, "%s",
+                  symbol);
+    return strtoull(output, NULL, 16);
+}
+
+#define SAY "CELL(\"one\", KERNEL, 1);\n"
+
+START_TEST(keeps_what_the_guest_needs)
+{
+    ck_assert_msg(make("one", SAY "int f(int); extern int other(int);\n"
+                                  "EXPORT(f, LIBRARY);\n"
+                                  "static int hidden_datum = 5; int shy(int);\n"
+                                  "__attribute__((noinline)) int shy(int n) { return other(n) + hidden_datum++; }\n"
+                                  "int f(int n) { return shy(n) + 1; }\n"
+                                  "static enum err start(void) { return ERR_OK; }\n"
+                                  "INIT(start);\n") == 0,
+                  "%s", output);
+    ck_assert_int_eq(run("readelf -WS @/one.o"), 0);
+    ck_assert_ptr_nonnull(strstr(output, ".text.f "));
+    ck_assert_ptr_nonnull(strstr(output, ".rela.text.f "));
+    ck_assert_ptr_nonnull(strstr(output, ".data.hidden_datum"));
+    ck_assert_ptr_nonnull(strstr(output, ".note.delias"));
+    ck_assert_ptr_null(strstr(output, ".debug"));
+    ck_assert_ptr_null(strstr(output, ".comment"));
+    ck_assert_ptr_null(strstr(output, ".delias.say"));
+    ck_assert_int_eq(run("readelf -Ws @/one.o"), 0);
+    ck_assert_ptr_nonnull(strstr(output, " other\n"));
+    ck_assert_ptr_null(strstr(output, "FILE"));
+    ck_assert_int_eq(run("readelf -Ws @/one.o | grep -w shy | grep LOCAL"), 0);
+    ck_assert_int_eq(run("readelf -Ws @/one.o | grep -w f | grep 'FUNC *GLOBAL DEFAULT'"), 0);
+    ck_assert_int_eq(run("build/bin/cell show @/one.o"), 0);
+    ck_assert_ptr_nonnull(strstr(output, "cell one, KERNEL, version 1\ninit start\n"));
+    ck_assert_int_eq(run("readelf -WS @/one.full | grep debug_info"), 0);
+    ck_assert_int_eq(run("ld -r -o @/again.o @/one.o"), 0);
+}
+END_TEST
+
+/* { exporter's declarations, importer's, whether they are the same type } of `thing` */
+static const struct {
+    const char *exporter, *importer;
+    bool same;
+} types[] = {
+    {"int thing(long n) { return (int)n; }", "int thing(long);", true},
+    {"int thing(long n) { return (int)n; }", "int thing(int);", false},
+    {"int thing(long n) { return (int)n; }", "int thing(unsigned long);", false},
+    {"int thing(long n) { return (int)n; }", "long thing(long);", false},
+    {"int thing(long n) { return (int)n; }", "int thing(long, long);", false},
+    {"int thing(const size_t n) { return (int)n; }", "int thing(unsigned long long);", true},
+    {"struct s { int a; }; int thing(struct s *s) { return s->a; }", "struct s; int thing(struct s *);", true},
+    {"struct s { int a; }; int thing(const struct s *s) { return s->a; }", "struct s; int thing(struct s *);", false},
+    {"struct s { int a; }; int thing(struct s *s) { return s->a; }", "struct t; int thing(struct t *);", false},
+    {"struct s { int a, b; }; int thing(struct s s) { return s.a; }", "struct s { int a, b; }; int thing(struct s);",
+     true},
+    {"struct s { int a, b; }; int thing(struct s s) { return s.a; }", "struct s { int b, a; }; int thing(struct s);",
+     false},
+    {"enum e { A, B }; int thing(enum e e) { return e; }", "enum e { B, A }; int thing(enum e);", false},
+    {"int thing(void *restrict p, ...) { return !p; }", "int thing(void *, ...);", true},
+    {"int thing(void *p, ...) { return !p; }", "int thing(void *);", false},
+    {"int thing(int (*f)(long)) { return f(1); }", "int thing(int (*)(char));", false},
+    {"const int thing[4] = {1};", "extern const int thing[];", true},
+    {"const int thing[4][2] = {{1}};", "extern const int thing[][3];", false},
+    {"int thing = 4;", "extern unsigned thing;", false},
+    {"struct s { struct s *next; union { int a; char b[3]; }; int c : 3; } thing;",
+     "struct s { struct s *next; union { int a; char b[3]; }; int c : 3; }; extern struct s thing;", true},
+};
+
+START_TEST(hashes_types)
+{
+    char source[512];
+
+    snprintf(source, sizeof source, SAY "%s\nEXPORT(thing, LIBRARY);\n", types[_i].exporter);
+    ck_assert_msg(make("exporter", source) == 0, "%s", output);
+    snprintf(source, sizeof source,
+             SAY "%s\nconst void *use(void); EXPORT(use, KERNEL);\n"
+                 "const void *use(void) { return (const void *)&thing; }\n",
+             types[_i].importer);
+    ck_assert_msg(make("importer", source) == 0, "%s", output);
+    uint64_t a = hash("exporter", "thing"), b = hash("importer", "thing");
+    ck_assert_uint_ne(a, 0);
+    ck_assert_uint_ne(b, 0);
+    ck_assert_msg((a == b) == types[_i].same, "%s | %s", types[_i].exporter, types[_i].importer);
+}
+END_TEST
+
+START_TEST(unknown_types_hash_to_zero)
+{
+    ck_assert_msg(make("one", SAY "struct big { char c[512]; }; void f(struct big *, struct big *);\n"
+                                  "EXPORT(f, KERNEL);\n"
+                                  "void f(struct big *a, struct big *b) { *a = *b; }\n") == 0,
+                  "%s", output);
+    ck_assert_uint_ne(hash("one", "f"), 0);
+    ck_assert_int_eq(run("build/bin/cell show @/one.o | grep memcpy || true"), 0);
+    if (output[0])
+        ck_assert_uint_eq(strtoull(output, NULL, 16), 0);
+}
+END_TEST
+
+/* { source, a part of the message } */
+static const struct {
+    const char *source, *message;
+} refused[] = {
+    {"int f(void) { return 1; }", "has no CELL"},
+    {"CELL(\"Loud\", KERNEL, 1);", "may hold only"},
+    {"CELL(\"a_name_that_is_much_longer_than_it_may_be\", KERNEL, 1);", "longer than 31"},
+    {"CELL(\"one\", KING, 1);", "unknown kind KING"},
+    {"CELL(\"one\", KERNEL, first);", "version"},
+    {SAY "CELL(\"two\", KERNEL, 1);", "says CELL twice"},
+    {SAY "int gone(void); EXPORT(gone, KERNEL);", "export gone: not defined here"},
+    {SAY "int f(void); EXPORT(f, EVERYBODY); int f(void) { return 1; }", "unknown access level EVERYBODY"},
+    {SAY "int f(void); EXPORT(f, KERNEL); EXPORT(f, KERNEL); int f(void) { return 1; }", "said twice"},
+    {SAY "CELL_SAY(\"export shy KERNEL\"); static int __attribute__((used)) shy(void) { return 1; }", "it is static"},
+    {SAY "CELL_SAY(\"init gone\");", "init gone: not defined here"},
+    {SAY "CELL_SAY(\"frobnicate gone\");", "is not understood"},
+    {SAY "int common __attribute__((common));", "common symbol"},
+    {SAY "static _Thread_local int __attribute__((used)) t = 3;", "thread-local"},
+    {SAY "__attribute__((constructor)) static void c(void) { __asm__(\"nop\"); }", "use INIT()"},
+    {SAY "int odd __attribute__((section(\"strange\"))) = 3;", "section strange"},
+};
+
+START_TEST(refuses)
+{
+    ck_assert_int_eq(make("one", refused[_i].source), 1);
+    ck_assert_msg(strncmp(output, "cell: ", 6) == 0 && strstr(output, refused[_i].message), "%s: %s",
+                  refused[_i].source, output);
+    ck_assert_ptr_eq(strchr(output, '\n'), output + strlen(output) - 1);
+    ck_assert_int_ne(run("test -e @/one.o"), 0);
+}
+END_TEST
+
+START_TEST(refuses_other_files)
+{
+    compile("one", SAY "int f(void); EXPORT(f, KERNEL); int f(void) { return 1; }");
+    ck_assert_int_eq(run("build/bin/cell make @/none.o -o @/x.o"), 1);
+    ck_assert_int_eq(run("build/bin/cell make Makefile -o @/x.o"), 1);
+    ck_assert_ptr_nonnull(strstr(output, "is not an ELF file"));
+    ck_assert_int_eq(run("build/bin/cell make build/bin/cell -o @/x.o"), 1);
+    ck_assert_ptr_nonnull(strstr(output, "is not a relocatable object"));
+    for (int percent = 0; percent < 100; percent += 9)
+        ck_assert_int_eq(run("head -c $(($(stat -c %%s @/one.r) * %d / 100)) @/one.r > @/cut.r; "
+                             "build/bin/cell make @/cut.r -o @/x.o",
+                             percent),
+                         1);
+    ck_assert_int_eq(run("build/bin/cell make @/one.r"), 2);
+    ck_assert_int_eq(run("build/bin/cell show @/one.r"), 1);
+    ck_assert_ptr_nonnull(strstr(output, "make it with `cell make`"));
+}
+END_TEST
+
+START_TEST(archives)
+{
+    ck_assert_int_eq(make("a", "CELL(\"a\", KERNEL, 1); int x = 1; EXPORT(x, KERNEL);"), 0);
+    ck_assert_int_eq(make("b", "CELL(\"some_cell\", DRIVER, 7); int y = 1; EXPORT(y, DRIVER);"), 0);
+    ck_assert_int_eq(run("build/bin/cell archive -o @/x.archive @/a.o @/b.o"), 0);
+    ck_assert_int_eq(run("cpio --quiet -t < @/x.archive"), 0);
+    ck_assert_str_eq(output, "a.o\nsome_cell.o\n");
+    ck_assert_int_eq(
+        run("mkdir @/u; cd @/u && cpio --quiet -i < ../x.archive && cmp a.o ../a.o && cmp some_cell.o ../b.o"), 0);
+    ck_assert_int_eq(run("grep -obUaP '\\x7fELF' @/x.archive | cut -d: -f1 | while read n; do test $((n %% 16)) = 0 || "
+                         "echo bad; done"),
+                     0);
+    ck_assert_str_eq(output, "");
+    ck_assert_int_eq(run("build/bin/cell archive -o @/y.archive @/a.o @/a.o"), 1);
+    ck_assert_ptr_nonnull(strstr(output, "is cell a, and so is"));
+}
+END_TEST
+
+START_TEST(compares)
+{
+    ck_assert_int_eq(make("a", "CELL(\"a\", KERNEL, 1); int x = 1; int f(int), g(int); EXPORT(f, KERNEL);\n"
+                               "EXPORT(g, KERNEL); int f(int n) { return n; } int g(int n) { return n; }"),
+                     0);
+    ck_assert_int_eq(make("b", "CELL(\"a\", KERNEL, 2); int x = 1; int f(long), h(int); EXPORT(f, KERNEL);\n"
+                               "EXPORT(h, KERNEL); int f(long n) { return n * 7 + 1; } int h(int n) { return n; }"),
+                     0);
+    ck_assert_int_eq(run("build/bin/cell compare @/a.o @/b.o"), 0);
+    ck_assert_ptr_nonnull(strstr(output, "a version 1 -> a version 2"));
+    ck_assert_ptr_nonnull(strstr(output, "retyped   f"));
+    ck_assert_ptr_nonnull(strstr(output, "removed   g"));
+    ck_assert_ptr_nonnull(strstr(output, "added     h"));
+    ck_assert_ptr_nonnull(strstr(output, "resized   .text.f"));
+    ck_assert_int_eq(run("build/bin/cell compare @/a.o @/a.o"), 0);
+    ck_assert_ptr_nonnull(strstr(output, "same symbols, same sections"));
+}
+END_TEST
+
+START_TEST(describes_an_image)
+{
+    compile("a", SAY "int f(int), g(int); EXPORT(f, KERNEL); int f(int n) { return g(n) + 1; }");
+    compile("b", "CELL(\"two\", KERNEL, 1); int g(int); EXPORT(g, DRIVER); int g(int n) { return n; }");
+    ck_assert_msg(run("ld -n -nostdlib --build-id=sha1 --emit-relocs -e 0 -Ttext=0xffffffff80200000 -o @/k.elf "
+                      "--no-warn-rwx-segments @/a.raw @/b.raw") == 0,
+                  "%s", output);
+    ck_assert_msg(run("build/bin/cell describe @/k.elf -o @/k.o") == 0, "%s", output);
+    ck_assert_int_eq(run("build/bin/cell show @/k.o"), 0);
+    ck_assert_ptr_nonnull(strstr(output, "cell nano_core, KERNEL, version 1"));
+    ck_assert_int_eq(run("readelf -WSr @/k.o"), 0);
+    ck_assert_ptr_nonnull(strstr(output, ".text             NOBITS          ffffffff80200000"));
+    ck_assert_ptr_nonnull(strstr(output, "R_X86_64_PLT32"));
+    ck_assert_int_eq(run("test $(stat -c %%s @/k.o) -lt 8192"), 0);
+    ck_assert_int_eq(make("c", "CELL(\"c\", DRIVER, 1); extern int g(int); int c(int); EXPORT(c, DRIVER);\n"
+                               "int c(int n) { return g(n); }"),
+                     0);
+    ck_assert_uint_eq(hash("c", "g"), hash("k", "g"));
+}
+END_TEST
+
+Suite *suite_tool(void);
+Suite *suite_tool(void)
+{
+    Suite *s = suite_create("tool");
+    TCase *tc = tcase_create("tool");
+
+    tcase_set_timeout(tc, 120);
+    tcase_add_checked_fixture(tc, setup, teardown);
+    tcase_add_test(tc, keeps_what_the_guest_needs);
+    tcase_add_loop_test(tc, hashes_types, 0, sizeof types / sizeof *types);
+    tcase_add_test(tc, unknown_types_hash_to_zero);
+    tcase_add_loop_test(tc, refuses, 0, sizeof refused / sizeof *refused);
+    tcase_add_test(tc, refuses_other_files);
+    tcase_add_test(tc, archives);
+    tcase_add_test(tc, compares);
+    tcase_add_test(tc, describes_an_image);
+    suite_add_tcase(s, tc);
+    return s;
+}
