@@ -1,0 +1,215 @@
+/* See board.h. Every wait is cut into slices: a wake-up that a fault swallowed costs a slice, not the workload. */
+#include "cells/app/workload/board.h"
+#include "cells/kernel/cpu/cpu.h"
+#include "cells/kernel/heap/heap.h"
+
+#define SLICE_NS      50000000ull
+#define LONG_SLICE_NS 1000000000ull
+#define FORGET        4 /* the part of the slowest round's time that each round takes away */
+
+static void wait_slice(struct wait_queue *queue, struct lock_guard *held)
+{
+    (void)wait_queue_wait(queue, held, SLICE_NS);
+}
+
+struct board *board_new(uint32_t owner, uint64_t rounds_wanted)
+{
+    struct board *board = heap_alloc(sizeof *board);
+
+    if (!board)
+        return NULL;
+    board->references = 1;
+    board->owner = owner;
+    board->rounds_wanted = rounds_wanted;
+    for (unsigned i = 0; i < PARTS; i++)
+        board->place[i] = (struct place){.board = board, .part = (enum part)i};
+    return board;
+}
+
+void board_put(TAKES struct board *board)
+{
+    if (!board || __atomic_sub_fetch(&board->references, 1, __ATOMIC_ACQ_REL))
+        return;
+    channel_end_put(board->offered);
+    heap_free(board);
+}
+
+void board_join(struct board *board)
+{
+    GUARD(lock) held = lock_take(&board->lock);
+
+    board->crew++;
+    __atomic_fetch_add(&board->references, 1, __ATOMIC_RELAXED);
+}
+
+static void count_out(struct board *board)
+{
+    GUARD(lock) held = lock_take(&board->lock);
+
+    board->crew--;
+    wait_queue_wake_all(&board->done);
+}
+
+void board_leave(struct board *board)
+{
+    count_out(board);
+    board_put(board);
+}
+
+void board_wait_done(struct board *board)
+{
+    GUARD(lock) held = lock_take(&board->lock);
+
+    while (board->crew)
+        (void)wait_queue_wait(&board->done, &held, LONG_SLICE_NS);
+}
+
+bool board_wants_more(struct board *board)
+{
+    GUARD(lock) held = lock_take(&board->lock);
+
+    return !board->stopping && (!board->rounds_wanted || board->tally.rounds < board->rounds_wanted);
+}
+
+void board_start(struct board *board, struct job *ret_job)
+{
+    GUARD(lock) held = lock_take(&board->lock);
+
+    board->attempt++;
+    *ret_job = (struct job){board->attempt, (uint32_t)(board->tally.rounds % PATTERN_CYCLE)};
+    wait_queue_wake_all(&board->started);
+    wait_queue_wake_all(&board->offer);
+}
+
+/* ERR_WOULD_BLOCK: somebody has not posted yet. */
+static enum err read_posts(const struct board *board, const struct job *job, uint64_t ret_value[PARTS])
+    NEEDS(board->lock)
+{
+    enum err result = ERR_OK;
+
+    for (int i = 0; i < PARTS; i++) {
+        if (board->post[i].attempt != job->attempt) {
+            result = ERR_WOULD_BLOCK;
+            continue;
+        }
+        if (board->post[i].error != ERR_OK)
+            return board->post[i].error;
+        ret_value[i] = board->post[i].value;
+    }
+    return result;
+}
+
+enum err board_gather(struct board *board, const struct job *job, uint64_t timeout_ns, uint64_t ret_value[PARTS])
+{
+    uint64_t deadline = cpu_ns() + timeout_ns;
+    GUARD(lock) held = lock_take(&board->lock);
+    enum err e;
+
+    while ((e = read_posts(board, job, ret_value)) == ERR_WOULD_BLOCK) {
+        if (cpu_ns() >= deadline)
+            return ERR_TIMEOUT;
+        wait_slice(&board->posted, &held);
+    }
+    return e;
+}
+
+uint32_t board_repeat(struct board *board, uint32_t weight)
+{
+    GUARD(lock) held = lock_take(&board->lock);
+
+    board->tally.repeated++;
+    board->futile += weight;
+    return board->futile;
+}
+
+uint64_t board_settle(struct board *board, bool right, uint64_t ns)
+{
+    GUARD(lock) held = lock_take(&board->lock);
+
+    if (right)
+        board->tally.ok++;
+    else
+        board->tally.bad++;
+    board->slowest_ns -= board->slowest_ns / FORGET;
+    if (ns > board->slowest_ns)
+        board->slowest_ns = ns;
+    board->futile = 0;
+    return board->tally.rounds++;
+}
+
+void board_stop(struct board *board)
+{
+    GUARD(lock) held = lock_take(&board->lock);
+
+    board->stopping = 1;
+    board->attempt++;
+    wait_queue_wake_all(&board->started);
+    wait_queue_wake_all(&board->offer);
+}
+
+uint64_t board_begin(struct place *place)
+{
+    const struct job lost = {.attempt = place->begun ? place->board->attempt : 0};
+
+    if (place->begun)
+        board_post(place->board, place->part, &lost, 0, ERR_CLOSED);
+    place->begun = true;
+    return lost.attempt;
+}
+
+bool board_next(struct board *board, uint64_t last, struct job *ret_job)
+{
+    GUARD(lock) held = lock_take(&board->lock);
+
+    while (!board->stopping && board->attempt == last)
+        wait_slice(&board->started, &held);
+    *ret_job = (struct job){board->attempt, (uint32_t)(board->tally.rounds % PATTERN_CYCLE)};
+    return !board->stopping;
+}
+
+bool board_is_current(struct board *board, const struct job *job)
+{
+    GUARD(lock) held = lock_take(&board->lock);
+
+    return board->attempt == job->attempt;
+}
+
+void board_post(struct board *board, enum part part, const struct job *job, uint64_t value, enum err error)
+{
+    GUARD(lock) held = lock_take(&board->lock);
+
+    if (board->attempt != job->attempt)
+        return;
+    board->post[part].attempt = job->attempt;
+    board->post[part].value = value;
+    board->post[part].error = error;
+    wait_queue_wake_one(&board->posted);
+}
+
+static struct channel_end *exchange_offer(struct board *board, struct channel_end *end)
+{
+    GUARD(lock) held = lock_take(&board->lock);
+    struct channel_end *before = board->offered;
+
+    board->offered = end;
+    wait_queue_wake_all(&board->offer);
+    return before;
+}
+
+void board_offer(struct board *board, TAKES struct channel_end *end)
+{
+    channel_end_put(exchange_offer(board, end));
+}
+
+enum err board_take_offer(struct board *board, const struct job *job, struct channel_end **ret_end)
+{
+    GUARD(lock) held = lock_take(&board->lock);
+
+    while (!board->offered) {
+        if (board->attempt != job->attempt)
+            return ERR_TIMEOUT;
+        wait_slice(&board->offer, &held);
+    }
+    *ret_end = MOVE(board->offered);
+    return ERR_OK;
+}

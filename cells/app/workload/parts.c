@@ -1,0 +1,305 @@
+/* See parts.h. Each part does its share of a round and folds what came out into one value. It returns an error for what
+ * a fault elsewhere can cause (a closed channel, no memory); a wrong byte is no error but a wrong value. */
+#include "cells/app/workload/parts.h"
+#include "cells/fs/memory_fs/memory_fs.h"
+#include "cells/gfx/canvas/canvas.h"
+#include "cells/kernel/heap/heap.h"
+#include "cells/kernel/task/task.h"
+#include "cells/lib/format/format.h"
+#include "cells/lib/string/string.h"
+
+#define RING_SLOTS      16
+#define RING_TIMEOUT_NS 100000000ull
+
+struct message {
+    uint64_t attempt;
+    uint32_t sequence;
+    uint32_t index;
+    uint8_t body[PATTERN_BODY];
+    uint32_t crc; /* of all before it */
+    uint32_t pad;
+};
+
+/* A part's work: the share of `job`, its value, and the channel end that the task keeps from round to round. */
+typedef enum err part_work(struct board *board, struct job *job, struct channel_end **end, uint64_t *value);
+
+static uint32_t message_crc(const struct message *message)
+{
+    return checksum_crc32(0, message, offsetof(struct message, crc));
+}
+
+static void message_make(struct message *message, const struct job *job, uint32_t sequence)
+{
+    *message = (struct message){.attempt = job->attempt, .sequence = sequence, .index = job->index};
+    pattern_fill(message->body, sizeof message->body, pattern_seed(PART_PRODUCER, job->index, sequence));
+    message->crc = message_crc(message);
+}
+
+/* Sends, as long as the attempt lasts. */
+static enum err send(struct board *board, const struct job *job, struct channel_end *end, const struct message *message)
+{
+    for (;;) {
+        enum err e = channel_send(end, message, RING_TIMEOUT_NS);
+        if (e != ERR_TIMEOUT || !board_is_current(board, job))
+            return e;
+    }
+}
+
+static enum err new_link(struct board *board, struct channel_end **ret_sender)
+{
+    struct channel_end *receiver;
+    enum err e = channel_new(RING_SLOTS, sizeof(struct message), ret_sender, &receiver);
+
+    if (e == ERR_OK)
+        board_offer(board, receiver);
+    return e;
+}
+
+static enum err produce(struct board *board, struct job *job, struct channel_end **end, uint64_t *value)
+{
+    enum err e = *end ? ERR_OK : new_link(board, end);
+
+    for (uint32_t i = 0; e == ERR_OK && i < PATTERN_MESSAGES; i++) {
+        struct message message;
+        message_make(&message, job, i);
+        *value = pattern_fold(*value, message.body, sizeof message.body);
+        e = send(board, job, *end, &message);
+    }
+    if (e != ERR_OK)
+        channel_end_put(MOVE(*end)); /* also when time ran out: the other end may be lost without having been closed */
+    return e;
+}
+
+static enum err receive(struct board *board, const struct job *job, struct channel_end *end,
+                        struct message *ret_message)
+{
+    for (;;) {
+        enum err e = channel_receive(end, ret_message, RING_TIMEOUT_NS);
+        if (e != ERR_TIMEOUT || !board_is_current(board, job))
+            return e;
+    }
+}
+
+/* Takes one message into account. Messages of an attempt that is over are dropped; one of a newer attempt than the
+ * consumer has seen begins it. False: dropped. */
+static bool consume_one(const struct message *message, struct job *job, uint32_t *count, uint64_t *value)
+{
+    bool sound = message->crc == message_crc(message);
+
+    if (sound && message->attempt < job->attempt)
+        return false;
+    if (sound && message->attempt > job->attempt) {
+        *job = (struct job){message->attempt, message->index};
+        *count = 0;
+        *value = PATTERN_SEED;
+    }
+    if (!sound || message->sequence != *count || message->index != job->index)
+        *value = pattern_fold_word(*value, 1);
+    *value = pattern_fold(*value, message->body, sizeof message->body);
+    ++*count;
+    return true;
+}
+
+static enum err consume(struct board *board, struct job *job, struct channel_end **end, uint64_t *value)
+{
+    enum err e = *end ? ERR_OK : board_take_offer(board, job, end);
+
+    for (uint32_t count = 0; e == ERR_OK && count < PATTERN_MESSAGES;) {
+        struct message message;
+        e = receive(board, job, *end, &message);
+        if (e == ERR_OK && !consume_one(&message, job, &count, value) && !board_is_current(board, job))
+            e = ERR_TIMEOUT;
+    }
+    if (e != ERR_OK)
+        channel_end_put(MOVE(*end));
+    return e;
+}
+
+static enum err paint(struct board *, struct job *job, struct channel_end **, uint64_t *value)
+{
+    OWN(canvas) struct canvas *canvas = canvas_new(PATTERN_WIDTH, PATTERN_HEIGHT);
+
+    if (!canvas)
+        return ERR_NOMEM;
+    for (uint32_t i = 0; i < PATTERN_FRAMES; i++) {
+        canvas_animate(canvas, pattern_frame(job->index, i));
+        *value = pattern_fold_word(*value, canvas_checksum(canvas));
+    }
+    (void)canvas_show(canvas);
+    return ERR_OK;
+}
+
+static enum err write_file(const char *path, uint32_t index, uint32_t item)
+{
+    OWN(memory_fs_file) struct memory_fs_file *file = NULL;
+    OWN(heap) uint8_t *content = heap_alloc(PATTERN_FILE_MAX);
+    size_t bytes = pattern_file_bytes(index, item);
+    enum err e =
+        content ? memory_fs_open(path, MEMORY_FS_WRITE | MEMORY_FS_CREATE | MEMORY_FS_TRUNCATE, &file) : ERR_NOMEM;
+
+    if (e != ERR_OK)
+        return e;
+    pattern_fill(content, bytes, pattern_seed(PART_FILER, index, item));
+    for (size_t done = 0; e == ERR_OK && done < bytes; done += 1000)
+        e = memory_fs_write(file, content + done, bytes - done < 1000 ? bytes - done : 1000);
+    return e;
+}
+
+static enum err read_file(const char *path, uint64_t *value)
+{
+    OWN(memory_fs_file) struct memory_fs_file *file = NULL;
+    uint8_t piece[700];
+    size_t bytes = 1;
+    enum err e = memory_fs_open(path, 0, &file);
+
+    while (e == ERR_OK && bytes) {
+        e = memory_fs_read(file, piece, sizeof piece, &bytes);
+        if (e == ERR_OK)
+            *value = pattern_fold(*value, piece, bytes);
+    }
+    return e;
+}
+
+/* Files are named after the attempt, so that what a killed filer left behind is never taken for this round's; what it
+ * left is removed by the next one. */
+static void remove_leftovers(const char *directory)
+{
+    struct memory_fs_entry entry;
+    char path[64];
+
+    while (memory_fs_list(directory, 0, &entry) == ERR_OK) {
+        format_print(path, sizeof path, "%s/%s", directory, entry.name);
+        if (memory_fs_unlink(path) != ERR_OK)
+            return;
+    }
+}
+
+static enum err file(struct board *board, struct job *job, struct channel_end **, uint64_t *value)
+{
+    char directory[32], path[64];
+    enum err e = ERR_OK;
+
+    format_print(directory, sizeof directory, "/workload.%x", (unsigned)(uintptr_t)board);
+    e = memory_fs_make_directory(directory);
+    if (e != ERR_OK && e != ERR_EXISTS)
+        return e;
+    remove_leftovers(directory);
+    e = ERR_OK;
+    for (uint32_t i = 0; e == ERR_OK && i < PATTERN_FILES; i++) {
+        format_print(path, sizeof path, "%s/%lu.%u", directory, job->attempt, i);
+        e = write_file(path, job->index, i);
+    }
+    for (uint32_t i = 0; e == ERR_OK && i < PATTERN_FILES; i++) {
+        format_print(path, sizeof path, "%s/%lu.%u", directory, job->attempt, i);
+        e = read_file(path, value);
+        if (e == ERR_OK)
+            e = memory_fs_unlink(path);
+    }
+    return e == ERR_OK ? memory_fs_unlink(directory) : e;
+}
+
+static void short_entry(uint64_t argument)
+{
+    task_exit(pattern_task((uint32_t)(argument >> 32), (uint32_t)argument));
+}
+
+static enum err spawn(struct board *, struct job *job, struct channel_end **, uint64_t *value)
+{
+    for (uint32_t i = 0; i < PATTERN_TASKS; i += 2) {
+        OWN(task) struct task *one = task_spawn("short", short_entry, (uint64_t)job->index << 32 | i, NULL);
+        OWN(task) struct task *two = task_spawn("short", short_entry, (uint64_t)job->index << 32 | (i + 1), NULL);
+        int32_t code_one, code_two;
+
+        if (!one || !two)
+            return ERR_NOMEM;
+        enum err e = task_join(MOVE(one), &code_one);
+        if (e == ERR_OK)
+            e = task_join(MOVE(two), &code_two);
+        if (e != ERR_OK)
+            return e;
+        *value = pattern_fold_word(*value, (uint64_t)(uint32_t)code_one << 32 | (uint32_t)code_two);
+    }
+    return ERR_OK;
+}
+
+struct blocks {
+    uint8_t *block[PATTERN_BLOCKS];
+};
+
+/* Every second block first, so that neighbours are not freed one after the other. */
+static void blocks_put(struct blocks *blocks)
+{
+    for (size_t i = 0; i < PATTERN_BLOCKS; i += 2)
+        heap_free(MOVE(blocks->block[i]));
+    for (size_t i = 1; i < PATTERN_BLOCKS; i += 2)
+        heap_free(MOVE(blocks->block[i]));
+}
+
+static enum err allocate(struct board *, struct job *job, struct channel_end **, uint64_t *value)
+{
+    __attribute__((cleanup(blocks_put))) struct blocks blocks = {0};
+
+    for (uint32_t i = 0; i < PATTERN_BLOCKS; i++) {
+        size_t bytes = pattern_block_bytes(job->index, i);
+        uint8_t *block = blocks.block[i] = heap_alloc(bytes);
+        if (!block)
+            return ERR_NOMEM;
+        for (size_t j = 0; j < bytes; j++)
+            if (block[j])
+                *value = pattern_fold_word(*value, j);
+        pattern_fill(block, bytes, pattern_seed(PART_ALLOCATOR, job->index, i));
+    }
+    for (uint32_t i = 0; i < PATTERN_BLOCKS; i++)
+        *value = pattern_fold(*value, blocks.block[i], pattern_block_bytes(job->index, i));
+    return ERR_OK;
+}
+
+static const struct {
+    const char *name;
+    part_work *work;
+} parts[PARTS] = {
+    [PART_PRODUCER] = {"producer", produce}, [PART_CONSUMER] = {"consumer", consume},
+    [PART_PAINTER] = {"painter", paint},     [PART_FILER] = {"filer", file},
+    [PART_SPAWNER] = {"spawner", spawn},     [PART_ALLOCATOR] = {"allocator", allocate},
+};
+
+/* A task that recovery made anew begins here with nothing but its place. */
+static void part_entry(uint64_t argument)
+{
+    struct place *place = (struct place *)argument;
+    OWN(channel_end) struct channel_end *end = NULL;
+    struct job job = {.attempt = board_begin(place)};
+
+    while (board_next(place->board, job.attempt, &job)) {
+        uint64_t value = PATTERN_SEED;
+        enum err e = parts[place->part].work(place->board, &job, &end, &value);
+
+        board_post(place->board, place->part, &job, value, e);
+    }
+}
+
+static void part_ended(uint64_t argument)
+{
+    struct place *place = (struct place *)argument;
+
+    place->taken = false;
+    board_leave(place->board);
+}
+
+enum err crew_spawn(struct board *board, const char *name, void (*entry)(uint64_t), uint64_t argument,
+                    void (*ended)(uint64_t))
+{
+    const struct task_options options = {.restartable = true, .ended = ended};
+
+    board_join(board);
+    OWN(task) struct task *task = task_spawn(name, entry, argument, &options);
+    if (task)
+        return ERR_OK;
+    board_leave(board);
+    return ERR_NOMEM;
+}
+
+enum err part_spawn(struct board *board, enum part part)
+{
+    return crew_spawn(board, parts[part].name, part_entry, (uint64_t)&board->place[part], part_ended);
+}

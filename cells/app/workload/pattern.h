@@ -1,0 +1,90 @@
+/* What the workload's parts compute in a round, as functions of the round's index alone, so that the right checksum of
+ * every round can be made on the host (tests/e2e/workload_table.c) and stored in expected.h. Pure: no state, no cells
+ * but checksum. */
+#pragma once
+#include "cells/cell.h"
+#include "cells/lib/checksum/checksum.h"
+
+#define PATTERN_CYCLE     16 /* round n works like round n % PATTERN_CYCLE */
+#define PATTERN_MESSAGES  64 /* exchanged per round */
+#define PATTERN_BODY      40 /* bytes of payload of a message */
+#define PATTERN_FRAMES    4  /* pictures drawn per round */
+#define PATTERN_WIDTH     96
+#define PATTERN_HEIGHT    64
+#define PATTERN_FILES     3
+#define PATTERN_FILE_MAX  12288
+#define PATTERN_TASKS     4 /* short tasks spawned per round */
+#define PATTERN_BLOCKS    32
+#define PATTERN_BLOCK_MAX 3072
+
+enum part { PART_PRODUCER, PART_CONSUMER, PART_PAINTER, PART_FILER, PART_SPAWNER, PART_ALLOCATOR, PARTS };
+
+#define PATTERN_SEED 0xcbf29ce484222325ull
+
+/* splitmix64: spreads any counter over all bits. */
+static inline uint64_t pattern_mix(uint64_t x)
+{
+    x += 0x9e3779b97f4a7c15ull;
+    x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9ull;
+    x = (x ^ x >> 27) * 0x94d049bb133111ebull;
+    return x ^ x >> 31;
+}
+
+static inline uint64_t pattern_seed(enum part part, uint32_t index, uint32_t item)
+{
+    return pattern_mix((uint64_t)part << 48 | (uint64_t)index << 24 | item);
+}
+
+static inline void pattern_fill(uint8_t *to, size_t bytes, uint64_t seed)
+{
+    for (size_t i = 0; i < bytes; i++) {
+        if (i % 8 == 0)
+            seed = pattern_mix(seed);
+        to[i] = (uint8_t)(seed >> i % 8 * 8);
+    }
+}
+
+static inline uint64_t pattern_fold(uint64_t value, const void *data, size_t bytes)
+{
+    return checksum_fnv(value, data, bytes);
+}
+
+static inline uint64_t pattern_fold_word(uint64_t value, uint64_t word)
+{
+    return pattern_mix(value ^ word);
+}
+
+static inline uint32_t pattern_frame(uint32_t index, uint32_t item)
+{
+    return index * PATTERN_FRAMES + item;
+}
+
+static inline size_t pattern_file_bytes(uint32_t index, uint32_t item)
+{
+    return 1 + pattern_seed(PART_FILER, index, item) % PATTERN_FILE_MAX;
+}
+
+static inline size_t pattern_block_bytes(uint32_t index, uint32_t item)
+{
+    return 1 + pattern_seed(PART_ALLOCATOR, index, item) % PATTERN_BLOCK_MAX;
+}
+
+/* What short task `item` of round `index` ends with. */
+static inline int32_t pattern_task(uint32_t index, uint32_t item)
+{
+    uint64_t value = pattern_seed(PART_SPAWNER, index, item);
+
+    for (int i = 0; i < 1000; i++)
+        value = pattern_mix(value);
+    return (int32_t)(value & 0x7fffffff);
+}
+
+/* The checksum of a whole round from the values of its parts. */
+static inline uint64_t pattern_round(uint32_t index, const uint64_t value[PARTS])
+{
+    uint64_t all = pattern_fold_word(PATTERN_SEED, index);
+
+    for (int i = 0; i < PARTS; i++)
+        all = pattern_fold_word(all, value[i]);
+    return all;
+}

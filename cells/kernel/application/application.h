@@ -1,0 +1,11 @@
+/* Runs application cells: loads the cell, makes a task that calls its main function (thesis §5.1.2). */
+#pragma once
+#include "cells/cell.h"
+#include "cells/kernel/task/task.h"
+
+struct loader_detail;
+
+/* A task named like the cell that runs main(argc, argv) of application cell `name`; argv is copied, argv[0] is the
+ * name by custom. Its exit code is main's value. NULL in *ret_detail: not wanted. */
+enum err application_run(const char *name, int argc, const char *const *argv, struct task **ret_task,
+                         struct loader_detail *ret_detail);

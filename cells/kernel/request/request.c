@@ -1,0 +1,261 @@
+/* See request.h. Loading and swapping are the loader's and the swap cell's work. */
+#include "cells/kernel/request/request.h"
+#include "cells/kernel/application/application.h"
+#include "cells/kernel/archive/archive.h"
+#include "cells/kernel/arena/arena.h"
+#include "cells/kernel/cpu/cpu.h"
+#include "cells/kernel/heap/heap.h"
+#include "cells/kernel/loader/loader.h"
+#include "cells/kernel/swap/swap.h"
+#include "cells/kernel/task/task.h"
+#include "cells/lib/format/format.h"
+#include "cells/lib/string/string.h"
+
+CELL("request", KERNEL, 1);
+EXPORT(request_execute, APPLICATION);
+EXPORT(request_execute_member, APPLICATION);
+
+#define ROOT_NAMESPACE 1
+
+_Static_assert((int)REQUEST_DRY_RUN == (int)SWAP_DRY_RUN);
+_Static_assert(sizeof(((struct arena_completion *)0)->detail) == sizeof(struct loader_detail));
+
+typedef enum err request_handler(const struct arena_request *request, const void *body,
+                                 struct arena_completion *completion);
+
+static struct loader_detail *detail_of(struct arena_completion *completion)
+{
+    return (struct loader_detail *)completion->detail;
+}
+
+/* A stage of a request that ended just now: its time is what has passed since the stages before it. */
+static void add_phase(struct arena_completion *completion, const char *name, uint64_t *started_ns)
+{
+    uint64_t now = cpu_ns();
+
+    if (completion->phases >= ARENA_PHASES)
+        return;
+    struct arena_phase *phase = &completion->phase[completion->phases++];
+    string_copy(phase->name, name, sizeof phase->name);
+    phase->ns = now - *started_ns;
+    *started_ns = now;
+}
+
+static enum err ping(const struct arena_request *, const void *, struct arena_completion *completion)
+{
+    uint64_t now = cpu_ns();
+
+    add_phase(completion, "ping", &now);
+    return ERR_OK;
+}
+
+/* An object that is dropped at the end of the scope unless a cell was made from it. */
+struct object_guard {
+    uint32_t object;
+};
+
+static void object_guard_end(struct object_guard *kept)
+{
+    if (kept->object)
+        loader_drop_object(kept->object);
+}
+
+static enum err swap(const struct arena_request *request, const void *body, struct arena_completion *completion)
+{
+    GUARD(object) kept = {0};
+    enum err e = loader_keep_object(body, request->mailbox_bytes, &kept.object, detail_of(completion));
+
+    if (e != ERR_OK)
+        return e;
+    return swap_cell(request->target, kept.object, request->flags, completion);
+}
+
+static enum err reload(const struct arena_request *request, const void *, struct arena_completion *completion)
+{
+    return swap_reload(request->target, request->flags, completion);
+}
+
+/* A staged cell that is unloaded at the end of the scope unless it went live. */
+struct staged_guard {
+    uint32_t cell;
+};
+
+static void staged_guard_end(struct staged_guard *staged)
+{
+    if (!staged->cell)
+        return;
+    loader_retract(staged->cell);
+    (void)loader_unload(staged->cell);
+}
+
+static enum err load(const struct arena_request *request, const void *body, struct arena_completion *completion)
+{
+    uint64_t since = cpu_ns();
+    GUARD(object) kept = {0};
+    GUARD(loader) held = loader_hold();
+    GUARD(staged) staged = {0};
+    enum err e = loader_keep_object(body, request->mailbox_bytes, &kept.object, detail_of(completion));
+
+    if (e != ERR_OK)
+        return e;
+    const char *name = arena_string(arena_object(kept.object)->name);
+    if (arena_cell_find(ROOT_NAMESPACE, name)) {
+        format_print(completion->detail, sizeof completion->detail, "%s is loaded already; swap replaces it", name);
+        return ERR_EXISTS;
+    }
+    add_phase(completion, "copy", &since);
+    e = loader_stage(kept.object, ROOT_NAMESPACE, &staged.cell, detail_of(completion));
+    if (e != ERR_OK)
+        return e;
+    loader_publish(staged.cell);
+    add_phase(completion, "link", &since);
+    e = loader_initialize(staged.cell);
+    if (e != ERR_OK)
+        return e;
+    add_phase(completion, "init", &since);
+    completion->result = staged.cell;
+    staged.cell = 0;
+    return ERR_OK;
+}
+
+/* A cell that has an edge into `cell`, but itself; 0: none. */
+static uint32_t user_of(uint32_t cell)
+{
+    for (uint32_t s = arena_cell(cell)->first_section; s; s = arena_section(s)->next_in_cell)
+        for (uint32_t e = arena_section(s)->first_in; e; e = arena_edge(e)->next_in) {
+            uint32_t from = arena_section(arena_edge(e)->from)->cell;
+            if (from != cell)
+                return from;
+        }
+    return 0;
+}
+
+/* The cell's symbols vanish at once; its memory is given back when no task is inside of it any more. */
+static enum err unload(const struct arena_request *request, const void *, struct arena_completion *completion)
+{
+    GUARD(loader) held = loader_hold();
+    uint32_t cell = arena_cell_find(ROOT_NAMESPACE, request->target);
+
+    string_copy(completion->detail, request->target, sizeof completion->detail);
+    if (!cell)
+        return ERR_NOT_FOUND;
+    if (!arena_cell(cell)->object)
+        return ERR_NOT_SWAPPABLE;
+    uint32_t user = user_of(cell);
+    if (user) {
+        format_print(completion->detail, sizeof completion->detail, "%s is used by %s", request->target,
+                     arena_string(arena_cell(user)->name));
+        return ERR_BUSY;
+    }
+    loader_retract(cell);
+    if (swap_reap())
+        format_print(completion->detail, sizeof completion->detail, "%s is freed when nothing holds it",
+                     request->target);
+    completion->result = cell;
+    return ERR_OK;
+}
+
+struct arguments {
+    int count;
+    const char *argv[REQUEST_ARGUMENTS_MAX + 1];
+    char text[REQUEST_ARGUMENT_BYTES + 1];
+};
+
+/* Copies NUL-separated strings, then takes them apart; argv[0] is the target. */
+static enum err read_arguments(struct arguments *arguments, const struct arena_request *request, const void *body)
+{
+    if (request->mailbox_bytes > REQUEST_ARGUMENT_BYTES)
+        return ERR_RANGE;
+    memcpy(arguments->text, body, request->mailbox_bytes);
+    arguments->text[request->mailbox_bytes] = 0;
+    arguments->argv[arguments->count++] = request->target;
+    for (size_t at = 0; at < request->mailbox_bytes; at += string_length(arguments->text + at) + 1) {
+        if (arguments->count >= REQUEST_ARGUMENTS_MAX)
+            return ERR_RANGE;
+        arguments->argv[arguments->count++] = arguments->text + at;
+    }
+    return ERR_OK;
+}
+
+static enum err spawn(const struct arena_request *request, const void *body, struct arena_completion *completion)
+{
+    OWN(heap) struct arguments *arguments = heap_alloc(sizeof *arguments);
+    OWN(task) struct task *task = NULL;
+
+    if (!arguments)
+        return ERR_NOMEM;
+    enum err e = read_arguments(arguments, request, body);
+    if (e != ERR_OK)
+        return e;
+    e = application_run(request->target, arguments->count, arguments->argv, &task, detail_of(completion));
+    if (e != ERR_OK)
+        return e;
+    completion->result = task->id;
+    return ERR_OK;
+}
+
+static const struct kind {
+    const char *name;
+    request_handler *handler;
+    bool needs_target, needs_body, may_be_dry;
+} kinds[] = {
+    [REQUEST_PING] = {"ping", ping, false, false, false},     [REQUEST_SWAP] = {"swap", swap, true, true, true},
+    [REQUEST_RELOAD] = {"reload", reload, true, false, true}, [REQUEST_LOAD] = {"load", load, false, true, false},
+    [REQUEST_SPAWN] = {"spawn", spawn, true, false, false},   [REQUEST_UNLOAD] = {"unload", unload, true, false, false},
+};
+
+static bool is_cell_name(const char target[32])
+{
+    size_t n = 0;
+
+    while (n < 32 &&
+           ((target[n] >= 'a' && target[n] <= 'z') || (target[n] >= '0' && target[n] <= '9') || target[n] == '_'))
+        n++;
+    return n > 0 && n < 32 && !target[n];
+}
+
+static enum err decode(const struct arena_request *request, const struct kind **ret_kind)
+{
+    if (request->kind >= array_size(kinds) || !kinds[request->kind].handler)
+        return ERR_UNSUPPORTED;
+    const struct kind *kind = &kinds[request->kind];
+    if (kind->needs_target && !is_cell_name(request->target))
+        return ERR_INVALID;
+    if (request->flags & ~(uint32_t)REQUEST_DRY_RUN || (request->flags && !kind->may_be_dry))
+        return ERR_UNSUPPORTED;
+    if (kind->needs_body && !request->mailbox_bytes)
+        return ERR_TRUNCATED;
+    *ret_kind = kind;
+    return ERR_OK;
+}
+
+void request_execute(const struct arena_request *request, const void *body, struct arena_completion *ret_completion)
+{
+    struct arena_request own = *request;
+    const struct kind *kind;
+    enum err e = decode(&own, &kind);
+
+    memset(ret_completion, 0, sizeof *ret_completion);
+    if (e == ERR_OK) {
+        arena_event(EVENT_REQUEST, own.kind, own.mailbox_bytes, kind->name);
+        e = kind->handler(&own, body, ret_completion);
+    }
+    ret_completion->error = e;
+}
+
+void request_execute_member(const struct arena_request *request, const char *member,
+                            struct arena_completion *ret_completion)
+{
+    struct arena_request own = *request;
+    struct archive_member file;
+    enum err e = archive_find(member, &file);
+
+    if (e != ERR_OK) {
+        memset(ret_completion, 0, sizeof *ret_completion);
+        format_print(ret_completion->detail, sizeof ret_completion->detail, "no member %s in the archive", member);
+        ret_completion->error = e;
+        return;
+    }
+    own.mailbox_bytes = (uint32_t)file.bytes;
+    request_execute(&own, file.data, ret_completion);
+}

@@ -1,0 +1,125 @@
+/* See run_queue.h. No priorities; tasks of one queue take turns. */
+#include "cells/kernel/run_queue/run_queue.h"
+#include "cells/kernel/cpu/cpu.h"
+#include "cells/kernel/lock/lock.h"
+#include "cells/kernel/task/task.h"
+
+CELL("run_queue", KERNEL, 1);
+EXPORT(run_queue_put, KERNEL);
+EXPORT(run_queue_take, KERNEL);
+EXPORT(run_queue_place, KERNEL);
+EXPORT(run_queue_length, KERNEL);
+EXPORT(run_queue_open, KERNEL);
+EXPORT(run_queue_empty, KERNEL);
+
+static struct run_queue {
+    struct lock lock;
+    struct task *first, *last;
+    uint32_t length;
+    bool open;
+    bool busy; /* runs something else than its idle task */
+} queues[CPU_MAX];
+
+bool run_queue_put(unsigned cpu, struct task *task)
+{
+    struct run_queue *queue = &queues[cpu];
+    GUARD(lock) held = lock_take(&queue->lock);
+
+    if (__atomic_exchange_n(&task->queued, 1, __ATOMIC_ACQ_REL))
+        return false;
+    task->next = NULL;
+    if (queue->last)
+        queue->last->next = task;
+    else
+        queue->first = task;
+    queue->last = task;
+    queue->length++;
+    return queue->open && !queue->busy;
+}
+
+static bool may_run(const struct task *task, unsigned cpu, const struct task *running)
+{
+    if (task->pinned && task->pinned != cpu + 1)
+        return false;
+    return task == running || !__atomic_load_n(&task->on_cpu, __ATOMIC_ACQUIRE);
+}
+
+static struct task *take_from(struct run_queue *queue, unsigned cpu, const struct task *running)
+{
+    GUARD(lock) held = lock_take(&queue->lock);
+    struct task *task = queue->first, *previous = NULL;
+
+    while (task && !may_run(task, cpu, running)) {
+        previous = task;
+        task = task->next;
+    }
+    if (!task) {
+        /* Under the lock: whoever queues a task here from now on tells this CPU. */
+        if (queue == &queues[cpu])
+            queue->busy = false;
+        return NULL;
+    }
+    *(previous ? &previous->next : &queue->first) = task->next;
+    if (queue->last == task)
+        queue->last = previous;
+    queue->length--;
+    task->next = NULL;
+    task->on_cpu = 1;
+    __atomic_store_n(&task->queued, 0, __ATOMIC_RELEASE);
+    if (queue == &queues[cpu])
+        queue->busy = true;
+    return task;
+}
+
+struct task *run_queue_take(unsigned cpu, struct task *running)
+{
+    struct task *task = take_from(&queues[cpu], cpu, running);
+
+    for (unsigned i = 1; !task && i < CPU_MAX; i++) {
+        struct run_queue *other = &queues[(cpu + i) % CPU_MAX];
+        if (!run_queue_length((cpu + i) % CPU_MAX))
+            continue;
+        task = take_from(other, cpu, running);
+        if (task)
+            queues[cpu].busy = true;
+    }
+    return task;
+}
+
+static uint32_t load_of(unsigned cpu)
+{
+    return (uint32_t)run_queue_length(cpu) + queues[cpu].busy;
+}
+
+unsigned run_queue_place(const struct task *task)
+{
+    unsigned best = task->cpu;
+
+    if (task->pinned)
+        return task->pinned - 1;
+    for (unsigned cpu = 0; cpu < CPU_MAX; cpu++)
+        if (queues[cpu].open && (!queues[best].open || load_of(cpu) < load_of(best)))
+            best = cpu;
+    return best;
+}
+
+size_t run_queue_length(unsigned cpu)
+{
+    return __atomic_load_n(&queues[cpu].length, __ATOMIC_RELAXED);
+}
+
+void run_queue_open(unsigned cpu)
+{
+    queues[cpu].open = true;
+    queues[cpu].busy = true;
+}
+
+void run_queue_empty(void)
+{
+    for (unsigned cpu = 0; cpu < CPU_MAX; cpu++) {
+        struct run_queue *queue = &queues[cpu];
+        queue->first = queue->last = NULL;
+        queue->length = 0;
+        queue->busy = false; /* so that each is told of what it gets */
+    }
+}

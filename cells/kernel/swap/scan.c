@@ -1,0 +1,386 @@
+/* See scan.h. Memory is found through the page tables and read through the direct map, so that nothing faults while
+ * other CPUs go on mapping and unmapping. */
+#include "cells/kernel/swap/scan.h"
+#include "cells/kernel/arena/arena.h"
+#include "cells/kernel/boot/image.h"
+#include "cells/kernel/cpu/cpu.h"
+#include "cells/kernel/task/task.h"
+#include "cells/kernel/unwind/unwind.h"
+#include "guest/abi/layout.h"
+
+#define WORDS_MAX     1024
+#define PAGE_BYTES    4096ul
+#define ENTRIES       512
+#define ENTRY_PRESENT 1ull
+#define ENTRY_WRITE   2ull
+#define ENTRY_NOCACHE 0x18ull
+#define ENTRY_LARGE   0x80ull
+#define ENTRY_ADDRESS 0x000ffffffffff000ull
+#define CPU_STACKS    (CPU_FAULT_STACK_BYTES + 0x4000) /* fault, NMI and machine check, as cpu.c lays them out */
+
+/* ---- stacks ---- */
+
+/* Where the CPU has put the registers of what the park interrupt came upon. */
+static uint64_t frame_below(uint64_t interrupted_rsp)
+{
+    return (interrupted_rsp & ~15ul) - sizeof(struct trap_frame);
+}
+
+static const struct cpu *cpu_running(const struct task *task)
+{
+    for (unsigned i = 0; i < cpu_count(); i++)
+        if (cpu_get(i) && cpu_get(i)->task == task)
+            return cpu_get(i);
+    return NULL;
+}
+
+/* The part of the task's stack that is in use, while other CPUs are parked. */
+static bool live_stack(const struct task *task, uint64_t own_rsp, uint64_t *ret_low, uint64_t *ret_high)
+{
+    const struct cpu *cpu = cpu_running(task);
+    uint64_t low, high, rsp = task->rsp;
+
+    if (!unwind_stack(task, &low, &high))
+        return false;
+    if (cpu == cpu_this())
+        rsp = own_rsp;
+    else if (cpu)
+        rsp = cpu->record ? frame_below(cpu->record->current_rsp) : low;
+    *ret_low = rsp >= low && rsp < high ? rsp & ~7ul : low;
+    *ret_high = high;
+    return true;
+}
+
+struct rewrite {
+    const struct plan *plan;
+    uint64_t own_rsp, inside;
+};
+
+static void rewrite_stack(struct task *task, void *context)
+{
+    struct rewrite *rewrite = context;
+    const struct arena_cell *old = arena_cell(rewrite->plan->old);
+    uint64_t low, high;
+
+    if (!live_stack(task, rewrite->own_rsp, &low, &high))
+        return;
+    for (uint64_t *word = (uint64_t *)low; word < (uint64_t *)high; word++) {
+        if (!plan_in_cell(rewrite->plan->old, *word))
+            continue;
+        rewrite->inside += *word - old->text_virt < old->text_bytes;
+        uint64_t to = plan_map(rewrite->plan, *word);
+        if (to)
+            *word = to;
+    }
+}
+
+uint64_t scan_stacks(const struct plan *plan, uint64_t own_rsp)
+{
+    struct rewrite rewrite = {.plan = plan, .own_rsp = own_rsp};
+
+    task_each(rewrite_stack, &rewrite);
+    return rewrite.inside;
+}
+
+/* ---- who holds a cell ---- */
+
+struct hold {
+    uint32_t cell;
+    uint64_t own_rsp;
+    bool found;
+};
+
+static bool is_entry(uint64_t address)
+{
+    uint32_t section = arena_section_at(address);
+
+    return section && arena_section(section)->virt == address;
+}
+
+static bool in_text(uint32_t cell, uint64_t address)
+{
+    return address - arena_cell(cell)->text_virt < arena_cell(cell)->text_bytes;
+}
+
+static bool visit_frame(const struct unwind_frame *frame, void *context)
+{
+    struct hold *hold = context;
+
+    hold->found |= in_text(hold->cell, frame->rip) || in_text(hold->cell, frame->rip - 1);
+    return !hold->found;
+}
+
+/* Walks the frames of a task that runs nowhere, or of one that was parked. */
+static void walk_task(const struct task *task, const struct cpu *cpu, uint64_t low, uint64_t high, struct hold *hold)
+{
+    struct trap_frame frame;
+
+    if (!cpu)
+        task_frame(task, &frame);
+    else if (!cpu->record)
+        hold->found = true;
+    else
+        frame = *(const struct trap_frame *)frame_below(cpu->record->current_rsp);
+    if (!hold->found)
+        unwind_walk(&frame, low, high, visit_frame, hold);
+}
+
+static void walk_self(const struct task *task, struct hold *hold)
+{
+    struct trap_frame frame = {.rbp = (uint64_t)__builtin_frame_address(0)};
+    uint64_t low, high;
+
+    if (!unwind_stack(task, &low, &high))
+        return;
+    __asm__ volatile("lea 0(%%rip), %0; mov %%rsp, %1" : "=r"(frame.rip), "=r"(frame.rsp));
+    unwind_walk(&frame, low, high, visit_frame, hold);
+}
+
+/* A word within a function counts only when it is a frame's return address: others are left over from calls that have
+ * ended, in parts of frames that were never written. */
+static void hold_stack(struct task *task, void *context)
+{
+    struct hold *hold = context;
+    const struct cpu *cpu = cpu_running(task);
+    uint64_t low, high;
+    bool within = false;
+
+    if (hold->found || !live_stack(task, hold->own_rsp, &low, &high))
+        return;
+    for (const uint64_t *word = (const uint64_t *)low; word < (const uint64_t *)high; word++) {
+        if (!plan_in_cell(hold->cell, *word))
+            continue;
+        if (in_text(hold->cell, *word) && !is_entry(*word))
+            within = true;
+        else
+            hold->found = true;
+    }
+    if (hold->found || !within)
+        return;
+    if (cpu == cpu_this())
+        walk_self(task, hold);
+    else
+        walk_task(task, cpu, low, high, hold);
+}
+
+bool scan_stacks_hold(uint32_t cell, uint64_t own_rsp)
+{
+    struct hold hold = {.cell = cell, .own_rsp = own_rsp};
+
+    task_each(hold_stack, &hold);
+    return hold.found;
+}
+
+/* ---- memory ---- */
+
+typedef void visit_words(uint64_t *word, size_t words, uint64_t phys, void *context);
+
+struct visit {
+    visit_words *words;
+    void *context;
+    struct {
+        uint64_t low, high;
+    } skip[ARENA_TASKS_MAX + CPU_MAX];
+    size_t skips;
+};
+
+static void add_skip(struct visit *visit, uint64_t low, uint64_t high)
+{
+    if (visit->skips < array_size(visit->skip)) {
+        visit->skip[visit->skips].low = low;
+        visit->skip[visit->skips++].high = high;
+    }
+}
+
+static void skip_stack(struct task *task, void *context)
+{
+    uint64_t low, high;
+
+    if (unwind_stack(task, &low, &high))
+        add_skip(context, low, high);
+}
+
+static bool is_skipped(const struct visit *visit, uint64_t virt)
+{
+    for (size_t i = 0; i < visit->skips; i++)
+        if (virt - visit->skip[i].low < visit->skip[i].high - visit->skip[i].low)
+            return true;
+    return false;
+}
+
+static void visit_pages(const struct visit *visit, uint64_t table_phys, unsigned level, uint64_t virt)
+{
+    const uint64_t *table = page_direct(table_phys);
+    uint64_t bytes = PAGE_BYTES << (9 * level);
+
+    for (unsigned i = 0; i < ENTRIES; i++, virt += bytes) {
+        uint64_t entry = table[i];
+        if (!(entry & ENTRY_PRESENT) || virt >= LAYOUT_PAGES_END)
+            continue;
+        if (level > 0 && !(entry & ENTRY_LARGE)) {
+            visit_pages(visit, entry & ENTRY_ADDRESS, level - 1, virt);
+            continue;
+        }
+        if (!(entry & ENTRY_WRITE) || entry & ENTRY_NOCACHE || is_skipped(visit, virt))
+            continue;
+        uint64_t phys = entry & ENTRY_ADDRESS & ~(bytes - 1);
+        visit->words(page_direct(phys), bytes / 8, phys, visit->context);
+    }
+}
+
+static void visit_mapped(const struct visit *visit)
+{
+    const uint64_t *root = page_direct(arena_header()->page_root & ENTRY_ADDRESS);
+    uint64_t slot = 1ull << 39;
+
+    for (uint64_t virt = LAYOUT_PAGES_VIRT; virt < LAYOUT_PAGES_END; virt += slot) {
+        uint64_t entry = root[virt >> 39 & (ENTRIES - 1)];
+        if (entry & ENTRY_PRESENT)
+            visit_pages(visit, entry & ENTRY_ADDRESS, 2, virt);
+    }
+}
+
+/* Static data of all cells but `but`; stacks that lie in the image are left out. */
+static void visit_data(const struct visit *visit, uint32_t but)
+{
+    uint32_t used = arena_header()->table[ARENA_CELLS].used;
+
+    for (uint32_t i = 1; i < used; i++) {
+        const struct arena_cell *cell = arena_cell(i);
+        if (i == but || cell->state == CELL_FREE)
+            continue;
+        for (uint32_t s = cell->first_section; s; s = arena_section(s)->next_in_cell) {
+            const struct arena_section *section = arena_section(s);
+            uint64_t phys = (section->phys + 7) & ~7ul;
+            if ((section->kind == SECTION_DATA || section->kind == SECTION_BSS) && section->bytes >= 16 &&
+                !is_skipped(visit, section->virt))
+                visit->words(page_direct(phys), section->bytes / 8 - (phys != section->phys), phys, visit->context);
+        }
+    }
+}
+
+static void visit_memory(uint32_t but, visit_words *words, void *context)
+{
+    static struct visit visit; /* under the loader's turn */
+
+    visit.words = words;
+    visit.context = context;
+    visit.skips = 0;
+    for (unsigned i = 0; i < cpu_count(); i++)
+        add_skip(&visit, (uint64_t)cpu_get(i)->fault_stack_low, (uint64_t)cpu_get(i)->fault_stack_low + CPU_STACKS);
+    add_skip(&visit, (uint64_t)image_stack, (uint64_t)image_stack_top);
+    task_each(skip_stack, &visit);
+    visit_mapped(&visit);
+    visit_data(&visit, but);
+}
+
+/* The page cell's handle of a region of the cell says where the region is; it points to nothing in there. */
+static bool is_handle(uint64_t phys, uint64_t word)
+{
+    uint64_t handle = (uint64_t)page_find(word);
+
+    return handle && (handle == LAYOUT_IMAGE_VIRT + phys || handle == LAYOUT_DIRECT_VIRT + phys);
+}
+
+static void collect_words(uint64_t *word, size_t words, uint64_t phys, void *context)
+{
+    struct plan *plan = context;
+    uint64_t to;
+
+    for (size_t i = 0; i < words && plan->words < WORDS_MAX; i++)
+        if (plan_in_cell(plan->old, word[i]) && !is_handle(phys + 8 * i, word[i]) && (to = plan_map(plan, word[i])))
+            plan->word[plan->words++] = (struct word){phys + 8 * i, word[i], to};
+}
+
+void scan_memory(struct plan *plan)
+{
+    plan->words = 0;
+    visit_memory(plan->old, collect_words, plan);
+}
+
+void scan_apply(const struct plan *plan)
+{
+    for (size_t i = 0; i < plan->words; i++) {
+        uint64_t before = plan->word[i].before;
+        (void)__atomic_compare_exchange_n((uint64_t *)page_direct(plan->word[i].phys), &before, plan->word[i].after,
+                                          false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+    }
+}
+
+static void hold_words(uint64_t *word, size_t words, uint64_t phys, void *context)
+{
+    struct hold *hold = context;
+
+    for (size_t i = 0; i < words && !hold->found; i++)
+        if (plan_in_cell(hold->cell, word[i]) && !is_handle(phys + 8 * i, word[i]))
+            hold->found = !in_text(hold->cell, word[i]) || is_entry(word[i]);
+}
+
+bool scan_memory_holds(uint32_t cell)
+{
+    struct hold hold = {.cell = cell};
+
+    visit_memory(cell, hold_words, &hold);
+    return hold.found;
+}
+
+/* ---- tasks' functions ---- */
+
+static uint32_t twin_section(const struct plan *plan, uint32_t section, bool back)
+{
+    for (size_t i = 0; i < plan->twins; i++)
+        if ((back ? plan->twin[i].new_ : plan->twin[i].old) == section && plan->twin[i].new_)
+            return back ? plan->twin[i].old : plan->twin[i].new_;
+    return section;
+}
+
+struct move {
+    const struct plan *plan;
+    bool back;
+};
+
+static void move_function(struct task_function *function, const struct move *move)
+{
+    uint32_t to = function->section ? twin_section(move->plan, function->section, move->back) : 0;
+
+    if (to == function->section)
+        return;
+    function->section = to;
+    function->address = arena_section(to)->virt + function->offset;
+}
+
+static void move_task(struct task *task, void *context) NEEDS(arena_writer)
+{
+    const struct move *move = context;
+
+    move_function(&task->entry, move);
+    move_function(&task->ended, move);
+    if (task->record->entry_section == task->entry.section)
+        return;
+    task->record->entry_section = task->entry.section;
+    arena_seal(ARENA_TASKS, task->index);
+}
+
+void scan_tasks_move(const struct plan *plan, bool back)
+{
+    struct move move = {plan, back};
+
+    task_each(move_task, &move);
+}
+
+static void hold_task(struct task *task, void *context)
+{
+    struct hold *hold = context;
+
+    if ((task->entry.section && arena_section(task->entry.section)->cell == hold->cell) ||
+        (task->ended.section && arena_section(task->ended.section)->cell == hold->cell))
+        hold->found = true;
+}
+
+bool scan_tasks_hold(uint32_t cell)
+{
+    struct hold hold = {.cell = cell};
+
+    task_each(hold_task, &hold);
+    return hold.found;
+}

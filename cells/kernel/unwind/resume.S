@@ -1,0 +1,32 @@
+/* Where landing pads end, and GCC's marker of frames that have a table of them. */
+#define CPU_FAULT_STACK_IST 64 /* offset in struct cpu; unwind.c asserts it */
+
+/* The pad's registers do not matter any more: those of its frame are kept in struct task_unwind. rdi: exception. */
+    .section .text._Unwind_Resume, "ax"
+    .globl _Unwind_Resume
+    .type _Unwind_Resume, @function
+_Unwind_Resume:
+    .cfi_startproc
+    .cfi_undefined %rip
+    pushfq
+    popq %rsi
+    cli
+    movq %gs:CPU_FAULT_STACK_IST, %rax
+    movq (%rax), %rsp
+    xorl %ebp, %ebp
+    call unwind_continue
+    ud2
+    .cfi_endproc
+    .size _Unwind_Resume, . - _Unwind_Resume
+
+/* Never called: only its address is used. */
+    .section .text.__gcc_personality_v0, "ax"
+    .globl __gcc_personality_v0
+    .type __gcc_personality_v0, @function
+__gcc_personality_v0:
+    .cfi_startproc
+    ud2
+    .cfi_endproc
+    .size __gcc_personality_v0, . - __gcc_personality_v0
+
+    .section .note.GNU-stack, "", @progbits
