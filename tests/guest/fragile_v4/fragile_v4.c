@@ -1,0 +1,63 @@
+/* A bad version of fragile: fragile_add has another type. */
+#include "cells/cell.h"
+#include "cells/kernel/loader/loader.h"
+#include "cells/kernel/lock/lock.h"
+
+uint64_t fragile_add(uint32_t n, uint32_t times);
+uint64_t fragile_calls(void);
+const char *fragile_word(unsigned i);
+void fragile_call(void (*function)(uint64_t), uint64_t argument);
+enum err fragile_bind(uint64_t (*function)(uint64_t));
+
+CELL("fragile", DRIVER, 4);
+EXPORT(fragile_add, APPLICATION);
+EXPORT(fragile_calls, APPLICATION);
+EXPORT(fragile_word, APPLICATION);
+EXPORT(fragile_call, APPLICATION);
+EXPORT(fragile_bind, APPLICATION);
+
+static const char *const words[] = {"one", "two", "three"};
+static struct {
+    struct lock lock;
+    uint64_t total, calls;
+} counts;
+static const char *const *words_now = words;
+
+static uint64_t itself(uint64_t n)
+{
+    return n;
+}
+
+static uint64_t (*convert)(uint64_t n) = itself;
+
+uint64_t fragile_add(uint32_t n, uint32_t times)
+{
+    GUARD(lock) held = lock_take(&counts.lock);
+
+    counts.calls++;
+    counts.total += convert(n) * times;
+    return counts.total;
+}
+
+uint64_t fragile_calls(void)
+{
+    GUARD(lock) held = lock_take(&counts.lock);
+
+    return counts.calls;
+}
+
+const char *fragile_word(unsigned i)
+{
+    return i < array_size(words) ? words_now[i] : NULL;
+}
+
+void fragile_call(void (*function)(uint64_t), uint64_t argument)
+{
+    function(argument);
+    counts.calls++;
+}
+
+enum err fragile_bind(uint64_t (*function)(uint64_t))
+{
+    return loader_bind(&convert, function);
+}

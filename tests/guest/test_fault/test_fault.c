@@ -1,0 +1,286 @@
+/* The system outlives faults in awkward places: in interrupt handlers, in cleanup functions, in the nano_core under its
+ * locks, on all CPUs at once; and damaged text is replaced before the failed task runs again. */
+#include "cells/kernel/apic/apic.h"
+#include "cells/kernel/arena/arena.h"
+#include "cells/kernel/cpu/cpu.h"
+#include "cells/kernel/exception/exception.h"
+#include "cells/kernel/fault/fault.h"
+#include "cells/kernel/heap/heap.h"
+#include "cells/kernel/loader/loader.h"
+#include "cells/kernel/lock/lock.h"
+#include "cells/kernel/page/page.h"
+#include "cells/kernel/panic/panic.h"
+#include "cells/kernel/scheduler/scheduler.h"
+#include "cells/kernel/task/task.h"
+#include "cells/lib/string/string.h"
+#include "tests/guest/fragile/fragile.h"
+#include "tests/guest/testing/testing.h"
+
+CELL("test_fault", KERNEL, 1);
+
+#define AT_ONCE 6
+#define WAIT_NS 20000000
+
+static struct lock lock;
+static volatile uint64_t zero;
+static volatile uint32_t entered, released, runs;
+
+struct mark_guard {
+    int nothing;
+};
+
+static struct mark_guard mark(void)
+{
+    entered++;
+    return (struct mark_guard){0};
+}
+
+static void mark_guard_end(struct mark_guard *guard)
+{
+    (void)guard;
+    released++;
+}
+
+static bool is_free(const struct lock *l)
+{
+    return !l->holder;
+}
+
+static uint64_t counter(enum arena_counter which)
+{
+    return __atomic_load_n(&arena_header()->counter[which], __ATOMIC_RELAXED);
+}
+
+static struct arena_fault *newest_fault(void)
+{
+    return fault_record(arena_header()->fault_seq);
+}
+
+/* The recovery cell gets to faults of interrupt handlers in its own time. */
+static bool is_settled(void)
+{
+    for (int i = 0; i < 100 && newest_fault()->outcome == FAULT_OUTCOME_OPEN; i++)
+        scheduler_sleep_ns(WAIT_NS);
+    return newest_fault()->outcome == FAULT_OUTCOME_RECOVERED;
+}
+
+/* ---- an interrupt handler ---- */
+
+static void bad_handler(struct trap_frame *frame)
+{
+    GUARD(mark) marked = mark();
+    GUARD(lock) held = lock_take(&lock);
+
+    (void)frame;
+    *(volatile int *)zero = 1;
+    apic_eoi();
+}
+
+static void in_handler(const struct testing *test)
+{
+    static unsigned vector;
+    uint64_t faults = counter(COUNTER_faults);
+
+    vector = vector ? vector : exception_vector_new();
+    entered = released = 0;
+    testing_need(test, exception_bind(vector, bad_handler) == ERR_OK);
+    {
+        GUARD(preempt) here = scheduler_stay();
+        apic_send_ipi(apic_id(), vector);
+        while (!released)
+            cpu_relax();
+    }
+    testing_need(test, is_free(&lock) && entered == 1 && released == 1);
+    testing_need(test, counter(COUNTER_faults) == faults + 1);
+    uint64_t ticks = counter(COUNTER_ticks);
+    while (counter(COUNTER_ticks) < ticks + 5)
+        cpu_relax();
+    testing_need(test, is_settled());
+    testing_need(test, exception_bind(vector, NULL) == ERR_OK);
+}
+
+/* ---- a cleanup function ---- */
+
+struct bad_guard {
+    int nothing;
+};
+
+static void bad_guard_end(struct bad_guard *guard)
+{
+    GUARD(lock) held = lock_take(&lock);
+
+    *(volatile int *)zero = guard->nothing;
+    released = 100;
+}
+
+static void fail_in_cleanup(uint64_t argument)
+{
+    GUARD(mark) first = mark();
+    GUARD(bad) bad = {(int)argument};
+    GUARD(mark) last = mark();
+
+    *(volatile int *)zero = 1;
+    entered = 100;
+}
+
+static bool fails(void (*entry)(uint64_t), uint64_t argument)
+{
+    OWN(task) struct task *task = task_spawn("victim", entry, argument, NULL);
+
+    return task && task_join(MOVE(task), NULL) == ERR_CLOSED;
+}
+
+static void in_cleanup(const struct testing *test)
+{
+    uint64_t faults = counter(COUNTER_faults);
+
+    entered = released = 0;
+    testing_need(test, fails(fail_in_cleanup, 1));
+    testing_need(test, entered == 2 && released == 2 && is_free(&lock));
+    testing_need(test, counter(COUNTER_faults) == faults + 2);
+}
+
+/* ---- the nano_core, while it holds its own locks ---- */
+
+static void load_nothing(uint64_t argument)
+{
+    (void)loader_load((const char *)argument, NULL, NULL);
+}
+
+static void intern_nothing(uint64_t argument)
+{
+    GUARD(arena) change = arena_change();
+
+    (void)arena_intern((const char *)argument);
+}
+
+static void in_nano_core(const struct testing *test)
+{
+    uint64_t generation;
+    uint32_t cell;
+
+    testing_need(test, fails(load_nothing, 16));
+    testing_need(test, newest_fault()->cell && !arena_cell(newest_fault()->cell)->object);
+    testing_need(test, loader_load("fragile", &cell, NULL) == ERR_OK);
+    testing_need(test, fails(intern_nothing, 16));
+    generation = arena_header()->generation;
+    testing_need(test, generation % 2 == 0);
+}
+
+/* ---- everywhere at once ---- */
+
+static void fail_at_once(uint64_t argument)
+{
+    OWN(heap) uint64_t *block = heap_alloc(64);
+    GUARD(lock) held = lock_take(&lock);
+
+    block[0] = argument;
+    *(volatile int *)zero = 1;
+    block[1] = argument;
+}
+
+static void at_once(const struct testing *test)
+{
+    static struct task *tasks[AT_ONCE];
+
+    for (uint64_t i = 0; i < AT_ONCE; i++)
+        tasks[i] = task_spawn("victim", fail_at_once, i, NULL);
+    for (uint64_t i = 0; i < AT_ONCE; i++)
+        testing_need(test, tasks[i] && task_join(tasks[i], NULL) == ERR_CLOSED);
+    testing_need(test, is_free(&lock));
+}
+
+/* ---- what recovery does then ---- */
+
+/* Counts in the heap: static data starts anew when its cell is reloaded again and again. */
+static void fail_twice(uint64_t counted)
+{
+    uint64_t *count = (uint64_t *)counted;
+
+    if ((*count)++ < 2)
+        *(volatile int *)zero = 1;
+}
+
+static void restarted(const struct testing *test)
+{
+    uint64_t restarts = counter(COUNTER_restarts);
+    OWN(heap) uint64_t *count = heap_alloc(sizeof *count);
+
+    testing_need(test, count);
+    OWN(task)
+    struct task *task = task_spawn("phoenix", fail_twice, (uint64_t)count, &(struct task_options){.restartable = true});
+    testing_need(test, task && task_join(MOVE(task), NULL) == ERR_OK);
+    testing_need(test, *count == 3 && counter(COUNTER_restarts) == restarts + 2);
+    testing_need(test, newest_fault()->outcome == FAULT_OUTCOME_RECOVERED);
+}
+
+static void use_fragile(uint64_t argument)
+{
+    runs++;
+    (void)fragile_add(argument);
+}
+
+/* The section of the live cell that holds function or datum `name`. */
+static struct arena_section *section_of(const char *cell, const char *name)
+{
+    uint32_t i = arena_cell(arena_cell_find(1, cell))->first_section;
+
+    while (i && !string_equal(arena_string(arena_section(i)->name), name))
+        i = arena_section(i)->next_in_cell;
+    return i ? arena_section(i) : NULL;
+}
+
+static void damaged_text(const struct testing *test)
+{
+    uint64_t reloads = counter(COUNTER_reloads), total = fragile_add(0);
+    struct arena_section *add = section_of("fragile", ".text.fragile_add");
+
+    testing_need(test, add);
+    uint8_t *text = page_direct(add->phys);
+    uint32_t cell = add->cell;
+
+    for (uint32_t i = 0; i < add->bytes; i++)
+        text[i] = 0x06; /* no instruction in 64-bit mode */
+    runs = 0;
+    OWN(task)
+    struct task *task = task_spawn("phoenix", use_fragile, 5, &(struct task_options){.restartable = true});
+    testing_need(test, task && task_join(MOVE(task), NULL) == ERR_OK);
+    testing_need(test, runs == 2 && counter(COUNTER_reloads) == reloads + 1);
+    testing_need(test, newest_fault()->action == FAULT_ACTION_RELOAD || newest_fault()->action == FAULT_ACTION_RESTART);
+    testing_need(test, arena_cell_find(1, "fragile") != cell);
+    testing_need(test, fragile_add(0) == total + 5);
+    testing_need(test, string_equal(fragile_word(1), "two"));
+}
+
+/* Cells that were replaced are freed a little later. */
+static void wait_for_old_cells(void)
+{
+    for (uint32_t i = 1; i < ARENA_CELLS_MAX; i++)
+        while (arena_cell(i)->state == CELL_OLD)
+            scheduler_sleep_ns(WAIT_NS);
+}
+
+static int test_fault_main(int argc, char **argv)
+{
+    struct testing test = testing_begin("test_fault");
+
+    (void)argc;
+    (void)argv;
+    in_nano_core(&test);
+    wait_for_old_cells();
+    test = testing_begin("test_fault");
+    in_handler(&test);
+    testing_ok(&test, "in an interrupt handler: its lock is free, what it had interrupted goes on");
+    in_cleanup(&test);
+    testing_ok(&test, "in a cleanup function: those outside of it run");
+    in_nano_core(&test);
+    testing_ok(&test, "in the nano_core: the loader's turn and the arena's lock are given back");
+    at_once(&test);
+    testing_ok(&test, "in several tasks at once");
+    restarted(&test);
+    testing_ok(&test, "a restartable task runs again");
+    damaged_text(&test);
+    testing_ok(&test, "damaged text is reloaded, data kept, before the task runs again");
+    testing_end(&test);
+}
+MAIN(test_fault_main);

@@ -1,0 +1,127 @@
+/* Fifty swaps between the two versions of channel, under traffic in both directions: every message arrives once and in
+ * order, also to tasks that sleep in the version before; totals go over; no frame is lost. */
+#include "cells/kernel/arena/arena.h"
+#include "cells/kernel/channel/channel.h"
+#include "cells/kernel/cpu/cpu.h"
+#include "cells/kernel/log/log.h"
+#include "cells/kernel/request/request.h"
+#include "cells/kernel/scheduler/scheduler.h"
+#include "cells/kernel/swap/swap.h"
+#include "cells/kernel/task/task.h"
+#include "cells/lib/string/string.h"
+#include "tests/guest/testing/testing.h"
+
+CELL("test_versions", KERNEL, 1);
+
+#define SWAPS    50
+#define LINES    2
+#define PAUSE_NS 3000000
+#define REAPS    200
+
+static struct line {
+    struct channel_end *sender, *receiver;
+    uint64_t sent, received;
+} lines[LINES];
+static bool stopping;
+
+static void send_numbers(uint64_t index)
+{
+    struct line *line = &lines[index];
+
+    while (!__atomic_load_n(&stopping, __ATOMIC_RELAXED)) {
+        uint64_t message[3] = {line->sent, ~line->sent, index};
+        if (channel_send(line->sender, message, 0) != ERR_OK)
+            task_exit(1);
+        line->sent++;
+        if (line->sent % 64 == 0)
+            scheduler_sleep_ns(PAUSE_NS / 2); /* so that the receiver sleeps now and then */
+    }
+    channel_end_put(MOVE(line->sender));
+}
+
+static void receive_numbers(uint64_t index)
+{
+    struct line *line = &lines[index];
+    uint64_t message[3];
+    enum err e;
+
+    while ((e = channel_receive(line->receiver, message, 0)) == ERR_OK) {
+        if (message[0] != line->received || message[1] != ~message[0] || message[2] != index)
+            task_exit(1);
+        line->received++;
+    }
+    channel_end_put(MOVE(line->receiver));
+    task_exit(e == ERR_CLOSED ? 0 : 1);
+}
+
+static uint32_t version_of_channel(void)
+{
+    return arena_cell(arena_cell_find(1, "channel"))->version;
+}
+
+static void swap_to(const struct testing *test, const char *member, uint32_t version)
+{
+    struct arena_request request = {.kind = REQUEST_SWAP, .target = "channel"};
+    static struct arena_completion done;
+
+    request_execute_member(&request, member, &done);
+    if (done.error)
+        log_warn("swap to %s: %s (%s)", member, err_text(done.error), done.detail);
+    testing_need(test, !done.error && version_of_channel() == version);
+}
+
+static void talk_and_swap(const struct testing *test, unsigned swaps)
+{
+    struct channel_totals before, after;
+    struct task *task[2 * LINES];
+    uint64_t sent = 0;
+
+    channel_totals(&before);
+    stopping = false;
+    for (unsigned i = 0; i < LINES; i++) {
+        lines[i] = (struct line){0};
+        testing_need(test, channel_new(5, sizeof(uint64_t[3]), &lines[i].sender, &lines[i].receiver) == ERR_OK);
+        task[2 * i] = task_spawn("sender", send_numbers, i, NULL);
+        task[2 * i + 1] = task_spawn("receiver", receive_numbers, i, NULL);
+        testing_need(test, task[2 * i] && task[2 * i + 1]);
+    }
+    for (unsigned i = 0; i < swaps; i++) {
+        scheduler_sleep_ns(PAUSE_NS);
+        swap_to(test, i % 2 ? "channel" : "channel_v2", i % 2 ? 1 : 2);
+    }
+    __atomic_store_n(&stopping, true, __ATOMIC_RELAXED);
+    for (unsigned i = 0; i < 2 * LINES; i++) {
+        int32_t code = -1;
+        testing_need(test, task_join(MOVE(task[i]), &code) == ERR_OK && code == 0);
+    }
+    for (unsigned i = 0; i < LINES; i++) {
+        testing_need(test, lines[i].sent > 0 && lines[i].sent == lines[i].received);
+        sent += lines[i].sent;
+    }
+    channel_totals(&after);
+    testing_need(test, after.messages - before.messages == sent && after.bytes - before.bytes == sent * 24);
+}
+
+static void reap_old_versions(const struct testing *test)
+{
+    int i = 0;
+
+    while (swap_reap() && i++ < REAPS)
+        scheduler_sleep_ns(PAUSE_NS);
+    testing_need(test, swap_reap() == 0);
+}
+
+static int test_versions_main(int, char **)
+{
+    struct testing test = testing_begin("test_versions");
+
+    talk_and_swap(&test, 4);
+    reap_old_versions(&test);
+    test = testing_begin("test_versions");
+    talk_and_swap(&test, SWAPS);
+    testing_ok(&test, "50 swaps under traffic, every message once and in order");
+    testing_ok(&test, "totals go over from version to version");
+    reap_old_versions(&test);
+    testing_end(&test);
+}
+MAIN(test_versions_main);

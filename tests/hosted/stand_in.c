@@ -1,0 +1,317 @@
+/* See stand_in.h. Page tables, other CPUs and interrupts are left out. */
+#include "tests/hosted/stand_in.h"
+#include "cells/kernel/archive/archive.h"
+#include "cells/kernel/arena/arena.h"
+#include "cells/kernel/cpu/cpu.h"
+#include "cells/kernel/frame/frame.h"
+#include "cells/kernel/loader/loader.h"
+#include "cells/kernel/lock/lock.h"
+#include "cells/kernel/page/page.h"
+#include "cells/kernel/panic/panic.h"
+#include "cells/lib/string/string.h"
+#include "guest/abi/layout.h"
+#include <asm/prctl.h>
+#include <elf.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <ucontext.h>
+#include <unistd.h>
+
+#define RAM_BYTES    (48ul << 20)
+#define MODULE_PHYS  (8ul << 20)
+#define FRAMES_START ((16ul << 20) / FRAME_BYTES)
+#define FRAMES_END   (RAM_BYTES / FRAME_BYTES)
+#define MAPPINGS_MAX 1024
+
+struct mapped_pages {
+    uint64_t virt, phys;
+    size_t bytes;
+    unsigned flags;
+};
+
+struct stand_in stand_in;
+uint8_t image_build_id[36];
+
+static uint8_t *ram;
+static uint8_t frame_used[FRAMES_END];
+static struct mapped_pages mapping[MAPPINGS_MAX];
+static uint64_t next_virt;
+static uint64_t next_module;
+static struct cpu cpu;
+static struct sigaction before;
+
+/* ---- panic, lock, cpu, string ---- */
+
+void panic(const char *message)
+{
+    fprintf(stderr, "panic: %s\n", message);
+    abort();
+}
+
+void panic_print(const char *text)
+{
+    size_t used = strlen(stand_in.printed);
+
+    snprintf(stand_in.printed + used, sizeof stand_in.printed - used, "%s", text);
+}
+
+struct lock_guard lock_take(struct lock *lock)
+{
+    assert(!lock_held(lock));
+    lock->holder = 1;
+    return (struct lock_guard){.lock = lock};
+}
+
+void lock_guard_end(struct lock_guard *guard)
+{
+    if (guard->lock)
+        guard->lock->holder = 0;
+    guard->lock = NULL;
+}
+
+bool lock_held(const struct lock *lock)
+{
+    return lock->holder == 1;
+}
+
+uint64_t cpu_ns(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
+
+size_t string_length(const char *text)
+{
+    return strlen(text);
+}
+
+bool string_equal(const char *a, const char *b)
+{
+    return strcmp(a, b) == 0;
+}
+
+bool string_starts(const char *text, const char *prefix)
+{
+    return strncmp(text, prefix, strlen(prefix)) == 0;
+}
+
+void string_copy(char *to, const char *from, size_t bytes)
+{
+    snprintf(to, bytes, "%s", from);
+}
+
+/* ---- frames ---- */
+
+enum err frame_alloc(size_t frames, uint64_t *ret_phys)
+{
+    size_t run = 0;
+
+    for (size_t f = FRAMES_START; frames && f < FRAMES_END; f++) {
+        run = frame_used[f] ? 0 : run + 1;
+        if (run < frames)
+            continue;
+        memset(frame_used + f + 1 - frames, 1, frames);
+        memset(ram + (f + 1 - frames) * FRAME_BYTES, 0xa5, frames * FRAME_BYTES);
+        stand_in.frames_used += frames;
+        *ret_phys = (f + 1 - frames) * FRAME_BYTES;
+        return ERR_OK;
+    }
+    return ERR_NOMEM;
+}
+
+void frame_free(uint64_t phys, size_t frames)
+{
+    assert(phys % FRAME_BYTES == 0);
+    for (size_t f = phys / FRAME_BYTES; f < phys / FRAME_BYTES + frames; f++) {
+        assert(f >= FRAMES_START && f < FRAMES_END && frame_used[f]);
+        frame_used[f] = 0;
+    }
+    stand_in.frames_used -= frames;
+}
+
+/* ---- mappings ---- */
+
+void *page_direct(uint64_t phys)
+{
+    assert(phys < RAM_BYTES);
+    return ram + phys;
+}
+
+struct mapped_pages *page_map(size_t bytes, unsigned flags)
+{
+    struct mapped_pages *mp = mapping;
+    size_t whole = (bytes + FRAME_BYTES - 1) & -FRAME_BYTES;
+
+    assert(!(flags & PAGE_WRITE && flags & PAGE_EXECUTE));
+    while (mp < mapping + MAPPINGS_MAX && mp->bytes)
+        mp++;
+    if (stand_in.mappings == 0)
+        next_virt = LAYOUT_CELL_VIRT;
+    if (mp == mapping + MAPPINGS_MAX || whole > LAYOUT_CELL_END - next_virt ||
+        frame_alloc(whole / FRAME_BYTES, &mp->phys))
+        return NULL;
+    memset(page_direct(mp->phys), 0, whole);
+    mp->virt = next_virt;
+    mp->bytes = whole;
+    mp->flags = flags;
+    next_virt += whole + FRAME_BYTES;
+    stand_in.mappings++;
+    return mp;
+}
+
+void mapped_pages_put(struct mapped_pages *mp)
+{
+    if (!mp)
+        return;
+    assert(mp->bytes);
+    frame_free(mp->phys, mp->bytes / FRAME_BYTES);
+    mp->bytes = 0;
+    stand_in.mappings--;
+}
+
+void *page_start(const struct mapped_pages *mp)
+{
+    if (!(mp->flags & PAGE_CELL))
+        return page_direct(mp->phys); /* plain memory, which its owner may use at once */
+    return (void *)(uintptr_t)mp->virt;
+}
+
+uint64_t page_phys(const struct mapped_pages *mp)
+{
+    return mp->phys;
+}
+
+struct mapped_pages *page_find(uint64_t virt)
+{
+    for (struct mapped_pages *mp = mapping; mp < mapping + MAPPINGS_MAX; mp++)
+        if (mp->bytes && mp->virt == virt)
+            return mp;
+    return NULL;
+}
+
+unsigned stand_in_flags(uint64_t virt)
+{
+    for (struct mapped_pages *mp = mapping; mp < mapping + MAPPINGS_MAX; mp++)
+        if (virt - mp->virt < mp->bytes)
+            return mp->flags;
+    return ~0u;
+}
+
+/* ---- the machine ---- */
+
+/* A jump to a guest address: logs it and returns at once. Anything else is a mistake of the cell under test. */
+static void on_fault(int signal_number, siginfo_t *info, void *context)
+{
+    greg_t *r = ((ucontext_t *)context)->uc_mcontext.gregs;
+    uint64_t rip = (uint64_t)r[REG_RIP];
+
+    if (rip < LAYOUT_CELL_VIRT || rip >= LAYOUT_CELL_END) {
+        fprintf(stderr, "fault at %p, address %p\n", (void *)(uintptr_t)rip, info->si_addr);
+        sigaction(signal_number, &before, NULL); /* faults again, and is reported by the sanitizer */
+        return;
+    }
+    assert(stand_in_flags(rip) != ~0u && stand_in_flags(rip) & PAGE_EXECUTE);
+    assert(stand_in.calls < STAND_IN_CALLS);
+    stand_in.call[stand_in.calls++] = rip;
+    r[REG_RIP] = *(greg_t *)(uintptr_t)r[REG_RSP];
+    r[REG_RSP] += 8;
+    r[REG_RAX] = stand_in.call_result;
+}
+
+void stand_in_start(void)
+{
+    struct sigaction action = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO};
+
+    if (!ram) {
+        ram = mmap(NULL, RAM_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        assert(ram != MAP_FAILED);
+        sigaction(SIGSEGV, &action, &before);
+    }
+    cpu.self = &cpu;
+    syscall(SYS_arch_prctl, ARCH_SET_GS, &cpu);
+    memset(&stand_in, 0, sizeof stand_in);
+    memset(frame_used, 0, sizeof frame_used);
+    memset(mapping, 0, sizeof mapping);
+    next_module = MODULE_PHYS;
+    arena_init();
+}
+
+void *stand_in_module(size_t bytes, uint64_t *ret_phys)
+{
+    assert(next_module + bytes <= FRAMES_START * FRAME_BYTES);
+    *ret_phys = next_module;
+    next_module = (next_module + bytes + FRAME_BYTES - 1) & -FRAME_BYTES;
+    return page_direct(*ret_phys);
+}
+
+size_t stand_in_records(enum arena_table table)
+{
+    const struct arena_table_desc *desc = &arena_header()->table[table];
+    size_t count = 0;
+
+    for (uint32_t i = 1; i < desc->used; i++)
+        count += *(uint32_t *)arena_record(table, i) != 0;
+    return count;
+}
+
+uint8_t *stand_in_file(const char *path, size_t *ret_bytes)
+{
+    FILE *f = fopen(path, "rb");
+    uint8_t *data = malloc(16 << 20);
+    size_t bytes = f && data ? fread(data, 1, 16 << 20, f) : 0;
+
+    if (f)
+        fclose(f);
+    if (!f || !data) {
+        free(data);
+        return NULL;
+    }
+    *ret_bytes = bytes;
+    return data;
+}
+
+/* What a boot loader does, and the build identity for what the linker script would name. */
+static bool load_image(const uint8_t *image, size_t bytes)
+{
+    Elf64_Ehdr header;
+
+    if (bytes < sizeof header)
+        return false;
+    memcpy(&header, image, sizeof header);
+    for (int i = 0; i < header.e_phnum; i++) {
+        Elf64_Phdr p;
+        memcpy(&p, image + header.e_phoff + (size_t)i * sizeof p, sizeof p);
+        if (p.p_type == PT_LOAD && p.p_paddr + p.p_filesz <= RAM_BYTES)
+            memcpy(ram + p.p_paddr, image + p.p_offset, p.p_filesz);
+        if (p.p_type != PT_NOTE)
+            continue;
+        const uint8_t *id = memmem(image + p.p_offset, p.p_filesz, "\4\0\0\0\24\0\0\0\3\0\0\0GNU", 16);
+        if (id)
+            memcpy(image_build_id, id, sizeof image_build_id);
+    }
+    return true;
+}
+
+bool stand_in_boot(const char *image_path, const char *archive_path)
+{
+    size_t image_bytes = 0, archive_bytes = 0;
+    uint8_t *image = stand_in_file(image_path, &image_bytes), *archive = stand_in_file(archive_path, &archive_bytes);
+    bool done = false;
+    uint64_t phys;
+
+    if (image && archive && load_image(image, image_bytes)) {
+        void *module = stand_in_module(archive_bytes, &phys);
+        memcpy(module, archive, archive_bytes);
+        done = !archive_open(module, archive_bytes, phys) && !loader_init();
+    }
+    free(image);
+    free(archive);
+    return done;
+}

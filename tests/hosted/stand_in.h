@@ -1,0 +1,34 @@
+/* A machine for hosted cells: RAM in this process, frames and mappings that are counted, and the few cells below the
+ * one under test. Virtual addresses of cells are those of the guest: nothing maps them, so what is written there other
+ * than through the direct map faults. A call to one of them, such as an init function's, is caught and logged. */
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "guest/abi/arena.h"
+
+#define STAND_IN_CALLS 256
+
+struct stand_in {
+    size_t frames_used; /* by frame_alloc, mappings included */
+    size_t mappings;
+    unsigned call_result; /* what caught calls return */
+    size_t calls;
+    uint64_t call[STAND_IN_CALLS]; /* where they led */
+    char printed[1024];            /* through panic_print */
+};
+extern struct stand_in stand_in;
+
+void stand_in_start(void); /* a fresh machine: RAM, arena, no frame in use */
+/* A free physical place for a boot module, outside of what frame_alloc gives. */
+void *stand_in_module(size_t bytes, uint64_t *ret_phys);
+/* Flags that the mapping holding `virt` has now; ~0: none. */
+unsigned stand_in_flags(uint64_t virt);
+/* Records of a table that are in use. */
+size_t stand_in_records(enum arena_table table);
+
+/* Starts a machine as the guest does it, with the image and the archive at these paths: boot modules in RAM, loader
+ * initialized. False: one of the files cannot be read, or the loader refuses. */
+bool stand_in_boot(const char *image, const char *archive);
+/* A file's bytes, to be freed; NULL when it cannot be read. */
+uint8_t *stand_in_file(const char *path, size_t *ret_bytes);
