@@ -1,0 +1,291 @@
+/* libmachine: machine files, names, the run directory, and a machine of its own under TCG with the probe guest. */
+#include "vmm/machine/machine.h"
+#include <check.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+static char dir[64], text[4096];
+
+static void setup(void)
+{
+    strcpy(dir, "/tmp/delias-machine-XXXXXX");
+    ck_assert_ptr_nonnull(mkdtemp(dir));
+    setenv("XDG_RUNTIME_DIR", dir, 1);
+}
+
+static void teardown(void)
+{
+    char command[128];
+
+    snprintf(command, sizeof command, "rm -rf %s", dir);
+    ck_assert_int_eq(system(command), 0);
+}
+
+static enum err load(const char *yaml, struct machine_config *config)
+{
+    char path[128];
+
+    snprintf(path, sizeof path, "%s/m.yaml", dir);
+    FILE *f = fopen(path, "w");
+    ck_assert_ptr_nonnull(f);
+    fputs(yaml, f);
+    fclose(f);
+    return machine_config_load(path, config);
+}
+
+START_TEST(test_machine_file)
+{
+    struct machine_config c;
+    char kernel[128];
+
+    ck_assert_int_eq(load("name: x\ncpus: 4\nram: 32M\naccel: tcg\nkernel: k.elf\narchive: /a\ncmdline: one two\n"
+                          "icount: yes\npaused: true\nextra: -S\n",
+                          &c),
+                     ERR_OK);
+    snprintf(kernel, sizeof kernel, "%s/k.elf", dir);
+    ck_assert_str_eq(c.name, "x");
+    ck_assert_uint_eq(c.cpus, 4);
+    ck_assert_uint_eq(c.ram_bytes, 32 << 20);
+    ck_assert_int_eq(c.backend, MACHINE_TCG);
+    ck_assert_str_eq(c.kernel, kernel);
+    ck_assert_str_eq(c.archive, "/a");
+    ck_assert_str_eq(c.cmdline, "one two");
+    ck_assert(c.icount && c.paused);
+    ck_assert_str_eq(c.extra, "-S");
+    ck_assert_int_eq(load("name: y\n", &c), ERR_OK);
+    ck_assert_uint_eq(c.cpus, 2);
+    ck_assert_uint_eq(c.ram_bytes, 64 << 20);
+    ck_assert_int_eq(machine_config_load("configs/machines/default.yaml", &c), ERR_OK);
+    ck_assert_str_eq(c.name, "delias");
+}
+END_TEST
+
+START_TEST(test_bad_machine_files)
+{
+    static const struct {
+        const char *yaml, *words;
+    } files[] = {
+        {"speed: 7\n", "speed"},
+        {"cpus: many\n", "cpus"},
+        {"ram: 12X\n", "12X"},
+        {"accel: fast\n", "fast"},
+        {"name: 0123456789012345678901234567890123456789\n", "name"},
+        {"- a\n- b\n", "machine file"},
+        {"name: [\n", "machine file"},
+        {"\x01\xff\n", "machine file"},
+    };
+    struct machine_config c = {.name = "untouched"};
+
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        ck_assert_msg(load(files[i].yaml, &c) != ERR_OK, "accepted: %s", files[i].yaml);
+        ck_assert_msg(strstr(machine_last_error(), files[i].words) != NULL, "'%s' for %s", machine_last_error(),
+                      files[i].yaml);
+        ck_assert_ptr_null(strchr(machine_last_error(), '\n'));
+    }
+    ck_assert_int_eq(machine_config_load("/nonexistent.yaml", &c), ERR_NOT_FOUND);
+    ck_assert_str_eq(c.name, "untouched");
+}
+END_TEST
+
+START_TEST(test_sizes)
+{
+    static const struct {
+        const char *word;
+        uint64_t bytes; /* 0: refused */
+    } words[] = {{"4096", 4096},   {"64M", 64 << 20}, {"1G", 1 << 30}, {"16K", 16384},
+                 {"0x1000", 4096}, {"", 0},           {"M", 0},        {"-1", 0},
+                 {"1T", 0},        {"1MB", 0},        {"1 M", 0},      {"99999999999999G", 0}};
+
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        uint64_t bytes = 0;
+        enum err e = machine_parse_bytes(words[i].word, &bytes);
+        ck_assert_msg((e == ERR_OK) == (words[i].bytes != 0) && bytes == words[i].bytes, "%s", words[i].word);
+    }
+}
+END_TEST
+
+static struct machine_config probe(const char *name)
+{
+    struct machine_config c;
+
+    machine_config_init(&c);
+    strcpy(c.name, name);
+    strcpy(c.kernel, "build/tests/probe.elf");
+    c.backend = MACHINE_TCG;
+    return c;
+}
+
+START_TEST(test_refusals)
+{
+    static const char *const names[] = {
+        "", ".", "..", "a/b", "-a", ".a", "a b", "a\n", "012345678901234567890123456789012"};
+    struct machine *m;
+
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        struct machine_config c = probe("x");
+        snprintf(c.name, sizeof c.name, "%s", names[i]);
+        if (strlen(names[i]) <= MACHINE_NAME_MAX)
+            ck_assert_int_eq(machine_start(&c, &m), ERR_INVALID);
+        ck_assert_int_ne(machine_open(names[i], &m), ERR_OK);
+        ck_assert_int_ne(machine_stop(names[i]), ERR_OK);
+    }
+    struct machine_config c = probe("x");
+    c.cpus = 0;
+    ck_assert_int_eq(machine_start(&c, &m), ERR_INVALID);
+    c = probe("x");
+    c.ram_bytes = 4096;
+    ck_assert_int_eq(machine_start(&c, &m), ERR_INVALID);
+    c = probe("x");
+    strcpy(c.kernel, "Makefile");
+    ck_assert_int_eq(machine_start(&c, &m), ERR_NOT_ELF);
+    ck_assert_int_eq(machine_open("x", &m), ERR_NOT_FOUND);
+    ck_assert_int_eq(machine_stop("x"), ERR_NOT_FOUND);
+}
+END_TEST
+
+START_TEST(test_foreign_run_directory)
+{
+    char path[128];
+    struct machine_info *infos;
+    size_t count;
+    struct stat st;
+
+    snprintf(path, sizeof path, "%s/delias", dir);
+    ck_assert_int_eq(symlink("/tmp", path), 0);
+    ck_assert_int_eq(machine_list(&infos, &count), ERR_REFUSED);
+    ck_assert_int_eq(unlink(path), 0);
+    ck_assert_int_eq(mkdir(path, 0755), 0);
+    ck_assert_int_eq(machine_list(&infos, &count), ERR_OK);
+    ck_assert_uint_eq(count, 0);
+    ck_assert_int_eq(stat(path, &st), 0);
+    ck_assert_uint_eq(st.st_mode & 0777, 0700);
+}
+END_TEST
+
+/* Waits until the serial log holds `words`; the log is in `text` then. */
+static bool await(const struct machine *m, const char *words)
+{
+    for (int i = 0; i < 600; i++) {
+        FILE *f = fopen(machine_info(m)->serial, "r");
+        size_t n = f ? fread(text, 1, sizeof text - 1, f) : 0;
+        text[n] = '\0';
+        if (f)
+            fclose(f);
+        if (strstr(text, words))
+            return true;
+        usleep(50000);
+    }
+    return false;
+}
+
+static void type_in(const struct machine *m, const char *bytes)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+    snprintf(address.sun_path, sizeof address.sun_path, "%.107s", machine_info(m)->console);
+    ck_assert_int_eq(connect(fd, (void *)&address, sizeof address), 0);
+    ck_assert_int_eq(send(fd, bytes, strlen(bytes), 0), (ssize_t)strlen(bytes));
+    usleep(300000);
+    close(fd);
+}
+
+/* The probe guest keeps a word at 16 MiB, which it prints on request. */
+static void check_memory(struct machine *m)
+{
+    enum { LEFTOVER = 0x1000000 };
+    uint32_t value = 4711;
+    void *base;
+    size_t bytes;
+
+    ck_assert_int_eq(machine_ram_map(m, true, &base, &bytes), ERR_OK);
+    ck_assert_uint_eq(bytes, 64 << 20);
+    type_in(m, "xl");
+    ck_assert_msg(await(m, "leftover 77"), "%s", text);
+    memcpy(&value, (char *)base + LEFTOVER, sizeof value);
+    ck_assert_uint_eq(value, 77);
+    value = 4711;
+    ck_assert_int_eq(machine_ram_write(m, LEFTOVER, &value, sizeof value), ERR_OK);
+    ck_assert_int_eq(memcmp((char *)base + LEFTOVER, &value, sizeof value), 0);
+    ck_assert_int_eq(machine_refresh(m), ERR_OK);
+    ck_assert_str_eq(machine_info(m)->state, "running");
+    type_in(m, "l");
+    ck_assert_msg(await(m, "leftover 4711"), "%s", text);
+    ck_assert_int_eq(machine_ram_write(m, bytes - 2, &value, sizeof value), ERR_RANGE);
+    ck_assert_int_eq(machine_ram_write(m, UINT64_MAX, &value, sizeof value), ERR_RANGE);
+    machine_ram_unmap(base, bytes);
+}
+
+static void check_lock(struct machine *m)
+{
+    struct machine *other;
+
+    ck_assert_int_eq(machine_open("unit", &other), ERR_OK);
+    ck_assert_int_eq(machine_lock(m, 0), ERR_OK);
+    ck_assert_int_eq(machine_lock(other, 20), ERR_BUSY);
+    machine_unlock(m);
+    ck_assert_int_eq(machine_lock(other, 20), ERR_OK);
+    ck_assert_int_eq(machine_lock(m, 20), ERR_BUSY);
+    machine_close(other);
+    ck_assert_int_eq(machine_lock(m, 20), ERR_OK);
+    machine_unlock(m);
+}
+
+START_TEST(test_life)
+{
+    struct machine_config c = probe("unit");
+    struct machine *m, *other;
+    int status;
+
+    strcpy(c.cmdline, "a b");
+    ck_assert_msg(machine_start(&c, &m) == ERR_OK, "%s", machine_last_error());
+    ck_assert_msg(await(m, "ready"), "%s", text);
+    ck_assert_ptr_nonnull(strstr(text, "command line 'a b'"));
+    ck_assert_int_eq(machine_start(&c, &other), ERR_EXISTS);
+    check_memory(m);
+    check_lock(m);
+    ck_assert_int_eq(machine_pause(m), ERR_OK);
+    ck_assert_int_eq(machine_refresh(m), ERR_OK);
+    ck_assert_str_eq(machine_info(m)->state, "paused");
+    ck_assert_int_eq(machine_reset(m), ERR_OK);
+    ck_assert_int_eq(machine_refresh(m), ERR_OK);
+    ck_assert_str_eq(machine_info(m)->state, "paused");
+    ck_assert_int_eq(machine_resume(m), ERR_OK);
+    ck_assert_msg(await(m, "boot number 2\nready"), "%s", text);
+    type_in(m, "l");
+    ck_assert_msg(await(m, "leftover 0"), "%s", text);
+    type_in(m, "q");
+    ck_assert_int_eq(machine_wait(m, 10000, &status), ERR_OK);
+    ck_assert_int_eq(status, 42 << 1 | 1);
+    ck_assert(!machine_is_alive(m));
+    ck_assert_int_eq(machine_pause(m), ERR_NOT_RUNNING);
+    ck_assert_int_eq(machine_open("unit", &other), ERR_NOT_FOUND);
+    machine_close(m);
+    ck_assert_int_eq(machine_stop("unit"), ERR_OK);
+    ck_assert_int_eq(machine_stop("unit"), ERR_NOT_FOUND);
+}
+END_TEST
+
+Suite *suite_machine(void);
+Suite *suite_machine(void)
+{
+    Suite *s = suite_create("machine");
+    TCase *tc = tcase_create("machine");
+
+    tcase_set_timeout(tc, 120);
+    tcase_add_checked_fixture(tc, setup, teardown);
+    tcase_add_test(tc, test_machine_file);
+    tcase_add_test(tc, test_bad_machine_files);
+    tcase_add_test(tc, test_sizes);
+    tcase_add_test(tc, test_refusals);
+    tcase_add_test(tc, test_foreign_run_directory);
+    tcase_add_test(tc, test_life);
+    suite_add_tcase(s, tc);
+    return s;
+}

@@ -1,0 +1,269 @@
+/* The parts of delias-vmm that need no KVM: kernel files sound and damaged, RAM's bounds, ACPI tables, UART, clock,
+ * keyboard controller. */
+#include <check.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include "vmm/acpi.h"
+#include "vmm/cmos.h"
+#include "vmm/elf.h"
+#include "vmm/keyboard.h"
+#include "vmm/serial.h"
+
+enum { RAM_BYTES = 16 << 20, LOW = 1 << 20 };
+
+static struct ram ram;
+static unsigned char kernel[1 << 16];
+static size_t kernel_bytes;
+
+static void setup(void)
+{
+    FILE *f = fopen("build/tests/probe.elf", "r");
+
+    ck_assert_ptr_nonnull(f);
+    kernel_bytes = fread(kernel, 1, sizeof kernel, f);
+    fclose(f);
+    ck_assert_int_eq(ram_init(&ram, -1, RAM_BYTES), ERR_OK);
+    ck_assert_ptr_nonnull(freopen("/dev/null", "w", stderr)); /* the reasons for thousands of refusals */
+}
+
+static void teardown(void)
+{
+    ram_done(&ram);
+}
+
+START_TEST(test_ram)
+{
+    char bytes[16] = {0};
+
+    ck_assert(ram_has(&ram, gpa(RAM_BYTES - 1), 1) && ram_has(&ram, gpa(RAM_BYTES), 0));
+    ck_assert(!ram_has(&ram, gpa(RAM_BYTES), 1) && !ram_has(&ram, gpa(RAM_BYTES - 1), 2));
+    ck_assert(!ram_has(&ram, gpa(UINT64_MAX), 2) && !ram_has(&ram, gpa(1), UINT64_MAX));
+    ck_assert_int_eq(ram_write(&ram, gpa(RAM_BYTES - 8), bytes, 16), ERR_RANGE);
+    ram.base[5] = 5;
+    ram_clear(&ram);
+    ck_assert_uint_eq(ram.base[5], 0);
+}
+END_TEST
+
+START_TEST(test_kernel)
+{
+    struct elf_plan plan;
+
+    ck_assert_int_eq(elf_check("probe", kernel, kernel_bytes, &ram, gpa(LOW), &plan), ERR_OK);
+    ck_assert_uint_eq(plan.segments, 1);
+    ck_assert_uint_eq(plan.segment[0].p_paddr, 0x200000);
+    ck_assert_uint_ge(plan.entry.value, 0x200000);
+    memset(ram.base + 0x200000, 0xff, 0x10000);
+    ck_assert_int_eq(elf_load(&plan, kernel, &ram), ERR_OK);
+    ck_assert_int_eq(memcmp(ram.base + 0x200000, kernel + plan.segment[0].p_offset, plan.segment[0].p_filesz), 0);
+    ck_assert_int_eq(elf_check("probe", kernel, kernel_bytes, &ram, gpa(0x300000), &plan), ERR_RANGE);
+}
+END_TEST
+
+/* Whatever is accepted can be loaded: nothing outside of file or RAM is touched, which the sanitizers would see. */
+static void try_damaged(const unsigned char *file, size_t bytes)
+{
+    unsigned char *exact = malloc(bytes ? bytes : 1);
+    struct elf_plan plan;
+
+    ck_assert_ptr_nonnull(exact);
+    memcpy(exact, file, bytes);
+    if (elf_check("damaged", exact, bytes, &ram, gpa(LOW), &plan) == ERR_OK)
+        ck_assert_int_eq(elf_load(&plan, exact, &ram), ERR_OK);
+    free(exact);
+}
+
+START_TEST(test_damaged_kernels)
+{
+    enum { HEADERS = 64 + 2 * 56 + 64 };
+    static const unsigned char values[] = {0, 1, 0x7f, 0x80, 0xfe, 0xff};
+
+    for (size_t n = 0; n < kernel_bytes; n += n < 512 ? 1 : 97)
+        try_damaged(kernel, n);
+    for (size_t at = 0; at < HEADERS; at++)
+        for (size_t v = 0; v < sizeof values; v++) {
+            unsigned char before = kernel[at];
+            kernel[at] = values[v];
+            try_damaged(kernel, kernel_bytes);
+            kernel[at] = before;
+        }
+    for (size_t at = 0; at + 8 <= HEADERS; at += 4) {
+        unsigned char before[8];
+        memcpy(before, kernel + at, 8);
+        memset(kernel + at, 0xff, 8);
+        try_damaged(kernel, kernel_bytes);
+        memcpy(kernel + at, before, 8);
+    }
+}
+END_TEST
+
+static uint32_t word(uint64_t at)
+{
+    uint32_t value;
+
+    ck_assert(ram_has(&ram, gpa(at), sizeof value));
+    memcpy(&value, ram.base + at, sizeof value);
+    return value;
+}
+
+static void check_sum(uint64_t at, uint32_t bytes)
+{
+    uint8_t sum = 0;
+
+    ck_assert_uint_lt(at + bytes, ACPI_LIMIT);
+    for (uint32_t i = 0; i < bytes; i++)
+        sum = (uint8_t)(sum + ram.base[at + i]);
+    ck_assert_uint_eq(sum, 0);
+}
+
+START_TEST(test_acpi)
+{
+    for (unsigned cpus = 1; cpus <= 64; cpus += 9) {
+        unsigned listed = 0, tables = 0;
+        ck_assert_int_eq(acpi_build(&ram, cpus), ERR_OK);
+        ck_assert_int_eq(memcmp(ram.base + ACPI_BASE, "RSD PTR ", 8), 0);
+        check_sum(ACPI_BASE, 20);
+        check_sum(ACPI_BASE, 36);
+        uint64_t rsdt = word(ACPI_BASE + 16);
+        check_sum(rsdt, word(rsdt + 4));
+        check_sum(word(ACPI_BASE + 24), word(word(ACPI_BASE + 24) + 4));
+        for (uint64_t e = rsdt + 36; e < rsdt + word(rsdt + 4); e += 4, tables++) {
+            uint64_t t = word(e);
+            check_sum(t, word(t + 4));
+            for (uint64_t i = t + 44; memcmp(ram.base + t, "APIC", 4) == 0 && i < t + word(t + 4); i += ram.base[i + 1])
+                if (ram.base[i] == 0)
+                    ck_assert_uint_eq(ram.base[i + 3], listed++);
+        }
+        ck_assert_uint_eq(tables, 2);
+        ck_assert_uint_eq(listed, cpus);
+    }
+}
+END_TEST
+
+static int irq_level;
+
+static void set_irq(void *owner, bool level)
+{
+    (void)owner;
+    irq_level = level;
+}
+
+START_TEST(test_serial)
+{
+    enum { DATA, IER, IIR, LCR, MCR, LSR, MSR, SCRATCH, OUT2 = 8, LOOP = 16, DLAB = 0x80 };
+    struct serial s;
+    uint8_t many[SERIAL_QUEUE + 10] = {'m'};
+
+    ck_assert_int_eq(serial_init(&s, NULL, NULL, set_irq, NULL), ERR_OK);
+    ck_assert_uint_eq(serial_in(&s, LSR), 0x60);
+    ck_assert_uint_eq(serial_in(&s, IIR), 1);
+    ck_assert_uint_eq(serial_receive(&s, (const uint8_t *)"ab", 2), 2);
+    serial_out(&s, IER, 1);
+    ck_assert_int_eq(irq_level, 0); /* OUT2 gates it */
+    serial_out(&s, MCR, OUT2);
+    ck_assert_int_eq(irq_level, 1);
+    ck_assert_uint_eq(serial_in(&s, IIR), 4);
+    ck_assert_uint_eq(serial_in(&s, DATA), 'a');
+    ck_assert_int_eq(irq_level, 1);
+    ck_assert_uint_eq(serial_in(&s, DATA), 'b');
+    ck_assert_int_eq(irq_level, 0);
+    ck_assert_uint_eq(serial_in(&s, LSR), 0x60);
+    serial_out(&s, IER, 3); /* the transmitter is empty: one interrupt, gone when it is read */
+    ck_assert_int_eq(irq_level, 1);
+    ck_assert_uint_eq(serial_in(&s, IIR), 2);
+    ck_assert_int_eq(irq_level, 0);
+    serial_out(&s, DATA, 'x');
+    ck_assert_int_eq(irq_level, 1);
+    serial_out(&s, IER, 0);
+    serial_out(&s, LCR, DLAB);
+    serial_out(&s, DATA, 0x34);
+    serial_out(&s, IER, 0x12);
+    ck_assert_uint_eq(serial_in(&s, DATA) | serial_in(&s, IER) << 8, 0x1234);
+    serial_out(&s, LCR, 3);
+    ck_assert_uint_eq(serial_in(&s, IER), 0);
+    serial_out(&s, MCR, LOOP | OUT2 | 1);
+    serial_out(&s, DATA, 'z');
+    ck_assert_uint_eq(serial_in(&s, LSR) & 1, 1);
+    ck_assert_uint_eq(serial_in(&s, MSR), 0x80 | 0x20);
+    serial_out(&s, IIR, 7); /* FIFOs on and emptied */
+    ck_assert_uint_eq(serial_in(&s, LSR) & 1, 0);
+    ck_assert_uint_eq(serial_in(&s, IIR), 0xc1);
+    ck_assert_uint_eq(serial_receive(&s, many, sizeof many), SERIAL_QUEUE);
+    ck_assert_uint_eq(serial_in(&s, LSR) & 3, 3);
+    ck_assert_uint_eq(serial_in(&s, LSR) & 3, 1);
+    serial_out(&s, SCRATCH, 0x5a);
+    ck_assert_uint_eq(serial_in(&s, SCRATCH), 0x5a);
+    serial_done(&s);
+}
+END_TEST
+
+START_TEST(test_clock)
+{
+    static const unsigned limits[10] = {
+        [0] = 0x60, [2] = 0x59, [4] = 0x23, [6] = 7, [7] = 0x31, [8] = 0x12, [9] = 0x99};
+    struct cmos c;
+
+    cmos_init(&c, 64 << 20);
+    for (unsigned reg = 0; reg < 10; reg++) {
+        cmos_out(&c, 0x70, (uint8_t)reg);
+        uint8_t value = cmos_in(&c, 0x71);
+        ck_assert_uint_le(value, limits[reg] ? limits[reg] : 0);
+        ck_assert((value & 15) <= 9);
+    }
+    cmos_out(&c, 0x70, 0x80 | 0x32); /* bit 7 masks NMI and is no part of the index */
+    ck_assert_uint_eq(cmos_in(&c, 0x71), 0x20);
+    cmos_out(&c, 0x71, 0x77);
+    ck_assert_uint_eq(cmos_in(&c, 0x71), 0x20);
+    cmos_out(&c, 0x70, 0x60);
+    cmos_out(&c, 0x71, 0x77);
+    ck_assert_uint_eq(cmos_in(&c, 0x71), 0x77);
+    cmos_out(&c, 0x70, 0x0d);
+    ck_assert_uint_eq(cmos_in(&c, 0x71), 0x80);
+}
+END_TEST
+
+START_TEST(test_keyboard)
+{
+    enum { DATA = 0x60, COMMAND = 0x64 };
+    struct keyboard k;
+
+    keyboard_init(&k);
+    ck_assert_uint_eq(keyboard_in(&k, COMMAND) & 3, 0);
+    ck_assert(!keyboard_out(&k, COMMAND, 0xaa));
+    ck_assert_uint_eq(keyboard_in(&k, COMMAND) & 1, 1);
+    ck_assert_uint_eq(keyboard_in(&k, DATA), 0x55);
+    ck_assert_uint_eq(keyboard_in(&k, COMMAND) & 1, 0);
+    ck_assert(!keyboard_out(&k, COMMAND, 0x60));
+    ck_assert(!keyboard_out(&k, DATA, 0x41));
+    ck_assert(!keyboard_out(&k, COMMAND, 0x20));
+    ck_assert_uint_eq(keyboard_in(&k, DATA), 0x41);
+    ck_assert(!keyboard_out(&k, DATA, 0xff));
+    ck_assert_uint_eq(keyboard_in(&k, DATA), 0xfa);
+    ck_assert_uint_eq(keyboard_in(&k, DATA), 0xaa);
+    for (int i = 0; i < 100; i++) /* nobody reads the answers */
+        ck_assert(!keyboard_out(&k, DATA, 0xf2));
+    ck_assert(keyboard_out(&k, COMMAND, 0xfe));
+}
+END_TEST
+
+Suite *suite_vmm(void);
+Suite *suite_vmm(void)
+{
+    Suite *s = suite_create("vmm");
+    TCase *tc = tcase_create("without KVM");
+
+    tcase_add_checked_fixture(tc, setup, teardown);
+    tcase_set_timeout(tc, 60);
+    tcase_add_test(tc, test_ram);
+    tcase_add_test(tc, test_kernel);
+    tcase_add_test(tc, test_damaged_kernels);
+    tcase_add_test(tc, test_acpi);
+    tcase_add_test(tc, test_serial);
+    tcase_add_test(tc, test_clock);
+    tcase_add_test(tc, test_keyboard);
+    suite_add_tcase(s, tc);
+    return s;
+}

@@ -1,0 +1,103 @@
+/* See gdb.h. */
+#include "vmm/machine/gdb.h"
+#include "vmm/machine/error.h"
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+enum { CHUNK = 1024, PACKET_MAX = 2 * CHUNK + 64, REPLY_MAX = 256 };
+
+static int connect_stub(const char *path)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    struct timeval patience = {.tv_sec = 3};
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    if (fd < 0 || strlen(path) >= sizeof address.sun_path)
+        return fd;
+    strcpy(address.sun_path, path);
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
+    if (connect(fd, (void *)&address, sizeof address) == 0)
+        return fd;
+    close(fd);
+    return -1;
+}
+
+/* Skips what comes before the packet (acknowledgements), takes what is between '$' and '#'. */
+static bool read_packet(int fd, char *reply)
+{
+    size_t used = 0;
+    bool inside = false;
+    char c;
+
+    for (int received = 0; received < 4096 && recv(fd, &c, 1, 0) == 1; received++) {
+        if (c == '#' && inside) {
+            char sum[2];
+            reply[used] = '\0';
+            return recv(fd, sum, 2, MSG_WAITALL) == 2 && send(fd, "+", 1, MSG_NOSIGNAL) == 1;
+        }
+        if (inside && used < REPLY_MAX - 1)
+            reply[used++] = c;
+        if (c == '$') {
+            inside = true;
+            used = 0;
+        }
+    }
+    return false;
+}
+
+static enum err exchange(int fd, const char *path, const char *body)
+{
+    char packet[PACKET_MAX + 8], reply[REPLY_MAX];
+    unsigned char sum = 0;
+
+    for (const char *p = body; *p; p++)
+        sum += (unsigned char)*p;
+    int n = snprintf(packet, sizeof packet, "$%s#%02x", body, sum);
+    if (send(fd, packet, (size_t)n, MSG_NOSIGNAL) != n || !read_packet(fd, reply))
+        return machine_fail(ERR_TIMEOUT, "%s: no answer; a debugger may be attached: detach it", path);
+    /* A stop report may come first: it was on its way when the connection was made. */
+    if ((reply[0] == 'T' || reply[0] == 'S') && !read_packet(fd, reply))
+        return machine_fail(ERR_TIMEOUT, "%s: no answer", path);
+    return strcmp(reply, "OK") == 0 ? ERR_OK : machine_fail(ERR_REFUSED, "%s: refused: %s", path, reply);
+}
+
+static enum err write_chunks(int fd, const char *path, uint64_t gpa, const unsigned char *bytes, size_t count)
+{
+    char body[PACKET_MAX];
+
+    for (size_t done = 0, n; done < count; done += n) {
+        n = count - done < CHUNK ? count - done : CHUNK;
+        int used = snprintf(body, sizeof body, "M%llx,%zx:", (unsigned long long)gpa + done, n);
+        for (size_t i = 0; i < n; i++)
+            used += snprintf(body + used, sizeof body - (size_t)used, "%02x", bytes[done + i]);
+        enum err e = exchange(fd, path, body);
+        if (e != ERR_OK)
+            return e;
+    }
+    return ERR_OK;
+}
+
+enum err gdb_write_physical(const char *path, uint64_t gpa, const void *bytes, size_t count)
+{
+    int fd = connect_stub(path);
+
+    if (fd < 0)
+        return machine_fail(ERR_IO, "%s: %s", path, strerror(errno));
+    enum err e = exchange(fd, path, "Qqemu.PhyMemMode:1");
+    if (e == ERR_OK) {
+        e = write_chunks(fd, path, gpa, bytes, count);
+        /* The mode outlives the connection. */
+        enum err back = exchange(fd, path, "Qqemu.PhyMemMode:0");
+        if (e == ERR_OK)
+            e = back;
+    }
+    close(fd);
+    return e;
+}

@@ -1,0 +1,438 @@
+/* See machine.h: the life of a machine. The run directory, the processes, the backends' arguments and QMP are in files
+ * of their own. */
+#include "vmm/machine/machine.h"
+#include "vmm/machine/error.h"
+#include "vmm/machine/process.h"
+#include "vmm/machine/qmp.h"
+#include "vmm/machine/rundir.h"
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { QMP_MS = 5000, START_MS = 20000, QUIT_MS = 3000 };
+
+struct machine {
+    struct machine_info info;
+    int lock_fd;
+};
+
+static struct machine *machine_new(const struct machine_info *info)
+{
+    struct machine *m = malloc(sizeof *m);
+
+    if (m)
+        *m = (struct machine){.info = *info, .lock_fd = -1};
+    return m;
+}
+
+void machine_close(struct machine *machine)
+{
+    if (machine)
+        machine_unlock(machine);
+    free(machine);
+}
+
+const struct machine_info *machine_info(const struct machine *machine)
+{
+    return &machine->info;
+}
+
+bool machine_is_alive(const struct machine *machine)
+{
+    return process_is(machine->info.pid, machine->info.started);
+}
+
+/* ---- starting ---- */
+
+static enum err check_kernel(const char *path)
+{
+    static const unsigned char elf64[5] = {0x7f, 'E', 'L', 'F', 2};
+    unsigned char head[20];
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? -1 : read(fd, head, sizeof head);
+    int why = errno;
+
+    if (fd >= 0)
+        close(fd);
+    if (n < 0)
+        return machine_fail(ERR_NOT_FOUND, "kernel %s: %s; 'make all' builds one", path, strerror(why));
+    if (n < (ssize_t)sizeof head || memcmp(head, elf64, sizeof elf64) != 0 || head[18] != 62 || head[19] != 0)
+        return machine_fail(ERR_NOT_ELF, "kernel %s: not an x86-64 ELF file; 'make all' builds one", path);
+    return ERR_OK;
+}
+
+static enum err check_archive(const char *path)
+{
+    struct stat st;
+
+    if (stat(path, &st) != 0 || access(path, R_OK) != 0)
+        return machine_fail(ERR_NOT_FOUND, "archive %s: %s; 'make all' builds one", path, strerror(errno));
+    if (!S_ISREG(st.st_mode) || st.st_size == 0)
+        return machine_fail(ERR_INVALID, "archive %s: not a file with cells; 'make all' builds one", path);
+    return ERR_OK;
+}
+
+static enum err check_config(const struct machine_config *c)
+{
+    enum { LEAST = 16 << 20 };
+    enum err e = rundir_check_name(c->name);
+
+    if (e != ERR_OK)
+        return e;
+    if (c->cpus < 1 || c->cpus > MACHINE_CPUS_MAX)
+        return machine_fail(ERR_INVALID, "machine %s: cpus is %u; 1 to %d can be had", c->name, c->cpus,
+                            MACHINE_CPUS_MAX);
+    if (c->ram_bytes < LEAST || c->ram_bytes % 4096 != 0 || c->ram_bytes > (UINT64_C(2) << 30))
+        return machine_fail(ERR_INVALID, "machine %s: ram is %llu bytes; 16M to 2G in whole pages can be had", c->name,
+                            (unsigned long long)c->ram_bytes);
+    if (!c->kernel[0])
+        return machine_fail(ERR_INVALID, "machine %s: names no kernel", c->name);
+    e = check_kernel(c->kernel);
+    return e == ERR_OK && c->archive[0] ? check_archive(c->archive) : e;
+}
+
+static enum err choose_backend(const struct machine_config *c, struct machine_info *info)
+{
+    char why[sizeof info->why - 64];
+
+    if (c->backend == MACHINE_KVM && !backend_kvm_opens(why, sizeof why))
+        return machine_fail(ERR_UNSUPPORTED, "machine %s: no KVM: %s; try --accel auto or tcg", c->name, why);
+    if (c->backend == MACHINE_KVM && c->icount)
+        return machine_fail(ERR_UNSUPPORTED, "machine %s: icount needs --accel tcg", c->name);
+    if (c->backend != MACHINE_AUTO) {
+        info->backend = c->backend;
+        snprintf(info->why, sizeof info->why, "%s was asked for", machine_backend_name(c->backend));
+    } else {
+        enum machine_backend can = machine_probe(why, sizeof why);
+        info->backend = c->icount ? MACHINE_TCG : can;
+        snprintf(info->why, sizeof info->why, "%s", c->icount ? "icount needs tcg" : why);
+    }
+    return ERR_OK;
+}
+
+/* Makes the folder, clearing away what an ended machine left. The caller holds the run directory's lock. */
+static enum err claim_folder(const struct machine_info *info)
+{
+    struct machine_info old;
+
+    if (rundir_read(info->name, &old) == ERR_OK && process_is(old.pid, old.started))
+        return machine_fail(ERR_EXISTS,
+                            "machine '%s' runs already (pid %d); 'delias stop %s' ends it, --name starts another",
+                            info->name, old.pid, info->name);
+    rundir_remove(info);
+    if (mkdir(info->folder, 0700) != 0)
+        return machine_fail(ERR_IO, "%s: %s", info->folder, strerror(errno));
+    return ERR_OK;
+}
+
+/* The last line that the hypervisor printed, for the message of a failed start. */
+static void last_line(const char *path, char *line, size_t bytes)
+{
+    char text[512];
+    FILE *f = fopen(path, "re");
+
+    line[0] = '\0';
+    while (f && fgets(text, sizeof text, f))
+        snprintf(line, bytes, "%.*s", (int)strcspn(text, "\n"), text);
+    if (f)
+        fclose(f);
+}
+
+/* A machine is up when its QMP answers. */
+static enum err await_start(struct machine_info *info)
+{
+    char line[400];
+
+    for (int waited = 0; waited < START_MS; waited += 5) {
+        struct qmp *qmp;
+        if (access(info->control, F_OK) == 0 && qmp_open(info->control, QMP_MS, &qmp) == ERR_OK) {
+            qmp_close(qmp);
+            return ERR_OK;
+        }
+        if (!process_is(info->pid, info->started)) {
+            last_line(info->log, line, sizeof line);
+            return machine_fail(ERR_INIT_FAILED, "machine %s did not start: %s", info->name,
+                                line[0] ? line : "it ended at once, and said nothing");
+        }
+        usleep(5000);
+    }
+    return machine_fail(ERR_TIMEOUT, "machine %s did not answer within %d s; see %s", info->name, START_MS / 1000,
+                        info->log);
+}
+
+static enum err launch(const struct machine_config *config, struct machine_info *info, struct arguments *a)
+{
+    int gate;
+    int ram = process_ram(info->name, config->ram_bytes);
+
+    if (ram < 0)
+        return ERR_NOMEM;
+    enum err e = process_spawn(a, ram, info, &gate);
+    close(ram);
+    if (e != ERR_OK)
+        return e;
+    e = rundir_write(info);
+    if (e == ERR_OK)
+        process_release(gate);
+    else
+        close(gate);
+    return e;
+}
+
+static enum err start_locked(const struct machine_config *config, struct machine_info *info)
+{
+    struct arguments *a = calloc(1, sizeof *a);
+
+    if (!a)
+        return machine_fail(ERR_NOMEM, "out of memory");
+    enum err e = backend_arguments(config, info, a);
+    if (e == ERR_OK)
+        e = claim_folder(info);
+    if (e == ERR_OK) {
+        e = launch(config, info, a);
+        if (e != ERR_OK)
+            rundir_remove(info);
+    }
+    free(a);
+    return e;
+}
+
+enum err machine_start(const struct machine_config *config, struct machine **ret_machine)
+{
+    struct machine_info info = {.cpus = config->cpus, .ram_bytes = config->ram_bytes};
+    enum err e = check_config(config);
+
+    if (e == ERR_OK)
+        e = choose_backend(config, &info);
+    if (e != ERR_OK)
+        return e;
+    strcpy(info.name, config->name);
+    strcpy(info.state, config->paused ? "paused" : "running");
+    if (!realpath(config->kernel, info.kernel) || (config->archive[0] && !realpath(config->archive, info.archive)))
+        return machine_fail(ERR_IO, "%s: %s", config->kernel, strerror(errno));
+    e = rundir_fill_paths(&info);
+    if (e != ERR_OK)
+        return e;
+    int lock = rundir_lock();
+    if (lock < 0)
+        return ERR_IO;
+    e = start_locked(config, &info);
+    close(lock);
+    if (e != ERR_OK)
+        return e;
+    e = await_start(&info);
+    if (e != ERR_OK) {
+        process_kill(&info);
+        rundir_remove(&info);
+        return e;
+    }
+    *ret_machine = machine_new(&info);
+    return *ret_machine ? ERR_OK : machine_fail(ERR_NOMEM, "out of memory");
+}
+
+/* ---- finding ---- */
+
+enum err machine_open(const char *name, struct machine **ret_machine)
+{
+    struct machine_info info;
+    enum err e = rundir_read(name, &info);
+
+    if (e != ERR_OK)
+        return e;
+    if (!process_is(info.pid, info.started))
+        return machine_fail(ERR_NOT_FOUND, "machine '%s' has ended; its last words are in %s", name, info.serial);
+    strcpy(info.state, "running");
+    struct machine *m = machine_new(&info);
+    if (!m)
+        return machine_fail(ERR_NOMEM, "out of memory");
+    *ret_machine = m;
+    return ERR_OK;
+}
+
+enum err machine_list(struct machine_info **ret_infos, size_t *ret_count)
+{
+    char path[MACHINE_PATH_MAX];
+    struct machine_info *infos = NULL;
+    size_t count = 0;
+    enum err e = rundir_path(path, sizeof path);
+    DIR *folder = e == ERR_OK ? opendir(path) : NULL;
+
+    for (struct dirent *entry; folder && (entry = readdir(folder));) {
+        struct machine_info info, *more;
+        if (entry->d_name[0] == '.' || rundir_read(entry->d_name, &info) != ERR_OK)
+            continue;
+        more = realloc(infos, (count + 1) * sizeof *infos);
+        if (!more) {
+            e = machine_fail(ERR_NOMEM, "out of memory");
+            break;
+        }
+        infos = more;
+        struct machine probe = {.info = info};
+        if (machine_refresh(&probe) != ERR_OK)
+            strcpy(probe.info.state, process_is(info.pid, info.started) ? "silent" : "dead");
+        infos[count++] = probe.info;
+    }
+    if (folder)
+        closedir(folder);
+    if (e != ERR_OK) {
+        free(infos);
+        return e;
+    }
+    *ret_infos = infos;
+    *ret_count = count;
+    return ERR_OK;
+}
+
+/* ---- steering ---- */
+
+static enum err command(struct machine *m, const char *name, json_t **ret_value)
+{
+    struct qmp *qmp;
+
+    if (!machine_is_alive(m))
+        return machine_fail(ERR_NOT_RUNNING, "machine '%s' has ended; its last words are in %s", m->info.name,
+                            m->info.serial);
+    enum err e = qmp_open(m->info.control, QMP_MS, &qmp);
+    if (e != ERR_OK)
+        return e;
+    e = qmp_command(qmp, name, NULL, QMP_MS, ret_value);
+    qmp_close(qmp);
+    return e;
+}
+
+enum err machine_refresh(struct machine *machine)
+{
+    json_t *value = NULL;
+    enum err e = command(machine, "query-status", &value);
+
+    if (e != ERR_OK)
+        return e;
+    const char *status = json_string_value(json_object_get(value, "status"));
+    /* QEMU calls a machine that is reset while paused as it calls one that has not begun. */
+    if (status && strcmp(status, "prelaunch") == 0)
+        status = "paused";
+    snprintf(machine->info.state, sizeof machine->info.state, "%s", status ? status : "unknown");
+    json_decref(value);
+    return ERR_OK;
+}
+
+enum err machine_pause(struct machine *machine)
+{
+    return command(machine, "stop", NULL);
+}
+
+enum err machine_resume(struct machine *machine)
+{
+    return command(machine, "cont", NULL);
+}
+
+/* But for the firmware's own copy of itself below 1 MiB: the chipset maps it in place of the ROM, also after a reset. */
+static enum err clear_ram(const struct machine_info *info)
+{
+    enum { FIRMWARE = 0xc0000, FIRMWARE_END = 0x100000, HOLE = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE };
+    int fd = open(info->ram_file, O_RDWR | O_CLOEXEC);
+    enum err e = ERR_OK;
+
+    if (fd < 0 || fallocate(fd, HOLE, 0, FIRMWARE) != 0 ||
+        fallocate(fd, HOLE, FIRMWARE_END, (off_t)info->ram_bytes - FIRMWARE_END) != 0)
+        e = machine_fail(ERR_IO, "%s: %s", info->ram_file, strerror(errno));
+    if (fd >= 0)
+        close(fd);
+    return e;
+}
+
+/* QEMU leaves RAM as it is: it is cleared here, while no CPU runs. delias-vmm does that itself. */
+static enum err reset_qemu(struct machine *machine)
+{
+    enum err e = machine_refresh(machine);
+    bool running = strcmp(machine->info.state, "running") == 0;
+
+    if (e == ERR_OK)
+        e = command(machine, "stop", NULL);
+    if (e != ERR_OK)
+        return e;
+    e = clear_ram(&machine->info);
+    if (e == ERR_OK)
+        e = command(machine, "system_reset", NULL);
+    return e == ERR_OK && running ? command(machine, "cont", NULL) : e;
+}
+
+enum err machine_reset(struct machine *machine)
+{
+    return machine->info.backend == MACHINE_KVM ? command(machine, "system_reset", NULL) : reset_qemu(machine);
+}
+
+enum err machine_stop(const char *name)
+{
+    struct machine_info info = {0};
+    struct qmp *qmp;
+    int lock = rundir_lock();
+
+    if (lock < 0)
+        return ERR_IO;
+    enum err e = rundir_read(name, &info);
+    if (e == ERR_OK && process_is(info.pid, info.started)) {
+        if (qmp_open(info.control, 1000, &qmp) == ERR_OK) {
+            /* The answer may be lost with the machine: what counts is that it ends. */
+            enum err ignored = qmp_command(qmp, "quit", NULL, 1000, NULL);
+            (void)ignored;
+            qmp_close(qmp);
+        }
+        if (process_wait(&info, QUIT_MS, NULL) != ERR_OK)
+            process_kill(&info);
+        e = process_is(info.pid, info.started)
+                ? machine_fail(ERR_BUSY, "machine %s: pid %d can't be killed", name, info.pid)
+                : ERR_OK;
+    } else if (e != ERR_OK && info.name[0] == '\0' && rundir_check_name(name) == ERR_OK) {
+        /* A folder without a readable description has no machine: whoever made it died before starting one. */
+        strcpy(info.name, name);
+        bool left = rundir_fill_paths(&info) == ERR_OK && access(info.folder, F_OK) == 0;
+        e = left ? ERR_OK : machine_fail(ERR_NOT_FOUND, "no machine '%s'; 'delias ps' lists them", name);
+    }
+    if (e == ERR_OK)
+        rundir_remove(&info);
+    close(lock);
+    return e;
+}
+
+enum err machine_wait(struct machine *machine, int timeout_ms, int *ret_status)
+{
+    return process_wait(&machine->info, timeout_ms, ret_status);
+}
+
+/* ---- the request lock ---- */
+
+enum err machine_lock(struct machine *machine, int timeout_ms)
+{
+    char path[MACHINE_PATH_MAX + 8];
+
+    if (machine->lock_fd >= 0)
+        return ERR_OK;
+    snprintf(path, sizeof path, "%s/lock", machine->info.folder);
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0)
+        return machine_fail(ERR_IO, "%s: %s", path, strerror(errno));
+    for (int waited = 0; flock(fd, LOCK_EX | LOCK_NB) != 0; waited += 5) {
+        if (waited >= timeout_ms) {
+            close(fd);
+            return machine_fail(ERR_BUSY, "machine '%s' is busy with another request; try again", machine->info.name);
+        }
+        usleep(5000);
+    }
+    machine->lock_fd = fd;
+    return ERR_OK;
+}
+
+void machine_unlock(struct machine *machine)
+{
+    if (machine->lock_fd >= 0)
+        close(machine->lock_fd);
+    machine->lock_fd = -1;
+}

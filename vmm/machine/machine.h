@@ -1,0 +1,114 @@
+/* Machines: starting, finding, steering and mapping one, whichever hypervisor runs it.
+ * Leaves out what the guest's memory means (introspect/) and the guest's execution itself (delias-vmm, QEMU).
+ *
+ * A machine is a detached process, its RAM as a shared file, and QMP on a UNIX socket. It lives in a folder of the
+ * private run directory ($XDG_RUNTIME_DIR/delias, else /tmp/delias-UID; mode 0700), named like the machine:
+ *     machine.json  what is in struct machine_info       lock         serialises users of the request ring
+ *     qmp.sock      for any QMP client                   control.sock QMP for this library
+ *     gdb.sock      GDB remote protocol (QEMU)           console.sock the serial line, both ways
+ *     serial.log    all that the guest printed           log          what the hypervisor printed
+ *
+ * Every function that can fail leaves one line in machine_last_error(), per thread. Sizes are bytes, times are
+ * milliseconds. Handles are not shared between threads; any number of processes may open the same machine. */
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "guest/abi/err.h"
+
+enum { MACHINE_NAME_MAX = 32, MACHINE_PATH_MAX = 512, MACHINE_TEXT_MAX = 1024, MACHINE_CPUS_MAX = 64 };
+
+enum machine_backend { MACHINE_AUTO, MACHINE_KVM, MACHINE_TCG };
+
+struct machine_config {
+    char name[MACHINE_NAME_MAX + 1]; /* letters, digits, '-', '_', '.'; not starting with '.' or '-' */
+    enum machine_backend backend;
+    char kernel[MACHINE_PATH_MAX];
+    char archive[MACHINE_PATH_MAX]; /* empty: none */
+    char cmdline[MACHINE_TEXT_MAX];
+    uint64_t ram_bytes;
+    unsigned cpus;
+    bool icount;                  /* TCG only: one instruction is one nanosecond, one CPU thread, repeatable */
+    bool paused;                  /* stay before the first instruction until machine_resume */
+    char extra[MACHINE_TEXT_MAX]; /* more arguments for the hypervisor, separated by blanks */
+};
+
+struct machine_info {
+    char name[MACHINE_NAME_MAX + 1];
+    enum machine_backend backend; /* never MACHINE_AUTO */
+    char why[256];                /* why this backend */
+    char state[16];               /* running, paused, dead, or another QMP status */
+    int pid;
+    uint64_t started;                /* process start time in ticks since boot, against reuse of the pid */
+    char folder[MACHINE_PATH_MAX];   /* in the run directory */
+    char ram_file[MACHINE_PATH_MAX]; /* RAM, from guest-physical 0 */
+    char qmp[MACHINE_PATH_MAX];
+    char control[MACHINE_PATH_MAX];
+    char gdb[MACHINE_PATH_MAX]; /* empty: none */
+    char console[MACHINE_PATH_MAX];
+    char serial[MACHINE_PATH_MAX]; /* the log of the serial line */
+    char log[MACHINE_PATH_MAX];
+    char kernel[MACHINE_PATH_MAX];
+    char archive[MACHINE_PATH_MAX];
+    unsigned cpus;
+    uint64_t ram_bytes;
+};
+
+struct machine; /* an open machine; close it with machine_close, which leaves it running */
+
+/* The line that the last failure in this thread left: names the thing, what is wrong, what to do. */
+const char *machine_last_error(void);
+
+const char *machine_backend_name(enum machine_backend backend); /* "auto", "kvm", "tcg" */
+enum err machine_backend_parse(const char *word, enum machine_backend *ret_backend);
+
+/* 64 MiB, 2 CPUs, backend auto, name "delias", no kernel. */
+void machine_config_init(struct machine_config *config);
+/* Reads a machine file (YAML; configs/machines/default.yaml shows every key) over the defaults.
+ * Relative paths in it are taken from the file's own folder. */
+enum err machine_config_load(const char *path, struct machine_config *ret_config);
+/* "64M", "1G", "65536K" or bytes. */
+enum err machine_parse_bytes(const char *word, uint64_t *ret_bytes);
+
+/* The backend that `auto` means here, and a sentence that says why. */
+enum machine_backend machine_probe(char *why, size_t bytes);
+
+/* Starts a machine and returns it open. ERR_EXISTS when one of that name runs; that one is left as it is. What an
+ * ended machine of that name left behind is removed first. */
+enum err machine_start(const struct machine_config *config, struct machine **ret_machine);
+
+/* ERR_NOT_FOUND when there is none of that name, or it has ended. */
+enum err machine_open(const char *name, struct machine **ret_machine);
+void machine_close(struct machine *machine);
+const struct machine_info *machine_info(const struct machine *machine);
+
+/* All machines of this user, ended ones with state "dead". Free with free(). */
+enum err machine_list(struct machine_info **ret_infos, size_t *ret_count);
+
+/* Ends the machine (QMP quit, then SIGKILL) and removes its folder. For a dead one, only the latter. */
+enum err machine_stop(const char *name);
+
+enum err machine_pause(struct machine *machine);
+enum err machine_resume(struct machine *machine);
+/* As from power-on: RAM cleared, kernel and archive loaded again. A paused machine stays paused. */
+enum err machine_reset(struct machine *machine);
+/* Asks the hypervisor; fills machine_info()->state. */
+enum err machine_refresh(struct machine *machine);
+bool machine_is_alive(const struct machine *machine);
+/* Waits for the machine's end. ret_status is its exit status, or -1 where another process had started it. */
+enum err machine_wait(struct machine *machine, int timeout_ms, int *ret_status);
+
+/* Maps guest RAM, shared. Unmap with machine_ram_unmap. The mapping survives the machine. */
+enum err machine_ram_map(struct machine *machine, bool writable, void **ret_base, size_t *ret_bytes);
+void machine_ram_unmap(void *base, size_t bytes);
+/* Writes guest-physical memory so that the CPUs execute what was written. Under TCG a store through the mapping
+ * does not drop translated code; this goes through the GDB stub there. For data, the mapping is enough. */
+enum err machine_ram_write(struct machine *machine, uint64_t gpa, const void *bytes, size_t count);
+
+/* Exclusive use of the request ring, among processes that ask. Released by machine_unlock, machine_close or death. */
+enum err machine_lock(struct machine *machine, int timeout_ms);
+void machine_unlock(struct machine *machine);
+
+/* Copies between a terminal (or any descriptors) and the serial line until in_fd ends, the machine ends, or the byte
+ * Ctrl-] is read. A terminal is put into raw mode meanwhile. in_fd -1: output only. */
+enum err machine_console(struct machine *machine, int in_fd, int out_fd);

@@ -1,0 +1,73 @@
+/* Guest RAM from outside: the mapping, and writes that the CPUs execute. */
+#include "vmm/machine/error.h"
+#include "vmm/machine/gdb.h"
+#include "vmm/machine/machine.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum err machine_ram_map(struct machine *machine, bool writable, void **ret_base, size_t *ret_bytes)
+{
+    const struct machine_info *info = machine_info(machine);
+    int fd = open(info->ram_file, (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC);
+    struct stat st;
+
+    if (fd < 0)
+        return machine_fail(ERR_NOT_RUNNING, "RAM of machine '%s': %s: %s", info->name, info->ram_file,
+                            strerror(errno));
+    /* Checked after opening: the path may by now be another process's. */
+    if (!machine_is_alive(machine) || fstat(fd, &st) != 0 || (uint64_t)st.st_size != info->ram_bytes) {
+        close(fd);
+        return machine_fail(ERR_NOT_RUNNING, "machine '%s' has ended", info->name);
+    }
+    void *base = mmap(NULL, info->ram_bytes, writable ? PROT_READ | PROT_WRITE : PROT_READ, MAP_SHARED, fd, 0);
+    close(fd);
+    if (base == MAP_FAILED)
+        return machine_fail(ERR_NOMEM, "RAM of machine '%s': %s", info->name, strerror(errno));
+    *ret_base = base;
+    *ret_bytes = info->ram_bytes;
+    return ERR_OK;
+}
+
+void machine_ram_unmap(void *base, size_t bytes)
+{
+    if (base)
+        munmap(base, bytes);
+}
+
+static enum err write_through_stub(struct machine *machine, uint64_t gpa, const void *bytes, size_t count)
+{
+    enum err e = machine_refresh(machine);
+
+    if (e != ERR_OK)
+        return e;
+    bool running = strcmp(machine_info(machine)->state, "running") == 0;
+    e = gdb_write_physical(machine_info(machine)->gdb, gpa, bytes, count);
+    if (running) {
+        enum err on = machine_resume(machine);
+        if (e == ERR_OK)
+            e = on;
+    }
+    return e;
+}
+
+enum err machine_ram_write(struct machine *machine, uint64_t gpa, const void *bytes, size_t count)
+{
+    const struct machine_info *info = machine_info(machine);
+    void *base;
+    size_t size;
+
+    if (gpa > info->ram_bytes || count > info->ram_bytes - gpa)
+        return machine_fail(ERR_RANGE, "machine '%s' has no RAM at %#llx", info->name, (unsigned long long)gpa);
+    if (info->gdb[0])
+        return write_through_stub(machine, gpa, bytes, count);
+    enum err e = machine_ram_map(machine, true, &base, &size);
+    if (e != ERR_OK)
+        return e;
+    memcpy((char *)base + gpa, bytes, count);
+    machine_ram_unmap(base, size);
+    return ERR_OK;
+}

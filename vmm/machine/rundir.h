@@ -1,0 +1,17 @@
+/* The run directory: one folder per machine, and its description. */
+#pragma once
+#include <stddef.h>
+#include "vmm/machine/machine.h"
+
+/* The run directory, made when missing. ERR_REFUSED when it is not ours alone. */
+enum err rundir_path(char *path, size_t bytes);
+enum err rundir_check_name(const char *name);
+/* The paths that follow from the name: folder, sockets, logs. */
+enum err rundir_fill_paths(struct machine_info *info);
+/* Takes the lock that makes starting and stopping one at a time; a descriptor to close, or -1. */
+int rundir_lock(void);
+
+enum err rundir_write(const struct machine_info *info);
+/* ERR_NOT_FOUND without a folder or a description. */
+enum err rundir_read(const char *name, struct machine_info *ret_info);
+void rundir_remove(const struct machine_info *info);

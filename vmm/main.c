@@ -1,0 +1,260 @@
+/* delias-vmm: runs one PVH kernel in one virtual machine on the KVM API, steered over QMP.
+ * Leaves out finding, naming and detaching machines: `delias` does that (vmm/machine/). */
+#include "vmm/log.h"
+#include "vmm/qmp.h"
+#include "vmm/vmm.h"
+#include <errno.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+enum { EXIT_USAGE = 2 };
+
+struct options {
+    const char *name, *kernel, *archive, *append, *qmp, *serial, *serial_log;
+    uint64_t ram_bytes;
+    int ram_fd;
+    unsigned cpus;
+    bool paused;
+};
+
+/* The machine, and what the main thread serves. */
+struct program {
+    struct vmm vmm;
+    struct qmp_server *qmp;
+    int signal_fd;
+    bool done;
+    int status;
+};
+
+static const char usage[] =
+    "usage: delias-vmm --kernel ELF [--archive FILE] [--append TEXT] [--cpus N] [--ram BYTES | --ram-fd N]\n"
+    "                  [--qmp SOCKET] [--serial SOCKET] [--serial-log FILE] [--name NAME] [--paused]\n";
+
+static bool parse_number(const char *text, unsigned long long most, unsigned long long *ret_value)
+{
+    char *end;
+
+    errno = 0;
+    unsigned long long value = strtoull(text, &end, 0);
+    if (errno || end == text || *end || *text == '-' || value > most)
+        return false;
+    *ret_value = value;
+    return true;
+}
+
+static bool parse_options(int argc, char **argv, struct options *o)
+{
+    static const struct option names[] = {
+        {"name", 1, NULL, 'n'},   {"kernel", 1, NULL, 'k'}, {"archive", 1, NULL, 'a'},    {"append", 1, NULL, 'c'},
+        {"qmp", 1, NULL, 'q'},    {"serial", 1, NULL, 's'}, {"serial-log", 1, NULL, 'l'}, {"ram", 1, NULL, 'm'},
+        {"ram-fd", 1, NULL, 'f'}, {"cpus", 1, NULL, 'p'},   {"paused", 0, NULL, 'S'},     {0}};
+    unsigned long long number = 0;
+    bool good = true;
+
+    *o = (struct options){.name = "delias", .ram_bytes = 64 << 20, .ram_fd = -1, .cpus = 2};
+    const char **text[128] = {['n'] = &o->name, ['k'] = &o->kernel, ['a'] = &o->archive,   ['c'] = &o->append,
+                              ['q'] = &o->qmp,  ['s'] = &o->serial, ['l'] = &o->serial_log};
+    for (int c; good && (c = getopt_long(argc, argv, "", names, NULL)) != -1;) {
+        if (c == '?')
+            return false;
+        if (text[c]) {
+            *text[c] = optarg;
+        } else if (c == 'S') {
+            o->paused = true;
+        } else if (!parse_number(optarg, c == 'p' ? VMM_CPUS_MAX : c == 'f' ? 1 << 20 : UINT64_MAX, &number)) {
+            fprintf(stderr, "delias-vmm: '%s' is not a number that can be had here\n", optarg);
+            good = false;
+        }
+        if (c == 'm')
+            o->ram_bytes = number;
+        if (c == 'f')
+            o->ram_fd = (int)number;
+        if (c == 'p')
+            o->cpus = (unsigned)number;
+    }
+    return good && optind == argc && o->kernel && o->cpus > 0;
+}
+
+/* ---- what QMP does ---- */
+
+static const char *do_status(void *owner)
+{
+    static const char *const names[] = {[RUN_PRELAUNCH] = "prelaunch",
+                                        [RUN_RUNNING] = "running",
+                                        [RUN_PAUSED] = "paused",
+                                        [RUN_BROKEN] = "internal-error"};
+    return names[((struct program *)owner)->vmm.state];
+}
+
+static enum err do_stop(void *owner)
+{
+    struct program *p = owner;
+
+    if (p->vmm.state == RUN_RUNNING) {
+        vmm_pause(&p->vmm, RUN_PAUSED);
+        qmp_server_event(p->qmp, "STOP", false, NULL);
+    }
+    return ERR_OK;
+}
+
+static enum err do_cont(void *owner)
+{
+    struct program *p = owner;
+
+    if (p->vmm.state == RUN_BROKEN)
+        return ERR_REFUSED;
+    if (p->vmm.state != RUN_RUNNING) {
+        vmm_resume(&p->vmm);
+        qmp_server_event(p->qmp, "RESUME", false, NULL);
+    }
+    return ERR_OK;
+}
+
+static enum err reset(struct program *p, bool guest)
+{
+    enum err e = vmm_reset(&p->vmm);
+
+    if (e == ERR_OK)
+        qmp_server_event(p->qmp, "RESET", guest, guest ? "guest-reset" : "host-qmp-system-reset");
+    return e;
+}
+
+static enum err do_reset(void *owner)
+{
+    return reset(owner, false);
+}
+
+static void shut_down(struct program *p, bool guest, const char *reason, int status)
+{
+    if (p->done)
+        return;
+    qmp_server_event(p->qmp, "SHUTDOWN", guest, reason);
+    p->done = true;
+    p->status = status;
+}
+
+static enum err do_quit(void *owner)
+{
+    shut_down(owner, false, "host-qmp-quit", 0);
+    return ERR_OK;
+}
+
+/* ---- the main thread ---- */
+
+static void serial_irq(void *owner, bool level)
+{
+    vmm_set_irq(owner, SERIAL_IRQ, level);
+}
+
+static void handle_request(struct program *p)
+{
+    int status;
+
+    switch (vmm_take_request(&p->vmm, &status)) {
+    case REQUEST_NONE:
+        break;
+    case REQUEST_RESET: {
+        enum err e = reset(p, true);
+        if (e != ERR_OK)
+            qmp_server_event(p->qmp, "STOP", false, NULL);
+        break;
+    }
+    case REQUEST_SHUTDOWN:
+        shut_down(p, true, "guest-shutdown", status);
+        break;
+    case REQUEST_BROKEN:
+        vmm_pause(&p->vmm, RUN_BROKEN);
+        qmp_server_event(p->qmp, "STOP", false, NULL);
+        break;
+    }
+}
+
+/* One round of waiting for and serving whatever comes first. */
+static void serve(struct program *p)
+{
+    enum { FULL_QUEUE_MS = 20 };
+    struct pollfd fds[2 + SERIAL_POLL_MAX + QMP_POLL_MAX];
+    struct vmm *vmm = &p->vmm;
+
+    fds[0] = (struct pollfd){.fd = vmm->wake_fd, .events = POLLIN};
+    fds[1] = (struct pollfd){.fd = p->signal_fd, .events = POLLIN};
+    vmm_lock_devices(vmm);
+    size_t serial = serial_poll(&vmm->serial, fds + 2);
+    bool full = vmm->serial.count == SERIAL_QUEUE;
+    vmm_unlock_devices(vmm);
+    size_t qmp = qmp_server_poll(p->qmp, fds + 2 + serial);
+    if (poll(fds, 2 + serial + qmp, full ? FULL_QUEUE_MS : -1) <= 0)
+        return;
+    if (fds[0].revents)
+        handle_request(p);
+    if (fds[1].revents)
+        shut_down(p, false, "host-signal", 0);
+    vmm_lock_devices(vmm);
+    serial_handle(&vmm->serial, fds + 2, serial);
+    vmm_unlock_devices(vmm);
+    qmp_server_handle(p->qmp, fds + 2 + serial, qmp);
+}
+
+/* Before there are vCPUs. */
+static UNCHECKED void describe(struct vmm *vmm, const struct options *o)
+{
+    vmm->name = o->name;
+    vmm->cpus = o->cpus;
+    vmm->hold = o->paused;
+    vmm->state = o->paused ? RUN_PRELAUNCH : RUN_RUNNING;
+}
+
+static enum err prepare(struct program *p, const struct options *o)
+{
+    struct qmp_machine machine = {p, do_status, o->name, do_stop, do_cont, do_reset, do_quit};
+    struct vmm *vmm = &p->vmm;
+    sigset_t ending;
+
+    describe(vmm, o);
+    signal(SIGPIPE, SIG_IGN);
+    sigemptyset(&ending);
+    sigaddset(&ending, SIGTERM);
+    sigaddset(&ending, SIGINT);
+    sigaddset(&ending, SIGHUP);
+    sigprocmask(SIG_BLOCK, &ending, NULL);
+    p->signal_fd = signalfd(-1, &ending, SFD_CLOEXEC | SFD_NONBLOCK);
+    enum err e = ram_init(&vmm->ram, o->ram_fd, o->ram_bytes);
+    if (e == ERR_OK)
+        e = boot_init(&vmm->boot, o->kernel, o->archive, o->append, o->cpus, &vmm->ram);
+    if (e == ERR_OK)
+        e = vmm_create(vmm);
+    if (e == ERR_OK)
+        e = serial_init(&vmm->serial, o->serial, o->serial_log, serial_irq, vmm);
+    cmos_init(&vmm->cmos, vmm->ram.bytes);
+    if (e == ERR_OK)
+        e = vmm_power_on(vmm);
+    if (e == ERR_OK)
+        e = qmp_server_new(o->qmp, &machine, &p->qmp);
+    return e == ERR_OK ? vmm_start_vcpus(vmm) : e;
+}
+
+int main(int argc, char **argv)
+{
+    static struct program program;
+    struct options options;
+
+    if (!parse_options(argc, argv, &options)) {
+        fputs(usage, stderr);
+        return EXIT_USAGE;
+    }
+    enum err e = prepare(&program, &options);
+    while (e == ERR_OK && !program.done)
+        serve(&program);
+    if (e == ERR_OK) {
+        vmm_stop_vcpus(&program.vmm);
+        serial_done(&program.vmm.serial);
+        qmp_server_free(program.qmp);
+    }
+    vmm_done(&program.vmm);
+    return e == ERR_OK ? program.status : EXIT_FAILURE;
+}

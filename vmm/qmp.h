@@ -1,0 +1,33 @@
+/* The QMP server: several clients on a UNIX socket, all served by the main thread, none waited for.
+ * Leaves out everything of QMP that the machine has no use for; query-commands lists what there is.
+ *
+ * A client is not trusted: a message has at most QMP_MESSAGE_MAX bytes, and a client that sends more, or that leaves
+ * QMP_UNREAD_MAX bytes unread, is dropped. */
+#pragma once
+#include <poll.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include "guest/abi/err.h"
+
+enum { QMP_CLIENTS_MAX = 16, QMP_POLL_MAX = QMP_CLIENTS_MAX + 1, QMP_MESSAGE_MAX = 65536, QMP_UNREAD_MAX = 1 << 18 };
+
+/* What the commands act on. */
+struct qmp_machine {
+    void *owner;
+    const char *(*status)(void *owner); /* "running", "paused", ... */
+    const char *name;
+    enum err (*stop)(void *owner);
+    enum err (*cont)(void *owner);
+    enum err (*reset)(void *owner);
+    enum err (*quit)(void *owner);
+};
+
+struct qmp_server;
+
+enum err qmp_server_new(const char *path, const struct qmp_machine *machine, struct qmp_server **ret_server);
+void qmp_server_free(struct qmp_server *server);
+
+size_t qmp_server_poll(struct qmp_server *server, struct pollfd *fds);
+void qmp_server_handle(struct qmp_server *server, const struct pollfd *fds, size_t count);
+/* To every client that has negotiated. `reason` may be NULL. */
+void qmp_server_event(struct qmp_server *server, const char *name, bool guest, const char *reason);

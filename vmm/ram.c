@@ -1,0 +1,76 @@
+/* See ram.h. */
+#include "vmm/ram.h"
+#include "vmm/log.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static enum err check_size(uint64_t bytes)
+{
+    if (bytes < 16 << 20 || bytes > (uint64_t)RAM_MIB_MAX << 20 || bytes % 4096 != 0)
+        return vmm_fail(ERR_INVALID, "RAM of %llu bytes: 16 MiB to %d MiB in whole pages can be had",
+                        (unsigned long long)bytes, RAM_MIB_MAX);
+    return ERR_OK;
+}
+
+static int new_file(uint64_t bytes)
+{
+    int fd = memfd_create("delias-ram", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+    if (fd >= 0 &&
+        (ftruncate(fd, (off_t)bytes) != 0 || fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0)) {
+        close(fd);
+        fd = -1;
+    }
+    return fd;
+}
+
+enum err ram_init(struct ram *ram, int fd, uint64_t bytes)
+{
+    struct stat st;
+
+    if (fd >= 0 && fstat(fd, &st) != 0)
+        return vmm_fail(ERR_INVALID, "--ram-fd %d: %s", fd, strerror(errno));
+    if (fd >= 0)
+        bytes = (uint64_t)st.st_size;
+    enum err e = check_size(bytes);
+    if (e != ERR_OK)
+        return e;
+    if (fd < 0)
+        fd = new_file(bytes);
+    void *base = fd < 0 ? MAP_FAILED : mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (base == MAP_FAILED)
+        return vmm_fail(ERR_NOMEM, "RAM of %llu bytes: %s", (unsigned long long)bytes, strerror(errno));
+    *ram = (struct ram){.fd = fd, .bytes = bytes, .base = base};
+    return ERR_OK;
+}
+
+void ram_done(struct ram *ram)
+{
+    if (ram->base)
+        munmap(ram->base, ram->bytes);
+    ram->base = NULL;
+}
+
+bool ram_has(const struct ram *ram, gpa_t at, uint64_t bytes)
+{
+    return at.value <= ram->bytes && bytes <= ram->bytes - at.value;
+}
+
+enum err ram_write(struct ram *ram, gpa_t at, const void *from, uint64_t bytes)
+{
+    if (!ram_has(ram, at, bytes))
+        return vmm_fail(ERR_RANGE, "guest address %#llx (%llu bytes) is outside its RAM", (unsigned long long)at.value,
+                        (unsigned long long)bytes);
+    memcpy(ram->base + at.value, from, bytes);
+    return ERR_OK;
+}
+
+void ram_clear(struct ram *ram)
+{
+    if (fallocate(ram->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, (off_t)ram->bytes) != 0)
+        memset(ram->base, 0, ram->bytes);
+}

@@ -1,0 +1,33 @@
+/* Guest RAM: one shared file, one KVM memory slot, from guest-physical 0. A guest address is a gpa_t, which can't be
+ * dereferenced; every access is checked here. Leaves out devices in the address space: there are none to emulate. */
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "guest/abi/err.h"
+
+typedef struct {
+    uint64_t value;
+} gpa_t;
+
+static inline gpa_t gpa(uint64_t value)
+{
+    return (gpa_t){value};
+}
+
+struct ram {
+    int fd;
+    uint64_t bytes;
+    unsigned char *base;
+};
+
+enum { RAM_MIB_MAX = 3072 }; /* below the IOAPIC and the LAPIC */
+
+/* Maps the file `fd`, or a new anonymous one of `bytes` when fd is -1. */
+enum err ram_init(struct ram *ram, int fd, uint64_t bytes);
+void ram_done(struct ram *ram);
+
+bool ram_has(const struct ram *ram, gpa_t at, uint64_t bytes);
+enum err ram_write(struct ram *ram, gpa_t at, const void *from, uint64_t bytes);
+/* All of it becomes zero, and takes no memory of the host until it is touched. */
+void ram_clear(struct ram *ram);

@@ -1,0 +1,224 @@
+/* One vCPU: its thread, its way through KVM_RUN, and its state at power-on. */
+#include "vmm/log.h"
+#include "vmm/vmm.h"
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+enum { KICK = SIGUSR1 };
+
+static _Thread_local struct kvm_run *current_run;
+
+static void on_kick(int signal)
+{
+    (void)signal;
+    if (current_run)
+        __atomic_store_n(&current_run->immediate_exit, 1, __ATOMIC_RELEASE);
+}
+
+void vcpu_kick(struct vcpu *cpu)
+{
+    pthread_kill(cpu->thread, KICK);
+}
+
+/* ---- state ---- */
+
+/* In the order in which they are set: SREGS holds the APIC's base, the LAPIC's page comes after it. */
+static const struct {
+    unsigned long get, set;
+    size_t offset;
+    const char *name;
+} parts[] = {
+    {KVM_GET_REGS, KVM_SET_REGS, offsetof(struct vcpu_state, regs), "registers"},
+    {KVM_GET_XSAVE, KVM_SET_XSAVE, offsetof(struct vcpu_state, xsave), "XSAVE area"},
+    {KVM_GET_SREGS, KVM_SET_SREGS, offsetof(struct vcpu_state, sregs), "system registers"},
+    {KVM_GET_XCRS, KVM_SET_XCRS, offsetof(struct vcpu_state, xcrs), "XCRs"},
+    {KVM_GET_VCPU_EVENTS, KVM_SET_VCPU_EVENTS, offsetof(struct vcpu_state, events), "pending events"},
+    {KVM_GET_LAPIC, KVM_SET_LAPIC, offsetof(struct vcpu_state, lapic), "LAPIC"},
+    {KVM_GET_MP_STATE, KVM_SET_MP_STATE, offsetof(struct vcpu_state, mp), "MP state"},
+    {KVM_GET_DEBUGREGS, KVM_SET_DEBUGREGS, offsetof(struct vcpu_state, debug), "debug registers"},
+};
+
+struct one_msr {
+    struct kvm_msrs head;
+    struct kvm_msr_entry entry;
+};
+
+/* KVM lists MSRs that it then refuses to give or take: those are left out, one by one. */
+static enum err save_msrs(const struct vmm *vmm, struct vcpu *cpu)
+{
+    struct vcpu_state *s = &cpu->initial;
+    struct kvm_msr_list *list = calloc(1, sizeof *list + VMM_MSRS_MAX * sizeof *list->indices);
+
+    if (!list)
+        return vmm_fail(ERR_NOMEM, "vCPU %u: out of memory", cpu->id);
+    list->nmsrs = VMM_MSRS_MAX;
+    if (ioctl(vmm->kvm_fd, KVM_GET_MSR_INDEX_LIST, list) != 0) {
+        free(list);
+        return vmm_fail(ERR_IO, "KVM_GET_MSR_INDEX_LIST: %s", strerror(errno));
+    }
+    for (unsigned i = 0; i < list->nmsrs; i++) {
+        struct one_msr one = {.head.nmsrs = 1, .entry.index = list->indices[i]};
+        if (ioctl(cpu->fd, KVM_GET_MSRS, &one) == 1 && ioctl(cpu->fd, KVM_SET_MSRS, &one) == 1)
+            s->msr[s->msrs++] = one.entry;
+    }
+    free(list);
+    return ERR_OK;
+}
+
+static enum err save_state(const struct vmm *vmm, struct vcpu *cpu)
+{
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+        if (ioctl(cpu->fd, parts[i].get, (char *)&cpu->initial + parts[i].offset) != 0)
+            return vmm_fail(ERR_IO, "vCPU %u: %s: %s", cpu->id, parts[i].name, strerror(errno));
+    return save_msrs(vmm, cpu);
+}
+
+/* As the PVH ABI has it: 32-bit protected mode, flat segments, EBX the start info. */
+static void set_entry(struct vcpu_state *s, gpa_t entry)
+{
+    struct kvm_segment code = {.limit = ~0U, .selector = 8, .type = 11, .present = 1, .db = 1, .s = 1, .g = 1};
+    struct kvm_segment data = {.limit = ~0U, .selector = 16, .type = 3, .present = 1, .db = 1, .s = 1, .g = 1};
+    struct kvm_segment task = {.limit = 0x67, .type = 11, .present = 1};
+
+    s->sregs.cs = code;
+    s->sregs.ds = s->sregs.es = s->sregs.fs = s->sregs.gs = s->sregs.ss = data;
+    s->sregs.tr = task;
+    s->sregs.cr0 = 0x11; /* PE, ET */
+    s->sregs.cr4 = s->sregs.efer = 0;
+    s->regs = (struct kvm_regs){.rip = entry.value, .rbx = BOOT_INFO, .rflags = 2};
+    s->mp.mp_state = KVM_MP_STATE_RUNNABLE;
+}
+
+enum err vcpu_power_on(struct vcpu *cpu)
+{
+    struct vcpu_state s = cpu->initial;
+
+    /* An access that was not finished would be finished into the new state. */
+    cpu->run->immediate_exit = 1;
+    (void)!ioctl(cpu->fd, KVM_RUN, 0);
+    if (cpu->id == 0)
+        set_entry(&s, cpu->vmm->boot.plan.entry);
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+        if (ioctl(cpu->fd, parts[i].set, (char *)&s + parts[i].offset) != 0)
+            return vmm_fail(ERR_IO, "vCPU %u: %s: %s", cpu->id, parts[i].name, strerror(errno));
+    for (unsigned i = 0; i < s.msrs; i++) {
+        struct one_msr one = {.head.nmsrs = 1, .entry = s.msr[i]};
+        if (ioctl(cpu->fd, KVM_SET_MSRS, &one) != 1)
+            return vmm_fail(ERR_IO, "vCPU %u: MSR %#x: %s", cpu->id, one.entry.index, strerror(errno));
+    }
+    return ERR_OK;
+}
+
+/* ---- running ---- */
+
+static void handle_io(struct vcpu *cpu)
+{
+    struct kvm_run *run = cpu->run;
+    uint64_t bytes = (uint64_t)run->io.size * run->io.count;
+
+    if (run->io.data_offset > cpu->vmm->run_bytes || bytes > cpu->vmm->run_bytes - run->io.data_offset)
+        return;
+    ports_access(cpu->vmm, run->io.direction == KVM_EXIT_IO_OUT, run->io.port, run->io.size, run->io.count,
+                 (unsigned char *)run + run->io.data_offset);
+}
+
+static void handle_exit(struct vcpu *cpu)
+{
+    struct kvm_run *run = cpu->run;
+
+    switch (run->exit_reason) {
+    case KVM_EXIT_IO:
+        handle_io(cpu);
+        break;
+    case KVM_EXIT_MMIO: /* nothing there: as on a bus, reads give ones */
+        if (!run->mmio.is_write)
+            memset(run->mmio.data, 0xff, sizeof run->mmio.data);
+        break;
+    case KVM_EXIT_SHUTDOWN: /* a triple fault */
+        vmm_request(cpu->vmm, REQUEST_RESET, 0);
+        break;
+    case KVM_EXIT_INTR:
+    case KVM_EXIT_HLT:
+    case KVM_EXIT_IRQ_WINDOW_OPEN:
+        break;
+    default: {
+        enum err e =
+            vmm_fail(ERR_IO, "vCPU %u: KVM gave up (exit %u, suberror %u); the machine waits for a reset", cpu->id,
+                     run->exit_reason, run->exit_reason == KVM_EXIT_INTERNAL_ERROR ? run->internal.suberror : 0);
+        (void)e;
+        vmm_request(cpu->vmm, REQUEST_BROKEN, 0);
+    }
+    }
+}
+
+static void *run_thread(void *argument)
+{
+    struct vcpu *cpu = argument;
+
+    current_run = cpu->run;
+    while (vmm_may_run(cpu)) {
+        if (ioctl(cpu->fd, KVM_RUN, 0) == 0) {
+            handle_exit(cpu);
+        } else if (errno != EINTR && errno != EAGAIN) {
+            /* EAGAIN: an application processor that waits for its start. */
+            enum err e =
+                vmm_fail(ERR_IO, "vCPU %u: KVM_RUN: %s; the machine waits for a reset", cpu->id, strerror(errno));
+            (void)e;
+            vmm_request(cpu->vmm, REQUEST_BROKEN, 0);
+        }
+    }
+    return NULL;
+}
+
+enum err vcpu_start(struct vcpu *cpu)
+{
+    struct sigaction kick = {.sa_handler = on_kick};
+
+    sigaction(KICK, &kick, NULL);
+    if (pthread_create(&cpu->thread, NULL, run_thread, cpu) != 0)
+        return vmm_fail(ERR_NOMEM, "vCPU %u: no thread for it", cpu->id);
+    cpu->started = true;
+    return ERR_OK;
+}
+
+/* ---- creation ---- */
+
+enum err vcpu_new(struct vmm *vmm, unsigned id, struct vcpu **ret_cpu)
+{
+    struct vcpu *cpu = calloc(1, sizeof *cpu);
+
+    if (!cpu)
+        return vmm_fail(ERR_NOMEM, "vCPU %u: out of memory", id);
+    *cpu = (struct vcpu){.vmm = vmm, .id = id, .run = MAP_FAILED};
+    cpu->fd = ioctl(vmm->vm_fd, KVM_CREATE_VCPU, (unsigned long)id);
+    if (cpu->fd >= 0)
+        cpu->run = mmap(NULL, vmm->run_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, cpu->fd, 0);
+    enum err e = ERR_OK;
+    if (cpu->run == MAP_FAILED)
+        e = vmm_fail(ERR_IO, "KVM_CREATE_VCPU %u: %s", id, strerror(errno));
+    if (e == ERR_OK)
+        e = cpuid_set(vmm, cpu);
+    if (e == ERR_OK)
+        e = save_state(vmm, cpu);
+    if (e == ERR_OK)
+        *ret_cpu = cpu;
+    else
+        vcpu_free(cpu);
+    return e;
+}
+
+void vcpu_free(struct vcpu *cpu)
+{
+    if (!cpu)
+        return;
+    if (cpu->run != MAP_FAILED)
+        munmap(cpu->run, cpu->vmm->run_bytes);
+    if (cpu->fd >= 0)
+        close(cpu->fd);
+    free(cpu);
+}

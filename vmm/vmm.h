@@ -1,0 +1,132 @@
+/* The virtual machine: what its parts share. Files of the same names hold the parts.
+ *
+ * Threads: one per vCPU, and the main thread, which runs the sockets and changes the machine's state. Locks, nested
+ * only in this order: `devices` (all that a port handler touches), `lock` (states of machine and vCPUs); see lock.h. */
+#pragma once
+#include <linux/kvm.h>
+#include <pthread.h>
+#include "vmm/boot.h"
+#include "vmm/cmos.h"
+#include "vmm/keyboard.h"
+#include "vmm/lock.h"
+#include "vmm/ram.h"
+#include "vmm/serial.h"
+
+enum { VMM_CPUS_MAX = 64, VMM_MSRS_MAX = 512 };
+
+/* What the guest asked for; the main thread does it. */
+enum request { REQUEST_NONE, REQUEST_RESET, REQUEST_SHUTDOWN, REQUEST_BROKEN };
+
+enum run_state { RUN_PRELAUNCH, RUN_RUNNING, RUN_PAUSED, RUN_BROKEN };
+
+/* The state of a vCPU that has never run, to go back to. */
+struct vcpu_state {
+    struct kvm_regs regs;
+    struct kvm_sregs sregs;
+    struct kvm_xsave xsave;
+    struct kvm_xcrs xcrs;
+    struct kvm_lapic_state lapic;
+    struct kvm_mp_state mp;
+    struct kvm_vcpu_events events;
+    struct kvm_debugregs debug;
+    unsigned msrs;
+    struct kvm_msr_entry msr[VMM_MSRS_MAX];
+};
+
+struct vmm;
+
+struct vcpu {
+    struct vmm *vmm;
+    unsigned id;
+    int fd;
+    struct kvm_run *run;
+    pthread_t thread;
+    bool started;
+    struct vcpu_state initial;
+};
+
+struct vmm {
+    const char *name;
+    int kvm_fd, vm_fd, wake_fd;
+    unsigned run_bytes; /* of the area shared with KVM per vCPU */
+    struct ram ram;
+    struct boot boot;
+
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    enum run_state state;                        /* the main thread's own */
+    bool hold GUARDED_BY(state_role);            /* vCPUs park */
+    bool quit GUARDED_BY(state_role);            /* vCPU threads end */
+    enum request request GUARDED_BY(state_role); /* the first one wins */
+    int shutdown_status GUARDED_BY(state_role);
+    unsigned parked GUARDED_BY(state_role);
+    unsigned cpus;
+    struct vcpu *cpu[VMM_CPUS_MAX];
+
+    pthread_mutex_t devices;
+    struct serial serial GUARDED_BY(devices_role);
+    struct cmos cmos GUARDED_BY(devices_role);
+    struct keyboard keyboard GUARDED_BY(devices_role);
+
+    struct kvm_irqchip irqchip[3];
+    struct kvm_pit_state2 pit;
+};
+
+static inline UNCHECKED void vmm_lock(struct vmm *vmm) ACQUIRES(state_role)
+{
+    pthread_mutex_lock(&vmm->lock);
+}
+
+static inline UNCHECKED void vmm_unlock(struct vmm *vmm) RELEASES(state_role)
+{
+    pthread_mutex_unlock(&vmm->lock);
+}
+
+/* The lock is held again when it returns. */
+static inline void vmm_wait_change(struct vmm *vmm) NEEDS(state_role)
+{
+    pthread_cond_wait(&vmm->changed, &vmm->lock);
+}
+
+static inline UNCHECKED void vmm_lock_devices(struct vmm *vmm) ACQUIRES(devices_role)
+{
+    pthread_mutex_lock(&vmm->devices);
+}
+
+static inline UNCHECKED void vmm_unlock_devices(struct vmm *vmm) RELEASES(devices_role)
+{
+    pthread_mutex_unlock(&vmm->devices);
+}
+
+/* machine.c: the VM as a whole. */
+enum err vmm_create(struct vmm *vmm);
+void vmm_done(struct vmm *vmm);
+/* RAM, vCPUs and devices as at power-on. All vCPUs are parked, or not started. */
+enum err vmm_power_on(struct vmm *vmm) EXCLUDES(devices_role);
+void vmm_set_irq(struct vmm *vmm, unsigned irq, bool level);
+
+/* control.c: running and not. Main thread only, but for vmm_request. */
+enum err vmm_start_vcpus(struct vmm *vmm);
+void vmm_stop_vcpus(struct vmm *vmm) EXCLUDES(state_role);
+void vmm_pause(struct vmm *vmm, enum run_state state) EXCLUDES(devices_role) EXCLUDES(state_role);
+void vmm_resume(struct vmm *vmm) EXCLUDES(state_role);
+enum err vmm_reset(struct vmm *vmm) EXCLUDES(devices_role) EXCLUDES(state_role);
+/* From a vCPU, which then parks until the main thread has acted. `status` is for a shutdown. */
+void vmm_request(struct vmm *vmm, enum request request, int status) EXCLUDES(state_role);
+enum request vmm_take_request(struct vmm *vmm, int *ret_status) EXCLUDES(devices_role) EXCLUDES(state_role);
+/* From a vCPU, before it enters the guest: parks while it must. False when the thread is to end. */
+bool vmm_may_run(struct vcpu *cpu) EXCLUDES(devices_role) EXCLUDES(state_role);
+
+/* vcpu.c */
+enum err vcpu_new(struct vmm *vmm, unsigned id, struct vcpu **ret_cpu);
+void vcpu_free(struct vcpu *cpu);
+enum err vcpu_power_on(struct vcpu *cpu);
+enum err vcpu_start(struct vcpu *cpu);
+void vcpu_kick(struct vcpu *cpu);
+
+/* cpuid.c */
+enum err cpuid_set(const struct vmm *vmm, const struct vcpu *cpu);
+
+/* ports.c: one access of the guest to a port, `bytes` wide; `data` is in the area shared with KVM. */
+void ports_access(struct vmm *vmm, bool out, uint16_t port, unsigned bytes, unsigned count, unsigned char *data)
+    EXCLUDES(devices_role);
