@@ -1,0 +1,20 @@
+/* Live code as instructions (Capstone), with what each relocation in them leads to named from the edges. */
+#pragma once
+#include "introspect/view.h"
+
+struct disasm_line {
+    uint64_t address;
+    uint32_t offset; /* in the section */
+    uint8_t byte[16];
+    unsigned bytes;
+    bool valid; /* false: no instruction starts here; one byte is shown */
+    char mnemonic[32];
+    char operands[160];
+    uint32_t edge;    /* relocation inside this instruction, or 0 */
+    char target[128]; /* what it leads to, "wait_queue:wait_queue_wait"; "" without an edge */
+};
+
+/* Calls `each` for every instruction of a text section, in order. The bytes are copied once, before the first call.
+ * ERR_NOT_FOUND: no such section. ERR_INVALID: not text. ERR_RANGE: its bytes are not all in memory. ERR_NOMEM. */
+enum err disasm_section(const struct view *view, uint32_t section,
+                        void (*each)(const struct disasm_line *line, void *context), void *context);

@@ -1,0 +1,190 @@
+/* See name.h. Tables only. */
+#include "introspect/name.h"
+#include <elf.h>
+#include <stddef.h>
+#include "guest/abi/arena.h"
+#include "guest/abi/note.h"
+
+struct word {
+    unsigned number;
+    const char *text;
+};
+
+static const char *find(const struct word *words, size_t count, unsigned number)
+{
+    for (size_t i = 0; i < count; i++)
+        if (words[i].number == number)
+            return words[i].text;
+    return "?";
+}
+#define FIND(words, number) find(words, sizeof(words) / sizeof *(words), number)
+
+static const struct word tables[] = {
+    {ARENA_NAMESPACES, "namespace"}, {ARENA_OBJECTS, "object"},   {ARENA_CELLS, "cell"},
+    {ARENA_SECTIONS, "section"},     {ARENA_SYMBOLS, "symbol"},   {ARENA_EDGES, "edge"},
+    {ARENA_TASKS, "task"},           {ARENA_CPUS, "cpu"},         {ARENA_FAULTS, "fault"},
+    {ARENA_EVENTS, "event"},         {ARENA_REQUESTS, "request"}, {ARENA_COMPLETIONS, "completion"},
+    {ARENA_STRINGS, "strings"},      {ARENA_MAILBOX, "mailbox"},
+};
+
+static const struct word cell_kinds[] = {
+    {CELL_KERNEL, "kernel"},
+    {CELL_DRIVER, "driver"},
+    {CELL_LIBRARY, "library"},
+    {CELL_APPLICATION, "application"},
+};
+
+static const struct word cell_states[] = {
+    {CELL_FREE, "free"},
+    {CELL_LOADING, "loading"},
+    {CELL_LIVE, "live"},
+    {CELL_OLD, "old"},
+};
+
+static const struct word access_levels[] = {
+    {0, "private"},
+    {ACCESS_KERNEL, "kernel"},
+    {ACCESS_DRIVER, "driver"},
+    {ACCESS_LIBRARY, "library"},
+    {ACCESS_APPLICATION, "application"},
+};
+
+static const struct word section_kinds[] = {
+    {SECTION_TEXT, "text"}, {SECTION_RODATA, "rodata"},     {SECTION_DATA, "data"},
+    {SECTION_BSS, "bss"},   {SECTION_EH_FRAME, "eh_frame"}, {SECTION_EXCEPT, "except"},
+};
+
+static const struct word relocations[] = {
+    {R_X86_64_64, "R_X86_64_64"}, {R_X86_64_PC32, "R_X86_64_PC32"}, {R_X86_64_PLT32, "R_X86_64_PLT32"},
+    {R_X86_64_32, "R_X86_64_32"}, {R_X86_64_32S, "R_X86_64_32S"},   {R_X86_64_PC64, "R_X86_64_PC64"},
+};
+
+static const struct word task_states[] = {
+    {TASK_FREE, "free"},     {TASK_RUNNABLE, "runnable"},   {TASK_RUNNING, "running"}, {TASK_BLOCKED, "blocked"},
+    {TASK_EXITED, "exited"}, {TASK_UNWINDING, "unwinding"}, {TASK_FAILED, "failed"},
+};
+
+static const struct word fault_kinds[] = {
+    {FAULT_EXCEPTION, "exception"},
+    {FAULT_PANIC, "panic"},
+    {FAULT_HANG, "hang"},
+};
+
+static const struct word exceptions[] = {
+    {0, "divide error"},
+    {1, "debug"},
+    {2, "non-maskable interrupt"},
+    {3, "breakpoint"},
+    {4, "overflow"},
+    {5, "bound range"},
+    {6, "invalid opcode"},
+    {7, "device not available"},
+    {8, "double fault"},
+    {10, "invalid TSS"},
+    {11, "segment not present"},
+    {12, "stack fault"},
+    {13, "general protection"},
+    {14, "page fault"},
+    {16, "x87 error"},
+    {17, "alignment check"},
+    {18, "machine check"},
+    {19, "SIMD error"},
+};
+
+static const struct word fault_actions[] = {
+    {FAULT_ACTION_NONE, "none"},     {FAULT_ACTION_UNWIND, "unwind"}, {FAULT_ACTION_RESTART, "restart"},
+    {FAULT_ACTION_RELOAD, "reload"}, {FAULT_ACTION_HALT, "halt"},
+};
+
+static const struct word fault_outcomes[] = {
+    {FAULT_OUTCOME_OPEN, "open"},
+    {FAULT_OUTCOME_RECOVERED, "recovered"},
+    {FAULT_OUTCOME_FAILED, "failed"},
+};
+
+static const struct word event_kinds[] = {
+    {EVENT_NONE, "none"},
+    {EVENT_CELL_LOADED, "cell loaded"},
+    {EVENT_CELL_SWAPPED, "cell swapped"},
+    {EVENT_CELL_FREED, "cell freed"},
+    {EVENT_TASK_SPAWNED, "task spawned"},
+    {EVENT_TASK_EXITED, "task exited"},
+    {EVENT_TASK_FAILED, "task failed"},
+    {EVENT_TASK_RESTARTED, "task restarted"},
+    {EVENT_FAULT, "fault"},
+    {EVENT_CPU_ONLINE, "cpu online"},
+    {EVENT_REQUEST, "request"},
+    {EVENT_LOG, "log"},
+    {EVENT_ROUND, "round"},
+};
+
+static const struct word counters[] = {
+#define X(name) {COUNTER_##name, #name},
+    ARENA_COUNTERS(X)
+#undef X
+};
+
+const char *name_table(unsigned table)
+{
+    return FIND(tables, table);
+}
+
+const char *name_cell_kind(unsigned kind)
+{
+    return FIND(cell_kinds, kind);
+}
+
+const char *name_cell_state(unsigned state)
+{
+    return FIND(cell_states, state);
+}
+
+const char *name_access(unsigned access)
+{
+    return FIND(access_levels, access);
+}
+
+const char *name_section_kind(unsigned kind)
+{
+    return FIND(section_kinds, kind);
+}
+
+const char *name_relocation(unsigned type)
+{
+    return FIND(relocations, type);
+}
+
+const char *name_task_state(unsigned state)
+{
+    return FIND(task_states, state);
+}
+
+const char *name_fault_kind(unsigned kind)
+{
+    return FIND(fault_kinds, kind);
+}
+
+const char *name_exception(unsigned vector)
+{
+    return FIND(exceptions, vector);
+}
+
+const char *name_fault_action(unsigned action)
+{
+    return FIND(fault_actions, action);
+}
+
+const char *name_fault_outcome(unsigned outcome)
+{
+    return FIND(fault_outcomes, outcome);
+}
+
+const char *name_event_kind(unsigned kind)
+{
+    return FIND(event_kinds, kind);
+}
+
+const char *name_counter(unsigned counter)
+{
+    return FIND(counters, counter);
+}

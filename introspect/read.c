@@ -1,0 +1,117 @@
+/* See read.h. */
+#include "introspect/read.h"
+#include <string.h>
+#include "guest/abi/layout.h"
+
+enum { PAGE = 4096, LEVELS = 4 };
+
+#define ENTRY_PRESENT    1ull
+#define ENTRY_WRITE      2ull
+#define ENTRY_USER       4ull
+#define ENTRY_LARGE      0x80ull
+#define ENTRY_NO_EXECUTE (1ull << 63)
+#define ENTRY_ADDRESS    0x000ffffffffff000ull
+
+enum err read_phys(const struct view *view, uint64_t phys, void *ret_data, size_t bytes)
+{
+    size_t ram_bytes;
+    const uint8_t *ram = view_ram(view, &ram_bytes);
+
+    if (phys > ram_bytes || bytes > ram_bytes - phys)
+        return ERR_RANGE;
+    memcpy(ret_data, ram + phys, bytes);
+    return ERR_OK;
+}
+
+enum err read_walk(const struct view *view, uint64_t virt, uint64_t *ret_phys, unsigned *ret_flags)
+{
+    uint64_t table = view_header(view)->page_root & ENTRY_ADDRESS, entry;
+    unsigned flags = READ_PAGE_WRITE | READ_PAGE_USER | READ_PAGE_EXECUTE;
+
+    for (unsigned level = LEVELS; level > 0; level--) {
+        unsigned shift = 12 + 9 * (level - 1);
+        enum err e = read_phys(view, table + (virt >> shift & 511) * sizeof entry, &entry, sizeof entry);
+
+        if (e || !(entry & ENTRY_PRESENT))
+            return ERR_RANGE;
+        if (!(entry & ENTRY_WRITE))
+            flags &= ~READ_PAGE_WRITE;
+        if (!(entry & ENTRY_USER))
+            flags &= ~READ_PAGE_USER;
+        if (entry & ENTRY_NO_EXECUTE)
+            flags &= ~READ_PAGE_EXECUTE;
+        if (level == 1 || (level < LEVELS && entry & ENTRY_LARGE)) {
+            uint64_t offset_mask = (1ull << shift) - 1;
+
+            *ret_phys = (entry & ENTRY_ADDRESS & ~offset_mask) | (virt & offset_mask);
+            if (ret_flags)
+                *ret_flags = flags;
+            return ERR_OK;
+        }
+        table = entry & ENTRY_ADDRESS;
+    }
+    return ERR_RANGE;
+}
+
+static bool in_section(const struct view *view, uint64_t virt, uint64_t *ret_phys)
+{
+    const struct arena_section *s = view_section(view, view_section_at(view, virt));
+
+    if (s)
+        *ret_phys = s->phys + (virt - s->virt);
+    return s != NULL;
+}
+
+static bool in_stack(const struct view *view, uint64_t virt, uint64_t *ret_phys)
+{
+    for (uint32_t i = 0; (i = view_next(view, ARENA_TASKS, i));) {
+        const struct arena_task *t = view_task(view, i);
+
+        if (virt >= t->stack_virt && virt - t->stack_virt < t->stack_bytes) {
+            *ret_phys = t->stack_phys + (virt - t->stack_virt);
+            return true;
+        }
+    }
+    return false;
+}
+
+enum err read_translate(const struct view *view, uint64_t virt, uint64_t *ret_phys)
+{
+    size_t ram_bytes;
+    uint64_t phys;
+
+    (void)view_ram(view, &ram_bytes);
+    if (!in_section(view, virt, &phys) && !in_stack(view, virt, &phys)) {
+        enum err e = read_walk(view, virt, &phys, NULL);
+
+        if (e)
+            return e;
+    }
+    if (phys >= ram_bytes)
+        return ERR_RANGE;
+    *ret_phys = phys;
+    return ERR_OK;
+}
+
+enum err read_virt(const struct view *view, uint64_t virt, void *ret_data, size_t bytes, size_t *ret_done)
+{
+    size_t done = 0;
+    enum err e = ERR_OK;
+
+    while (done < bytes) {
+        size_t step = PAGE - (size_t)((virt + done) & (PAGE - 1));
+        uint64_t phys;
+
+        if (step > bytes - done)
+            step = bytes - done;
+        e = read_translate(view, virt + done, &phys);
+        if (!e)
+            e = read_phys(view, phys, (uint8_t *)ret_data + done, step);
+        if (e)
+            break;
+        done += step;
+    }
+    if (ret_done)
+        *ret_done = done;
+    return e;
+}

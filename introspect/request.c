@@ -1,0 +1,154 @@
+/* See request.h. */
+#include "introspect/request.h"
+#include <string.h>
+#include <time.h>
+#include "introspect/inside.h"
+
+enum { PAUSE_FIRST_NS = 100000, PAUSE_LAST_NS = 5000000 };
+
+struct wait {
+    uint64_t deadline_ns;
+    long pause_ns;
+    request_alive *alive;
+    void *context;
+};
+
+static uint64_t now_ns(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+static struct wait wait_new(int timeout_ms, request_alive *alive, void *context)
+{
+    return (struct wait){now_ns() + (uint64_t)timeout_ms * 1000000u, PAUSE_FIRST_NS, alive, context};
+}
+
+/* Sleeps a little, longer each time. */
+static enum err wait_more(struct wait *w)
+{
+    if (w->alive && !w->alive(w->context))
+        return ERR_NOT_RUNNING;
+    if (now_ns() >= w->deadline_ns)
+        return ERR_TIMEOUT;
+    nanosleep(&(struct timespec){.tv_nsec = w->pause_ns}, NULL);
+    if (w->pause_ns < PAUSE_LAST_NS)
+        w->pause_ns += w->pause_ns / 4;
+    return ERR_OK;
+}
+
+static uint64_t *header_word(uint8_t *ram, size_t offset)
+{
+    return (uint64_t *)(ram + LAYOUT_ARENA_PHYS + offset);
+}
+#define HEADER_WORD(ram, field) header_word(ram, offsetof(struct arena_header, field))
+
+/* Waits until the guest has answered all that was asked before. */
+static enum err wait_idle(uint8_t *ram, const struct layout *l, struct wait *w, uint64_t *ret_seq)
+{
+    uint32_t room = l->header.table[ARENA_REQUESTS].capacity;
+
+    for (;;) {
+        uint64_t asked = __atomic_load_n(HEADER_WORD(ram, request_seq), __ATOMIC_ACQUIRE);
+        uint64_t answered = __atomic_load_n(HEADER_WORD(ram, completion_seq), __ATOMIC_ACQUIRE);
+
+        if (answered > asked || asked - answered >= room)
+            return ERR_PROTOCOL;
+        *ret_seq = asked + 1;
+        if (answered == asked)
+            return ERR_OK;
+        enum err e = wait_more(w);
+        if (e)
+            return e == ERR_TIMEOUT ? ERR_BUSY : e;
+    }
+}
+
+static void post(uint8_t *ram, const struct layout *l, const struct request *request, uint64_t seq)
+{
+    uint32_t index = layout_ring_index(l, ARENA_REQUESTS, seq);
+    struct arena_request *to = (struct arena_request *)(ram + layout_phys(l, ARENA_REQUESTS, index));
+    struct arena_request r = {
+        .kind = request->kind,
+        .flags = request->flags,
+        .mailbox_bytes = (uint32_t)request->mailbox_bytes,
+    };
+
+    if (request->target)
+        memcpy(r.target, request->target, strlen(request->target));
+    if (request->mailbox_bytes)
+        memcpy(ram + layout_phys(l, ARENA_MAILBOX, 0), request->mailbox, request->mailbox_bytes);
+    __atomic_store_n(&to->seq, 0, __ATOMIC_RELEASE);
+    memcpy((uint8_t *)to + sizeof to->seq, (uint8_t *)&r + sizeof r.seq, sizeof r - sizeof r.seq);
+    __atomic_store_n(&to->seq, seq, __ATOMIC_RELEASE);
+    __atomic_store_n(HEADER_WORD(ram, request_seq), seq, __ATOMIC_RELEASE);
+}
+
+static enum err wait_answer(uint8_t *ram, const struct layout *l, struct wait *w, uint64_t seq,
+                            struct arena_completion *ret)
+{
+    uint32_t index = layout_ring_index(l, ARENA_COMPLETIONS, seq);
+    const struct arena_completion *from =
+        (const struct arena_completion *)(ram + layout_phys(l, ARENA_COMPLETIONS, index));
+
+    while (__atomic_load_n(&from->seq, __ATOMIC_ACQUIRE) != seq) {
+        enum err e = wait_more(w);
+
+        if (e)
+            return e;
+    }
+    memcpy(ret, from, sizeof *ret);
+    ret->seq = seq;
+    check_text(ret->detail, sizeof ret->detail);
+    for (size_t i = 0; i < ARENA_PHASES; i++)
+        check_text(ret->phase[i].name, sizeof ret->phase[i].name);
+    if (ret->phases > ARENA_PHASES)
+        ret->phases = ARENA_PHASES;
+    return ERR_OK;
+}
+
+/* The completion's number follows its record; the next request would otherwise meet a ring that seems busy. */
+static void wait_counted(uint8_t *ram, struct wait *w, uint64_t seq)
+{
+    while (__atomic_load_n(HEADER_WORD(ram, completion_seq), __ATOMIC_ACQUIRE) < seq)
+        if (wait_more(w))
+            return;
+}
+
+enum err request_post(uint8_t *ram, size_t bytes, const struct request *request, int timeout_ms, request_alive *alive,
+                      void *context, struct arena_completion *ret)
+{
+    struct wait w = wait_new(timeout_ms, alive, context);
+    struct arena_completion answer;
+    struct layout l;
+    uint64_t seq;
+    enum err e = layout_read(ram, bytes, &l);
+
+    if (e)
+        return e;
+    if (l.bad_tables & (1u << ARENA_REQUESTS | 1u << ARENA_COMPLETIONS | 1u << ARENA_MAILBOX) ||
+        l.header.table[ARENA_REQUESTS].capacity < 2 || l.header.table[ARENA_COMPLETIONS].capacity < 2)
+        return ERR_CORRUPT;
+    if (request->mailbox_bytes > l.header.table[ARENA_MAILBOX].capacity)
+        return ERR_RANGE;
+    if (request->target && strlen(request->target) >= sizeof((struct arena_request *)0)->target)
+        return ERR_INVALID;
+    e = wait_idle(ram, &l, &w, &seq);
+    if (e)
+        return e;
+    post(ram, &l, request, seq);
+    e = wait_answer(ram, &l, &w, seq, &answer);
+    if (e)
+        return e;
+    wait_counted(ram, &w, seq);
+    *ret = answer;
+    return ERR_OK;
+}
+
+size_t request_room(const uint8_t *ram, size_t bytes)
+{
+    struct layout l;
+
+    return layout_read(ram, bytes, &l) ? 0 : l.header.table[ARENA_MAILBOX].capacity;
+}

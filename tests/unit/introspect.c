@@ -1,0 +1,369 @@
+/* What stands on the view: live memory, verification against the truth, disassembly, requests. */
+#include <check.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <time.h>
+#include <unistd.h>
+#include "introspect/request.h"
+#include "tests/unit/arena_build.h"
+
+static uint8_t *ram;
+
+static void setup(void)
+{
+    ram = build_ram();
+}
+
+static void teardown(void)
+{
+    free(ram);
+}
+
+static struct view *take(void)
+{
+    enum err e;
+    struct view *v = view_take(ram, BUILD_RAM, &e);
+
+    ck_assert_msg(v != NULL, "no view: %s", err_text(e));
+    return v;
+}
+
+static uint64_t *page_entry(unsigned level, uint64_t virt)
+{
+    uint64_t table = BUILD_PAGES_PHYS + (4 - level) * 4096ull;
+
+    return (uint64_t *)(ram + table) + (virt >> (12 + 9 * (level - 1)) & 511);
+}
+
+/* ---- live memory ---- */
+
+START_TEST(pages_are_walked)
+{
+    uint64_t virt = LAYOUT_PAGES_VIRT + (1ull << 30), phys = 0;
+    unsigned flags = 0;
+    struct view *v = take();
+
+    ck_assert_int_eq(read_walk(v, virt + 0x123, &phys, &flags), ERR_OK);
+    ck_assert_uint_eq(phys, BUILD_ALPHA_PHYS + 0x123);
+    ck_assert_uint_eq(flags, READ_PAGE_WRITE | READ_PAGE_EXECUTE);
+    *page_entry(4, virt) &= ~2ull; /* one level without write is enough */
+    *page_entry(1, virt) |= 1ull << 63;
+    ck_assert_int_eq(read_walk(v, virt, &phys, &flags), ERR_OK);
+    ck_assert_uint_eq(flags, 0);
+    ck_assert_int_eq(read_walk(v, virt + 4096, &phys, NULL), ERR_RANGE);
+    *page_entry(2, virt) = 0x400000 | 0x83; /* a 2 MiB page */
+    ck_assert_int_eq(read_walk(v, virt + 0x12345, &phys, NULL), ERR_OK);
+    ck_assert_uint_eq(phys, 0x412345);
+    *page_entry(3, virt) = 0x40000000 | 0x83; /* 1 GiB, outside of RAM */
+    ck_assert_int_eq(read_walk(v, virt + 5, &phys, NULL), ERR_OK);
+    ck_assert_uint_eq(phys, 0x40000005);
+    ck_assert_int_eq(read_translate(v, virt + 5, &phys), ERR_RANGE);
+    *page_entry(4, virt) = UINT64_MAX;
+    ck_assert_int_eq(read_walk(v, virt, &phys, NULL), ERR_RANGE);
+    view_free(v);
+}
+END_TEST
+
+START_TEST(sections_and_stacks_without_page_tables)
+{
+    struct view *v = take();
+    char text[BUILD_RODATA_BYTES];
+    uint8_t two_pages[8192];
+    size_t done;
+    uint64_t phys;
+
+    ck_assert_int_eq(read_virt(v, BUILD_ALPHA_VIRT + 0x1000, text, sizeof text, NULL), ERR_OK);
+    ck_assert_str_eq(text, "what alpha says");
+    ck_assert_int_eq(read_translate(v, BUILD_STACK_VIRT + 9, &phys), ERR_OK);
+    ck_assert_uint_eq(phys, BUILD_STACK_PHYS + 9);
+    ck_assert_int_eq(read_virt(v, BUILD_STACK_VIRT + BUILD_STACK_BYTES - 100, two_pages, sizeof two_pages, &done),
+                     ERR_RANGE);
+    ck_assert_uint_eq(done, 100);
+    view_free(v);
+}
+END_TEST
+
+static void find_call(const struct disasm_line *line, void *context)
+{
+    if (line->offset == BUILD_CALL - 1)
+        *(struct disasm_line *)context = *line;
+}
+
+START_TEST(instructions_name_what_they_lead_to)
+{
+    struct view *v = take();
+    struct disasm_line call = {0};
+
+    ck_assert_int_eq(disasm_section(v, BUILD_ALPHA_TEXT, find_call, &call), ERR_OK);
+    ck_assert_str_eq(call.mnemonic, "call");
+    ck_assert_str_eq(call.target, "beta:beta_run");
+    ck_assert_int_eq(disasm_section(v, BUILD_ALPHA_RODATA, find_call, &call), ERR_INVALID);
+    view_free(v);
+}
+END_TEST
+
+/* ---- verification ---- */
+
+static struct verify_report verify(const char *kernel, const char *archive)
+{
+    struct verify_report report;
+
+    ck_assert_int_eq(verify_run(ram, BUILD_RAM, &(struct verify_files){kernel, archive}, &report), ERR_OK);
+    return report;
+}
+
+START_TEST(a_sound_cell_does_not_differ)
+{
+    struct verify_report r = verify(NULL, NULL);
+
+    ck_assert_uint_eq(r.differing_count, 0);
+    ck_assert_uint_eq(r.sections, 2);
+    ck_assert_uint_eq(r.bytes, BUILD_TEXT_BYTES + BUILD_RODATA_BYTES);
+    ck_assert_uint_eq(r.skipped_count, 1); /* beta is of the image, and no kernel file was given */
+    verify_done(&r);
+}
+END_TEST
+
+/* Each byte of text and read-only data, relocated ones included. */
+START_TEST(a_flipped_byte_is_named)
+{
+    for (uint32_t i = 0; i < BUILD_TEXT_BYTES + BUILD_RODATA_BYTES; i++) {
+        bool text = i < BUILD_TEXT_BYTES;
+        uint32_t offset = text ? i : i - BUILD_TEXT_BYTES;
+        uint8_t *byte = ram + BUILD_ALPHA_PHYS + (text ? 0 : 0x1000) + offset;
+
+        *byte ^= 0x10;
+        struct verify_report r = verify(NULL, NULL);
+        ck_assert_uint_eq(r.differing_count, 1);
+        ck_assert_str_eq(r.differing->cell, "alpha");
+        ck_assert_str_eq(r.differing->section, text ? ".text.alpha_run" : ".rodata.words");
+        ck_assert_uint_eq(r.differing->offset, offset);
+        ck_assert_uint_eq(r.differing->found, *byte);
+        ck_assert_uint_eq(r.differing->expected, *byte ^ 0x10);
+        verify_done(&r);
+        *byte ^= 0x10;
+    }
+}
+END_TEST
+
+/* What a damaged edge says about bytes is no truth: the arena's damage is reported elsewhere. */
+START_TEST(a_damaged_edge_blames_no_text)
+{
+    ((struct arena_edge *)build_record(ram, ARENA_EDGES, BUILD_EDGE_CALL))->addend ^= 0x100;
+    struct verify_report r = verify(NULL, NULL);
+    ck_assert_uint_eq(r.differing_count, 0);
+    verify_done(&r);
+}
+END_TEST
+
+/* A cpio archive with one member before, and alpha.o. */
+static void write_archive(const char *path, const uint8_t *object, size_t bytes)
+{
+    FILE *f = fopen(path, "w");
+    static const char zeros[8];
+
+    if (!f)
+        abort();
+    for (int member = 0; member < 2; member++) {
+        const char *name = member ? "alpha.o" : "other.o";
+        size_t size = member ? bytes : 5,
+               name_bytes = strlen(name) + 1 + (member ? 6 : 0); /* padded: aligns the data */
+
+        fprintf(f, "070701%08x%08x%08x%08x%08x%08x%08zx%08x%08x%08x%08x%08zx%08x", 0, 0100644, 0, 0, 1, 0, size, 0, 0,
+                0, 0, name_bytes, 0);
+        fwrite(name, 1, strlen(name) + 1, f);
+        fwrite(zeros, 1, name_bytes - strlen(name) - 1, f);
+        fwrite(zeros, 1, (4 - (110 + name_bytes) % 4) % 4, f);
+        fwrite(member ? object : (const uint8_t *)"other", 1, size, f);
+        fwrite(zeros, 1, (4 - size % 4) % 4, f);
+    }
+    fclose(f);
+}
+
+START_TEST(a_damaged_object_falls_back_on_the_archive)
+{
+    char path[] = "/tmp/delias-unit-XXXXXX";
+    const struct arena_object *o = build_record(ram, ARENA_OBJECTS, 1);
+    int fd = mkstemp(path);
+
+    ck_assert_int_ge(fd, 0);
+    close(fd);
+    write_archive(path, ram + BUILD_OBJECT_PHYS, o->bytes);
+    ram[BUILD_OBJECT_PHYS + 70] ^= 1;
+    struct verify_report r = verify(NULL, path);
+    ck_assert_uint_eq(r.differing_count, 1);
+    ck_assert_str_eq(r.differing->section, "object");
+    ck_assert_uint_eq(r.differing->offset, 70);
+    ck_assert_uint_eq(r.sections, 2); /* compared with the archive's */
+    verify_done(&r);
+
+    r = verify(NULL, NULL); /* without it nothing can be said */
+    ck_assert_uint_eq(r.differing_count, 0);
+    ck_assert_uint_eq(r.sections, 0);
+    ck_assert_uint_eq(r.skipped_count, 2);
+    verify_done(&r);
+    unlink(path);
+}
+END_TEST
+
+static void write_image(const char *path, const uint8_t *text)
+{
+    Elf64_Ehdr header = {.e_type = ET_EXEC,
+                         .e_machine = EM_X86_64,
+                         .e_phoff = sizeof header,
+                         .e_phentsize = sizeof(Elf64_Phdr),
+                         .e_phnum = 1};
+    Elf64_Phdr segment = {.p_type = PT_LOAD,
+                          .p_offset = sizeof header + sizeof segment,
+                          .p_vaddr = BUILD_BETA_VIRT,
+                          .p_filesz = BUILD_TEXT_BYTES / 2,
+                          .p_memsz = BUILD_TEXT_BYTES};
+    FILE *f = fopen(path, "w");
+
+    if (!f)
+        abort();
+    memcpy(header.e_ident, ELFMAG, SELFMAG);
+    header.e_ident[EI_CLASS] = ELFCLASS64;
+    header.e_ident[EI_DATA] = ELFDATA2LSB;
+    fwrite(&header, sizeof header, 1, f);
+    fwrite(&segment, sizeof segment, 1, f);
+    fwrite(text, 1, BUILD_TEXT_BYTES / 2, f);
+    fclose(f);
+}
+
+START_TEST(the_nano_core_against_its_image)
+{
+    char path[] = "/tmp/delias-unit-XXXXXX";
+    int fd = mkstemp(path);
+
+    ck_assert_int_ge(fd, 0);
+    close(fd);
+    memset(ram + BUILD_BETA_PHYS, 0x90, BUILD_TEXT_BYTES / 2);
+    write_image(path, ram + BUILD_BETA_PHYS);
+    ram[BUILD_BETA_PHYS + 3] = 0xcc;
+    ram[BUILD_BETA_PHYS + BUILD_TEXT_BYTES - 1] = 1; /* behind the file's part: zero is right */
+    struct verify_report r = verify(path, NULL);
+    ck_assert_uint_eq(r.sections, 3);
+    ck_assert_uint_eq(r.differing_count, 2);
+    ck_assert_str_eq(r.differing[0].cell, "beta");
+    ck_assert_uint_eq(r.differing[0].offset, 3);
+    ck_assert_uint_eq(r.differing[0].expected, 0x90);
+    ck_assert_uint_eq(r.differing[1].expected, 0);
+    verify_done(&r);
+    unlink(path);
+}
+END_TEST
+
+/* ---- requests ---- */
+
+static atomic_bool serving;
+static struct arena_completion answer;
+
+/* A guest that answers each request with `answer`. */
+static void *serve(void *unused)
+{
+    struct arena_header *header = build_header(ram);
+
+    while (serving) {
+        uint64_t done = header->completion_seq;
+
+        if (__atomic_load_n(&header->request_seq, __ATOMIC_ACQUIRE) > done) {
+            struct arena_completion *to =
+                build_record(ram, ARENA_COMPLETIONS, (uint32_t)((done + 1) % (ARENA_COMPLETIONS_MAX - 1)) + 1);
+            *to = answer;
+            __atomic_store_n(&to->seq, done + 1, __ATOMIC_RELEASE);
+            __atomic_store_n(&header->completion_seq, done + 1, __ATOMIC_RELEASE);
+        }
+        nanosleep(&(struct timespec){.tv_nsec = 100000}, NULL);
+    }
+    return unused;
+}
+
+START_TEST(requests_are_answered)
+{
+    pthread_t guest;
+    struct arena_completion c;
+    struct request r = {.kind = REQUEST_SWAP, .target = "alpha", .mailbox = "object", .mailbox_bytes = 6};
+
+    answer = (struct arena_completion){.error = ERR_MISSING_SYMBOL, .phases = 1000, .detail = "alpha\033_run"};
+    memset(answer.phase[0].name, 'p', sizeof answer.phase[0].name);
+    serving = true;
+    ck_assert_int_eq(pthread_create(&guest, NULL, serve, NULL), 0);
+    for (uint64_t i = 1; i <= 40; i++) { /* more than the ring holds */
+        ck_assert_int_eq(request_post(ram, BUILD_RAM, &r, 10000, NULL, NULL, &c), ERR_OK);
+        ck_assert_uint_eq(c.seq, i);
+        ck_assert_uint_eq(c.error, ERR_MISSING_SYMBOL);
+        ck_assert_uint_eq(c.phases, ARENA_PHASES);
+        ck_assert_str_eq(c.detail, "alpha?_run");
+        ck_assert_uint_eq(strlen(c.phase[0].name), sizeof c.phase[0].name - 1);
+    }
+    serving = false;
+    pthread_join(guest, NULL);
+    const struct arena_request *last = build_record(ram, ARENA_REQUESTS, 40 % (ARENA_REQUESTS_MAX - 1) + 1);
+    ck_assert_uint_eq(last->seq, 40);
+    ck_assert_uint_eq(last->mailbox_bytes, 6);
+    ck_assert_str_eq(last->target, "alpha");
+    ck_assert_mem_eq(build_record(ram, ARENA_MAILBOX, 0), "object", 6);
+}
+END_TEST
+
+static bool not_alive(void *context)
+{
+    return context != NULL;
+}
+
+START_TEST(requests_never_wait_for_ever)
+{
+    struct request ping = {.kind = REQUEST_PING};
+    struct arena_completion c;
+
+    ck_assert_int_eq(request_post(ram, BUILD_RAM, &ping, 50, not_alive, NULL, &c), ERR_NOT_RUNNING);
+    build_header(ram)->request_seq = 0;
+    ck_assert_int_eq(request_post(ram, BUILD_RAM, &ping, 50, NULL, NULL, &c), ERR_TIMEOUT);
+    ck_assert_int_eq(request_post(ram, BUILD_RAM, &ping, 50, NULL, NULL, &c), ERR_BUSY);
+    build_header(ram)->request_seq = 0;
+    build_header(ram)->completion_seq = 9;
+    ck_assert_int_eq(request_post(ram, BUILD_RAM, &ping, 50, NULL, NULL, &c), ERR_PROTOCOL);
+    build_header(ram)->request_seq = UINT64_MAX;
+    ck_assert_int_eq(request_post(ram, BUILD_RAM, &ping, 50, NULL, NULL, &c), ERR_PROTOCOL);
+}
+END_TEST
+
+START_TEST(requests_fit)
+{
+    struct request big = {.kind = REQUEST_LOAD, .mailbox = ram, .mailbox_bytes = request_room(ram, BUILD_RAM) + 1};
+    struct request named = {.kind = REQUEST_SPAWN, .target = "a_name_that_is_longer_than_31_bytes"};
+    struct arena_completion c;
+
+    ck_assert_int_eq(request_post(ram, BUILD_RAM, &big, 50, NULL, NULL, &c), ERR_RANGE);
+    ck_assert_int_eq(request_post(ram, BUILD_RAM, &named, 50, NULL, NULL, &c), ERR_INVALID);
+    build_header(ram)->table[ARENA_MAILBOX].offset = LAYOUT_ARENA_BYTES;
+    ck_assert_uint_eq(request_room(ram, BUILD_RAM), 0);
+    ck_assert_int_eq(request_post(ram, BUILD_RAM, &named, 50, NULL, NULL, &c), ERR_CORRUPT);
+    ck_assert_uint_eq(build_header(ram)->request_seq, 0);
+}
+END_TEST
+
+Suite *suite_introspect(void);
+Suite *suite_introspect(void)
+{
+    Suite *s = suite_create("introspect");
+    TCase *tc = tcase_create("introspect");
+
+    tcase_add_checked_fixture(tc, setup, teardown);
+    tcase_set_timeout(tc, 60);
+    tcase_add_test(tc, pages_are_walked);
+    tcase_add_test(tc, sections_and_stacks_without_page_tables);
+    tcase_add_test(tc, instructions_name_what_they_lead_to);
+    tcase_add_test(tc, a_sound_cell_does_not_differ);
+    tcase_add_test(tc, a_flipped_byte_is_named);
+    tcase_add_test(tc, a_damaged_edge_blames_no_text);
+    tcase_add_test(tc, a_damaged_object_falls_back_on_the_archive);
+    tcase_add_test(tc, the_nano_core_against_its_image);
+    tcase_add_test(tc, requests_are_answered);
+    tcase_add_test(tc, requests_never_wait_for_ever);
+    tcase_add_test(tc, requests_fit);
+    suite_add_tcase(s, tc);
+    return s;
+}
