@@ -1,0 +1,412 @@
+/* See campaign.h. */
+#include "injector/campaign.h"
+#include "injector/snapshot.h"
+#include "injector/watch.h"
+#include "guest/abi/layout.h"
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { POLL_MS = 2 };
+
+/* The campaign's machine, and what it was at the moment of the injection. */
+struct rig {
+    const struct plan *plan;
+    struct database *database;
+    struct machine_config config;
+    struct machine *machine; /* NULL: none runs */
+    struct inject_target target;
+    struct view *view;
+    struct glance before;
+    bool checked;  /* every target is there */
+    bool snapshot; /* the machine has one, of the clean start */
+};
+
+static void rig_let_go(struct rig *r)
+{
+    view_free(r->view);
+    r->view = NULL;
+    if (r->target.ram)
+        machine_ram_unmap(r->target.ram, r->target.bytes);
+    if (r->machine)
+        machine_close(r->machine);
+    r->machine = NULL;
+    r->snapshot = false;
+    r->target = (struct inject_target){0};
+}
+
+static void rig_done(struct rig *r)
+{
+    rig_let_go(r);
+    (void)!machine_stop(r->config.name);
+}
+
+static uint64_t fnv64(uint64_t hash, const void *data, size_t bytes)
+{
+    for (const uint8_t *p = data, *end = p + bytes; p < end; p++)
+        hash = (hash ^ *p) * 0x100000001b3;
+    return hash;
+}
+
+static const uint64_t fnv64_start = 0xcbf29ce484222325;
+
+/* The machine is named after the database, so that the next run finds and ends what a killed one left. */
+static void rig_init(struct rig *r, struct database *database, const char *path, const struct plan *plan)
+{
+    char *absolute = realpath(path, NULL);
+    const char *key = absolute ? absolute : path;
+
+    *r = (struct rig){.plan = plan, .database = database, .config = plan->machine};
+    snprintf(r->config.name, sizeof r->config.name, "campaign-%08x", (unsigned)fnv64(fnv64_start, key, strlen(key)));
+    strncat(r->config.cmdline, " on_panic=exit", sizeof r->config.cmdline - strlen(r->config.cmdline) - 1);
+    r->config.paused = false;
+    free(absolute);
+    (void)!machine_stop(r->config.name);
+}
+
+static bool is_qemu(const struct machine_config *config)
+{
+    char why[256];
+
+    return (config->backend == MACHINE_AUTO ? machine_probe(why, sizeof why) : config->backend) == MACHINE_TCG;
+}
+
+static enum err rig_start(struct rig *r, struct why *why)
+{
+    struct machine_config config = r->config;
+    char disk[MACHINE_PATH_MAX] = "";
+    void *base;
+
+    if (is_qemu(&config) && snapshot_disk(&config, disk) != ERR_OK)
+        disk[0] = '\0'; /* resets will do */
+    enum err e = machine_start(&config, &r->machine);
+    snapshot_disk_done(disk);
+    if (e == ERR_OK)
+        e = machine_ram_map(r->machine, true, &base, &r->target.bytes);
+    if (e != ERR_OK) {
+        rig_let_go(r);
+        return why_set(why, e, "%s", machine_last_error());
+    }
+    r->target.ram = base;
+    r->target.machine = r->machine;
+    return ERR_OK;
+}
+
+/* The workload has ended its warm-up rounds. */
+static enum err wait_for_workload(struct rig *r, struct why *why)
+{
+    uint64_t start = watch_now_ns();
+
+    for (;;) {
+        struct glance g = watch_glance(r->target.ram, r->target.bytes);
+
+        if (g.arena && g.ready && g.counter[COUNTER_rounds] >= r->plan->warmup_rounds)
+            return ERR_OK;
+        if (!machine_is_alive(r->machine))
+            return why_set(why, ERR_NOT_RUNNING, "the guest ended before its workload ran; its words are in %s",
+                           machine_info(r->machine)->serial);
+        if ((watch_now_ns() - start) / 1000000 > r->plan->boot_ms)
+            return why_set(why, ERR_TIMEOUT,
+                           "the guest did not end %u rounds of its workload within %u ms of its start (boot_ms)",
+                           r->plan->warmup_rounds, r->plan->boot_ms);
+        watch_sleep_ms(POLL_MS);
+    }
+}
+
+static enum err pin_image(struct rig *r, struct why *why)
+{
+    const uint8_t *id = view_header(r->view)->build_id;
+    char hex[2 * 20 + 1];
+
+    for (int i = 0; i < 20; i++)
+        sprintf(hex + 2 * i, "%02x", id[i]);
+    enum err e = database_pin(r->database, "build_id", hex, why);
+    return e == ERR_OK
+               ? database_pin(r->database, "backend", machine_backend_name(machine_info(r->machine)->backend), why)
+               : e;
+}
+
+/* The nano_core's build id says nothing of the cells beside it. */
+static enum err pin_archive(struct database *database, const struct plan *plan, struct why *why)
+{
+    FILE *f = fopen(plan->machine.archive, "rb");
+    uint8_t block[65536];
+    uint64_t hash = fnv64_start;
+    char text[24];
+
+    if (!f)
+        return why_set(why, ERR_IO, "archive %s: %s", plan->machine.archive, strerror(errno));
+    for (size_t n; (n = fread(block, 1, sizeof block, f)) > 0;)
+        hash = fnv64(hash, block, n);
+    fclose(f);
+    snprintf(text, sizeof text, "%016llx", (unsigned long long)hash);
+    return database_pin(database, "archive", text, why);
+}
+
+/* A guest with its workload warmed up: from the snapshot, or as from power-on. */
+static enum err rig_fresh(struct rig *r, struct why *why)
+{
+    enum err e = ERR_OK;
+
+    view_free(r->view);
+    r->view = NULL;
+    if (r->machine && r->snapshot && machine_is_alive(r->machine) && snapshot_restore(r->machine) == ERR_OK)
+        return ERR_OK;
+    if (r->machine && (r->snapshot || !machine_is_alive(r->machine) || machine_reset(r->machine) != ERR_OK))
+        rig_done(r);
+    if (!r->machine)
+        e = rig_start(r, why);
+    if (e == ERR_OK)
+        e = wait_for_workload(r, why);
+    if (e == ERR_OK && machine_info(r->machine)->backend == MACHINE_TCG)
+        r->snapshot = snapshot_take(r->machine) == ERR_OK;
+    return e;
+}
+
+static enum err rig_look(struct rig *r, struct why *why)
+{
+    enum err e;
+
+    r->view = view_take(r->target.ram, r->target.bytes, &e);
+    r->before = watch_glance(r->target.ram, r->target.bytes);
+    return r->view ? pin_image(r, why) : why_set(why, e, "the guest's arena cannot be read: %s", err_text(e));
+}
+
+static bool started_anew(const struct rig *r, const struct glance *g)
+{
+    return !g->arena || g->boot_tsc != r->before.boot_tsc ||
+           g->counter[COUNTER_rounds] < r->before.counter[COUNTER_rounds];
+}
+
+/* Whether `f` was logged since the injection, and at the latest at `g`. */
+static bool is_ours(const struct rig *r, const struct glance *g, const struct arena_fault *f)
+{
+    return f->seq > r->before.fault_seq && f->seq <= g->fault_seq;
+}
+
+/* A fault that is still being worked on, or whose record is still being written. */
+static bool is_recovering(const struct rig *r, const struct glance *g)
+{
+    enum err e;
+    uint64_t logged = g->fault_seq - r->before.fault_seq, closed = 0;
+
+    if (!logged)
+        return false;
+    struct view *view = view_take_anyway(r->target.ram, r->target.bytes, &e);
+    if (!view)
+        return true;
+    const struct arena_fault *f;
+    for (size_t n = 0; (f = view_fault(view, n)) != NULL; n++)
+        closed += is_ours(r, g, f) && f->outcome != FAULT_OUTCOME_OPEN;
+    uint64_t room = view_header(view)->table[ARENA_FAULTS].capacity - 1;
+    view_free(view);
+    return closed < (logged < room ? logged : room);
+}
+
+/* Waits until the workload has ended its rounds and nothing is being recovered, the machine has ended, or time is up. */
+static struct glance watch_workload(struct rig *r, const struct injection *injection, bool holds, bool *ret_crashed)
+{
+    uint64_t start = watch_now_ns();
+
+    for (;;) {
+        struct glance g = watch_glance(r->target.ram, r->target.bytes);
+
+        *ret_crashed = !machine_is_alive(r->machine) || started_anew(r, &g);
+        if (*ret_crashed || (watch_now_ns() - start) / 1000000 >= r->plan->timeout_ms)
+            return g;
+        if (g.counter[COUNTER_rounds] - r->before.counter[COUNTER_rounds] >= r->plan->rounds && !is_recovering(r, &g))
+            return g;
+        if (holds)
+            inject_hold(&r->target, r->view, injection);
+        watch_sleep_ms(POLL_MS);
+    }
+}
+
+static void take_faults(const struct rig *r, const struct glance *g, struct experiment *x)
+{
+    enum err e;
+    struct view *after = view_take_anyway(r->target.ram, r->target.bytes, &e);
+
+    if (!after)
+        return;
+    const struct arena_fault *f;
+    for (size_t n = 0; (f = view_fault(after, n)) != NULL; n++) {
+        if (!is_ours(r, g, f))
+            continue;
+        x->evidence.unrecovered += f->outcome != FAULT_OUTCOME_RECOVERED;
+        x->evidence.halted |= f->action == FAULT_ACTION_HALT;
+        x->recovery_ns += f->recovery_ns;
+        if (!x->has_fault) {
+            x->has_fault = true;
+            x->fault = *f;
+            snprintf(x->fault_section, sizeof x->fault_section, "%s",
+                     f->section ? view_section_name(after, f->section) : "");
+        }
+    }
+    view_free(after);
+}
+
+static uint64_t grown(const struct rig *r, const struct glance *g, enum arena_counter counter)
+{
+    return g->counter[counter] - r->before.counter[counter];
+}
+
+static void judge(struct rig *r, const struct glance *g, bool crashed, struct experiment *x)
+{
+    x->evidence = (struct evidence){.crashed = crashed, .wanted = r->plan->rounds};
+    if (g->arena && !started_anew(r, g)) {
+        x->evidence.rounds = grown(r, g, COUNTER_rounds);
+        x->evidence.bad = grown(r, g, COUNTER_checksums_bad);
+        x->evidence.faults = g->fault_seq - r->before.fault_seq;
+        x->evidence.reloads = grown(r, g, COUNTER_reloads);
+        x->restarts = grown(r, g, COUNTER_restarts);
+        x->recoveries = grown(r, g, COUNTER_recoveries);
+        take_faults(r, g, x);
+    }
+    x->outcome = outcome_classify(&x->evidence);
+}
+
+/* Injects what is planned in `x`, waits, judges. */
+static enum err rig_try(struct rig *r, struct experiment *x, bool holds, struct why *why)
+{
+    bool crashed;
+
+    for (size_t i = 0; i < x->injection.changes; i++)
+        inject_where(r->view, &x->injection.change[i], x->where[i], sizeof x->where[i]);
+    x->at_round = r->before.counter[COUNTER_rounds];
+    uint64_t start = watch_now_ns();
+    enum err e = inject_apply(&r->target, r->view, &x->injection, why);
+    if (e != ERR_OK)
+        return e;
+    struct glance g = watch_workload(r, &x->injection, holds, &crashed);
+    x->run_ms = (unsigned)((watch_now_ns() - start) / 1000000);
+    judge(r, &g, crashed, x);
+    return ERR_OK;
+}
+
+/* Before the first experiment, so that a mistyped target does not end a campaign at the thousandth. */
+static enum err check_targets(struct rig *r, struct why *why)
+{
+    struct place_ranges ranges;
+    enum err e = ERR_OK;
+
+    for (unsigned i = 0; i < r->plan->targets && !r->checked && e == ERR_OK; i++) {
+        e = place_resolve(&r->plan->target[i].place, r->view, &ranges, why);
+        if (e == ERR_OK)
+            place_ranges_done(&ranges);
+    }
+    r->checked = e == ERR_OK;
+    return e;
+}
+
+static enum err run_one(struct rig *r, uint64_t index, struct experiment *x, struct why *why)
+{
+    const struct plan *plan = r->plan;
+    struct prng prng = prng_for(plan->seed, index);
+    unsigned t = (unsigned)prng_below(&prng, plan->targets);
+    uint64_t start = watch_now_ns();
+    enum err e = rig_fresh(r, why);
+
+    if (e != ERR_OK)
+        return e;
+    memset(x, 0, sizeof *x);
+    x->index = index;
+    snprintf(x->target, sizeof x->target, "%s", plan->target[t].words);
+    x->delay_ms = plan->jitter_ms ? (unsigned)prng_below(&prng, plan->jitter_ms) : 0;
+    watch_sleep_ms(x->delay_ms);
+    x->start_ms = (unsigned)((watch_now_ns() - start) / 1000000);
+    e = rig_look(r, why);
+    if (e == ERR_OK)
+        e = check_targets(r, why);
+    if (e == ERR_OK)
+        e = inject_plan(r->view, &plan->target[t].place, &plan->model, &prng, &x->injection, why);
+    return e == ERR_OK ? rig_try(r, x, plan->model.model->holds, why) : e;
+}
+
+static void add_outcome(void *context, const char *target, enum outcome outcome, uint64_t count)
+{
+    struct campaign_progress *p = context;
+
+    (void)target;
+    p->outcomes[outcome] += count;
+    p->done += count;
+}
+
+static bool is_stopped(const struct campaign_watcher *w)
+{
+    return w->stop && *w->stop;
+}
+
+static enum err run_all(struct rig *r, const struct campaign_watcher *w, struct campaign_progress *p,
+                        struct experiment *x, struct why *why)
+{
+    enum err e = ERR_OK;
+
+    for (uint64_t i = 0; i < r->plan->count && e == ERR_OK && !is_stopped(w); i++) {
+        if (database_has(r->database, i))
+            continue;
+        e = run_one(r, i, x, why);
+        if (e == ERR_OK)
+            e = database_add(r->database, x, why);
+        if (e != ERR_OK)
+            break;
+        add_outcome(p, x->target, x->outcome, 1);
+        p->last = x;
+        w->progress(w->context, p);
+    }
+    return e;
+}
+
+enum err campaign_run(struct database *database, const char *path, const struct plan *plan,
+                      const struct campaign_watcher *watcher, struct why *why)
+{
+    struct campaign_progress progress = {.count = plan->count};
+    struct experiment *x = calloc(1, sizeof *x);
+    struct rig rig;
+
+    if (!x)
+        return why_set(why, ERR_NOMEM, "out of memory");
+    enum err e = database_tally(database, add_outcome, &progress, why);
+    if (e == ERR_OK)
+        e = pin_archive(database, plan, why);
+    if (e == ERR_OK) {
+        watcher->progress(watcher->context, &progress);
+        rig_init(&rig, database, path, plan);
+        e = run_all(&rig, watcher, &progress, x, why);
+        rig_done(&rig);
+    }
+    free(x);
+    return e;
+}
+
+static enum err replay(struct rig *r, const struct experiment *recorded, struct experiment *x, struct why *why)
+{
+    enum err e = rig_fresh(r, why);
+
+    if (e != ERR_OK)
+        return e;
+    *x =
+        (struct experiment){.index = recorded->index, .injection = recorded->injection, .delay_ms = recorded->delay_ms};
+    memcpy(x->target, recorded->target, sizeof x->target);
+    watch_sleep_ms(x->delay_ms);
+    e = rig_look(r, why);
+    for (size_t i = 0; i < x->injection.changes && e == ERR_OK; i++)
+        e = inject_find(r->view, recorded->where[i], &x->injection.change[i], why);
+    return e == ERR_OK ? rig_try(r, x, r->plan->model.model->holds, why) : e;
+}
+
+enum err campaign_replay(struct database *database, const char *path, const struct plan *plan,
+                         const struct experiment *recorded, struct experiment *ret_experiment, struct why *why)
+{
+    struct rig rig;
+    enum err e = pin_archive(database, plan, why);
+
+    if (e != ERR_OK)
+        return e;
+    rig_init(&rig, database, path, plan);
+    snprintf(rig.config.name + strlen(rig.config.name), sizeof rig.config.name - strlen(rig.config.name), "-replay");
+    e = replay(&rig, recorded, ret_experiment, why);
+    rig_done(&rig);
+    return e;
+}

@@ -1,0 +1,24 @@
+/* Runs the experiments of a plan, each from a clean start on a machine of the campaign's own, into a database. */
+#pragma once
+#include "injector/database.h"
+#include <signal.h>
+
+struct campaign_progress {
+    uint64_t done, count; /* experiments */
+    uint64_t outcomes[OUTCOME_COUNT];
+    const struct experiment *last; /* NULL: none in this run yet */
+};
+
+struct campaign_watcher {
+    void (*progress)(void *context, const struct campaign_progress *progress);
+    void *context;
+    const volatile sig_atomic_t *stop; /* not 0: end after the experiment that runs; may be NULL */
+};
+
+/* Runs what the database has no row for. ERR_OK also when it was stopped: the rows tell. */
+enum err campaign_run(struct database *database, const char *path, const struct plan *plan,
+                      const struct campaign_watcher *watcher, struct why *why);
+
+/* Does the changes of `recorded` again, to a clean start of the same image; nothing is written to the database. */
+enum err campaign_replay(struct database *database, const char *path, const struct plan *plan,
+                         const struct experiment *recorded, struct experiment *ret_experiment, struct why *why);

@@ -1,0 +1,404 @@
+/* See database.h. */
+#include "injector/database.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <sqlite3.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#define FORMAT "1"
+
+struct database {
+    sqlite3 *sqlite;
+    int lock; /* closed after sqlite: closing any descriptor of the file would drop SQLite's own locks */
+    char path[MACHINE_PATH_MAX];
+};
+
+static const char schema[] =
+    "PRAGMA journal_mode = WAL;"
+    "PRAGMA synchronous = NORMAL;"
+    "CREATE TABLE IF NOT EXISTS campaign (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;"
+    "CREATE TABLE IF NOT EXISTS experiment ("
+    " idx INTEGER PRIMARY KEY, build_id TEXT NOT NULL, seed TEXT NOT NULL, target TEXT NOT NULL, model TEXT NOT NULL,"
+    " backend TEXT NOT NULL, at_round INTEGER, delay_ms INTEGER, outcome TEXT NOT NULL, rounds INTEGER,"
+    " checksums_bad INTEGER, faults INTEGER, unrecovered INTEGER, recoveries INTEGER, restarts INTEGER,"
+    " reloads INTEGER, crashed INTEGER, halted INTEGER, fault_kind INTEGER, fault_vector INTEGER, fault_ip TEXT,"
+    " fault_address TEXT, fault_task TEXT, fault_cell TEXT, fault_section TEXT, fault_symbol TEXT,"
+    " fault_offset INTEGER, fault_message TEXT, recovery_ns INTEGER, start_ms INTEGER, run_ms INTEGER);"
+    "CREATE TABLE IF NOT EXISTS change ("
+    " experiment INTEGER NOT NULL REFERENCES experiment (idx), n INTEGER NOT NULL, place TEXT NOT NULL,"
+    " phys INTEGER NOT NULL, bytes INTEGER NOT NULL, bit INTEGER, keep TEXT, sets TEXT, flips TEXT, before TEXT,"
+    " after TEXT, PRIMARY KEY (experiment, n)) WITHOUT ROWID;";
+
+static enum err failed(struct database *d, struct why *why)
+{
+    return why_set(why, ERR_IO, "database %s: %s", d->path, sqlite3_errmsg(d->sqlite));
+}
+
+static enum err take_lock(struct database *d, bool create, struct why *why)
+{
+    d->lock = open(d->path, O_RDWR | O_CLOEXEC | (create ? O_CREAT | O_EXCL : 0), 0666);
+    if (d->lock < 0)
+        return why_set(why, errno == EEXIST ? ERR_EXISTS : ERR_IO, "database %s: %s%s", d->path, strerror(errno),
+                       errno == EEXIST ? "; `delias campaign resume` continues it, or name another with --output" : "");
+    if (flock(d->lock, LOCK_EX | LOCK_NB) != 0)
+        return why_set(why, ERR_BUSY, "database %s: another campaign is writing to it", d->path);
+    return ERR_OK;
+}
+
+static enum err open_sqlite(struct database *d, enum database_use use, struct why *why)
+{
+    int flags = use == DATABASE_WRITE ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE : SQLITE_OPEN_READWRITE;
+
+    if (sqlite3_open_v2(d->path, &d->sqlite, flags, NULL) != SQLITE_OK) {
+        /* A reader in a folder that it may not write to. */
+        sqlite3_close(d->sqlite);
+        if (use == DATABASE_WRITE || sqlite3_open_v2(d->path, &d->sqlite, SQLITE_OPEN_READONLY, NULL) != SQLITE_OK)
+            return failed(d, why);
+    }
+    sqlite3_busy_timeout(d->sqlite, 5000);
+    if (use == DATABASE_WRITE && sqlite3_exec(d->sqlite, schema, NULL, NULL, NULL) != SQLITE_OK)
+        return failed(d, why);
+    return ERR_OK;
+}
+
+/* Closes a database that could not be opened, or not be filled; what was created for it goes with it. */
+static void give_up(struct database *d, bool create)
+{
+    bool ours = create && d->lock >= 0;
+    char path[sizeof d->path];
+
+    memcpy(path, d->path, sizeof path);
+    database_close(d);
+    if (ours)
+        unlink(path);
+}
+
+static enum err open_any(const char *path, enum database_use use, bool create, struct database **ret_database,
+                         struct why *why)
+{
+    struct database *d = calloc(1, sizeof *d);
+    char format[16];
+
+    if (!d)
+        return why_set(why, ERR_NOMEM, "out of memory");
+    d->lock = -1;
+    snprintf(d->path, sizeof d->path, "%s", path);
+    enum err e = ERR_OK;
+    if (!create && access(path, R_OK) != 0)
+        e = why_set(why, ERR_NOT_FOUND, "database %s: %s", path, strerror(errno));
+    if (e == ERR_OK && use == DATABASE_WRITE)
+        e = take_lock(d, create, why);
+    if (e == ERR_OK)
+        e = open_sqlite(d, use, why);
+    if (e == ERR_OK && !create) {
+        database_setting(d, "format", format, sizeof format);
+        if (strcmp(format, FORMAT) != 0)
+            e = why_set(why, ERR_CORRUPT, "database %s: %s", path,
+                        *format ? "written by another version" : "is not a campaign's database");
+    }
+    if (e != ERR_OK) {
+        give_up(d, create);
+        return e;
+    }
+    *ret_database = d;
+    return ERR_OK;
+}
+
+enum err database_create(const char *path, const struct plan *plan, struct database **ret_database, struct why *why)
+{
+    struct database *d = NULL;
+    enum err e = open_any(path, DATABASE_WRITE, true, &d, why);
+
+    if (e != ERR_OK)
+        return e;
+    char count[32], seed[32];
+    snprintf(count, sizeof count, "%llu", (unsigned long long)plan->count);
+    snprintf(seed, sizeof seed, "%llu", (unsigned long long)plan->seed);
+    const char *const settings[][2] = {{"folder", plan->folder}, {"file", plan->text},         {"count", count},
+                                       {"seed", seed},           {"model", plan->model_words}, {"format", FORMAT}};
+    for (size_t i = 0; i < sizeof settings / sizeof *settings && e == ERR_OK; i++)
+        e = database_pin(d, settings[i][0], settings[i][1], why);
+    if (e != ERR_OK) {
+        give_up(d, true);
+        return e;
+    }
+    *ret_database = d;
+    return ERR_OK;
+}
+
+enum err database_open(const char *path, enum database_use use, struct database **ret_database, struct why *why)
+{
+    return open_any(path, use, false, ret_database, why);
+}
+
+void database_close(struct database *d)
+{
+    if (!d)
+        return;
+    sqlite3_close(d->sqlite);
+    if (d->lock >= 0)
+        close(d->lock);
+    free(d);
+}
+
+static char *setting(struct database *d, const char *key)
+{
+    sqlite3_stmt *s = NULL;
+    char *value = NULL;
+
+    if (sqlite3_prepare_v2(d->sqlite, "SELECT value FROM campaign WHERE key = ?", -1, &s, NULL) == SQLITE_OK) {
+        sqlite3_bind_text(s, 1, key, -1, SQLITE_STATIC);
+        if (sqlite3_step(s) == SQLITE_ROW)
+            value = strdup((const char *)sqlite3_column_text(s, 0));
+    }
+    sqlite3_finalize(s);
+    return value;
+}
+
+void database_setting(struct database *d, const char *key, char *ret_value, size_t bytes)
+{
+    char *value = setting(d, key);
+
+    snprintf(ret_value, bytes, "%s", value ? value : "");
+    free(value);
+}
+
+enum err database_pin(struct database *d, const char *key, const char *value, struct why *why)
+{
+    sqlite3_stmt *s = NULL;
+    char *kept = setting(d, key);
+    enum err e = ERR_OK;
+
+    if (kept) {
+        if (strcmp(kept, value) != 0)
+            e = why_set(why, ERR_INVALID,
+                        "database %s: its %s was %.64s and is %.64s now; build that one again, or "
+                        "start a new campaign",
+                        d->path, key, kept, value);
+        free(kept);
+        return e;
+    }
+    if (sqlite3_prepare_v2(d->sqlite, "INSERT INTO campaign VALUES (?, ?)", -1, &s, NULL) != SQLITE_OK)
+        return failed(d, why);
+    sqlite3_bind_text(s, 1, key, -1, SQLITE_STATIC);
+    sqlite3_bind_text(s, 2, value, -1, SQLITE_STATIC);
+    if (sqlite3_step(s) != SQLITE_DONE)
+        e = failed(d, why);
+    sqlite3_finalize(s);
+    return e;
+}
+
+enum err database_plan(struct database *d, struct plan *ret_plan, struct why *why)
+{
+    char *text = setting(d, "file"), *folder = setting(d, "folder");
+    enum err e = text && folder ? plan_parse(d->path, text, folder, ret_plan, why)
+                                : why_set(why, ERR_CORRUPT, "database %s: has no campaign file in it", d->path);
+
+    free(text);
+    free(folder);
+    return e;
+}
+
+bool database_has(struct database *d, uint64_t index)
+{
+    sqlite3_stmt *s = NULL;
+    bool found = false;
+
+    if (sqlite3_prepare_v2(d->sqlite, "SELECT 1 FROM experiment WHERE idx = ?", -1, &s, NULL) == SQLITE_OK) {
+        sqlite3_bind_int64(s, 1, (sqlite3_int64)index);
+        found = sqlite3_step(s) == SQLITE_ROW;
+    }
+    sqlite3_finalize(s);
+    return found;
+}
+
+/* Numbers that may use all 64 bits are kept as hexadecimal text. */
+static void bind_hex(sqlite3_stmt *s, int at, uint64_t value)
+{
+    char text[24];
+
+    snprintf(text, sizeof text, "0x%llx", (unsigned long long)value);
+    sqlite3_bind_text(s, at, text, -1, SQLITE_TRANSIENT);
+}
+
+static bool add_change(struct database *d, const struct experiment *x, size_t n)
+{
+    const struct change *c = &x->injection.change[n];
+    sqlite3_stmt *s = NULL;
+
+    if (sqlite3_prepare_v2(d->sqlite, "INSERT INTO change VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", -1, &s, NULL) !=
+        SQLITE_OK)
+        return false;
+    sqlite3_bind_int64(s, 1, (sqlite3_int64)x->index);
+    sqlite3_bind_int64(s, 2, (sqlite3_int64)n);
+    sqlite3_bind_text(s, 3, x->where[n], -1, SQLITE_STATIC);
+    sqlite3_bind_int64(s, 4, (sqlite3_int64)c->phys);
+    sqlite3_bind_int64(s, 5, c->bytes);
+    if (change_bit(c) >= 0)
+        sqlite3_bind_int64(s, 6, change_bit(c));
+    bind_hex(s, 7, c->keep);
+    bind_hex(s, 8, c->set);
+    bind_hex(s, 9, c->flip);
+    bind_hex(s, 10, c->before);
+    bind_hex(s, 11, c->after);
+    bool done = sqlite3_step(s) == SQLITE_DONE;
+    sqlite3_finalize(s);
+    return done;
+}
+
+static void bind_fault(sqlite3_stmt *s, int at, const struct experiment *x)
+{
+    const struct arena_fault *f = &x->fault;
+
+    sqlite3_bind_int64(s, at, f->kind);
+    sqlite3_bind_int64(s, at + 1, f->vector);
+    bind_hex(s, at + 2, f->ip);
+    bind_hex(s, at + 3, f->address);
+    const char *const texts[] = {f->task_name, f->cell_name, x->fault_section, f->symbol};
+    for (int i = 0; i < 4; i++)
+        sqlite3_bind_text(s, at + 4 + i, texts[i], -1, SQLITE_STATIC);
+    sqlite3_bind_int64(s, at + 8, f->offset);
+    sqlite3_bind_text(s, at + 9, f->message, -1, SQLITE_STATIC);
+}
+
+static bool add_row(struct database *d, const struct experiment *x)
+{
+    enum { TEXTS = 5, FIRST_NUMBER = 7, FAULT = 19 };
+    static const char *const keys[TEXTS] = {"build_id", "seed", NULL, "model", "backend"};
+    const struct evidence *v = &x->evidence;
+    sqlite3_stmt *s = NULL;
+    char text[TEXTS][128];
+
+    if (sqlite3_prepare_v2(d->sqlite,
+                           "INSERT INTO experiment VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,"
+                           "?18,?19,?20,?21,?22,?23,?24,?25,?26,?27,?28,?29,?30,?31)",
+                           -1, &s, NULL) != SQLITE_OK)
+        return false;
+    sqlite3_bind_int64(s, 1, (sqlite3_int64)x->index);
+    for (int i = 0; i < TEXTS; i++) {
+        if (keys[i])
+            database_setting(d, keys[i], text[i], sizeof text[i]);
+        else
+            snprintf(text[i], sizeof text[i], "%s", x->target);
+        sqlite3_bind_text(s, 2 + i, text[i], -1, SQLITE_STATIC);
+    }
+    sqlite3_bind_int64(s, 7, (sqlite3_int64)x->at_round);
+    sqlite3_bind_int64(s, 8, x->delay_ms);
+    sqlite3_bind_text(s, 9, outcome_word(x->outcome), -1, SQLITE_STATIC);
+    const uint64_t numbers[] = {v->rounds,   v->bad,     v->faults,  v->unrecovered, x->recoveries,
+                                x->restarts, v->reloads, v->crashed, v->halted};
+    for (int i = 0; i < (int)(sizeof numbers / sizeof *numbers); i++)
+        sqlite3_bind_int64(s, 10 + i, (sqlite3_int64)numbers[i]);
+    if (x->has_fault)
+        bind_fault(s, FAULT, x);
+    sqlite3_bind_int64(s, 29, (sqlite3_int64)x->recovery_ns);
+    sqlite3_bind_int64(s, 30, x->start_ms);
+    sqlite3_bind_int64(s, 31, x->run_ms);
+    bool done = sqlite3_step(s) == SQLITE_DONE;
+    sqlite3_finalize(s);
+    return done;
+}
+
+enum err database_add(struct database *d, const struct experiment *x, struct why *why)
+{
+    bool good = sqlite3_exec(d->sqlite, "BEGIN IMMEDIATE", NULL, NULL, NULL) == SQLITE_OK && add_row(d, x);
+
+    for (size_t i = 0; i < x->injection.changes && good; i++)
+        good = add_change(d, x, i);
+    if (good && sqlite3_exec(d->sqlite, "COMMIT", NULL, NULL, NULL) == SQLITE_OK)
+        return ERR_OK;
+    enum err e = failed(d, why);
+    sqlite3_exec(d->sqlite, "ROLLBACK", NULL, NULL, NULL);
+    return e;
+}
+
+static void copy_text(char *to, size_t bytes, sqlite3_stmt *s, int column)
+{
+    const char *text = (const char *)sqlite3_column_text(s, column);
+
+    snprintf(to, bytes, "%s", text ? text : "");
+}
+
+static uint64_t column_hex(sqlite3_stmt *s, int column)
+{
+    const char *text = (const char *)sqlite3_column_text(s, column);
+
+    return text ? strtoull(text, NULL, 16) : 0;
+}
+
+static enum err get_changes(struct database *d, struct experiment *x, struct why *why)
+{
+    sqlite3_stmt *s = NULL;
+    size_t n = 0;
+
+    if (sqlite3_prepare_v2(
+            d->sqlite,
+            "SELECT place, phys, bytes, keep, sets, flips, before, after FROM change WHERE experiment = ? "
+            "ORDER BY n",
+            -1, &s, NULL) != SQLITE_OK)
+        return failed(d, why);
+    sqlite3_bind_int64(s, 1, (sqlite3_int64)x->index);
+    for (; n < MODEL_CHANGES_MAX && sqlite3_step(s) == SQLITE_ROW; n++) {
+        copy_text(x->where[n], sizeof x->where[n], s, 0);
+        x->injection.change[n] = (struct change){.phys = (uint64_t)sqlite3_column_int64(s, 1),
+                                                 .bytes = (uint32_t)sqlite3_column_int64(s, 2),
+                                                 .keep = column_hex(s, 3),
+                                                 .set = column_hex(s, 4),
+                                                 .flip = column_hex(s, 5),
+                                                 .before = column_hex(s, 6),
+                                                 .after = column_hex(s, 7)};
+    }
+    x->injection.changes = n;
+    sqlite3_finalize(s);
+    return ERR_OK;
+}
+
+enum err database_get(struct database *d, uint64_t index, struct experiment *ret_experiment, struct why *why)
+{
+    sqlite3_stmt *s = NULL;
+    char outcome[16];
+    enum err e = ERR_OK;
+
+    if (sqlite3_prepare_v2(d->sqlite, "SELECT target, at_round, delay_ms, outcome FROM experiment WHERE idx = ?", -1,
+                           &s, NULL) != SQLITE_OK)
+        return failed(d, why);
+    sqlite3_bind_int64(s, 1, (sqlite3_int64)index);
+    if (sqlite3_step(s) == SQLITE_ROW) {
+        memset(ret_experiment, 0, sizeof *ret_experiment);
+        ret_experiment->index = index;
+        copy_text(ret_experiment->target, sizeof ret_experiment->target, s, 0);
+        ret_experiment->at_round = (uint64_t)sqlite3_column_int64(s, 1);
+        ret_experiment->delay_ms = (unsigned)sqlite3_column_int64(s, 2);
+        copy_text(outcome, sizeof outcome, s, 3);
+        if (!outcome_parse(outcome, &ret_experiment->outcome))
+            e = why_set(why, ERR_CORRUPT, "database %s: experiment %llu has the outcome '%s'", d->path,
+                        (unsigned long long)index, outcome);
+    } else {
+        e = why_set(why, ERR_NOT_FOUND, "database %s: has no experiment %llu", d->path, (unsigned long long)index);
+    }
+    sqlite3_finalize(s);
+    return e == ERR_OK ? get_changes(d, ret_experiment, why) : e;
+}
+
+enum err database_tally(struct database *d,
+                        void (*visit)(void *context, const char *target, enum outcome outcome, uint64_t count),
+                        void *context, struct why *why)
+{
+    sqlite3_stmt *s = NULL;
+    enum outcome outcome;
+    int step;
+
+    if (sqlite3_prepare_v2(d->sqlite,
+                           "SELECT target, outcome, count(*) FROM experiment GROUP BY target, outcome ORDER BY target",
+                           -1, &s, NULL) != SQLITE_OK)
+        return failed(d, why);
+    while ((step = sqlite3_step(s)) == SQLITE_ROW)
+        if (outcome_parse((const char *)sqlite3_column_text(s, 1), &outcome))
+            visit(context, (const char *)sqlite3_column_text(s, 0), outcome, (uint64_t)sqlite3_column_int64(s, 2));
+    sqlite3_finalize(s);
+    return step == SQLITE_DONE ? ERR_OK : failed(d, why);
+}

@@ -1,0 +1,34 @@
+/* A campaign's database: SQLite, one row per experiment, written before the next one starts. Whoever writes holds a lock
+ * on the file; readers need none. */
+#pragma once
+#include "injector/experiment.h"
+#include "injector/plan.h"
+
+struct database;
+
+enum database_use { DATABASE_READ, DATABASE_WRITE };
+
+/* ERR_EXISTS when there is such a file. */
+enum err database_create(const char *path, const struct plan *plan, struct database **ret_database, struct why *why);
+/* ERR_BUSY: another campaign writes to it. */
+enum err database_open(const char *path, enum database_use use, struct database **ret_database, struct why *why);
+void database_close(struct database *database); /* accepts NULL */
+
+/* The campaign file as it was. */
+enum err database_plan(struct database *database, struct plan *ret_plan, struct why *why);
+
+/* Sets `key` once; later it must be the same. ERR_INVALID names what differs. */
+enum err database_pin(struct database *database, const char *key, const char *value, struct why *why);
+/* Copies the value of `key`; "" when there is none. */
+void database_setting(struct database *database, const char *key, char *ret_value, size_t bytes);
+
+bool database_has(struct database *database, uint64_t index);
+enum err database_add(struct database *database, const struct experiment *experiment, struct why *why);
+
+/* What replays it: target, changes with their places, moments; and its outcome. ERR_NOT_FOUND. */
+enum err database_get(struct database *database, uint64_t index, struct experiment *ret_experiment, struct why *why);
+
+/* Calls `visit` for every target and outcome with at least one experiment, in order. */
+enum err database_tally(struct database *database,
+                        void (*visit)(void *context, const char *target, enum outcome outcome, uint64_t count),
+                        void *context, struct why *why);

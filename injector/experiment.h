@@ -1,0 +1,21 @@
+/* One experiment of a campaign: what was done to which guest, and what came of it. A row of the database. */
+#pragma once
+#include "injector/inject.h"
+#include "injector/outcome.h"
+
+struct experiment {
+    uint64_t index;   /* in the campaign; with its seed it names the experiment */
+    char target[128]; /* as the campaign file has it */
+    struct injection injection;
+    char where[MODEL_CHANGES_MAX][160]; /* cell:section+offset, by change; empty: outside of every section */
+    uint64_t at_round;                  /* rounds ended before the injection */
+    unsigned delay_ms;                  /* after the warm-up, by the seed */
+    struct evidence evidence;
+    uint64_t restarts, recoveries;
+    enum outcome outcome;
+    bool has_fault;
+    struct arena_fault fault; /* the first after the injection */
+    char fault_section[64];
+    uint64_t recovery_ns;      /* of all faults together */
+    unsigned start_ms, run_ms; /* clean start; from the injection to the verdict */
+};

@@ -1,0 +1,31 @@
+/* One injection into a machine: resolve the place, plan, change memory. */
+#pragma once
+#include "injector/model.h"
+#include "vmm/machine/machine.h"
+
+struct injection {
+    struct change change[MODEL_CHANGES_MAX];
+    size_t changes;
+};
+
+struct inject_target {
+    struct machine *machine;
+    uint8_t *ram; /* mapped for writing */
+    size_t bytes;
+};
+
+/* Applied in order; on failure the first `changes` of them have been made. */
+enum err inject_apply(const struct inject_target *target, const struct view *view, struct injection *injection,
+                      struct why *why);
+
+enum err inject_plan(const struct view *view, const struct place *place, const struct model_use *use, struct prng *prng,
+                     struct injection *ret_injection, struct why *why);
+
+/* Makes held bits true again. Cheap when they are. */
+void inject_hold(const struct inject_target *target, const struct view *view, const struct injection *injection);
+
+/* "channel:.text.channel_send+0x12", "task:producer:stack+0x3f80", or "" elsewhere. */
+void inject_where(const struct view *view, const struct change *change, char *ret_text, size_t bytes);
+
+/* The same place in another guest, where cells and stacks may lie elsewhere. "" leaves `change` as it is. */
+enum err inject_find(const struct view *view, const char *where, struct change *change, struct why *why);

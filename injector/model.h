@@ -1,0 +1,58 @@
+/* Fault models: how memory is changed. A model plans changes from a seed; a change then says exactly what it did, and
+ * does the same again when it is applied to another machine. */
+#pragma once
+#include "injector/place.h"
+#include "injector/prng.h"
+
+enum { MODEL_CHANGES_MAX = 64 };
+
+/* One change of up to 8 bytes: after = ((before & keep) | set) ^ flip, little-endian. */
+struct change {
+    uint64_t phys;
+    uint32_t bytes;
+    uint32_t section; /* of the arena, or 0 */
+    uint32_t offset;  /* in the section */
+    uint64_t keep, set, flip;
+    uint64_t before, after; /* filled by change_apply */
+};
+
+struct model {
+    const char *name; /* what people write, with ":N" when it is counted */
+    const char *summary;
+    bool counted;
+    bool holds;     /* asserted again for as long as somebody watches */
+    bool replaces;  /* an instruction: in text it begins where one begins */
+    uint32_t bytes; /* that it changes, where the place has as many */
+    void (*make)(struct change *change, struct prng *prng);
+};
+
+/* Ends with name NULL. */
+extern const struct model models[];
+
+struct model_use {
+    const struct model *model;
+    unsigned count; /* of changes */
+};
+
+/* "flip", "flips:3", ... */
+enum err model_parse(const char *words, struct model_use *ret_use, struct why *why);
+
+/* Plans use->count changes at places of their own. */
+size_t model_plan(const struct model_use *use, const struct place_ranges *ranges, struct prng *prng,
+                  struct change changes[MODEL_CHANGES_MAX]);
+
+/* Guest memory to change: data through the mapping, text through `write_text`, so that a CPU executes it. */
+struct model_memory {
+    uint8_t *ram;
+    size_t bytes;
+    enum err (*write_text)(void *context, uint64_t phys, const void *data, size_t bytes);
+    void *context;
+};
+
+/* `is_text`: somebody may have translated it to run. Fills before and after. */
+enum err change_apply(struct change *change, const struct model_memory *memory, bool is_text);
+
+/* "phys 0x5c1234 bit 3: 0x48 -> 0x40", without a newline. */
+void change_print(const struct change *change, char *ret_text, size_t bytes);
+/* The bit number, counted from the lowest of change->phys, or -1 when it is not about one bit. */
+int change_bit(const struct change *change);

@@ -1,0 +1,49 @@
+/* See outcome.h. */
+#include "injector/outcome.h"
+#include <string.h>
+
+static const char *const words[] = {
+#define X(name, word, meaning) [OUTCOME_##name] = word,
+    OUTCOMES(X)
+#undef X
+};
+static const char *const meanings[] = {
+#define X(name, word, meaning) [OUTCOME_##name] = meaning,
+    OUTCOMES(X)
+#undef X
+};
+
+enum outcome outcome_classify(const struct evidence *e)
+{
+    if (e->crashed || e->halted)
+        return OUTCOME_CRASH;
+    if (e->bad)
+        return OUTCOME_WRONG;
+    if (e->rounds < e->wanted)
+        return e->faults ? OUTCOME_FAILED : OUTCOME_HANG;
+    if (e->unrecovered)
+        return OUTCOME_FAILED;
+    if (e->reloads)
+        return OUTCOME_RELOAD;
+    return e->faults ? OUTCOME_RESTART : OUTCOME_BENIGN;
+}
+
+const char *outcome_word(enum outcome outcome)
+{
+    return outcome < OUTCOME_COUNT ? words[outcome] : "?";
+}
+
+const char *outcome_meaning(enum outcome outcome)
+{
+    return outcome < OUTCOME_COUNT ? meanings[outcome] : "?";
+}
+
+bool outcome_parse(const char *word, enum outcome *ret_outcome)
+{
+    for (enum outcome o = 0; o < OUTCOME_COUNT; o++)
+        if (strcmp(word, words[o]) == 0) {
+            *ret_outcome = o;
+            return true;
+        }
+    return false;
+}

@@ -1,0 +1,46 @@
+/* What became of a guest after an injection, judged from its counters and its fault log. */
+#pragma once
+#include <stdbool.h>
+#include <stdint.h>
+
+#define OUTCOMES(X)                                                                                                    \
+    X(BENIGN, "benign", "nothing was noticed")                                                                         \
+    X(RESTART, "restart", "recovered by unwinding or by restarting tasks")                                             \
+    X(RELOAD, "reload", "recovered by reloading a cell")                                                               \
+    X(WRONG, "wrong", "a checksum was wrong")                                                                          \
+    X(FAILED, "failed", "a fault was not recovered")                                                                   \
+    X(HANG, "hang", "the workload stopped without a fault")                                                            \
+    X(CRASH, "crash", "the machine ended, halted or started anew")
+
+enum outcome {
+#define X(name, word, meaning) OUTCOME_##name,
+    OUTCOMES(X)
+#undef X
+        OUTCOME_COUNT
+};
+
+struct evidence {
+    bool crashed;         /* the machine ended, started anew, or its arena is gone */
+    bool halted;          /* a fault was answered by halting */
+    uint64_t rounds;      /* ended since the injection */
+    uint64_t wanted;      /* that make it a finished experiment */
+    uint64_t bad;         /* wrong checksums since */
+    uint64_t faults;      /* logged since */
+    uint64_t unrecovered; /* of those */
+    uint64_t reloads;     /* since */
+};
+
+/* The worst that the evidence shows. */
+enum outcome outcome_classify(const struct evidence *evidence);
+
+const char *outcome_word(enum outcome outcome);
+const char *outcome_meaning(enum outcome outcome);
+bool outcome_parse(const char *word, enum outcome *ret_outcome);
+static inline bool outcome_is_manifested(enum outcome o)
+{
+    return o != OUTCOME_BENIGN;
+}
+static inline bool outcome_is_recovered(enum outcome o)
+{
+    return o == OUTCOME_RESTART || o == OUTCOME_RELOAD;
+}

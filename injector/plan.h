@@ -1,0 +1,31 @@
+/* A campaign file: YAML by a schema (configs/campaigns/quick.yaml shows every key). Relative paths in it are taken
+ * from its own folder. */
+#pragma once
+#include "injector/model.h"
+#include "vmm/machine/machine.h"
+
+enum { PLAN_TARGETS_MAX = 64, PLAN_WORDS = 128 };
+
+struct plan {
+    char folder[MACHINE_PATH_MAX]; /* of the file, absolute */
+    char *text;                    /* of the file, owned */
+    char model_words[PLAN_WORDS];
+    struct model_use model;
+    struct {
+        char words[PLAN_WORDS];
+        struct place place;
+    } target[PLAN_TARGETS_MAX];
+    unsigned targets;
+    uint64_t count, seed;
+    unsigned timeout_ms; /* for the workload to end `rounds` rounds after the injection */
+    unsigned boot_ms;    /* for the guest to come up */
+    unsigned warmup_rounds, rounds;
+    unsigned jitter_ms; /* the injection comes up to this much after the warm-up, by the seed */
+    struct machine_config machine;
+};
+
+/* Everything is checked that can be checked without a machine. */
+enum err plan_load(const char *path, struct plan *ret_plan, struct why *why);
+/* The same from the text of a file that was in `folder`; `name` is for messages. */
+enum err plan_parse(const char *name, const char *text, const char *folder, struct plan *ret_plan, struct why *why);
+void plan_done(struct plan *plan);

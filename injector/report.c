@@ -1,0 +1,64 @@
+/* See report.h. */
+#include "injector/report.h"
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+void report_wilson(uint64_t hits, uint64_t n, double *ret_low, double *ret_high)
+{
+    const double z = 1.959963984540054;
+
+    if (n == 0) {
+        *ret_low = 0;
+        *ret_high = 1;
+        return;
+    }
+    double p = (double)hits / (double)n, m = (double)n;
+    double middle = (p + z * z / (2 * m)) / (1 + z * z / m);
+    double half = z / (1 + z * z / m) * sqrt(p * (1 - p) / m + z * z / (4 * m * m));
+    *ret_low = hits == 0 ? 0 : fmax(0, middle - half);
+    *ret_high = hits == n ? 1 : fmin(1, middle + half);
+}
+
+static void add(void *context, const char *target, enum outcome outcome, uint64_t count)
+{
+    struct report *r = context;
+    unsigned i = 0;
+
+    while (i < r->targets && strcmp(r->target[i].words, target) != 0)
+        i++;
+    if (i == PLAN_TARGETS_MAX)
+        return;
+    if (i == r->targets) {
+        snprintf(r->target[i].words, sizeof r->target[i].words, "%s", target);
+        r->targets++;
+    }
+    r->target[i].count[outcome] += count;
+    r->count[outcome] += count;
+    r->done += count;
+    if (outcome_is_manifested(outcome))
+        r->manifested += count;
+    if (outcome_is_recovered(outcome))
+        r->recovered += count;
+}
+
+enum err report_make(struct database *database, struct report *ret_report, struct why *why)
+{
+    char count[32];
+
+    memset(ret_report, 0, sizeof *ret_report);
+    enum err e = database_tally(database, add, ret_report, why);
+    if (e != ERR_OK)
+        return e;
+    database_setting(database, "build_id", ret_report->build_id, sizeof ret_report->build_id);
+    database_setting(database, "seed", ret_report->seed, sizeof ret_report->seed);
+    database_setting(database, "model", ret_report->model, sizeof ret_report->model);
+    database_setting(database, "backend", ret_report->backend, sizeof ret_report->backend);
+    database_setting(database, "count", count, sizeof count);
+    ret_report->planned = strtoull(count, NULL, 10);
+    if (ret_report->manifested)
+        ret_report->rate = (double)ret_report->recovered / (double)ret_report->manifested;
+    report_wilson(ret_report->recovered, ret_report->manifested, &ret_report->low, &ret_report->high);
+    return ERR_OK;
+}

@@ -1,0 +1,23 @@
+/* The sums of a campaign. */
+#pragma once
+#include "injector/database.h"
+
+struct report_target {
+    char words[PLAN_WORDS];
+    uint64_t count[OUTCOME_COUNT];
+};
+
+struct report {
+    char build_id[64], seed[32], model[PLAN_WORDS], backend[16];
+    uint64_t planned, done;
+    uint64_t count[OUTCOME_COUNT];
+    struct report_target target[PLAN_TARGETS_MAX];
+    unsigned targets;
+    uint64_t manifested, recovered;
+    double rate, low, high; /* of recovery among manifested faults, and its 95% Wilson interval; 0 to 1 */
+};
+
+enum err report_make(struct database *database, struct report *ret_report, struct why *why);
+
+/* Wilson's score interval for `hits` of `n`, 95%: honest near 0 and 1, where the usual one is not. 0 to 1 for n = 0. */
+void report_wilson(uint64_t hits, uint64_t n, double *ret_low, double *ret_high);

@@ -1,0 +1,83 @@
+/* See watch.h. */
+#include "injector/watch.h"
+#include "guest/abi/layout.h"
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+struct glance watch_glance(const uint8_t *ram, size_t bytes)
+{
+    const volatile struct arena_header *h = (const void *)(ram + LAYOUT_ARENA_PHYS);
+    struct glance g = {0};
+
+    if (bytes < LAYOUT_ARENA_PHYS + sizeof *h || h->magic != ARENA_MAGIC || h->version != ARENA_VERSION)
+        return g;
+    g.arena = true;
+    g.ready = h->ready == 1;
+    g.boot_tsc = h->boot_tsc;
+    g.fault_seq = h->fault_seq;
+    for (unsigned i = 0; i < COUNTERS; i++)
+        g.counter[i] = h->counter[i];
+    return g;
+}
+
+uint64_t watch_now_ns(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
+
+void watch_sleep_ms(unsigned ms)
+{
+    const struct timespec t = {.tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000};
+
+    nanosleep(&t, NULL);
+}
+
+enum err watch_parse(const char *words, struct watch_trigger *ret_trigger, struct why *why)
+{
+    static const struct {
+        const char *prefix;
+        enum watch_kind kind;
+    } kinds[] = {{"rounds:", WATCH_ROUNDS}, {"ms:", WATCH_MS}};
+
+    if (strcmp(words, "now") == 0) {
+        *ret_trigger = (struct watch_trigger){.kind = WATCH_NOW};
+        return ERR_OK;
+    }
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        size_t n = strlen(kinds[i].prefix);
+        char *end;
+
+        if (strncmp(words, kinds[i].prefix, n) != 0)
+            continue;
+        unsigned long long value = strtoull(words + n, &end, 10);
+        if (end == words + n || *end || words[n] == '-')
+            break;
+        *ret_trigger = (struct watch_trigger){.kind = kinds[i].kind, .n = value};
+        return ERR_OK;
+    }
+    return why_set(why, ERR_INVALID, "trigger '%.60s' is none of now, rounds:N, ms:N", words);
+}
+
+enum err watch_wait(const struct watch_trigger *trigger, const uint8_t *ram, size_t bytes, unsigned timeout_ms,
+                    struct why *why)
+{
+    uint64_t start = watch_now_ns();
+    uint64_t rounds = watch_glance(ram, bytes).counter[COUNTER_rounds];
+
+    for (;;) {
+        uint64_t passed = (watch_now_ns() - start) / 1000000;
+
+        if (trigger->kind == WATCH_NOW || (trigger->kind == WATCH_MS && passed >= trigger->n))
+            return ERR_OK;
+        if (trigger->kind == WATCH_ROUNDS && watch_glance(ram, bytes).counter[COUNTER_rounds] - rounds >= trigger->n)
+            return ERR_OK;
+        if (trigger->kind == WATCH_ROUNDS && passed >= timeout_ms)
+            return why_set(why, ERR_TIMEOUT, "the workload did not end %llu rounds within %u ms; nothing was injected",
+                           (unsigned long long)trigger->n, timeout_ms);
+        watch_sleep_ms(2);
+    }
+}

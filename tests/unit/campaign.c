@@ -1,0 +1,269 @@
+/* Campaign files, databases and reports, without a machine. */
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include "injector/campaign.h"
+#include "injector/report.h"
+
+static char dir[64], db_path[128];
+static struct why why;
+
+static void write_file(const char *name, const char *text)
+{
+    char path[128];
+
+    snprintf(path, sizeof path, "%s/%s", dir, name);
+    FILE *f = fopen(path, "w");
+    ck_assert_ptr_nonnull(f);
+    fputs(text, f);
+    fclose(f);
+}
+
+static void setup(void)
+{
+    strcpy(dir, "/tmp/delias-campaign-XXXXXX");
+    ck_assert_ptr_nonnull(mkdtemp(dir));
+    snprintf(db_path, sizeof db_path, "%s/x.db", dir);
+    write_file("kernel", "");
+    write_file("archive", "");
+    write_file("machine.yaml", "kernel: kernel\narchive: archive\n");
+}
+
+static void teardown(void)
+{
+    char command[128];
+
+    snprintf(command, sizeof command, "rm -rf %s", dir);
+    ck_assert_int_eq(system(command), 0);
+}
+
+#define GOOD "machine: machine.yaml\ntargets: [\"cell:a:.text\", random]\nmodel: flips:2\ncount: 9\nseed: 5\n"
+
+static enum err load(const char *text, struct plan *ret_plan)
+{
+    char path[128];
+
+    write_file("x.yaml", text);
+    snprintf(path, sizeof path, "%s/x.yaml", dir);
+    return plan_load(path, ret_plan, &why);
+}
+
+START_TEST(reads_a_file)
+{
+    struct plan plan;
+
+    ck_assert_msg(load(GOOD "accel: tcg\ntimeout_ms: 77\n", &plan) == ERR_OK, "%s", why.text);
+    ck_assert_uint_eq(plan.targets, 2);
+    ck_assert_str_eq(plan.target[0].words, "cell:a:.text");
+    ck_assert_int_eq(plan.target[1].place.kind, PLACE_RANDOM);
+    ck_assert_uint_eq(plan.model.count, 2);
+    ck_assert_uint_eq(plan.count, 9);
+    ck_assert_uint_eq(plan.seed, 5);
+    ck_assert_uint_eq(plan.timeout_ms, 77);
+    ck_assert_uint_eq(plan.rounds, 3);
+    ck_assert_int_eq(plan.machine.backend, MACHINE_TCG);
+    plan_done(&plan);
+}
+END_TEST
+
+static const struct {
+    const char *text, *message;
+} bad_files[] = {
+    {"", "x.yaml"},
+    {"machine: [", "x.yaml"},
+    {GOOD "unheard_of: 3\n", "unheard_of"},
+    {"machine: machine.yaml\ntargets: []\nmodel: flip\ncount: 1\nseed: 1\n", "x.yaml"},
+    {"machine: none.yaml\ntargets: [random]\nmodel: flip\ncount: 1\nseed: 1\n", "none.yaml"},
+    {"machine: machine.yaml\ntargets: [moon]\nmodel: flip\ncount: 1\nseed: 1\n", "target 'moon'"},
+    {"machine: machine.yaml\ntargets: [random]\nmodel: melt\ncount: 1\nseed: 1\n", "model 'melt'"},
+    {"machine: machine.yaml\ntargets: [random]\nmodel: flip\ncount: 0\nseed: 1\n", "count"},
+    {"machine: machine.yaml\ntargets: [random]\nmodel: flip\ncount: many\nseed: 1\n", "x.yaml"},
+    {GOOD "accel: warp\n", "warp"},
+};
+
+START_TEST(refuses_files)
+{
+    struct plan plan;
+
+    ck_assert_int_ne(load(bad_files[_i].text, &plan), ERR_OK);
+    ck_assert_msg(strstr(why.text, bad_files[_i].message) != NULL, "%s", why.text);
+    ck_assert_ptr_null(strchr(why.text, '\n'));
+}
+END_TEST
+
+START_TEST(refuses_missing_files)
+{
+    struct plan plan;
+
+    ck_assert_int_eq(plan_load("/nonexistent/x.yaml", &plan, &why), ERR_NOT_FOUND);
+    unlink((snprintf(db_path, sizeof db_path, "%s/kernel", dir), db_path));
+    ck_assert_int_eq(load(GOOD, &plan), ERR_NOT_FOUND);
+    ck_assert_ptr_nonnull(strstr(why.text, "`make` builds it"));
+}
+END_TEST
+
+/* ---- databases ---- */
+
+static struct database *create(struct plan *plan)
+{
+    struct database *d;
+
+    ck_assert_msg(load(GOOD, plan) == ERR_OK, "%s", why.text);
+    ck_assert_msg(database_create(db_path, plan, &d, &why) == ERR_OK, "%s", why.text);
+    return d;
+}
+
+static void add(struct database *d, uint64_t index, const char *target, enum outcome outcome)
+{
+    struct experiment *x = calloc(1, sizeof *x);
+
+    ck_assert_ptr_nonnull(x);
+    x->index = index;
+    snprintf(x->target, sizeof x->target, "%s", target);
+    x->outcome = outcome;
+    x->delay_ms = 4;
+    x->injection.changes = 2;
+    for (int i = 0; i < 2; i++)
+        x->injection.change[i] = (struct change){
+            .phys = 0x1000 + index, .bytes = 1, .keep = UINT64_MAX, .flip = 1u << i, .before = 0x80, .after = 0x81};
+    strcpy(x->where[0], "a:.text.f+0x3");
+    x->has_fault = true;
+    x->fault = (struct arena_fault){.vector = 14, .ip = UINT64_MAX, .cell_name = "a", .symbol = "f"};
+    ck_assert_msg(database_add(d, x, &why) == ERR_OK, "%s", why.text);
+    free(x);
+}
+
+START_TEST(keeps_experiments)
+{
+    struct experiment *x = malloc(sizeof *x);
+    struct plan plan, again;
+    struct database *d = create(&plan);
+
+    add(d, 3, "random", OUTCOME_RELOAD);
+    database_close(d);
+    ck_assert_int_eq(database_open(db_path, DATABASE_READ, &d, &why), ERR_OK);
+    ck_assert(database_has(d, 3));
+    ck_assert(!database_has(d, 2));
+    ck_assert_int_eq(database_get(d, 3, x, &why), ERR_OK);
+    ck_assert_str_eq(x->target, "random");
+    ck_assert_int_eq(x->outcome, OUTCOME_RELOAD);
+    ck_assert_uint_eq(x->delay_ms, 4);
+    ck_assert_uint_eq(x->injection.changes, 2);
+    ck_assert_str_eq(x->where[0], "a:.text.f+0x3");
+    ck_assert_uint_eq(x->injection.change[1].phys, 0x1003);
+    ck_assert_uint_eq(x->injection.change[1].flip, 2);
+    ck_assert_uint_eq(x->injection.change[1].keep, UINT64_MAX);
+    ck_assert_int_eq(database_get(d, 2, x, &why), ERR_NOT_FOUND);
+    ck_assert_int_eq(database_plan(d, &again, &why), ERR_OK);
+    ck_assert_uint_eq(again.seed, 5);
+    plan_done(&again);
+    plan_done(&plan);
+    database_close(d);
+    free(x);
+}
+END_TEST
+
+START_TEST(guards_the_database)
+{
+    struct database *d, *other;
+    struct plan plan;
+
+    d = create(&plan);
+    ck_assert_int_eq(database_create(db_path, &plan, &other, &why), ERR_EXISTS);
+    ck_assert_int_eq(database_open(db_path, DATABASE_WRITE, &other, &why), ERR_BUSY);
+    ck_assert_int_eq(database_open(db_path, DATABASE_READ, &other, &why), ERR_OK);
+    database_close(other);
+    ck_assert_int_eq(database_pin(d, "build_id", "abc", &why), ERR_OK);
+    ck_assert_int_eq(database_pin(d, "build_id", "abc", &why), ERR_OK);
+    ck_assert_int_eq(database_pin(d, "build_id", "abd", &why), ERR_INVALID);
+    ck_assert_ptr_nonnull(strstr(why.text, "build_id was abc and is abd now"));
+    add(d, 0, "random", OUTCOME_BENIGN);
+    plan_done(&plan);
+    database_close(d);
+}
+END_TEST
+
+START_TEST(refuses_other_databases)
+{
+    struct database *d;
+
+    ck_assert_int_eq(database_open("/nonexistent/x.db", DATABASE_READ, &d, &why), ERR_NOT_FOUND);
+    write_file("x.db", "this is a text file, and it is long enough to be looked at as a database header .......");
+    ck_assert_int_ne(database_open(db_path, DATABASE_READ, &d, &why), ERR_OK);
+    ck_assert_int_ne(database_open(db_path, DATABASE_WRITE, &d, &why), ERR_OK);
+    write_file("x.db", "");
+    ck_assert_int_eq(database_open(db_path, DATABASE_READ, &d, &why), ERR_CORRUPT);
+}
+END_TEST
+
+/* ---- reports ---- */
+
+START_TEST(knows_wilson)
+{
+    static const struct {
+        uint64_t hits, n;
+        double low, high;
+    } known[] = {{0, 0, 0, 1},
+                 {0, 10, 0, 0.27753},
+                 {10, 10, 0.72247, 1},
+                 {5, 10, 0.23659, 0.76341},
+                 {461, 665, 0.65710, 0.72711},
+                 {1, 1, 0.20654, 1}};
+
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+        double low, high;
+
+        report_wilson(known[i].hits, known[i].n, &low, &high);
+        ck_assert_double_eq_tol(low, known[i].low, 0.0001);
+        ck_assert_double_eq_tol(high, known[i].high, 0.0001);
+    }
+}
+END_TEST
+
+START_TEST(adds_up)
+{
+    struct report *r = malloc(sizeof *r);
+    struct plan plan;
+    struct database *d = create(&plan);
+
+    add(d, 0, "random", OUTCOME_BENIGN);
+    add(d, 1, "random", OUTCOME_RESTART);
+    add(d, 2, "cell:a:.text", OUTCOME_RELOAD);
+    add(d, 3, "cell:a:.text", OUTCOME_CRASH);
+    ck_assert_int_eq(report_make(d, r, &why), ERR_OK);
+    ck_assert_uint_eq(r->planned, 9);
+    ck_assert_uint_eq(r->done, 4);
+    ck_assert_uint_eq(r->manifested, 3);
+    ck_assert_uint_eq(r->recovered, 2);
+    ck_assert_uint_eq(r->targets, 2);
+    ck_assert_uint_eq(r->count[OUTCOME_CRASH], 1);
+    ck_assert_str_eq(r->target[0].words, "cell:a:.text");
+    ck_assert_uint_eq(r->target[0].count[OUTCOME_RELOAD], 1);
+    ck_assert_double_eq_tol(r->rate, 2.0 / 3, 1e-9);
+    plan_done(&plan);
+    database_close(d);
+    free(r);
+}
+END_TEST
+
+Suite *suite_campaign(void);
+Suite *suite_campaign(void)
+{
+    Suite *s = suite_create("campaign");
+    TCase *tc = tcase_create("campaign");
+
+    tcase_set_timeout(tc, 60);
+    tcase_add_checked_fixture(tc, setup, teardown);
+    tcase_add_test(tc, reads_a_file);
+    tcase_add_loop_test(tc, refuses_files, 0, sizeof bad_files / sizeof *bad_files);
+    tcase_add_test(tc, refuses_missing_files);
+    tcase_add_test(tc, keeps_experiments);
+    tcase_add_test(tc, guards_the_database);
+    tcase_add_test(tc, refuses_other_databases);
+    tcase_add_test(tc, knows_wilson);
+    tcase_add_test(tc, adds_up);
+    suite_add_tcase(s, tc);
+    return s;
+}

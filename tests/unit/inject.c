@@ -1,0 +1,391 @@
+/* Places, models, seeds, triggers and outcomes of the injector, on a made-up arena. */
+#include <check.h>
+#include "injector/inject.h"
+#include "injector/outcome.h"
+#include "injector/watch.h"
+#include "tests/unit/arena_build.h"
+
+static uint8_t *ram;
+static struct view *view;
+static struct why why;
+
+static void setup(void)
+{
+    enum err e;
+
+    ram = build_ram();
+    view = view_take(ram, BUILD_RAM, &e);
+    ck_assert_ptr_nonnull(view);
+}
+
+static void teardown(void)
+{
+    view_free(view);
+    free(ram);
+}
+
+/* ---- places ---- */
+
+static const struct {
+    const char *words;
+    bool good;
+    enum err resolves;
+    uint64_t phys, bytes; /* first range; all ranges */
+} places[] = {
+    {"cell:alpha:.text", true, ERR_OK, BUILD_ALPHA_PHYS, BUILD_TEXT_BYTES},
+    {"cell:alpha:.rodata", true, ERR_OK, BUILD_ALPHA_PHYS + 0x1000, BUILD_RODATA_BYTES},
+    {"cell:alpha:.rodata.words", true, ERR_OK, BUILD_ALPHA_PHYS + 0x1000, BUILD_RODATA_BYTES},
+    {"cell:alpha:alpha_run", true, ERR_OK, BUILD_ALPHA_PHYS, BUILD_TEXT_BYTES},
+    {"cell:alpha", true, ERR_OK, BUILD_ALPHA_PHYS, BUILD_TEXT_BYTES + BUILD_RODATA_BYTES},
+    {"cell:*:.text", true, ERR_OK, BUILD_ALPHA_PHYS, 2 * BUILD_TEXT_BYTES},
+    {"cell:alpha:.data", true, ERR_NOT_FOUND, 0, 0},
+    {"cell:gamma", true, ERR_NOT_FOUND, 0, 0},
+    {"symbol:beta_run", true, ERR_OK, BUILD_BETA_PHYS, 16},
+    {"symbol:beta_run+4", true, ERR_OK, BUILD_BETA_PHYS + 4, 1},
+    {"symbol:beta_run+0x4+2", true, ERR_OK, BUILD_BETA_PHYS + 4, 2},
+    {"symbol:beta_run+4+13", true, ERR_RANGE, 0, 0},
+    {"symbol:beta_run+16", true, ERR_RANGE, 0, 0},
+    {"symbol:beta_run+", false, ERR_OK, 0, 0},
+    {"symbol:+4", false, ERR_OK, 0, 0},
+    {"symbol:gamma_run", true, ERR_NOT_FOUND, 0, 0},
+    {"task:worker:stack", true, ERR_OK, BUILD_STACK_PHYS, BUILD_STACK_BYTES},
+    {"task:7:stack", true, ERR_OK, BUILD_STACK_PHYS, BUILD_STACK_BYTES},
+    {"task:*:stack", true, ERR_OK, BUILD_STACK_PHYS, BUILD_STACK_BYTES},
+    {"task:nobody:stack", true, ERR_NOT_FOUND, 0, 0},
+    {"phys:0x810004+8", true, ERR_OK, BUILD_ALPHA_PHYS + 4, 8},
+    {"phys:4096", true, ERR_OK, 4096, 1},
+    {"phys:0xffffffffffffffff+2", true, ERR_RANGE, 0, 0},
+    {"random", true, ERR_OK, BUILD_ALPHA_PHYS, 2 * BUILD_TEXT_BYTES + BUILD_RODATA_BYTES + BUILD_STACK_BYTES},
+    {"", false, ERR_OK, 0, 0},
+    {"alpha", false, ERR_OK, 0, 0},
+    {"cell:", false, ERR_OK, 0, 0},
+    {"cell:alpha:", false, ERR_OK, 0, 0},
+    {"symbol:a:b", false, ERR_OK, 0, 0},
+    {"task:worker", false, ERR_OK, 0, 0},
+    {"task:worker:heap", false, ERR_OK, 0, 0},
+    {"phys:", false, ERR_OK, 0, 0},
+    {"phys:12x", false, ERR_OK, 0, 0},
+    {"phys:12+", false, ERR_OK, 0, 0},
+    {"phys:12+0", false, ERR_OK, 0, 0},
+    {"phys:-1", false, ERR_OK, 0, 0},
+    {"phys:99999999999999999999999", false, ERR_OK, 0, 0},
+};
+
+START_TEST(finds_places)
+{
+    struct place_ranges ranges;
+    struct place place;
+
+    ck_assert_int_eq(place_parse(places[_i].words, &place, &why) == ERR_OK, places[_i].good);
+    if (!places[_i].good)
+        return;
+    ck_assert_int_eq(place_resolve(&place, view, &ranges, &why), places[_i].resolves);
+    if (places[_i].resolves != ERR_OK) {
+        ck_assert_str_ne(why.text, "");
+        return;
+    }
+    ck_assert_uint_eq(ranges.range[0].phys, places[_i].phys);
+    ck_assert_uint_eq(ranges.bytes, places[_i].bytes);
+    place_ranges_done(&ranges);
+}
+END_TEST
+
+START_TEST(counts_bytes_of_ranges)
+{
+    struct place_range range[] = {{.phys = 100, .bytes = 4}, {.phys = 200, .bytes = 2, .section = 3, .offset = 7}};
+    const struct place_ranges ranges = {.range = range, .count = 2, .bytes = 6};
+
+    ck_assert_uint_eq(place_byte(&ranges, 0).phys, 100);
+    ck_assert_uint_eq(place_byte(&ranges, 3).phys, 103);
+    ck_assert_uint_eq(place_byte(&ranges, 3).bytes, 1);
+    ck_assert_uint_eq(place_byte(&ranges, 4).phys, 200);
+    ck_assert_uint_eq(place_byte(&ranges, 5).phys, 201);
+    ck_assert_uint_eq(place_byte(&ranges, 5).offset, 8);
+    ck_assert_uint_eq(place_byte(&ranges, 5).section, 3);
+}
+END_TEST
+
+START_TEST(leaves_the_arena_alone)
+{
+    struct arena_section *s = build_record(ram, ARENA_SECTIONS, BUILD_BETA_TEXT);
+    struct place_ranges ranges;
+    struct place place;
+    enum err e;
+
+    s->phys = LAYOUT_ARENA_PHYS + 64;
+    build_seal(ram, ARENA_SECTIONS, BUILD_BETA_TEXT);
+    view_free(view);
+    view = view_take(ram, BUILD_RAM, &e);
+    ck_assert_int_eq(place_parse("cell:*:.text", &place, &why), ERR_OK);
+    ck_assert_int_eq(place_resolve(&place, view, &ranges, &why), ERR_OK);
+    ck_assert_uint_eq(ranges.bytes, BUILD_TEXT_BYTES);
+    place_ranges_done(&ranges);
+}
+END_TEST
+
+/* ---- models ---- */
+
+static enum err write_text(void *context, uint64_t phys, const void *data, size_t bytes)
+{
+    ++*(int *)context;
+    memcpy(ram + phys, data, bytes);
+    return ERR_OK;
+}
+
+static size_t plan(const char *model, const char *words, uint64_t seed, struct change *changes)
+{
+    struct prng prng = {seed};
+    struct place_ranges ranges;
+    struct model_use use;
+    struct place place;
+
+    ck_assert_int_eq(model_parse(model, &use, &why), ERR_OK);
+    ck_assert_int_eq(place_parse(words, &place, &why), ERR_OK);
+    ck_assert_int_eq(place_resolve(&place, view, &ranges, &why), ERR_OK);
+    size_t n = model_plan(&use, &ranges, &prng, changes);
+    place_ranges_done(&ranges);
+    return n;
+}
+
+static const struct {
+    const char *model;
+    uint64_t before, after_and, after_or; /* of bits: those that may stay, those that must be set */
+    int bits;                             /* that differ, -1: any number */
+} model_cases[] = {
+    {"flip", 0x00, 0xff, 0, 1}, {"flip", 0xff, 0xff, 0, 1},       {"stuck0", 0xff, 0xff, 0, 1},
+    {"stuck0", 0, 0, 0, 0},     {"stuck1", 0, 0xff, 0, 1},        {"stuck1", 0xff, 0xff, 0xff, 0},
+    {"zero", 0xff, 0, 0, 64},   {"overwrite64", 0, ~0ull, 0, -1}, {"byte", 0, 0xff, 0, -1},
+};
+
+START_TEST(changes_memory)
+{
+    struct change c[MODEL_CHANGES_MAX];
+    int text_writes = 0;
+    const struct model_memory memory = {ram, BUILD_RAM, write_text, &text_writes};
+
+    memset(ram + BUILD_STACK_PHYS, (int)model_cases[_i].before, BUILD_STACK_BYTES);
+    ck_assert_uint_eq(plan(model_cases[_i].model, "phys:0x830000+8", (uint64_t)_i, c), 1);
+    uint8_t copy[16];
+    memcpy(copy, ram + BUILD_STACK_PHYS, sizeof copy);
+    ck_assert_int_eq(change_apply(c, &memory, _i & 1), ERR_OK);
+    ck_assert_uint_eq(c->after & ~model_cases[_i].after_and, 0);
+    ck_assert_uint_eq(c->after & model_cases[_i].after_or, model_cases[_i].after_or);
+    if (model_cases[_i].bits >= 0 && c->bytes == (model_cases[_i].bits == 64 ? 8 : 1))
+        ck_assert_int_eq(__builtin_popcountll(c->before ^ c->after), model_cases[_i].bits);
+    ck_assert_int_eq(memcmp(ram + c->phys, &c->after, c->bytes), 0);
+    ck_assert_int_eq(text_writes, (_i & 1) && c->before != c->after);
+    for (size_t i = 0; i < sizeof copy; i++) /* and nothing else */
+        if (BUILD_STACK_PHYS + i < c->phys || BUILD_STACK_PHYS + i >= c->phys + c->bytes)
+            ck_assert_uint_eq(ram[BUILD_STACK_PHYS + i], copy[i]);
+}
+END_TEST
+
+START_TEST(fits_wide_changes_in)
+{
+    struct change c[MODEL_CHANGES_MAX];
+
+    for (uint64_t seed = 0; seed < 20; seed++) {
+        plan("zero", "phys:4096+8", seed, c);
+        ck_assert_uint_eq(c->phys, 4096);
+        ck_assert_uint_eq(c->bytes, 8);
+        plan("zero", "phys:4096+3", seed, c);
+        ck_assert_uint_eq(c->phys, 4096);
+        ck_assert_uint_eq(c->bytes, 3);
+        plan("trap", "symbol:beta_run", seed, c);
+        ck_assert_uint_le(c->phys + c->bytes, BUILD_BETA_PHYS + 16);
+        ck_assert_uint_eq(c->bytes, 2);
+        ck_assert_uint_eq(c->offset, c->phys - BUILD_BETA_PHYS);
+    }
+}
+END_TEST
+
+START_TEST(refuses_models)
+{
+    static const char *const words[] = {"", "flop", "flip:2", "flips", "flips:", "flips:0", "flips:65", "flips:2x"};
+    struct model_use use;
+
+    ck_assert_int_eq(model_parse(words[_i], &use, &why), ERR_INVALID);
+    ck_assert_str_ne(why.text, "");
+}
+END_TEST
+
+START_TEST(a_seed_replays)
+{
+    struct change a[MODEL_CHANGES_MAX], b[MODEL_CHANGES_MAX];
+    int differ = 0;
+
+    memset(a, 0, sizeof a);
+    memset(b, 0, sizeof b);
+    for (uint64_t seed = 0; seed < 50; seed++) {
+        ck_assert_uint_eq(plan("flips:5", "random", seed, a), 5);
+        ck_assert_uint_eq(plan("flips:5", "random", seed, b), 5);
+        ck_assert_int_eq(memcmp(a, b, 5 * sizeof *a), 0);
+        plan("flips:5", "random", seed + 1, b);
+        differ += memcmp(a, b, 5 * sizeof *a) != 0;
+    }
+    ck_assert_int_eq(differ, 50);
+    ck_assert_uint_eq(plan("flips:64", "phys:4096", 1, a), 8); /* a byte has eight bits */
+}
+END_TEST
+
+START_TEST(draws_evenly)
+{
+    struct prng prng = {1};
+    unsigned seen[10] = {0};
+
+    for (int i = 0; i < 100000; i++)
+        seen[prng_below(&prng, 10)]++;
+    for (int i = 0; i < 10; i++)
+        ck_assert(seen[i] > 9600 && seen[i] < 10400);
+    ck_assert_uint_eq(prng_below(&prng, 1), 0);
+    ck_assert_uint_eq(prng_below(&prng, 0), 0);
+    ck_assert_uint_ne(prng_for(7, 0).state, prng_for(7, 1).state);
+    ck_assert_uint_ne(prng_for(7, 0).state, prng_for(8, 0).state);
+}
+END_TEST
+
+START_TEST(says_what_and_where)
+{
+    const struct change c = {.phys = 0x5c1234,
+                             .bytes = 1,
+                             .section = BUILD_ALPHA_TEXT,
+                             .offset = 5,
+                             .keep = UINT64_MAX,
+                             .flip = 8,
+                             .before = 0x48,
+                             .after = 0x40};
+    const struct change z = {.phys = 16, .bytes = 2, .before = 0x1, .after = 0};
+    char text[128];
+
+    change_print(&c, text, sizeof text);
+    ck_assert_str_eq(text, "phys 0x5c1234 bit 3: 0x48 -> 0x40");
+    change_print(&z, text, sizeof text);
+    ck_assert_str_eq(text, "phys 0x10 2 bytes: 0x0001 -> 0x0000");
+    inject_where(view, &c, text, sizeof text);
+    ck_assert_str_eq(text, "alpha:.text.alpha_run+0x5");
+    inject_where(view, &z, text, sizeof text);
+    ck_assert_str_eq(text, "");
+}
+END_TEST
+
+START_TEST(finds_a_place_again)
+{
+    const struct change stack = {.phys = BUILD_STACK_PHYS + 0x123, .bytes = 1};
+    struct change c = {.phys = 5};
+    char text[128];
+
+    inject_where(view, &stack, text, sizeof text);
+    ck_assert_str_eq(text, "task:worker:stack+0x123");
+    ck_assert_int_eq(inject_find(view, text, &c, &why), ERR_OK);
+    ck_assert_uint_eq(c.phys, BUILD_STACK_PHYS + 0x123);
+    ck_assert_int_eq(inject_find(view, "alpha:.text.alpha_run+0x5", &c, &why), ERR_OK);
+    ck_assert_uint_eq(c.phys, BUILD_ALPHA_PHYS + 5);
+    ck_assert_uint_eq(c.section, BUILD_ALPHA_TEXT);
+    ck_assert_int_eq(inject_find(view, "", &c, &why), ERR_OK);
+    ck_assert_uint_eq(c.phys, BUILD_ALPHA_PHYS + 5);
+    for (size_t i = 0; i < 6; i++)
+        ck_assert_int_eq(inject_find(view,
+                                     (const char *[]){"alpha:.text.alpha_run+0x5000", "alpha:.text.gone+0x5", "x",
+                                                      "task:nobody:stack+1", "task:worker:stack+0x99999", "+:"}[i],
+                                     &c, &why),
+                         ERR_NOT_FOUND);
+}
+END_TEST
+
+START_TEST(stays_within_memory)
+{
+    const struct model_memory memory = {.ram = ram, .bytes = BUILD_RAM};
+    struct change at_end = {.phys = BUILD_RAM - 4, .bytes = 8}, beyond = {.phys = UINT64_MAX, .bytes = 1};
+    struct change wide = {.phys = 0, .bytes = 9}, none = {0};
+
+    ck_assert_int_eq(change_apply(&at_end, &memory, false), ERR_RANGE);
+    ck_assert_int_eq(change_apply(&beyond, &memory, false), ERR_RANGE);
+    ck_assert_int_eq(change_apply(&wide, &memory, false), ERR_RANGE);
+    ck_assert_int_eq(change_apply(&none, &memory, false), ERR_RANGE);
+}
+END_TEST
+
+/* ---- triggers and glances ---- */
+
+START_TEST(reads_triggers)
+{
+    struct watch_trigger t;
+
+    ck_assert_int_eq(watch_parse("now", &t, &why), ERR_OK);
+    ck_assert_int_eq(watch_parse("rounds:3", &t, &why), ERR_OK);
+    ck_assert_int_eq(t.kind, WATCH_ROUNDS);
+    ck_assert_uint_eq(t.n, 3);
+    ck_assert_int_eq(watch_wait(&t, ram, BUILD_RAM, 20, &why), ERR_TIMEOUT);
+    ck_assert_int_eq(watch_parse("ms:10", &t, &why), ERR_OK);
+    ck_assert_int_eq(watch_wait(&t, ram, BUILD_RAM, 20, &why), ERR_OK);
+    for (size_t i = 0; i < 6; i++)
+        ck_assert_int_eq(watch_parse((const char *[]){"", "later", "ms:", "ms:x", "rounds:-1", "rounds"}[i], &t, &why),
+                         ERR_INVALID);
+}
+END_TEST
+
+START_TEST(glances)
+{
+    ck_assert(watch_glance(ram, BUILD_RAM).arena);
+    ck_assert(watch_glance(ram, BUILD_RAM).ready);
+    ck_assert_uint_eq(watch_glance(ram, BUILD_RAM).counter[COUNTER_rounds], 42);
+    ck_assert(!watch_glance(ram, 4096).arena);
+    build_header(ram)->magic++;
+    ck_assert(!watch_glance(ram, BUILD_RAM).arena);
+}
+END_TEST
+
+/* ---- outcomes ---- */
+
+static const struct {
+    struct evidence evidence;
+    enum outcome outcome;
+} outcomes[] = {
+    {{.rounds = 3, .wanted = 3}, OUTCOME_BENIGN},
+    {{.rounds = 3, .wanted = 3, .faults = 2}, OUTCOME_RESTART},
+    {{.rounds = 3, .wanted = 3, .faults = 2, .reloads = 1}, OUTCOME_RELOAD},
+    {{.rounds = 3, .wanted = 3, .faults = 2, .unrecovered = 1}, OUTCOME_FAILED},
+    {{.rounds = 1, .wanted = 3, .faults = 1}, OUTCOME_FAILED},
+    {{.rounds = 1, .wanted = 3, .faults = 1, .reloads = 1}, OUTCOME_FAILED},
+    {{.rounds = 1, .wanted = 3}, OUTCOME_HANG},
+    {{.rounds = 3, .wanted = 3, .bad = 1}, OUTCOME_WRONG},
+    {{.rounds = 3, .wanted = 3, .bad = 1, .faults = 1, .reloads = 1}, OUTCOME_WRONG},
+    {{.rounds = 0, .wanted = 3, .crashed = true}, OUTCOME_CRASH},
+    {{.rounds = 3, .wanted = 3, .halted = true}, OUTCOME_CRASH},
+};
+
+START_TEST(classifies)
+{
+    enum outcome again;
+
+    ck_assert_int_eq(outcome_classify(&outcomes[_i].evidence), outcomes[_i].outcome);
+    ck_assert(outcome_parse(outcome_word(outcomes[_i].outcome), &again));
+    ck_assert_int_eq(again, outcomes[_i].outcome);
+    ck_assert(!outcome_parse("fine", &again));
+}
+END_TEST
+
+Suite *suite_inject(void);
+Suite *suite_inject(void)
+{
+    Suite *s = suite_create("inject");
+    TCase *tc = tcase_create("inject");
+
+    tcase_add_checked_fixture(tc, setup, teardown);
+    tcase_add_loop_test(tc, finds_places, 0, sizeof places / sizeof *places);
+    tcase_add_test(tc, counts_bytes_of_ranges);
+    tcase_add_test(tc, leaves_the_arena_alone);
+    tcase_add_loop_test(tc, changes_memory, 0, sizeof model_cases / sizeof *model_cases);
+    tcase_add_test(tc, fits_wide_changes_in);
+    tcase_add_loop_test(tc, refuses_models, 0, 8);
+    tcase_add_test(tc, a_seed_replays);
+    tcase_add_test(tc, draws_evenly);
+    tcase_add_test(tc, says_what_and_where);
+    tcase_add_test(tc, finds_a_place_again);
+    tcase_add_test(tc, stays_within_memory);
+    tcase_add_test(tc, reads_triggers);
+    tcase_add_test(tc, glances);
+    tcase_add_loop_test(tc, classifies, 0, sizeof outcomes / sizeof *outcomes);
+    suite_add_tcase(s, tc);
+    return s;
+}
