@@ -1,0 +1,111 @@
+/* See command.h. */
+#include "tui/command.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+void command_add(struct command *command, const char *word)
+{
+    if (command->words < COMMAND_WORDS)
+        snprintf(command->word[command->words++], COMMAND_WORD_BYTES, "%s", word);
+}
+
+void command_text(const struct command *command, char *ret_text, size_t bytes)
+{
+    size_t at = (size_t)snprintf(ret_text, bytes, "delias");
+
+    for (int i = 0; i < command->words && at < bytes; i++) {
+        const char *word = command->word[i];
+        bool quote = !word[0] || strpbrk(word, " \t'\"\\$`*?[]|&;<>()#~!") != NULL;
+        at += (size_t)snprintf(ret_text + at, bytes - at, quote ? " '%s'" : " %s", word);
+    }
+}
+
+static _Noreturn void become(const struct command *command, int output)
+{
+    char *argv[COMMAND_WORDS + 2] = {"delias"};
+    int null = open("/dev/null", O_RDONLY);
+
+    for (int i = 0; i < command->words; i++)
+        argv[i + 1] = (char *)command->word[i];
+    if (null >= 0)
+        dup2(null, STDIN_FILENO);
+    dup2(output, STDOUT_FILENO);
+    dup2(output, STDERR_FILENO);
+    execv("/proc/self/exe", argv);
+    _exit(127);
+}
+
+bool command_start(struct command *command)
+{
+    int ends[2];
+
+    command->said_bytes = 0;
+    command->said[0] = '\0';
+    if (pipe2(ends, O_CLOEXEC) != 0) {
+        snprintf(command->said, sizeof command->said, "no pipe for the command: %s", strerror(errno));
+        return false;
+    }
+    int pid = fork();
+    if (pid == 0)
+        become(command, ends[1]);
+    close(ends[1]);
+    if (pid < 0) {
+        snprintf(command->said, sizeof command->said, "the command could not be started: %s", strerror(errno));
+        close(ends[0]);
+        return false;
+    }
+    fcntl(ends[0], F_SETFL, O_NONBLOCK);
+    command->pid = pid;
+    command->output = ends[0];
+    return true;
+}
+
+/* Keeps the last line that is not empty. */
+static void listen_to(struct command *command)
+{
+    char chunk[256];
+    ssize_t got;
+
+    while ((got = read(command->output, chunk, sizeof chunk)) > 0) {
+        for (ssize_t i = 0; i < got; i++) {
+            if (command->said_bytes && command->said[command->said_bytes - 1] == '\n' && chunk[i] != '\n')
+                command->said_bytes = 0;
+            if (command->said_bytes + 2 < sizeof command->said)
+                command->said[command->said_bytes++] = chunk[i];
+            command->said[command->said_bytes] = '\0';
+        }
+    }
+}
+
+bool command_poll(struct command *command)
+{
+    int status;
+
+    if (command->pid <= 0)
+        return false;
+    listen_to(command);
+    if (waitpid(command->pid, &status, WNOHANG) != command->pid)
+        return false;
+    listen_to(command);
+    close(command->output);
+    command->pid = 0;
+    command->status = WIFEXITED(status) ? WEXITSTATUS(status) : 1;
+    while (command->said_bytes && command->said[command->said_bytes - 1] == '\n')
+        command->said[--command->said_bytes] = '\0';
+    return true;
+}
+
+void command_stop(struct command *command)
+{
+    if (command->pid <= 0)
+        return;
+    kill(command->pid, SIGTERM);
+    waitpid(command->pid, NULL, 0);
+    close(command->output);
+    command->pid = 0;
+}
