@@ -1,0 +1,85 @@
+#!/usr/bin/env bash
+# The campaign that ships: killed on the way, resumed, every experiment there exactly once; its report; a replay; what is
+# refused.
+set -u
+cd "$(dirname "$0")/../.."
+root=$PWD
+work=$(mktemp -d)
+export XDG_RUNTIME_DIR=$work/run
+mkdir -m 700 "$XDG_RUNTIME_DIR"
+delias=$root/build/bin/delias
+db=$work/quick.db
+trap 'for m in $("$delias" ps --json | jq -r ".[].name"); do "$delias" stop $m > /dev/null 2>&1; done; rm -rf "$work"' EXIT
+
+fail() {
+    echo "campaign: $*"
+    tail -n 30 "$work/out" "$work/err" 2> /dev/null
+    exit 1
+}
+must() { # STATUS ARGUMENT...
+    local want=$1 got
+    shift
+    timeout 600 "$delias" campaign "$@" > "$work/out" 2> "$work/err" < /dev/null
+    got=$?
+    [ $got -eq "$want" ] || fail "status $got, not $want: delias campaign $*"
+}
+refused() { # STATUS WORDS ARGUMENT...
+    local words=$2
+    must "$1" "${@:3}"
+    grep -q -- "$words" "$work/err" || fail "not '$words': delias campaign ${*:3}"
+}
+done_so_far() { "$delias" campaign report "$db" --json 2> /dev/null | jq -r .done; }
+
+must 0 check configs/campaigns/quick.yaml
+"$delias" campaign run configs/campaigns/quick.yaml -o "$db" > "$work/out" 2> "$work/err" < /dev/null &
+pid=$!
+end=$((SECONDS + 200))
+until [ "$(done_so_far || echo 0)" -ge 3 ] 2> /dev/null; do
+    kill -0 $pid 2> /dev/null || fail 'it ended early'
+    [ $SECONDS -lt $end ] || fail 'three experiments take too long'
+    sleep 0.5
+done
+refused 1 'another campaign is writing' resume "$db"
+kill -KILL $pid
+wait $pid 2> /dev/null
+killed_at=$(done_so_far)
+refused 1 'campaign resume' run configs/campaigns/quick.yaml -o "$db"
+must 0 resume "$db" --json
+jq -e '.done == 20 and .count == 20 and (.outcomes | add) == 20 and ([.targets[].outcomes | add] | add) == 20
+       and .manifested == 20 - .outcomes.benign and .recovered == .outcomes.restart + .outcomes.reload
+       and .wilson_low <= .recovery_rate and .recovery_rate <= .wilson_high
+       and (.build_id | length) == 40 and .seed == "7" and .model == "flip"' "$work/out" > /dev/null ||
+    fail 'the report does not add up'
+[ "$(wc -l < "$work/err")" -eq $((20 - killed_at)) ] || fail "resumed more than was missing after $killed_at"
+[ "$("$delias" ps --json | jq length)" -eq 0 ] || fail 'a machine was left behind'
+echo "ok: killed after $killed_at, resumed, 20 of 20"
+must 0 report "$db"
+cat "$work/out"
+
+must 0 replay "$db" 0 --json
+jq -e '.index == 0 and (.changes | length) == 1 and (.outcome | length) > 0' "$work/out" > /dev/null || fail 'replay'
+must 0 resume "$db" # nothing is missing
+refused 1 'has no experiment 20' replay "$db" 20
+refused 2 'not the number' replay "$db" first
+refused 1 'No such file' report "$work/none.db"
+refused 1 "is not a campaign's database" report configs/campaigns/quick.yaml
+refused 1 'campaign file' run "$work/none.yaml"
+must 2 ''
+echo 'model: melt' > "$work/bad.yaml"
+refused 1 'bad.yaml' check "$work/bad.yaml"
+
+# No room for a database: nothing of it stays in the way of the next.
+(trap '' XFSZ; ulimit -f 0; timeout 60 "$delias" campaign run configs/campaigns/quick.yaml -o "$work/full.db") > /dev/null 2>&1 &&
+    fail 'a database without room'
+[ ! -e "$work/full.db" ] || fail 'an empty database stays'
+
+# Another image under the same database.
+sed "s#\.\./machines#$root/configs/machines#; s/count: 20/count: 1/" configs/campaigns/quick.yaml > "$work/one.yaml"
+mkdir "$work/image"
+cp build/delias.elf build/cells.archive "$work/image"
+printf 'kernel: image/delias.elf\narchive: image/cells.archive\n' > "$work/machine.yaml"
+sed -i "s#^machine:.*#machine: machine.yaml#" "$work/one.yaml"
+must 0 run "$work/one.yaml" -o "$work/one.db"
+printf '\0\0\0\0' >> "$work/image/cells.archive"
+refused 1 'its archive was' resume "$work/one.db"
+echo 'campaign: all passed'

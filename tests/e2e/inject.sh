@@ -1,0 +1,79 @@
+#!/usr/bin/env bash
+# Injections into a running guest: what was changed is said and found again by `verify`; a dry run changes nothing; a
+# fault that was provoked is logged, recovered by reloading the cell, and the workload goes on; what is refused.
+set -u
+cd "$(dirname "$0")/../.."
+. tests/lib.sh
+host_begin inject
+
+refused() { # STATUS WORDS ARGUMENT...
+    local words=$2
+    must "$1" "${@:3}"
+    grep -q -- "$words" "$work/err" || fail "not '$words': delias ${*:3}"
+}
+
+refused 3 'start one with' inject $machine --into cell:channel:.text
+must 0 run configs/machines/default.yaml --name $machine --detach
+await 60 rounds 1
+
+# Code that ran at boot only: the flip stays where it is.
+must 0 inject $machine --into cell:acpi:.text --seed 7 --dry-run --json
+cp "$work/out" "$work/planned"
+must 0 verify $machine
+must 0 inject $machine --into cell:acpi:.text --model flip --seed 7 --json
+diff "$work/planned" "$work/out" > /dev/null || fail 'the same seed chose differently'
+place=$(jq -r '.changes[0].place' "$work/out")
+before=$(($(jq -r '.changes[0].before' "$work/out"))) after=$(($(jq -r '.changes[0].after' "$work/out")))
+bit=$(jq -r '.changes[0].bit' "$work/out")
+[ $((before ^ after)) -eq $((1 << bit)) ] || fail "bit $bit does not lead from $before to $after"
+timeout 60 "$delias" verify $machine --json > "$work/out"
+found=$(jq -r '.differing[] | "\(.cell):\(.section)+\(.offset) \(.expected) \(.found)"' "$work/out")
+[ "$found" = "${place%+*}+$((${place##*+})) $before $after" ] || fail "verify says '$found', not '$place'"
+echo "ok: $place, bit $bit, found by verify"
+
+# The same flip again puts it back.
+must 0 inject $machine --into cell:acpi:.text --model flip --seed 7
+must 0 verify $machine
+echo 'ok: and back'
+
+# A trap takes the place of an instruction: it begins where the disassembly has one.
+for seed in 1 2 3 4 5 6; do
+    must 0 inject $machine --into cell:acpi:.text --model trap --seed $seed --dry-run --json
+    place=$(jq -r '.changes[0].place' "$work/out")
+    must 0 disasm $machine "${place%+*}" --json
+    start=$(jq -r '.[0].address' "$work/out")
+    grep -q "\"$(printf '0x%x' $((start + ${place##*+})))\"" "$work/out" || fail "a trap within an instruction: $place"
+done
+echo 'ok: traps begin where instructions begin'
+
+for target in cell:acpi:.rodata task:idle0:stack phys:0x2000+16 cell:acpi; do
+    must 0 inject $machine --into $target --model byte --seed 3 --dry-run
+done
+must 0 inject $machine --into phys:0x8ff0+8 --model zero --seed 1 --at ms:20
+must 0 inject $machine --into phys:0x8ff0+1 --model stuck1 --seed 1 --at rounds:1 --hold 50
+
+# ud2 where every sender comes by: reloading the cell is the only way on.
+rounds=$(counter rounds)
+must 0 inject $machine --into symbol:channel_send+0+2 --model trap --seed 1
+await 60 faults 1
+await 60 reloads 1
+await 60 rounds $((rounds + 5))
+[ "$(counter checksums_bad)" -eq 0 ] || fail 'a checksum is wrong'
+fault=$("$delias" faults $machine --json | jq -r '.[0] | "\(.cell) \(.symbol) \(.offset) \(.action) \(.outcome)"')
+[ "$fault" = 'channel channel_send 0 reload recovered' ] || fail "the fault log says '$fault'"
+must 0 verify $machine
+echo "ok: trap in channel_send, $(counter reloads) reload, $(counter restarts) restart, $(counter landing_pads) landing pads"
+
+refused 3 "there is no cell 'nothing'" inject $machine --into cell:nothing:.text
+refused 3 'has nothing in .moon' inject $machine --into cell:channel:.moon
+refused 3 "there is no symbol 'nothing'" inject $machine --into symbol:nothing
+refused 3 "there is no task 'nobody'" inject $machine --into task:nobody:stack
+refused 1 'is not within' inject $machine --into phys:0xffffffffffff
+refused 2 'is none of' inject $machine --into moon
+refused 2 "model 'melt' is none of" inject $machine --into random --model melt
+refused 2 "trigger 'soon' is none of" inject $machine --into random --at soon
+refused 2 'into TARGET is missing' inject $machine
+refused 2 'wants a number' inject $machine --into random --seed seven
+refused 3 'there is no machine' inject elsewhere --into random
+await 30 rounds $(($(counter rounds) + 1))
+echo 'inject: all passed'

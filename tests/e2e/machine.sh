@@ -1,0 +1,149 @@
+#!/usr/bin/env bash
+# Machines from the command line, on whichever backend `auto` is here: one name one machine, pause, reset, console, every
+# kind of death, and what is refused in which words.
+set -u
+cd "$(dirname "$0")/../.." || exit
+. tests/lib.sh
+work=$(mktemp -d)
+export XDG_RUNTIME_DIR=$work/run
+mkdir -m 700 "$XDG_RUNTIME_DIR"
+delias=build/bin/delias
+dir=$XDG_RUNTIME_DIR/delias
+trap '"$delias" stop one > /dev/null 2>&1; "$delias" stop two > /dev/null 2>&1; rm -rf "$work"' EXIT
+
+fail() {
+    echo "machine: $*"
+    tail -n 20 "$work/out" "$work/err" "$dir"/*/serial.log "$dir"/*/log 2> /dev/null
+    exit 1
+}
+
+# must STATUS COMMAND...: output goes to $work/out and $work/err
+must() {
+    local want=$1 got
+    shift
+    timeout 60 "$@" > "$work/out" 2> "$work/err" < /dev/null
+    got=$?
+    [ $got -eq "$want" ] || fail "status $got, not $want: $*"
+}
+
+# refused STATUS WORDS COMMAND...: one line with these words
+refused() {
+    local status=$1 words=$2
+    shift 2
+    must "$status" "$@"
+    [ "$(wc -l < "$work/err")" -eq 1 ] || fail "not one line: $*"
+    grep -q -- "$words" "$work/err" || fail "not '$words': $*"
+}
+
+state() { "$delias" ps --json | jq -r --arg n "$1" '.[] | select(.name == $n) | .state'; }
+pid() { "$delias" ps --json | jq -r --arg n "$1" '.[] | select(.name == $n) | .pid'; }
+starts() { grep -c 'first cell loaded' "$dir/$1/serial.log"; }
+await() { # SECONDS TEST...
+    local end=$((SECONDS + $1))
+    shift
+    until "$@"; do
+        [ $SECONDS -lt $end ] || return 1
+        sleep 0.1
+    done
+}
+started() { [ "$(starts "$1")" -ge "$2" ]; }
+
+must 0 $delias run --name one --detach
+[ "$(stat -c %a "$dir")" = 700 ] || fail 'run directory is open to others'
+[ "$(state one)" = running ] || fail 'does not run'
+"$delias" ps --json | jq -e '.[0] | .backend and .pid and .ram_file and .qmp and has("gdb")' > /dev/null || fail 'keys of ps'
+backend=$("$delias" ps --json | jq -r '.[0].backend')
+if kvm_works; then expected=kvm; else expected=tcg; fi
+[ "$backend" = $expected ] || fail "auto took $backend"
+first=$(pid one)
+[ "$(stat -Lc %s "$(jq -r .ram_file "$dir/one/machine.json")")" = 67108864 ] || fail 'size of the RAM file'
+echo "runs on $backend"
+
+refused 1 "runs already" $delias run --name one --detach
+[ "$(pid one)" = "$first" ] && [ "$(state one)" = running ] || fail 'a refused start harmed the machine'
+must 0 $delias run --name two --detach --cpus 1
+[ "$("$delias" ps --json | jq length)" = 2 ] || fail 'two machines side by side'
+echo 'one machine a name'
+
+must 0 $delias pause one
+[ "$(state one)" = paused ] && [ "$(state two)" = running ] || fail 'pause'
+must 0 $delias pause one
+must 0 $delias resume one
+[ "$(state one)" = running ] || fail 'resume'
+before=$(starts one)
+must 0 $delias reset one
+await 20 started one $((before + 1)) || fail 'nothing started after the reset'
+must 0 $delias pause one
+must 0 $delias reset one
+[ "$(state one)" = paused ] || fail 'a reset let a paused machine go'
+must 0 $delias resume one
+await 20 started one $((before + 2)) || fail 'nothing started after the second reset'
+[ "$(pid one)" = "$first" ] || fail 'a reset changed the process'
+echo 'pause, resume, reset'
+
+await 20 grep -q 'delias> *$' "$dir/one/serial.log" || fail 'no shell on the serial line'
+{ printf 'help\r'; await 30 grep -q tasks "$work/console"; } | timeout 40 $delias console one > "$work/console" 2>&1
+grep -q tasks "$work/console" || fail 'the console does not carry both ways'
+echo 'console'
+
+# A QMP client that holds the public socket does not keep delias out.
+sleep 20 | socat - "UNIX-CONNECT:$dir/one/qmp.sock" > /dev/null &
+holder=$!
+sleep 0.3
+must 0 $delias pause one
+must 0 $delias resume one
+kill $holder 2> /dev/null
+echo 'QMP is for everyone'
+
+kill -9 "$(pid two)"
+await 5 [ "$(state two)" != running ] || fail 'a killed machine runs'
+refused 3 'two' $delias pause two
+must 0 $delias run --name two --detach
+[ "$(state two)" = running ] || fail 'a dead machine was in the way'
+kill -STOP "$(pid two)"
+must 0 $delias stop two
+refused 3 'two' $delias stop two
+mkdir -p "$dir/two"
+echo '{"name": 7, "pid": "x"' > "$dir/two/machine.json"
+: > "$dir/two/qmp.sock"
+must 0 $delias ps
+must 0 $delias run --name two --detach
+must 0 $delias stop two
+# A description whose process number is now somebody else's: nothing is done to that process.
+sleep 60 &
+other=$!
+mkdir -p "$dir/two"
+jq --argjson p $other '.name = "two" | .pid = $p' "$dir/one/machine.json" > "$dir/two/machine.json"
+must 0 $delias run --name two --detach
+kill -0 $other || fail 'another process was killed'
+must 0 $delias stop two
+kill -0 $other || fail 'another process was stopped'
+kill $other
+echo 'every kind of death'
+
+echo 'no ELF' > "$work/text"
+head -c 2000 build/delias.elf > "$work/short"
+: > "$work/empty"
+refused 1 'No such file' $delias run --name two --detach --kernel "$work/none"
+refused 1 'not an x86-64 ELF' $delias run --name two --detach --kernel "$work/text"
+refused 1 'did not start' $delias run --name two --detach --kernel "$work/short"
+refused 1 'not a file with cells' $delias run --name two --detach --archive "$work/empty"
+printf 'name: two\nspeed: 7\n' > "$work/key.yaml"
+refused 1 'speed' $delias run "$work/key.yaml" --detach
+printf 'ram: many\n' > "$work/ram.yaml"
+refused 1 'many' $delias run "$work/ram.yaml" --detach
+refused 1 'No such file' $delias run "$work/none.yaml" --detach
+must 2 $delias run --name two --accel fast --detach
+grep -q 'accel.*fast' "$work/err" || fail 'an unknown accelerator is not named'
+refused 1 'name' $delias run --name ../two --detach
+[ -e /dev/kvm ] || refused 1 'no KVM' $delias run --name two --accel kvm --detach
+XDG_RUNTIME_DIR=$work/none refused 1 'XDG_RUNTIME_DIR' $delias run --name two --detach
+XDG_RUNTIME_DIR=/$(printf 'x%.0s' $(seq 200)) refused 1 'XDG_RUNTIME_DIR' $delias run --name two --detach
+[ "$("$delias" ps --json | jq length)" = 1 ] || fail 'a refused start left something'
+[ "$(pid one)" = "$first" ] && [ "$(state one)" = running ] || fail 'the other machine was harmed'
+echo 'refusals'
+
+must 0 $delias stop one
+[ -z "$(ls "$dir")" ] || fail 'something is left in the run directory'
+grep -qs '^State:.*[RSDTt] ' "/proc/$first/status" && fail 'the process is still there'
+echo 'all passed'

@@ -1,0 +1,79 @@
+#!/usr/bin/env bash
+# Swaps from the host, under the workload: fifty times between two versions, no frame and no message lost; a dry run and
+# refused objects change nothing; core cells are replaced by fresh copies of themselves.
+set -u
+cd "$(dirname "$0")/../.."
+. tests/lib.sh
+host_begin swap
+
+cells() { "$delias" cells $machine --json | jq -c '[.[] | [.name, .version, .bytes, .sections, .dependencies, .dependents]] | sort'; }
+version() { "$delias" cells $machine --json | jq -r '[.[] | select(.name == "channel") | .version] | join(" ")'; }
+alone() { # until the old version has been freed
+    local end=$((SECONDS + 30))
+    until [ "$("$delias" cells $machine --all --json | jq '[.[] | select(.name == "channel")] | length')" -eq 1 ]; do
+        [ $SECONDS -lt $end ] || fail 'the old version is not freed'
+        sleep 0.2
+    done
+}
+
+v1=build/cells/channel.o v2=build/cells/channel_v2.o
+must 0 run configs/machines/default.yaml --name $machine --detach
+await 60 rounds 2
+
+# Once there and back, so that page tables for two versions at once are made before frames are counted.
+must 0 swap $machine channel=$v2
+must 0 swap $machine channel=$v1
+alone
+before=$(cells)
+must 0 swap $machine channel=$v2 --dry-run --json
+[ "$(jq -r '"\(.ok) \(.relocations > 0)"' "$work/out")" = 'true true' ] || fail 'the dry run has no plan'
+[ "$(cells)" = "$before" ] || fail 'the dry run has changed something'
+echo 'ok: a dry run plans and changes nothing'
+
+refuse() { # WORDS OBJECT
+    must 1 swap $machine "channel=$2"
+    grep -q -- "$1" "$work/err" || fail "not '$1': $2"
+    [ "$(cells)" = "$before" ] || fail "refusing $2 has changed something"
+}
+head -c 2000 $v2 > "$work/truncated.o"
+: > "$work/empty.o"
+echo 'no object file' > "$work/text.o"
+{ head -c 16 $v2; printf '\002'; tail -c +18 $v2; } > "$work/executable.o"
+{ head -c 18 $v2; printf '\267'; tail -c +20 $v2; } > "$work/arm.o"
+refuse . "$work/truncated.o"
+refuse 'empty' "$work/empty.o"
+refuse 'ELF' "$work/text.o"
+refuse 'relocatable' "$work/executable.o"
+refuse 'x86-64\|architecture' "$work/arm.o"
+refuse 'channel' build/cells/checksum.o
+echo 'ok: objects that are none of this cell are refused with the reason'
+
+frames=$(counter frames_free) swaps=$(counter swaps)
+for ((i = 1; i <= 25; i++)); do
+    must 0 swap $machine channel=$v2
+    [ "$(version)" = 2 ] || [ "$(version)" = '1 2' ] || [ "$(version)" = '2 1' ] || fail "version $(version) after swap $i"
+    must 0 swap $machine channel=$v1 --json
+done
+pause=$(jq -r .pause_ns "$work/out")
+[ "$(counter swaps)" -eq $((swaps + 50)) ] || fail "$(counter swaps) swaps counted"
+await 60 rounds $(($(counter rounds) + 3))
+alone
+[ "$(counter checksums_bad)" -eq 0 ] || fail 'a checksum is wrong'
+[ "$(counter faults)" -eq 0 ] || fail 'there were faults'
+[ "$(version)" = 1 ] || fail "version $(version)"
+end=$((SECONDS + 30))
+until now=$(counter frames_free); [ "$now" -ge $((frames)) ]; do
+    [ $SECONDS -lt $end ] || fail "frames: $frames free, then $now"
+    sleep 0.2
+done
+echo "ok: 50 swaps under the workload, $(counter rounds) rounds right, the last pause $pause ns"
+
+for cell in scheduler task wait_queue run_queue heap timer unwind fault swap; do
+    must 0 swap $machine $cell=build/cells/$cell.o
+done
+await 60 rounds $(($(counter rounds) + 3))
+[ "$(counter checksums_bad)" -eq 0 ] && [ "$(counter faults)" -eq 0 ] || fail 'the core is not well after its swap'
+echo 'ok: scheduler, task, wait_queue, run_queue, heap, timer, unwind, fault and swap replaced while they run'
+must 1 swap $machine nano_core=build/cells/nano_core.o
+must 0 verify $machine
+echo 'swap: all passed'

@@ -1,0 +1,104 @@
+/* Makes tables of right checksums on the host: of each round of the workload's cycle (cells/app/workload/expected.h) from
+ * the definitions in pattern.h, and of frames of the animated picture (tests/guest/test_canvas/frames.h). Nothing of it
+ * runs through channels, files, tasks or heap. */
+#include <stdio.h>
+#include <stdlib.h>
+#include "cells/app/workload/pattern.h"
+#include "cells/gfx/canvas/canvas.h"
+#include "cells/gfx/canvas/picture.h"
+
+static uint64_t messages(uint32_t index)
+{
+    uint64_t value = PATTERN_SEED;
+    uint8_t body[PATTERN_BODY];
+
+    for (uint32_t i = 0; i < PATTERN_MESSAGES; i++) {
+        pattern_fill(body, sizeof body, pattern_seed(PART_PRODUCER, index, i));
+        value = pattern_fold(value, body, sizeof body);
+    }
+    return value;
+}
+
+static uint64_t pictures(uint32_t index)
+{
+    static uint32_t pixel[PATTERN_WIDTH * PATTERN_HEIGHT];
+    struct canvas canvas = {.width = PATTERN_WIDTH, .height = PATTERN_HEIGHT, .pixel = pixel};
+    uint64_t value = PATTERN_SEED;
+
+    for (uint32_t i = 0; i < PATTERN_FRAMES; i++) {
+        canvas_animate(&canvas, pattern_frame(index, i));
+        value = pattern_fold_word(value, canvas_checksum(&canvas));
+    }
+    return value;
+}
+
+static uint64_t contents(enum part part, uint32_t index, uint32_t items, size_t bytes_of(uint32_t, uint32_t))
+{
+    static uint8_t content[PATTERN_FILE_MAX > PATTERN_BLOCK_MAX ? PATTERN_FILE_MAX : PATTERN_BLOCK_MAX];
+    uint64_t value = PATTERN_SEED;
+
+    for (uint32_t i = 0; i < items; i++) {
+        pattern_fill(content, bytes_of(index, i), pattern_seed(part, index, i));
+        value = pattern_fold(value, content, bytes_of(index, i));
+    }
+    return value;
+}
+
+static uint64_t tasks(uint32_t index)
+{
+    uint64_t value = PATTERN_SEED;
+
+    for (uint32_t i = 0; i < PATTERN_TASKS; i += 2)
+        value = pattern_fold_word(value, (uint64_t)(uint32_t)pattern_task(index, i) << 32 |
+                                             (uint32_t)pattern_task(index, i + 1));
+    return value;
+}
+
+static void print_frames(void)
+{
+    enum { WIDTH = 160, HEIGHT = 120, FRAMES = 6 };
+    static uint32_t pixel[WIDTH * HEIGHT];
+    struct canvas canvas = {.width = WIDTH, .height = HEIGHT, .pixel = pixel};
+
+    printf("/* CRC-32 of the first frames of the animated picture, as the host draws them: "
+           "tests/e2e/workload_table.sh. */\n"
+           "#pragma once\n#include <stdint.h>\n\n#define FRAMES_WIDTH  %d\n#define FRAMES_HEIGHT %d\n\n"
+           "static const uint32_t frames[] = {\n",
+           WIDTH, HEIGHT);
+    for (uint32_t i = 0; i < FRAMES; i++) {
+        canvas_animate(&canvas, i);
+        printf("%s0x%08x,%s", i ? " " : "    ", canvas_checksum(&canvas), i == FRAMES - 1 ? "\n" : "");
+    }
+    puts("};");
+}
+
+static void print_rounds(void)
+{
+    puts("/* The right checksum of round n is expected[n % PATTERN_CYCLE]. Made by tests/e2e/workload_table.c, and "
+         "checked\n"
+         " * against it by tests/e2e/workload_table.sh; `tests/e2e/workload_table.sh --write` makes it anew. */\n"
+         "#pragma once\n#include \"cells/app/workload/pattern.h\"\n\n"
+         "static const uint64_t expected[PATTERN_CYCLE] = {");
+    for (uint32_t index = 0; index < PATTERN_CYCLE; index++) {
+        uint64_t value[PARTS] = {
+            [PART_PRODUCER] = messages(index),
+            [PART_CONSUMER] = messages(index),
+            [PART_PAINTER] = pictures(index),
+            [PART_FILER] = contents(PART_FILER, index, PATTERN_FILES, pattern_file_bytes),
+            [PART_SPAWNER] = tasks(index),
+            [PART_ALLOCATOR] = contents(PART_ALLOCATOR, index, PATTERN_BLOCKS, pattern_block_bytes),
+        };
+        printf("%s0x%016llx,%s", index % 4 ? " " : "    ", (unsigned long long)pattern_round(index, value),
+               index % 4 == 3 ? "\n" : "");
+    }
+    puts("};");
+}
+
+int main(int argc, char **)
+{
+    if (argc > 1)
+        print_frames();
+    else
+        print_rounds();
+    return 0;
+}

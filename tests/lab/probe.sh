@@ -1,0 +1,140 @@
+#!/bin/bash
+# delias-vmm on /dev/kvm with the probe guest: boot, processors, every way to reset, QMP, console, hostile clients, exit.
+set -u
+cd "$(dirname "$0")/../.." || exit
+[ -c /dev/kvm ] && [ -w /dev/kvm ] || { echo 'no /dev/kvm'; exit 77; }
+
+dir=$(mktemp -d)
+vmm=0
+trap '[ $vmm -eq 0 ] || kill -9 $vmm 2> /dev/null; rm -rf "$dir"' EXIT
+head -c 5000 build/bin/delias-vmm > "$dir/module"
+
+fail() {
+    echo "FAILED: $*"
+    [ ! -s "$dir/serial.log" ] || sed 's/^/serial: /' "$dir/serial.log"
+    cat "$dir/err"
+    exit 1
+}
+
+start() {
+    rm -f "$dir/serial.log"
+    build/bin/delias-vmm --kernel build/tests/probe.elf --archive "$dir/module" --append 'one two' --cpus "$1" --ram 67108864 \
+        --qmp "$dir/qmp" --serial "$dir/console" --serial-log "$dir/serial.log" 2> "$dir/err" &
+    vmm=$!
+}
+
+# Waits until the serial log holds line $1 $2 times.
+await() {
+    for _ in $(seq 200); do
+        [ "$(grep -c -- "$1" "$dir/serial.log" 2> /dev/null)" = "$2" ] && return
+        sleep 0.1
+    done
+    fail "'$1' was not printed $2 times"
+}
+
+type_in() {
+    printf '%s' "$1" | socat -t 0.3 - "UNIX-CONNECT:$dir/console" > /dev/null || fail 'console'
+}
+
+# Commands, one a word, on one connection; prints what came back.
+qmp() {
+    { echo '{"execute":"qmp_capabilities"}'; for c in "$@"; do echo "{\"execute\":\"$c\",\"id\":\"$c\"}"; done; } |
+        socat -t 3 - "UNIX-CONNECT:$dir/qmp"
+}
+
+expect() {
+    grep -q -- "$2" <<< "$1" || fail "expected $2 in: $1"
+}
+
+for cpus in 1 2 4; do
+    start $cpus
+    await ready 1
+    grep -q "processors listed $cpus" "$dir/serial.log" || fail "MADT with $cpus"
+    grep -q "processors that run $cpus" "$dir/serial.log" || fail "start of $cpus processors"
+    type_in q
+    wait $vmm
+    [ $? -eq 85 ] || fail "debug exit of 42 is status $?"
+    vmm=0
+done
+grep -q "command line 'one two'" "$dir/serial.log" || fail 'command line'
+grep -q 'module bytes 5000' "$dir/serial.log" || fail 'module'
+grep -q 'module offset in page 0' "$dir/serial.log" || fail 'module is not page-aligned'
+grep -q 'ram ends at KiB 65536' "$dir/serial.log" || fail 'memory map'
+echo 'boots with 1, 2 and 4 processors'
+
+start 2
+boot=1
+await ready 1
+for way in k c t; do
+    type_in x
+    type_in $way
+    boot=$((boot + 1))
+    await ready $boot
+    await "boot number $boot" 1
+done
+expect "$(qmp system_reset)" '"event": *"RESET"'
+await ready 5
+type_in l
+await 'leftover 0' 1
+[ "$(grep -c 'processors that run 2' "$dir/serial.log")" = 5 ] || fail 'processors after resets'
+[ "$(sort -u "$dir/serial.log" | grep -c 'module hash')" = 1 ] || fail 'the module changed over resets'
+echo 'resets by keyboard controller, port cf9, triple fault and QMP; RAM is cleared'
+
+expect "$(qmp query-status)" '"running": *true'
+out=$(qmp stop query-status)
+expect "$out" '"event": *"STOP"'
+expect "$out" '"status": *"paused"'
+type_in p
+sleep 1
+grep -q pong "$dir/serial.log" && fail 'a paused guest answered'
+expect "$(qmp system_reset query-status)" '"status": *"paused"'
+expect "$(qmp cont)" '"event": *"RESUME"'
+await ready 6
+type_in p
+await pong 1
+expect "$(qmp query-commands)" '"system_reset"'
+expect "$(qmp nonsense)" 'CommandNotFound'
+expect "$(echo '{"execute":"stop"}' | socat -t 1 - "UNIX-CONNECT:$dir/qmp")" 'CommandNotFound'
+echo 'QMP: stop, cont, reset while paused, refusals'
+
+# Hostile clients: garbage, depth, a message without end, many connections, one that never reads.
+head -c 100000 /dev/urandom | socat -t 0.2 - "UNIX-CONNECT:$dir/qmp" > /dev/null 2>&1
+head -c 60000 /dev/zero | tr '\0' '[' | socat -t 0.2 - "UNIX-CONNECT:$dir/qmp" > /dev/null 2>&1
+{ printf '{"execute":"'; head -c 200000 /dev/zero | tr '\0' 'a'; } | socat -t 0.2 - "UNIX-CONNECT:$dir/qmp" > /dev/null 2>&1
+for _ in $(seq 30); do socat -u -t 1 "UNIX-CONNECT:$dir/qmp" /dev/null & done 2> /dev/null
+{ echo '{"execute":"qmp_capabilities"}'; for _ in $(seq 3000); do echo '{"execute":"query-commands"}'; done; } |
+    socat -u -t 0.2 - "UNIX-CONNECT:$dir/qmp" 2> /dev/null
+for p in $(jobs -p); do [ "$p" = $vmm ] || kill "$p" 2> /dev/null; done
+sleep 0.5
+head -c 20000 /dev/zero | socat -u - "UNIX-CONNECT:$dir/console"
+sleep 1
+expect "$(qmp query-status)" '"running": *true'
+type_in p
+await pong 2
+echo 'hostile clients do no harm'
+
+expect "$(qmp quit)" '"event": *"SHUTDOWN"'
+wait $vmm
+[ $? -eq 0 ] || fail "quit is status $?"
+vmm=0
+
+# Bad input: one line, status 1.
+refuse() {
+    local words=$1
+    shift
+    build/bin/delias-vmm "$@" > "$dir/out" 2> "$dir/err" < /dev/null
+    [ $? -eq 1 ] || fail "$words: status"
+    [ "$(wc -l < "$dir/err")" = 1 ] || fail "$words: not one line"
+    grep -q -- "$words" "$dir/err" || fail "$words"
+}
+head -c 300 build/tests/probe.elf > "$dir/short"
+echo text > "$dir/text"
+refuse 'No such file' --kernel "$dir/none"
+refuse 'not an ELF' --kernel "$dir/text"
+refuse 'outside the file' --kernel "$dir/short"
+refuse 'no PVH entry\|does not fit\|not for' --kernel build/bin/delias-vmm
+refuse 'No such file' --kernel build/tests/probe.elf --archive "$dir/none"
+refuse 'can be had' --kernel build/tests/probe.elf --ram 4096
+refuse 'too long' --kernel build/tests/probe.elf --qmp "$dir/$(head -c 200 /dev/zero | tr '\0' x)"
+echo 'refuses what it should'
+echo 'all passed'
