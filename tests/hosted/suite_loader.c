@@ -17,39 +17,24 @@
 Suite *suite_hosted_loader(void);
 
 #define ROOT 1
-static const enum arena_table tables[] = {ARENA_OBJECTS, ARENA_CELLS, ARENA_SECTIONS, ARENA_SYMBOLS, ARENA_EDGES};
-#define TABLES (sizeof tables / sizeof *tables)
 
-struct use {
-    size_t frames, mappings, records[TABLES];
-};
-
-static struct use at_boot;
+static struct stand_in_use at_boot;
 static struct loader_detail detail;
 
-static struct use use_now(void)
-{
-    struct use use = {.frames = stand_in.frames_used, .mappings = stand_in.mappings};
-
-    for (size_t i = 0; i < TABLES; i++)
-        use.records[i] = stand_in_records(tables[i]);
-    return use;
-}
-
-static void assert_same_use(const struct use *a, const struct use *b)
+static void assert_same_use(const struct stand_in_use *a, const struct stand_in_use *b)
 {
     ck_assert_uint_eq(a->frames, b->frames);
     ck_assert_uint_eq(a->mappings, b->mappings);
-    for (size_t i = 0; i < TABLES; i++)
-        ck_assert_msg(a->records[i] == b->records[i], "table %d: %zu records, then %zu", tables[i], a->records[i],
-                      b->records[i]);
+    for (enum arena_table t = ARENA_OBJECTS; t <= ARENA_EDGES; t++)
+        ck_assert_msg(a->records[t] == b->records[t], "table %d: %zu records, then %zu", t, a->records[t],
+                      b->records[t]);
 }
 
 static void setup(void)
 {
     stand_in_start();
     ck_assert_msg(stand_in_boot("build/delias.elf", "build/cells.archive"), "%s", stand_in.printed);
-    at_boot = use_now();
+    at_boot = stand_in_use();
 }
 
 /* Unloads all that was loaded; edges between cells decide on the order, circles are left. */
@@ -153,10 +138,10 @@ START_TEST(every_cell_is_linked)
     load_all();
     check_everything();
     size_t left = unload_all(); /* cells that need each other in a circle stay */
-    struct use first = use_now();
+    struct stand_in_use first = stand_in_use();
     load_all();
     ck_assert_uint_eq(unload_all(), left);
-    struct use second = use_now();
+    struct stand_in_use second = stand_in_use();
     assert_same_use(&first, &second);
     check_everything();
 }
@@ -189,7 +174,7 @@ START_TEST(failing_init_leaves_nothing)
         return;
     }
     ck_assert_int_eq(err, ERR_INIT_FAILED);
-    struct use now = use_now();
+    struct stand_in_use now = stand_in_use();
     assert_same_use(&at_boot, &now);
 }
 END_TEST
@@ -267,12 +252,12 @@ START_TEST(fifty_swaps_lose_no_frame)
 
     ck_assert_int_eq(loader_load("workload", &cell, &detail), ERR_OK);
     swap_by_hand("build/cells/channel.o");
-    struct use before = use_now();
+    struct stand_in_use before = stand_in_use();
     for (int i = 0; i < 25; i++) {
         swap_by_hand("build/cells/channel_v2.o");
         swap_by_hand("build/cells/channel.o");
     }
-    struct use after = use_now();
+    struct stand_in_use after = stand_in_use();
     assert_same_use(&before, &after);
 }
 END_TEST
@@ -289,7 +274,7 @@ START_TEST(bound_pointers_are_edges)
             slot = i;
     void *at = (void *)(uintptr_t)(arena_section(slot)->virt + 8);
     uint32_t outgoing = arena_section(slot)->outgoing;
-    struct use before = use_now();
+    struct stand_in_use before = stand_in_use();
 
     ck_assert_int_eq(loader_bind(at, (void *)(uintptr_t)function), ERR_OK);
     ck_assert_int_eq(loader_bind(at, (void *)(uintptr_t)function), ERR_OK);
@@ -298,7 +283,7 @@ START_TEST(bound_pointers_are_edges)
     check_everything();
     ck_assert_int_eq(loader_unload(cell), ERR_BUSY);
     ck_assert_int_eq(loader_bind(at, NULL), ERR_OK);
-    struct use after = use_now();
+    struct stand_in_use after = stand_in_use();
     assert_same_use(&before, &after);
     ck_assert_int_ne(loader_bind((void *)8, (void *)(uintptr_t)function), ERR_OK);
     ck_assert_int_ne(loader_bind(at, (void *)8), ERR_OK);
@@ -311,7 +296,7 @@ END_TEST
 
 static uint8_t *object;
 static size_t object_bytes;
-static struct use before_object;
+static struct stand_in_use before_object;
 
 static void setup_object(void)
 {
@@ -321,12 +306,12 @@ static void setup_object(void)
     ck_assert_int_eq(loader_load("channel", &cell, &detail), ERR_OK);
     object = stand_in_file("build/cells/channel_v2.o", &object_bytes);
     ck_assert_ptr_nonnull(object);
-    before_object = use_now();
+    before_object = stand_in_use();
 }
 
 static void teardown_object(void)
 {
-    struct use now = use_now();
+    struct stand_in_use now = stand_in_use();
 
     free(object);
     assert_same_use(&before_object, &now);
@@ -350,7 +335,7 @@ static enum err try_object(const void *data, size_t bytes)
     if (!err) {
         err = loader_stage(kept, ROOT, &cell, &detail);
         if (!err)
-            ck_assert_int_eq(loader_unload(cell), ERR_OK);
+            loader_unstage(cell);
         loader_drop_object(kept);
     }
     ck_assert(err == ERR_OK || detail.text[0]);
@@ -394,6 +379,27 @@ START_TEST(sound_object_is_taken)
     enum err err = try_object(object, object_bytes);
 
     ck_assert_msg(err == ERR_OK, "%s: %s", err_text(err), detail.text);
+}
+END_TEST
+
+/* As one that is planned with and not swapped in: what was loaded for it alone goes too, with what that needs. */
+START_TEST(needs_of_an_object_go_with_it)
+{
+    static const char *const path[] = {"build/cells/workload.o", "build/cells/shell.o"};
+
+    for (size_t i = 0; i < sizeof path / sizeof *path; i++) {
+        size_t bytes, cells = stand_in_records(ARENA_CELLS);
+        uint8_t *data = stand_in_file(path[i], &bytes);
+        uint32_t kept, cell;
+        ck_assert_ptr_nonnull(data);
+        ck_assert_int_eq(loader_keep_object(data, bytes, &kept, &detail), ERR_OK);
+        ck_assert_msg(loader_stage(kept, ROOT, &cell, &detail) == ERR_OK, "%s: %s", path[i], detail.text);
+        ck_assert_msg(stand_in_records(ARENA_CELLS) > cells + 1, "%s needs nothing that is not loaded", path[i]);
+        loader_unstage(cell);
+        free(data);
+        struct stand_in_use now = stand_in_use();
+        assert_same_use(&before_object, &now);
+    }
 }
 END_TEST
 
@@ -622,6 +628,7 @@ Suite *suite_hosted_loader(void)
     tcase_set_timeout(hostile, 240);
     tcase_add_checked_fixture(hostile, setup_object, teardown_object);
     tcase_add_test(hostile, sound_object_is_taken);
+    tcase_add_test(hostile, needs_of_an_object_go_with_it);
     tcase_add_test(hostile, other_files_are_refused);
     tcase_add_test(hostile, nano_core_cannot_be_replaced);
     tcase_add_test(hostile, other_notes_are_refused);

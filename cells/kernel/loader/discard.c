@@ -11,16 +11,37 @@ static bool in_group(uint32_t section, const uint32_t *cells, size_t count)
     return false;
 }
 
-bool link_is_held(const uint32_t *cells, size_t count)
+static bool held_from_outside(uint32_t cell, const uint32_t *cells, size_t count) NEEDS(arena_writer)
+{
+    for (uint32_t s = arena_cell(cell)->first_section; s; s = arena_section(s)->next_in_cell)
+        for (uint32_t e = arena_section(s)->first_in; e; e = arena_edge(e)->next_in)
+            if (!in_group(arena_edge(e)->from, cells, count))
+                return true;
+    return false;
+}
+
+bool link_is_held(uint32_t cell)
 {
     GUARD(arena) held = arena_change();
 
-    for (size_t i = 0; i < count; i++)
-        for (uint32_t s = arena_cell(cells[i])->first_section; s; s = arena_section(s)->next_in_cell)
-            for (uint32_t e = arena_section(s)->first_in; e; e = arena_edge(e)->next_in)
-                if (!in_group(arena_edge(e)->from, cells, count))
-                    return true;
-    return false;
+    return held_from_outside(cell, &cell, 1);
+}
+
+size_t link_unheld(uint32_t *cells, size_t count)
+{
+    GUARD(arena) held = arena_change();
+
+    for (size_t i = 0; i < count;) {
+        if (!held_from_outside(cells[i], cells, count)) {
+            i++;
+            continue;
+        }
+        uint32_t stays = cells[i];
+        cells[i] = cells[--count];
+        cells[count] = stays;
+        i = 0; /* what this one needs stays too */
+    }
+    return count;
 }
 
 static void free_edges(uint32_t cell) NEEDS(arena_writer)

@@ -38,8 +38,10 @@ uint32_t link_add_edge(const struct arena_edge *edge) NEEDS(arena_writer);
 /* Writes what `edge` says; false: the value does not fit, nothing changed. */
 bool link_write(const struct arena_edge *edge);
 
-/* discard.c: takes cells out of the arena and frees their memory, if no edge leads to one of them from elsewhere. */
-bool link_is_held(const uint32_t *cells, size_t count);
+/* discard.c: takes cells out of the arena and frees their memory. Before that, no edge may lead to one of them from
+ * elsewhere; link_unheld moves those to the front for which that is so when all behind them stay, and counts them. */
+bool link_is_held(uint32_t cell);
+size_t link_unheld(uint32_t *cells, size_t count);
 void link_discard(const uint32_t *cells, size_t count);
 
 /* index.c: which member of the archive exports a symbol. */

@@ -15,6 +15,7 @@ EXPORT(loader_keep_object, KERNEL);
 EXPORT(loader_drop_object, KERNEL);
 EXPORT(loader_check_object, KERNEL);
 EXPORT(loader_stage, KERNEL);
+EXPORT(loader_unstage, KERNEL);
 EXPORT(loader_publish, KERNEL);
 EXPORT(loader_retract, KERNEL);
 EXPORT(loader_initialize, KERNEL);
@@ -314,8 +315,31 @@ static void drop_uninitialized(uint32_t *cells, size_t count) NEEDS(loader_turn)
     for (size_t i = 0; i < count; i++)
         if (arena_cell(cells[i])->initialized == INIT_NONE)
             cells[kept++] = cells[i];
-    if (kept && !link_is_held(cells, kept))
-        link_discard(cells, kept);
+    link_discard(cells, link_unheld(cells, kept));
+}
+
+static bool is_among(uint32_t cell, const uint32_t *cells, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (cells[i] == cell)
+            return true;
+    return false;
+}
+
+/* Behind the first of `cells`: what it needs, and they need, that was loaded for it and has not begun to work. */
+static size_t gather_needs(uint32_t cells[BATCH_MAX]) NEEDS(loader_turn)
+{
+    size_t count = 1;
+
+    for (size_t i = 0; i < count; i++)
+        for (uint32_t s = arena_cell(cells[i])->first_section; s; s = arena_section(s)->next_in_cell)
+            for (uint32_t e = arena_section(s)->first_out; e && count < BATCH_MAX; e = arena_edge(e)->next_out) {
+                uint32_t need = arena_section(arena_edge(e)->to)->cell;
+                if (arena_cell(need)->object && arena_cell(need)->initialized == INIT_NONE &&
+                    !is_among(need, cells, count))
+                    cells[count++] = need;
+            }
+    return count;
 }
 
 /* ---- the interface ---- */
@@ -373,6 +397,14 @@ enum err loader_stage(uint32_t object, uint32_t namespace_, uint32_t *ret_cell, 
     return err;
 }
 
+void loader_unstage(uint32_t cell)
+{
+    GUARD(loader) turn = loader_hold();
+    uint32_t cells[BATCH_MAX] = {cell};
+
+    link_discard(cells, link_unheld(cells, gather_needs(cells)));
+}
+
 void loader_publish(uint32_t cell)
 {
     GUARD(arena) held = arena_change();
@@ -410,7 +442,7 @@ enum err loader_unload(uint32_t cell)
         return ERR_NOT_FOUND;
     if (!c->object)
         return ERR_NOT_SWAPPABLE;
-    if (link_is_held(&cell, 1) || run_done(cell) || link_is_held(&cell, 1))
+    if (link_is_held(cell) || run_done(cell) || link_is_held(cell))
         return ERR_BUSY;
     link_discard(&cell, 1);
     arena_event(EVENT_CELL_FREED, cell, version, arena_string(name));

@@ -36,8 +36,10 @@ void loader_drop_object(uint32_t object);
 enum err loader_check_object(const void *data, size_t bytes, char ret_name[32], struct loader_detail *detail);
 
 /* Loads an object in isolation: state CELL_LOADING, its symbols not published, its imports resolved (missing
- * dependencies are loaded from the archive) and relocated, its own edges recorded. Undo with loader_unload. */
+ * dependencies are loaded from the archive) and relocated, its own edges recorded. loader_unstage takes it back, as long
+ * as it is not initialized, and with it what was loaded for it and serves nobody else. */
 enum err loader_stage(uint32_t object, uint32_t namespace_, uint32_t *ret_cell, struct loader_detail *detail);
+void loader_unstage(uint32_t cell);
 void loader_publish(uint32_t cell);        /* symbols become visible, state CELL_LIVE */
 void loader_retract(uint32_t cell);        /* symbols vanish, state CELL_OLD */
 enum err loader_initialize(uint32_t cell); /* init functions: its dependencies' first, once each */

@@ -49,7 +49,8 @@ static enum err ping(const struct arena_request *, const void *, struct arena_co
     return ERR_OK;
 }
 
-/* An object that is dropped at the end of the scope unless a cell was made from it. */
+/* An object that is dropped at the end of the scope unless a cell was made from it; held within one turn of the loader,
+ * as its record may be another object's afterwards. */
 struct object_guard {
     uint32_t object;
 };
@@ -62,6 +63,7 @@ static void object_guard_end(struct object_guard *kept)
 
 static enum err swap(const struct arena_request *request, const void *body, struct arena_completion *completion)
 {
+    GUARD(loader) held = loader_hold();
     GUARD(object) kept = {0};
     enum err e = loader_keep_object(body, request->mailbox_bytes, &kept.object, detail_of(completion));
 
@@ -75,24 +77,22 @@ static enum err reload(const struct arena_request *request, const void *, struct
     return swap_reload(request->target, request->flags, completion);
 }
 
-/* A staged cell that is unloaded at the end of the scope unless it went live. */
+/* A staged cell that is taken back at the end of the scope unless it was initialized. */
 struct staged_guard {
     uint32_t cell;
 };
 
 static void staged_guard_end(struct staged_guard *staged)
 {
-    if (!staged->cell)
-        return;
-    loader_retract(staged->cell);
-    (void)loader_unload(staged->cell);
+    if (staged->cell)
+        loader_unstage(staged->cell);
 }
 
 static enum err load(const struct arena_request *request, const void *body, struct arena_completion *completion)
 {
     uint64_t since = cpu_ns();
-    GUARD(object) kept = {0};
     GUARD(loader) held = loader_hold();
+    GUARD(object) kept = {0};
     GUARD(staged) staged = {0};
     enum err e = loader_keep_object(body, request->mailbox_bytes, &kept.object, detail_of(completion));
 

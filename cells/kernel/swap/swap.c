@@ -232,28 +232,16 @@ static enum err attempt(struct job *job)
     return commit(job, &plan, incoming);
 }
 
-/* Frees the staged cell, and cells that were loaded only for it. */
-static void drop_staged(struct job *job)
-{
-    uint32_t used = arena_header()->table[ARENA_CELLS].used;
-
-    if (job->new_)
-        (void)loader_unload(job->new_);
-    else if (job->object)
-        loader_drop_object(job->object);
-    for (uint32_t i = 1; i < used; i++)
-        if (arena_cell(i)->state == CELL_LIVE && arena_cell(i)->object && !arena_cell(i)->initialized)
-            (void)loader_unload(i);
-}
-
 static enum err end(struct job *job, enum err error)
 {
     struct arena_completion *report = job->report;
 
     if (error)
         report->relocations = report->transferred_bytes = 0;
-    if (!job->committed) {
-        drop_staged(job);
+    if (!job->committed && job->new_) {
+        loader_unstage(job->new_);
+    } else if (!job->committed) {
+        loader_drop_object(job->object);
     } else {
         report->result = job->new_;
         arena_count(COUNTER_swaps, 1);
