@@ -252,7 +252,8 @@ $(B)/tests/delias-tests: $(B)/asan/tests/main.o $(UNIT_SRC:%.c=$(B)/asan/%.o) $(
 
 FUZZ_FLAGS = $(BASE) -D_GNU_SOURCE -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined \
              $(shell pkg-config --cflags $(HOST_PKGS))
-$(B)/fuzz/%: tests/fuzz/%.c $(wildcard introspect/*.c vmm/machine/*.c tests/hosted/stand_in.c) $(HOSTED_CELLS)
+FUZZ_SRC := $(sort $(shell sed -n 's/^ \* sources: //p' tests/fuzz/*.c)) cells/kernel/host_link/host_link.c
+$(B)/fuzz/%: tests/fuzz/%.c $(FUZZ_SRC)
 	@mkdir -p $(@D)
 	$(call say,FUZZ)
 	$(Q)$(CLANG) $(filter-out -MMD -MP,$(FUZZ_FLAGS)) -o $@ $< \

@@ -1,0 +1,191 @@
+/* Fuzz target: any request that a host may write into the ring, with any bytes in the mailbox, for the cells host_link
+ * and request on a real loader. A request that is refused leaves no frame, mapping or record behind; every one is
+ * answered. Swapping and applications are left out. Run from the root of the repository.
+ *
+ * sources: tests/hosted/stand_in.c cells/kernel/arena/arena.c cells/kernel/archive/archive.c
+ * sources: cells/kernel/loader/bind.c cells/kernel/loader/discard.c cells/kernel/loader/index.c
+ * sources: cells/kernel/loader/keep.c cells/kernel/loader/loader.c cells/kernel/loader/nano_core.c
+ * sources: cells/kernel/loader/object.c cells/kernel/loader/place.c cells/kernel/loader/relocate.c
+ * sources: cells/kernel/request/request.c cells/lib/format/format.c
+ */
+#pragma clang diagnostic ignored "-Wignored-attributes" /* INIT stands behind its function */
+#include "cells/kernel/host_link/host_link.c"
+#include "cells/kernel/application/application.h"
+#include "cells/kernel/heap/heap.h"
+#include "cells/kernel/loader/loader.h"
+#include "cells/kernel/panic/panic.h"
+#include "cells/kernel/swap/swap.h"
+#include "tests/hosted/stand_in.h"
+#include <setjmp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes);
+
+/* What an input begins with. The rest is the mailbox's bytes or, when `object` names a file, changes of that file's:
+ * 32 bits for where, 8 bits for what. */
+struct input {
+    uint8_t ahead; /* so many requests are skipped, and may have left the ring */
+    uint8_t torn;  /* a multiple of 16: the record is not the one that is announced */
+    uint16_t object;
+    uint32_t kind, flags;
+    uint32_t mailbox_bytes; /* beyond the mailbox's end: as it is; else what there is */
+    char target[32];
+};
+
+#define CHANGE_BYTES 5
+
+static struct {
+    const char *path;
+    uint8_t *data;
+    size_t bytes;
+} objects[] = {{"build/cells/channel_v2.o"}, {"build/cells/checksum.o"}, {"build/cells/shell.o"}};
+
+/* ---- the cells that are left out ---- */
+
+static jmp_buf quiet;
+
+void scheduler_sleep_ns(uint64_t ns)
+{
+    (void)ns;
+    longjmp(quiet, 1); /* nothing is asked any more */
+}
+
+struct task *task_spawn(const char *name, void (*entry)(uint64_t argument), uint64_t argument,
+                        const struct task_options *options)
+{
+    (void)name, (void)entry, (void)argument, (void)options;
+    return NULL;
+}
+
+void task_put(struct task *task)
+{
+    assert(!task);
+}
+
+void *heap_alloc(size_t bytes)
+{
+    return calloc(1, bytes);
+}
+
+void heap_free(void *block)
+{
+    free(block);
+}
+
+enum err application_run(const char *name, int argc, const char *const *argv, struct task **ret_task,
+                         struct loader_detail *ret_detail)
+{
+    size_t length = strlen(name);
+
+    (void)ret_task, (void)ret_detail;
+    for (int i = 0; i < argc; i++)
+        length += strlen(argv[i]);
+    return length ? ERR_NOT_FOUND : ERR_INVALID;
+}
+
+enum err swap_cell(const char *name, uint32_t object, unsigned flags, struct arena_completion *report)
+{
+    uint32_t cell;
+    enum err err = loader_stage(object, arena_cell(1)->namespace_, &cell, (struct loader_detail *)report->detail);
+
+    (void)name, (void)flags;
+    if (err) {
+        loader_drop_object(object);
+        return err;
+    }
+    loader_unstage(cell);
+    return ERR_BUSY;
+}
+
+enum err swap_reload(const char *name, unsigned flags, struct arena_completion *report)
+{
+    (void)flags, (void)report;
+    return arena_cell_find(arena_cell(1)->namespace_, name) ? ERR_BUSY : ERR_NOT_FOUND;
+}
+
+size_t swap_reap(void)
+{
+    return 0;
+}
+
+/* ---- one input ---- */
+
+static struct stand_in_use baseline;
+
+static void boot(void)
+{
+    uint32_t cell;
+
+    stand_in_start();
+    if (!stand_in_boot("build/delias.elf", "build/cells.archive") || loader_load("channel", &cell, NULL)) {
+        fprintf(stderr, "mailbox: cannot boot build/delias.elf with build/cells.archive; run `make all` first: %s\n",
+                stand_in.printed);
+        exit(1);
+    }
+    for (size_t i = 0; i < array_size(objects); i++)
+        if (!objects[i].data && !(objects[i].data = stand_in_file(objects[i].path, &objects[i].bytes)))
+            exit(1);
+    begun = 0;
+    baseline = stand_in_use();
+}
+
+static size_t fill_mailbox(const struct input *input, const uint8_t *body, size_t bytes)
+{
+    uint8_t *to = (uint8_t *)arena_header() + arena_header()->table[ARENA_MAILBOX].offset;
+    size_t which = input->object - 1u;
+
+    if (which >= array_size(objects)) {
+        bytes = bytes < ARENA_MAILBOX_BYTES ? bytes : ARENA_MAILBOX_BYTES;
+        memcpy(to, body, bytes);
+        return bytes;
+    }
+    memcpy(to, objects[which].data, objects[which].bytes);
+    for (; bytes >= CHANGE_BYTES; bytes -= CHANGE_BYTES, body += CHANGE_BYTES) {
+        uint32_t at;
+        memcpy(&at, body, sizeof at);
+        to[at % objects[which].bytes] = body[sizeof at];
+    }
+    return objects[which].bytes;
+}
+
+/* As the host does it, and as it does not. Returns the request's number. */
+static uint64_t post_request(const struct input *input, size_t bytes)
+{
+    uint64_t seq = arena_header()->completion_seq + 1 + input->ahead % 32;
+    struct arena_request *record = arena_record(ARENA_REQUESTS, ring_index(ARENA_REQUESTS, seq));
+
+    record->kind = input->kind;
+    record->flags = input->flags;
+    record->mailbox_bytes = input->mailbox_bytes > ARENA_MAILBOX_BYTES ? input->mailbox_bytes : (uint32_t)bytes;
+    memcpy(record->target, input->target, sizeof record->target);
+    record->seq = input->torn % 16 ? seq : input->torn;
+    arena_header()->request_seq = seq;
+    return seq;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
+{
+    struct input input;
+    static bool booted;
+
+    if (bytes < sizeof input)
+        return 0;
+    memcpy(&input, data, sizeof input);
+    if (!booted)
+        boot();
+    booted = true;
+    stand_in.calls = 0;
+    uint64_t seq = post_request(&input, fill_mailbox(&input, data + sizeof input, bytes - sizeof input));
+    if (!setjmp(quiet))
+        host_link_entry(0);
+    const struct arena_completion *answer = arena_record(ARENA_COMPLETIONS, ring_index(ARENA_COMPLETIONS, seq));
+    assert(arena_header()->completion_seq == seq && answer->seq == seq);
+    assert(memchr(answer->detail, 0, sizeof answer->detail) && answer->phases <= ARENA_PHASES);
+    struct stand_in_use now = stand_in_use();
+    bool same = stand_in_same_use(&now, &baseline);
+    assert(same || !answer->error);
+    booted = same && !stand_in_is_worn();
+    return 0;
+}
