@@ -251,7 +251,7 @@ $(B)/tests/delias-tests: $(B)/asan/tests/main.o $(UNIT_SRC:%.c=$(B)/asan/%.o) $(
 	$(Q)$(CC) $(ASAN) -o $@ $^ $(shell pkg-config --libs check) $(HOST_LIBS)
 
 FUZZ_FLAGS = $(BASE) -D_GNU_SOURCE -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined \
-             $(shell pkg-config --cflags $(HOST_PKGS))
+             -Wno-ignored-attributes $(shell pkg-config --cflags $(HOST_PKGS))
 FUZZ_SRC := $(sort $(shell sed -n 's/^ \* sources: //p' tests/fuzz/*.c)) cells/kernel/host_link/host_link.c
 $(B)/fuzz/%: tests/fuzz/%.c $(FUZZ_SRC)
 	@mkdir -p $(@D)

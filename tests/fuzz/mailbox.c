@@ -8,7 +8,6 @@
  * sources: cells/kernel/loader/object.c cells/kernel/loader/place.c cells/kernel/loader/relocate.c
  * sources: cells/kernel/request/request.c cells/lib/format/format.c
  */
-#pragma clang diagnostic ignored "-Wignored-attributes" /* INIT stands behind its function */
 #include "cells/kernel/host_link/host_link.c"
 #include "cells/kernel/application/application.h"
 #include "cells/kernel/heap/heap.h"
@@ -40,7 +39,8 @@ static struct {
     const char *path;
     uint8_t *data;
     size_t bytes;
-} objects[] = {{"build/cells/channel_v2.o"}, {"build/cells/checksum.o"}, {"build/cells/shell.o"}};
+} objects[] = {
+    {.path = "build/cells/channel_v2.o"}, {.path = "build/cells/checksum.o"}, {.path = "build/cells/shell.o"}};
 
 /* ---- the cells that are left out ---- */
 
