@@ -10,18 +10,25 @@
 /* No function of a cell comes near this; it bounds what a hostile length can make us do. */
 enum { DISASM_BYTES_MAX = 1 << 20 };
 
-static void name_target(const struct view *view, struct disasm_line *line, struct view_list edges, size_t *next)
+/* An instruction has two relocations when it stores an address at an address. */
+static void name_targets(const struct view *view, struct disasm_line *line, struct view_list edges, size_t *next)
 {
-    while (*next < edges.count && view_edge(view, edges.item[*next])->offset < line->offset)
-        ++*next;
-    if (*next == edges.count)
-        return;
-    const struct arena_edge *edge = view_edge(view, edges.item[*next]);
-    const struct arena_section *to = view_section(view, edge->to);
-    if (edge->offset >= line->offset + line->bytes || !to)
-        return;
-    line->edge = edges.item[*next];
-    view_describe(view, to->virt + edge->target, line->target, sizeof line->target);
+    size_t used = 0;
+
+    for (; *next < edges.count; ++*next) {
+        const struct arena_edge *edge = view_edge(view, edges.item[*next]);
+        const struct arena_section *to = view_section(view, edge->to);
+        if (edge->offset >= line->offset + line->bytes)
+            return;
+        if (edge->offset < line->offset || !to || used + sizeof ", " > sizeof line->target)
+            continue;
+        if (!line->edge)
+            line->edge = edges.item[*next];
+        else
+            used += (size_t)snprintf(line->target + used, sizeof line->target - used, ", ");
+        view_describe(view, to->virt + edge->target, line->target + used, sizeof line->target - used);
+        used = strlen(line->target);
+    }
 }
 
 static void fill(struct disasm_line *line, const cs_insn *instruction)
@@ -54,7 +61,7 @@ static enum err disassemble(const struct view *view, uint32_t section, const uin
             code++, left--, address++;
         }
         memcpy(line.byte, start, line.bytes);
-        name_target(view, &line, edges, &next);
+        name_targets(view, &line, edges, &next);
         each(&line, context);
     }
     cs_free(instruction, 1);

@@ -10,8 +10,8 @@ struct disasm_line {
     bool valid; /* false: no instruction starts here; one byte is shown */
     char mnemonic[32];
     char operands[160];
-    uint32_t edge;    /* relocation inside this instruction, or 0 */
-    char target[128]; /* what it leads to, "wait_queue:wait_queue_wait"; "" without an edge */
+    uint32_t edge;    /* first relocation inside this instruction, or 0 */
+    char target[256]; /* what they lead to, "wait_queue:wait_queue_wait, log:.bss.lines"; "" without one */
 };
 
 /* Calls `each` for every instruction of a text section, in order. The bytes are copied once, before the first call.

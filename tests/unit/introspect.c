@@ -84,21 +84,44 @@ START_TEST(sections_and_stacks_without_page_tables)
 }
 END_TEST
 
-static void find_call(const struct disasm_line *line, void *context)
+/* Leaves the instruction that starts at the offset that stands in the line. */
+static void find_line(const struct disasm_line *line, void *context)
 {
-    if (line->offset == BUILD_CALL - 1)
-        *(struct disasm_line *)context = *line;
+    struct disasm_line *wanted = context;
+
+    if (line->offset == wanted->offset)
+        *wanted = *line;
 }
 
 START_TEST(instructions_name_what_they_lead_to)
 {
     struct view *v = take();
-    struct disasm_line call = {0};
+    struct disasm_line call = {.offset = BUILD_CALL - 1};
 
-    ck_assert_int_eq(disasm_section(v, BUILD_ALPHA_TEXT, find_call, &call), ERR_OK);
+    ck_assert_int_eq(disasm_section(v, BUILD_ALPHA_TEXT, find_line, &call), ERR_OK);
     ck_assert_str_eq(call.mnemonic, "call");
     ck_assert_str_eq(call.target, "beta:beta_run");
-    ck_assert_int_eq(disasm_section(v, BUILD_ALPHA_RODATA, find_call, &call), ERR_INVALID);
+    ck_assert_int_eq(disasm_section(v, BUILD_ALPHA_RODATA, find_line, &call), ERR_INVALID);
+    view_free(v);
+}
+END_TEST
+
+START_TEST(an_instruction_may_lead_to_two_places)
+{
+    static const uint8_t store[] = {0x48, 0xc7, 0x04, 0x25, 0, 0, 0, 0, 0, 0, 0, 0}; /* movq $imm32, disp32 */
+    struct arena_edge *load = build_record(ram, ARENA_EDGES, BUILD_EDGE_LOAD);
+    struct disasm_line line = {.offset = BUILD_CALL - 4};
+
+    memset(ram + BUILD_ALPHA_PHYS, 0x90, BUILD_TEXT_BYTES);
+    memcpy(ram + BUILD_ALPHA_PHYS + line.offset, store, sizeof store);
+    load->offset = BUILD_CALL + 4;
+    build_seal(ram, ARENA_EDGES, BUILD_EDGE_LOAD);
+    struct view *v = take();
+
+    ck_assert_int_eq(disasm_section(v, BUILD_ALPHA_TEXT, find_line, &line), ERR_OK);
+    ck_assert_uint_eq(line.bytes, sizeof store);
+    ck_assert_uint_eq(line.edge, BUILD_EDGE_CALL);
+    ck_assert_str_eq(line.target, "beta:beta_run, alpha:.rodata.words+0x4");
     view_free(v);
 }
 END_TEST
@@ -356,6 +379,7 @@ Suite *suite_introspect(void)
     tcase_add_test(tc, pages_are_walked);
     tcase_add_test(tc, sections_and_stacks_without_page_tables);
     tcase_add_test(tc, instructions_name_what_they_lead_to);
+    tcase_add_test(tc, an_instruction_may_lead_to_two_places);
     tcase_add_test(tc, a_sound_cell_does_not_differ);
     tcase_add_test(tc, a_flipped_byte_is_named);
     tcase_add_test(tc, a_damaged_edge_blames_no_text);
