@@ -80,7 +80,8 @@ struct arena_table_desc {
     X(log_lines)                                                                                                       \
     X(heap_bytes) /* bytes allocated now */                                                                            \
     X(heap_blocks)                                                                                                     \
-    X(locks_abandoned) /* spin locks let go for tasks that could not be unwound to the end */
+    X(locks_abandoned) /* spin locks let go for tasks that could not be unwound to the end */                          \
+    X(strings)         /* names interned now */
 
 enum arena_counter {
 #define X(name) COUNTER_##name,

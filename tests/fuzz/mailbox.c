@@ -186,6 +186,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
     struct stand_in_use now = stand_in_use();
     bool same = stand_in_same_use(&now, &baseline);
     assert(same || !answer->error);
-    booted = same && !stand_in_is_worn();
+    booted = same;
     return 0;
 }

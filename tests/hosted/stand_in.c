@@ -263,7 +263,9 @@ size_t stand_in_records(enum arena_table table)
 
 struct stand_in_use stand_in_use(void)
 {
-    struct stand_in_use use = {.frames = stand_in.frames_used, .mappings = stand_in.mappings};
+    struct stand_in_use use = {.frames = stand_in.frames_used,
+                               .mappings = stand_in.mappings,
+                               .strings = arena_header()->counter[COUNTER_strings]};
 
     for (enum arena_table t = ARENA_OBJECTS; t <= ARENA_EDGES; t++)
         use.records[t] = stand_in_records(t);
@@ -273,11 +275,6 @@ struct stand_in_use stand_in_use(void)
 bool stand_in_same_use(const struct stand_in_use *a, const struct stand_in_use *b)
 {
     return memcmp(a, b, sizeof *a) == 0;
-}
-
-bool stand_in_is_worn(void)
-{
-    return arena_header()->table[ARENA_STRINGS].used > ARENA_STRINGS_BYTES / 4 * 3;
 }
 
 uint8_t *stand_in_file(const char *path, size_t *ret_bytes)

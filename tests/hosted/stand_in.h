@@ -31,11 +31,10 @@ size_t stand_in_records(enum arena_table table);
 struct stand_in_use {
     size_t frames, mappings;
     size_t records[ARENA_EDGES + 1]; /* by table, from ARENA_OBJECTS on */
+    size_t strings;
 };
 struct stand_in_use stand_in_use(void);
 bool stand_in_same_use(const struct stand_in_use *a, const struct stand_in_use *b);
-/* True: the interned strings, which stay for ever, leave a quarter of their room. */
-bool stand_in_is_worn(void);
 
 /* Starts a machine as the guest does it, with the image and the archive at these paths: boot modules in RAM, loader
  * initialized. False: one of the files cannot be read, or the loader refuses. */

@@ -12,10 +12,10 @@ EXPORT(arena_guard_end, KERNEL);
 EXPORT(arena_header, APPLICATION);
 EXPORT(arena_record, APPLICATION);
 EXPORT(arena_new, KERNEL);
+EXPORT(arena_new_named, KERNEL);
 EXPORT(arena_free, KERNEL);
 EXPORT(arena_seal, KERNEL);
 EXPORT(arena_sound, KERNEL);
-EXPORT(arena_intern, KERNEL);
 EXPORT(arena_string, APPLICATION);
 EXPORT(arena_edge_link, KERNEL);
 EXPORT(arena_edge_unlink, KERNEL);
@@ -53,8 +53,21 @@ static const struct {
 
 static struct lock lock;
 static uint32_t symbol_bucket[SYMBOL_BUCKETS];
-static uint32_t string_slot[STRING_SLOTS];        /* offsets in the string table, 0: empty */
-static uint32_t strings GUARDED_BY(arena_writer); /* slots in use */
+static struct {
+    uint32_t offset; /* in the string table; 0: empty */
+    uint32_t references;
+} string_slot[STRING_SLOTS];
+static uint32_t strings GUARDED_BY(arena_writer);    /* slots in use */
+static uint32_t string_gap GUARDED_BY(arena_writer); /* where the next search for room begins */
+
+/* Tables whose records have a name, and where it stands. */
+#define NAMED_TABLES (ARENA_SYMBOLS + 1)
+#define NAME_WORD    2
+_Static_assert(offsetof(struct arena_namespace, name) == NAME_WORD * 4);
+_Static_assert(offsetof(struct arena_object, name) == NAME_WORD * 4);
+_Static_assert(offsetof(struct arena_cell, name) == NAME_WORD * 4);
+_Static_assert(offsetof(struct arena_section, name) == NAME_WORD * 4);
+_Static_assert(offsetof(struct arena_symbol, name) == NAME_WORD * 4);
 
 /* ---- the writer section ---- */
 
@@ -79,6 +92,9 @@ void arena_guard_end(struct arena_guard *guard)
 
 /* ---- tables and records ---- */
 
+static uint32_t string_intern(const char *text) NEEDS(arena_writer);
+static void string_release(uint32_t offset) NEEDS(arena_writer);
+
 struct arena_header *arena_header(void)
 {
     return page_direct(LAYOUT_ARENA_PHYS);
@@ -93,6 +109,7 @@ UNCHECKED void arena_init(void)
     memset(symbol_bucket, 0, sizeof symbol_bucket);
     memset(string_slot, 0, sizeof string_slot);
     strings = 0;
+    string_gap = 1;
     for (int t = 0; t < ARENA_TABLES; t++) {
         uint64_t bytes = (uint64_t)shape[t].record_bytes * shape[t].capacity;
         header->table[t] = (struct arena_table_desc){
@@ -155,9 +172,23 @@ void arena_free(enum arena_table table, uint32_t index)
     uint32_t *record = arena_record(table, index);
 
     assert(lock_held(&lock));
+    if (table < NAMED_TABLES)
+        string_release(record[NAME_WORD]);
     memset(record, 0, shape[table].record_bytes);
     record[1] = desc->free_head;
     desc->free_head = index;
+}
+
+uint32_t arena_new_named(enum arena_table table, const char *name)
+{
+    uint32_t index = arena_new(table), text = index ? string_intern(name) : 0;
+
+    assert(table < NAMED_TABLES);
+    if (text)
+        ((uint32_t *)arena_record(table, index))[NAME_WORD] = text;
+    else if (index)
+        arena_free(table, index);
+    return text ? index : 0;
 }
 
 static uint32_t check_of(enum arena_table table, const uint8_t *record)
@@ -189,36 +220,98 @@ const char *arena_string(uint32_t offset)
     return offset < ARENA_STRINGS_BYTES ? text + offset : text;
 }
 
-/* The slot that holds `text`, or the empty one where it would go. */
-static uint32_t *string_find(const char *text, size_t length)
+static uint32_t slot_of(const char *text)
 {
-    uint32_t i = arena_check(text, length) % STRING_SLOTS;
-
-    while (string_slot[i] && !string_equal(arena_string(string_slot[i]), text))
-        i = (i + 1) % STRING_SLOTS;
-    return &string_slot[i];
+    return arena_check(text, string_length(text)) % STRING_SLOTS;
 }
 
-uint32_t arena_intern(const char *text)
+/* The slot that holds `text`, or the empty one where it would go. */
+static uint32_t string_find(const char *text)
+{
+    uint32_t i = slot_of(text);
+
+    while (string_slot[i].offset && !string_equal(arena_string(string_slot[i].offset), text))
+        i = (i + 1) % STRING_SLOTS;
+    return i;
+}
+
+/* Between strings that were released and those that were not there are runs of zeros. Room for `bytes` in one of them,
+ * from `string_gap` on and around once; 0: none. */
+static uint32_t find_gap(size_t bytes) NEEDS(arena_writer)
+{
+    const char *text = arena_string(0);
+    uint32_t used = arena_header()->table[ARENA_STRINGS].used;
+    size_t run = 0;
+
+    for (uint32_t steps = 0, i = string_gap; steps < ARENA_STRINGS_BYTES + bytes; steps++, i++) {
+        if (i == 0 || i >= used || i >= ARENA_STRINGS_BYTES)
+            i = 1, run = 0;
+        run = text[i] || text[i - 1] ? 0 : run + 1;
+        if (run == bytes) {
+            string_gap = i + 1;
+            return i + 1 - (uint32_t)bytes;
+        }
+    }
+    return 0;
+}
+
+/* Where a string of so many bytes, its NUL included, goes; 0: nowhere. */
+static uint32_t find_room(size_t bytes) NEEDS(arena_writer)
 {
     struct arena_table_desc *desc = &arena_header()->table[ARENA_STRINGS];
-    size_t length = string_length(text);
-    uint32_t *slot;
+    uint32_t at = desc->used;
 
-    assert(lock_held(&lock));
-    if (length == 0)
-        return 0;
-    slot = string_find(text, length);
-    if (*slot != 0)
-        return *slot;
     /* one byte is left over, so that the last string ends even when its NUL is hit */
-    if (strings >= STRING_SLOTS / 4 * 3 || desc->used + length + 2 > ARENA_STRINGS_BYTES)
+    if (at + bytes + 1 > ARENA_STRINGS_BYTES)
+        return find_gap(bytes);
+    desc->used += (uint32_t)bytes;
+    return at;
+}
+
+/* The string's place, with one more reference; 0: it is empty, or the table is full. */
+static uint32_t string_intern(const char *text)
+{
+    size_t bytes = string_length(text) + 1;
+
+    if (bytes == 1)
         return 0;
-    memcpy((char *)arena_header() + desc->offset + desc->used, text, length + 1);
-    *slot = desc->used;
-    desc->used += (uint32_t)length + 1;
-    strings++;
-    return *slot;
+    uint32_t i = string_find(text);
+    if (!string_slot[i].offset) {
+        uint32_t at = strings < STRING_SLOTS / 4 * 3 ? find_room(bytes) : 0;
+        if (!at)
+            return 0;
+        memcpy((char *)arena_string(0) + at, text, bytes);
+        string_slot[i].offset = at;
+        string_slot[i].references = 0;
+        arena_header()->counter[COUNTER_strings] = ++strings;
+    }
+    string_slot[i].references++;
+    return string_slot[i].offset;
+}
+
+/* Empties a slot; later ones of its run move up, as a search ends at the first empty slot. */
+static void empty_slot(uint32_t i)
+{
+    for (uint32_t k = (i + 1) % STRING_SLOTS; string_slot[k].offset; k = (k + 1) % STRING_SLOTS) {
+        uint32_t home = slot_of(arena_string(string_slot[k].offset));
+        if ((k - home) % STRING_SLOTS < (k - i) % STRING_SLOTS)
+            continue;
+        string_slot[i] = string_slot[k];
+        i = k;
+    }
+    string_slot[i].offset = 0;
+}
+
+static void string_release(uint32_t offset)
+{
+    const char *text = arena_string(offset);
+    uint32_t i = string_find(text);
+
+    if (!offset || string_slot[i].offset != offset || --string_slot[i].references)
+        return; /* not the last one, or a string that has been hit: it stays */
+    empty_slot(i);
+    memset((char *)text, 0, string_length(text));
+    arena_header()->counter[COUNTER_strings] = --strings;
 }
 
 /* ---- edges ---- */
@@ -297,7 +390,7 @@ void arena_symbol_retract(uint32_t symbol)
 
 uint32_t arena_symbol_find(uint32_t namespace_, const char *name)
 {
-    uint32_t text = *string_find(name, string_length(name));
+    uint32_t text = string_slot[string_find(name)].offset;
     const struct arena_namespace *ns;
 
     for (int depth = 0; text && depth < ARENA_NAMESPACES_MAX && (ns = peek(ARENA_NAMESPACES, namespace_)); depth++) {

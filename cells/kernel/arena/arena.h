@@ -22,15 +22,16 @@ void *arena_record(enum arena_table table, uint32_t index); /* panics when out o
 
 /* A zeroed record; 0 when the table is full. */
 uint32_t arena_new(enum arena_table table) NEEDS(arena_writer);
+/* The same with its name, which arena_free gives back; 0 also when there is no room for the string, or it is empty.
+ * For namespaces, objects, cells, sections and symbols. */
+uint32_t arena_new_named(enum arena_table table, const char *name) NEEDS(arena_writer);
 void arena_free(enum arena_table table, uint32_t index) NEEDS(arena_writer);
 /* Recomputes the check word after its stable fields were filled in. */
 void arena_seal(enum arena_table table, uint32_t index) NEEDS(arena_writer);
 /* True when the check word fits the stable fields. */
 bool arena_sound(enum arena_table table, uint32_t index);
 
-/* Interned string; 0 when the table is full. */
-uint32_t arena_intern(const char *text) NEEDS(arena_writer);
-const char *arena_string(uint32_t offset); /* "" for a bad offset */
+const char *arena_string(uint32_t offset); /* of a record's name, as long as the record is there; "" for a bad offset */
 
 #define arena_cell(i)      ((struct arena_cell *)arena_record(ARENA_CELLS, i))
 #define arena_section(i)   ((struct arena_section *)arena_record(ARENA_SECTIONS, i))
@@ -48,7 +49,8 @@ void arena_edge_unlink(uint32_t edge) NEEDS(arena_writer);
 /* The map from exported name to symbol of a namespace. */
 void arena_symbol_publish(uint32_t symbol) NEEDS(arena_writer);
 void arena_symbol_retract(uint32_t symbol) NEEDS(arena_writer);
-uint32_t arena_symbol_find(uint32_t namespace_, const char *name); /* parents too; 0: none */
+/* Parents too; 0: none. While others load or unload, within arena_change. */
+uint32_t arena_symbol_find(uint32_t namespace_, const char *name);
 
 uint32_t arena_cell_find(uint32_t namespace_, const char *name); /* the LIVE or LOADING one; 0: none */
 uint32_t arena_cell_at(uint64_t virt);                           /* whose region holds the address; any state */

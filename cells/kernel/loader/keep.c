@@ -27,12 +27,11 @@ static enum err add_record(const char *name, uint64_t phys, size_t bytes, bool f
 {
     uint64_t hash = hash_of(page_direct(phys), bytes);
     GUARD(arena) held = arena_change();
-    uint32_t text = arena_intern(name), index = text ? arena_new(ARENA_OBJECTS) : 0;
+    uint32_t index = arena_new_named(ARENA_OBJECTS, name);
 
     if (!index)
         return REFUSE(ERR_FULL, "no free object record for ", name);
     struct arena_object *o = arena_object(index);
-    o->name = text;
     o->bytes = (uint32_t)bytes;
     o->phys = phys;
     o->hash = hash;

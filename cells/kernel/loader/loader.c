@@ -436,8 +436,10 @@ enum err loader_unload(uint32_t cell)
 {
     GUARD(loader) turn = loader_hold();
     const struct arena_cell *c = arena_cell(cell);
-    uint32_t name = c->name, version = c->version;
+    uint32_t version = c->version;
+    char name[NOTE_NAME_BYTES];
 
+    string_copy(name, arena_string(c->name), sizeof name);
     if (c->state == CELL_FREE)
         return ERR_NOT_FOUND;
     if (!c->object)
@@ -445,12 +447,13 @@ enum err loader_unload(uint32_t cell)
     if (link_is_held(cell) || run_done(cell) || link_is_held(cell))
         return ERR_BUSY;
     link_discard(&cell, 1);
-    arena_event(EVENT_CELL_FREED, cell, version, arena_string(name));
+    arena_event(EVENT_CELL_FREED, cell, version, name);
     return ERR_OK;
 }
 
 enum err loader_symbol(const char *name, uint64_t *ret_address)
 {
+    GUARD(arena) held = arena_change();
     uint32_t symbol = arena_symbol_find(root, name);
 
     if (!symbol || arena_cell(cell_of_symbol(symbol))->state != CELL_LIVE)
@@ -465,8 +468,7 @@ static enum err describe(struct loader_detail *detail)
 
     {
         GUARD(arena) held = arena_change();
-        root = arena_new(ARENA_NAMESPACES);
-        arena_namespace(root)->name = arena_intern("root");
+        root = arena_new_named(ARENA_NAMESPACES, "root");
         arena_seal(ARENA_NAMESPACES, root);
     }
     if ((err = nano_core_describe(root, detail)))

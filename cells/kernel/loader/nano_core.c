@@ -335,12 +335,11 @@ static enum err add_edges(const struct image *image, struct loader_detail *detai
 static enum err add_cell(struct image *image, uint32_t namespace_, struct loader_detail *detail)
 {
     GUARD(arena) held = arena_change();
-    uint32_t name = arena_intern("nano_core"), cell = name ? arena_new(ARENA_CELLS) : 0;
+    uint32_t cell = arena_new_named(ARENA_CELLS, "nano_core");
 
     if (!cell)
         return full(detail);
     struct arena_cell *c = arena_cell(cell);
-    c->name = name;
     c->version = image->object.cell.version;
     c->kind = image->object.cell.kind;
     c->namespace_ = namespace_;

@@ -35,16 +35,11 @@ static enum err full(struct loader_detail *detail)
 uint32_t link_add_section(struct section_list *list, const char *name, uint32_t kind, uint64_t virt, uint64_t phys,
                           uint32_t bytes, uint32_t align)
 {
-    uint32_t index = arena_new(ARENA_SECTIONS);
-    uint32_t text = index ? arena_intern(name) : 0;
+    uint32_t index = arena_new_named(ARENA_SECTIONS, name);
 
-    if (!text) {
-        if (index)
-            arena_free(ARENA_SECTIONS, index);
+    if (!index)
         return 0;
-    }
     struct arena_section *s = arena_section(index);
-    s->name = text;
     s->cell = list->cell;
     s->kind = kind;
     s->virt = virt;
@@ -67,16 +62,11 @@ uint32_t link_add_section(struct section_list *list, const char *name, uint32_t 
 uint32_t link_add_symbol(uint32_t cell, uint32_t section, const char *name, uint64_t offset, uint64_t bytes,
                          const struct note_symbol *export_)
 {
-    uint32_t index = arena_new(ARENA_SYMBOLS);
-    uint32_t text = index ? arena_intern(name) : 0;
+    uint32_t index = arena_new_named(ARENA_SYMBOLS, name);
 
-    if (!text) {
-        if (index)
-            arena_free(ARENA_SYMBOLS, index);
+    if (!index)
         return 0;
-    }
     struct arena_symbol *s = arena_symbol(index);
-    s->name = text;
     s->section = section;
     s->offset = (uint32_t)offset;
     s->bytes = (uint32_t)bytes;
@@ -244,12 +234,11 @@ static enum err add_cell(struct link *link, uint32_t object_record, uint32_t nam
 {
     const struct note_cell *note = &link->object.cell;
     GUARD(arena) held = arena_change();
-    uint32_t name = arena_intern(note->name), cell = name ? arena_new(ARENA_CELLS) : 0;
+    uint32_t cell = arena_new_named(ARENA_CELLS, note->name);
 
     if (!cell)
         return full(detail);
     struct arena_cell *c = arena_cell(cell);
-    c->name = name;
     c->version = note->version;
     c->kind = note->kind;
     c->namespace_ = namespace_;

@@ -147,11 +147,11 @@ static void load_nothing(uint64_t argument)
     (void)loader_load((const char *)argument, NULL, NULL);
 }
 
-static void intern_nothing(uint64_t argument)
+static void find_nothing(uint64_t argument)
 {
     GUARD(arena) change = arena_change();
 
-    (void)arena_intern((const char *)argument);
+    (void)arena_symbol_find(1, (const char *)argument);
 }
 
 static void in_nano_core(const struct testing *test)
@@ -162,7 +162,7 @@ static void in_nano_core(const struct testing *test)
     testing_need(test, fails(load_nothing, 16));
     testing_need(test, newest_fault()->cell && !arena_cell(newest_fault()->cell)->object);
     testing_need(test, loader_load("fragile", &cell, NULL) == ERR_OK);
-    testing_need(test, fails(intern_nothing, 16));
+    testing_need(test, fails(find_nothing, 16));
     generation = arena_header()->generation;
     testing_need(test, generation % 2 == 0);
 }
