@@ -272,6 +272,27 @@ START_TEST(test_life)
 }
 END_TEST
 
+/* A link in the run directory is taken away; what it leads to stays as it was. */
+START_TEST(test_link_in_run_directory)
+{
+    char link[128], other[96], file[128];
+
+    snprintf(other, sizeof other, "%s/other", dir);
+    snprintf(file, sizeof file, "%s/file", other);
+    ck_assert_int_eq(mkdir(other, 0700), 0);
+    int fd = open(file, O_WRONLY | O_CREAT, 0600);
+    ck_assert_int_ge(fd, 0);
+    close(fd);
+    snprintf(link, sizeof link, "%s/delias", dir);
+    ck_assert_int_eq(mkdir(link, 0700), 0);
+    snprintf(link, sizeof link, "%s/delias/link", dir);
+    ck_assert_int_eq(symlink(other, link), 0);
+    ck_assert_int_eq(machine_stop("link"), ERR_OK);
+    ck_assert_int_eq(access(file, F_OK), 0);
+    ck_assert_int_ne(access(link, F_OK), 0);
+}
+END_TEST
+
 Suite *suite_machine(void);
 Suite *suite_machine(void)
 {
@@ -285,6 +306,7 @@ Suite *suite_machine(void)
     tcase_add_test(tc, test_sizes);
     tcase_add_test(tc, test_refusals);
     tcase_add_test(tc, test_foreign_run_directory);
+    tcase_add_test(tc, test_link_in_run_directory);
     tcase_add_test(tc, test_life);
     suite_add_tcase(s, tc);
     return s;

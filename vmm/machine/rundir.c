@@ -160,11 +160,16 @@ enum err rundir_read(const char *name, struct machine_info *ret_info)
 
 void rundir_remove(const struct machine_info *info)
 {
-    DIR *folder = opendir(info->folder);
+    /* Never through a symbolic link: what it leads to is not ours to empty. */
+    int fd = open(info->folder, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    DIR *folder = fd < 0 ? NULL : fdopendir(fd);
 
     for (struct dirent *entry; folder && (entry = readdir(folder));)
-        (void)!unlinkat(dirfd(folder), entry->d_name, 0);
+        (void)!unlinkat(fd, entry->d_name, 0);
     if (folder)
         closedir(folder);
-    (void)!rmdir(info->folder);
+    else if (fd >= 0)
+        close(fd);
+    if (rmdir(info->folder) != 0 && errno == ENOTDIR)
+        (void)!unlink(info->folder);
 }
