@@ -35,6 +35,7 @@ static void arrive(struct app *app)
 
 static void go(struct app *app, struct place place)
 {
+    here(app)->row = app->list.selected_id;
     if (app->places == APP_PLACES) {
         memmove(app->place, app->place + 1, sizeof app->place - sizeof *app->place);
         app->places--;
@@ -43,11 +44,22 @@ static void go(struct app *app, struct place place)
     arrive(app);
 }
 
+/* Out of a filter first, then to where we came from, on the row that was left. */
 static void go_back(struct app *app)
 {
-    if (app->places > 1) {
+    struct list *list = app->right_focus ? &app->list : &app->tree;
+
+    if (list->filter[0]) {
+        list->filter[0] = '\0';
+        refill(app);
+    } else if (app->places > 1) {
         app->places--;
         arrive(app);
+        if (here(app)->row) {
+            app->list.selected_id = here(app)->row;
+            app->list.follow = false;
+            list_settle(&app->list);
+        }
     } else {
         app->right_focus = false;
     }
@@ -58,19 +70,19 @@ static void show_selected_cell(struct app *app)
 {
     const struct list_row *row = list_selected(&app->tree);
 
-    if (!row || row->link.kind != LINK_CELL)
+    if (!app->view || !row || row->link.kind != LINK_CELL)
         return;
     enum page_id page = page_get(here(app)->page)->of_cell ? here(app)->page : PAGE_SECTIONS;
     if (page == PAGE_CODE)
         page = PAGE_SECTIONS;
     app->places = 1;
-    app->place[0] = (struct place){page, row->link.index, 0};
+    app->place[0] = page_place(app->view, page, row->link.index, 0);
     arrive(app);
 }
 
 static void select_in_tree(struct app *app, uint32_t cell)
 {
-    app->tree.selected_id = cell;
+    app->tree.selected_id = page_tree_id(app->view, cell);
     list_settle(&app->tree);
 }
 
@@ -82,18 +94,23 @@ static uint32_t current_cell(const struct app *app)
     return cell ? cell : row && row->link.kind == LINK_CELL ? row->link.index : 0;
 }
 
+static const char *current_cell_name(const struct app *app)
+{
+    return view_cell_name(app->view, current_cell(app));
+}
+
 static void open_page(struct app *app, enum page_id id)
 {
-    struct place place = {id, current_cell(app), here(app)->section};
+    uint32_t section = here(app)->section;
 
-    if (id == here(app)->page)
+    if (!app->view || id == here(app)->page)
         return;
     if (id == PAGE_CODE && !app->right_focus)
-        place.section = 0;
+        section = 0;
     const struct list_row *row = list_selected(&app->list);
     if (id == PAGE_CODE && row && row->link.kind == LINK_SECTION && here(app)->page == PAGE_SECTIONS)
-        place.section = row->link.index;
-    go(app, place);
+        section = row->link.index;
+    go(app, page_place(app->view, id, current_cell(app), section));
     app->right_focus = true;
 }
 
@@ -132,7 +149,7 @@ static void ask_swap(struct app *app)
 {
     char preset[128];
 
-    snprintf(preset, sizeof preset, "build/cells/%s.o", app->view ? view_cell_name(app->view, current_cell(app)) : "");
+    snprintf(preset, sizeof preset, "build/cells/%s.o", app->view ? current_cell_name(app) : "");
     ask(app, ASK_SWAP, "Swap in which object?", preset);
 }
 
@@ -147,8 +164,7 @@ static void ask_inject(struct app *app)
         section = view_section_name(app->view, row->link.index);
     else if (app->view && here(app)->page == PAGE_CODE && here(app)->section)
         section = view_section_name(app->view, here(app)->section);
-    snprintf(preset, sizeof preset, "cell:%s:%s", app->view ? view_cell_name(app->view, current_cell(app)) : "",
-             section);
+    snprintf(preset, sizeof preset, "cell:%s:%s", app->view ? current_cell_name(app) : "", section);
     ask(app, ASK_INJECT, "Flip one bit in what?", preset);
 }
 
@@ -160,7 +176,7 @@ static void build_command(struct app *app)
     if (app->asking == ASK_SWAP) {
         command_add(&app->command, "swap");
         command_add(&app->command, app->machine);
-        snprintf(word, sizeof word, "%s=%s", view_cell_name(app->view, current_cell(app)), app->input);
+        snprintf(word, sizeof word, "%s=%s", current_cell_name(app), app->input);
         command_add(&app->command, word);
     } else {
         const char *words[] = {"inject", app->machine, "--into", app->input, "--model", "flip"};
@@ -216,6 +232,8 @@ static void key_filter(struct app *app, struct key_press press)
         app->mode = APP_BROWSE;
     }
     refill(app);
+    if (!app->right_focus)
+        show_selected_cell(app);
 }
 
 static void key_prompt(struct app *app, struct key_press press)
@@ -358,8 +376,12 @@ void app_key(struct app *app, struct key_press press)
 {
     if (press.key == KEYS_NONE || press.key == KEYS_RESIZE)
         return;
-    if (press.key == KEYS_F10 || press.key == 3) {
+    if (press.key == KEYS_F10 || press.key == KEYS_GONE || press.key == 3) {
         app->quit = true;
+        return;
+    }
+    if (app->too_small) {
+        app->quit = press.key == 'q';
         return;
     }
     switch (app->mode) {
@@ -386,6 +408,8 @@ void app_look(struct app *app, struct view *view)
 {
     view_free(app->view);
     app->view = view;
+    for (int i = 0; view && i < app->places; i++)
+        page_settle(view, &app->place[i]);
     refill(app);
     if (!here(app)->cell && page_get(here(app)->page)->of_cell) {
         if (list_selected(&app->tree) && list_selected(&app->tree)->link.kind == LINK_NONE)

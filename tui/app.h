@@ -27,6 +27,7 @@ struct app {
     struct command command;
     char message[600];
     struct area tree_area, list_area; /* of the last drawing, for the mouse */
+    bool too_small;                   /* the last drawing showed nothing: keys must not act unseen */
     bool quit;
 };
 

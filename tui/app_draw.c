@@ -1,17 +1,18 @@
 /* How the screen looks: title, tree, page, message and keys, and the boxes above them. */
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 #include "tui/app.h"
 
 static const char *const help_text[] = {
     "arrows, PgUp/PgDn, Home/End   move          Tab   the other pane",
     "Enter   follow the row: an edge to its other end, a task to its code",
-    "Esc     back to where you came from",
+    "Esc     clears a filter; else back to where you came from",
     "",
     "1 sections   2 exports   3 needs   4 needed by   5 code   of the cell",
     "6 tasks   7 faults   8 events   9 counters   of the machine",
     "",
-    "/       show only rows that contain a text (Esc clears it)",
+    "/       show only rows that contain a text",
     "s       swap the cell for another object",
     "i       inject: flip one bit",
     "        both show the equivalent command and ask before they act",
@@ -46,10 +47,12 @@ static void draw_bottom(const struct app *app, struct canvas *canvas, struct are
     const struct list *list = app->right_focus ? &app->list : &app->tree;
     int row = all.rows - 2;
 
-    if (app->mode == APP_FILTER || list->filter[0])
-        canvas_print(canvas, all, row, 1, STYLE_KEY, "/%s%s", list->filter, app->mode == APP_FILTER ? "_" : "");
+    if (app->mode == APP_FILTER)
+        canvas_print(canvas, all, row, 1, STYLE_KEY, "/%s_", list->filter);
     else if (app->message[0])
         canvas_text(canvas, all, row, 1, STYLE_KEY, app->message);
+    else if (list->filter[0])
+        canvas_print(canvas, all, row, 1, STYLE_KEY, "/%s", list->filter);
     else if (app->view && view_damage_count(app->view))
         canvas_print(canvas, all, row, 1, STYLE_BAD, "damaged metadata: %zu, first: %s", view_damage_count(app->view),
                      view_damage(app->view, 0)->text);
@@ -82,12 +85,16 @@ static void draw_prompt(const struct app *app, struct canvas *canvas)
 
 static void draw_confirm(const struct app *app, struct canvas *canvas)
 {
-    char text[400];
-    struct area inside = canvas_frame(canvas, middle(canvas, 7, 76), STYLE_BAD, "run this command?");
+    enum { COLUMNS = 72, ROWS = 9 };
+    char text[COLUMNS * ROWS];
 
     command_text(&app->command, text, sizeof text);
-    canvas_text(canvas, inside, 1, 1, STYLE_PLAIN, text);
-    canvas_text(canvas, inside, 3, 1, STYLE_KEY, "y runs it, any other key does not");
+    int length = (int)strlen(text), rows = (length + COLUMNS - 1) / COLUMNS;
+    struct area inside = canvas_frame(canvas, middle(canvas, rows + 6, COLUMNS + 4), STYLE_BAD, "run this command?");
+
+    for (int i = 0; i < rows; i++)
+        canvas_print(canvas, inside, 1 + i, 1, STYLE_PLAIN, "%.*s", COLUMNS, text + i * COLUMNS);
+    canvas_text(canvas, inside, rows + 2, 1, STYLE_KEY, "y runs it, any other key does not");
 }
 
 static void place_title(const struct app *app, char *title, size_t bytes)
@@ -98,10 +105,9 @@ static void place_title(const struct app *app, char *title, size_t bytes)
     if (!app->view || !page->of_cell)
         snprintf(title, bytes, "%s", page->name);
     else if (place->page == PAGE_CODE && place->section)
-        snprintf(title, bytes, "%s %s: code", view_cell_name(app->view, place->cell),
-                 view_section_name(app->view, place->section));
+        snprintf(title, bytes, "%s %s: code", place->cell_name, place->section_name);
     else
-        snprintf(title, bytes, "%s: %s", view_cell_name(app->view, place->cell), page->name);
+        snprintf(title, bytes, "%s: %s", place->cell_name, page->name);
 }
 
 static void draw_panes(struct app *app, struct canvas *canvas)
@@ -124,7 +130,8 @@ void app_draw(struct app *app, struct canvas *canvas)
 
     for (int row = 0; row < canvas->rows; row++)
         canvas_blank(canvas, all, row, STYLE_PLAIN);
-    if (canvas->rows < APP_MIN_ROWS || canvas->columns < APP_MIN_COLUMNS) {
+    app->too_small = canvas->rows < APP_MIN_ROWS || canvas->columns < APP_MIN_COLUMNS;
+    if (app->too_small) {
         canvas_print(canvas, all, 0, 0, STYLE_BAD, "too small: needs %dx%d, has %dx%d", APP_MIN_COLUMNS, APP_MIN_ROWS,
                      canvas->columns, canvas->rows);
         canvas_text(canvas, all, 1, 0, STYLE_PLAIN, "enlarge the terminal, or q to quit");

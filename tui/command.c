@@ -14,14 +14,32 @@ void command_add(struct command *command, const char *word)
         snprintf(command->word[command->words++], COMMAND_WORD_BYTES, "%s", word);
 }
 
+static void append(char *text, size_t bytes, const char *more)
+{
+    size_t used = strlen(text);
+
+    snprintf(text + used, bytes - used, "%s", more);
+}
+
+/* In single quotes, where only a quote itself must be written otherwise. */
+static void append_quoted(char *text, size_t bytes, const char *word)
+{
+    append(text, bytes, "'");
+    for (; *word; word++)
+        append(text, bytes, *word == '\'' ? "'\\''" : (char[]){*word, '\0'});
+    append(text, bytes, "'");
+}
+
 void command_text(const struct command *command, char *ret_text, size_t bytes)
 {
-    size_t at = (size_t)snprintf(ret_text, bytes, "delias");
-
-    for (int i = 0; i < command->words && at < bytes; i++) {
+    snprintf(ret_text, bytes, "delias");
+    for (int i = 0; i < command->words; i++) {
         const char *word = command->word[i];
-        bool quote = !word[0] || strpbrk(word, " \t'\"\\$`*?[]|&;<>()#~!") != NULL;
-        at += (size_t)snprintf(ret_text + at, bytes - at, quote ? " '%s'" : " %s", word);
+        append(ret_text, bytes, " ");
+        if (!word[0] || strpbrk(word, " \t'\"\\$`*?[]|&;<>()#~!"))
+            append_quoted(ret_text, bytes, word);
+        else
+            append(ret_text, bytes, word);
     }
 }
 

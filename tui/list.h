@@ -6,11 +6,11 @@
 #define LIST_TEXT_BYTES 240
 
 /* What a row leads to when Enter is pressed on it. */
-enum link_kind { LINK_NONE, LINK_CELL, LINK_SECTION, LINK_TASK, LINK_FAULT };
+enum link_kind { LINK_NONE, LINK_CELL, LINK_SECTION, LINK_TASK };
 
 struct link {
     enum link_kind kind;
-    uint32_t index; /* in the arena table; of a fault: its sequence number */
+    uint32_t index; /* in the arena table */
 };
 
 struct list_row {

@@ -13,6 +13,43 @@ static struct link link_to(enum link_kind kind, uint32_t index)
     return (struct link){kind, index};
 }
 
+struct place page_place(const struct view *view, enum page_id page, uint32_t cell, uint32_t section)
+{
+    const struct arena_cell *c = view_cell(view, cell);
+    struct place place = {.page = page, .cell = cell, .section = section, .live = c && c->state == CELL_LIVE};
+
+    if (c)
+        snprintf(place.cell_name, sizeof place.cell_name, "%s", view_cell_name(view, cell));
+    if (section)
+        snprintf(place.section_name, sizeof place.section_name, "%s", view_section_name(view, section));
+    return place;
+}
+
+void page_settle(const struct view *view, struct place *place)
+{
+    const struct arena_cell *c = view_cell(view, place->cell);
+    const struct arena_section *s;
+
+    if (place->cell && (!c || strcmp(view_cell_name(view, place->cell), place->cell_name) != 0 ||
+                        (place->live && c->state != CELL_LIVE)))
+        place->cell = view_find_cell(view, 0, place->cell_name);
+    s = view_section(view, place->section);
+    if (place->section &&
+        (!s || s->cell != place->cell || strcmp(view_section_name(view, place->section), place->section_name) != 0))
+        place->section = view_find_section(view, place->cell, place->section_name);
+}
+
+/* A live cell's row stays the same when another version takes its place. */
+uint64_t page_tree_id(const struct view *view, uint32_t cell)
+{
+    const struct arena_cell *c = view_cell(view, cell);
+    const char *name = view_cell_name(view, cell);
+
+    if (!c || c->state != CELL_LIVE)
+        return UINT64_MAX - cell;
+    return (uint64_t)c->namespace_ << 32 | arena_check(name, strlen(name)) | 1;
+}
+
 void page_fill_tree(const struct view *view, struct list *list)
 {
     for (uint32_t n = 0; (n = view_next(view, ARENA_NAMESPACES, n));) {
@@ -23,8 +60,8 @@ void page_fill_tree(const struct view *view, struct list *list)
                                : cell->state != CELL_LIVE                           ? STYLE_DIM
                                                                                     : STYLE_PLAIN;
             if (cell->namespace_ == n)
-                list_add(list, i, style, link_to(LINK_CELL, i), " %-14.14s v%-2u %.3s", view_cell_name(view, i),
-                         cell->version, name_cell_kind(cell->kind));
+                list_add(list, page_tree_id(view, i), style, link_to(LINK_CELL, i), " %-14.14s v%-2u %.3s",
+                         view_cell_name(view, i), cell->version, name_cell_kind(cell->kind));
         }
     }
 }
@@ -142,7 +179,8 @@ static void fill_faults(const struct view *view, struct place place, struct list
     (void)place;
     for (size_t n = 0; (fault = view_fault(view, n)); n++)
         list_add(list, fault->seq, fault->outcome == FAULT_OUTCOME_RECOVERED ? STYLE_GOOD : STYLE_BAD,
-                 link_to(LINK_FAULT, fault->cell), "%4" PRIu64 " %-10.10s %-12.12s %s+0x%x  %s, %s %s", fault->seq,
+                 link_to(LINK_CELL, view_find_cell(view, 0, fault->cell_name)),
+                 "%4" PRIu64 " %-10.10s %-12.12s %s+0x%x  %s, %s %s", fault->seq,
                  fault->kind == FAULT_EXCEPTION ? name_exception(fault->vector) : name_fault_kind(fault->kind),
                  fault->task_name, fault->symbol[0] ? fault->symbol : fault->cell_name, fault->offset,
                  name_fault_action(fault->action), name_fault_outcome(fault->outcome), fault->message);
@@ -190,7 +228,7 @@ static bool follow_section(const struct view *view, uint32_t index, struct place
 
     if (!section)
         return false;
-    *ret_place = (struct place){section->kind == SECTION_TEXT ? PAGE_CODE : PAGE_NEEDED_BY, section->cell, index};
+    *ret_place = page_place(view, section->kind == SECTION_TEXT ? PAGE_CODE : PAGE_NEEDED_BY, section->cell, index);
     return true;
 }
 
@@ -200,10 +238,9 @@ bool page_follow(const struct view *view, struct link link, struct place *ret_pl
 
     switch (link.kind) {
     case LINK_CELL:
-    case LINK_FAULT:
         if (!view_cell(view, link.index))
             return false;
-        *ret_place = (struct place){PAGE_SECTIONS, link.index, 0};
+        *ret_place = page_place(view, PAGE_SECTIONS, link.index, 0);
         return true;
     case LINK_SECTION:
         return follow_section(view, link.index, ret_place);

@@ -1,6 +1,7 @@
 /* See screen.h. */
 #include "tui/screen.h"
 #include <locale.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <unistd.h>
 #include <ncurses.h>
@@ -83,14 +84,41 @@ void screen_size(int *ret_rows, int *ret_columns)
     getmaxyx(stdscr, *ret_rows, *ret_columns);
 }
 
+/* Where the locale cannot show a rune: the terminal's own line drawing for frames, and '?'. */
+static chtype plain_character(uint32_t rune)
+{
+    switch (rune) {
+    case 0x2500:
+        return ACS_HLINE;
+    case 0x2502:
+        return ACS_VLINE;
+    case 0x250c:
+        return ACS_ULCORNER;
+    case 0x2510:
+        return ACS_URCORNER;
+    case 0x2514:
+        return ACS_LLCORNER;
+    case 0x2518:
+        return ACS_LRCORNER;
+    default:
+        return rune < 0x80 ? rune : '?';
+    }
+}
+
 void screen_show(const struct canvas *canvas)
 {
+    bool wide = MB_CUR_MAX > 1;
+
     for (int row = 0; row < canvas->rows; row++) {
         for (int column = 0; column < canvas->columns; column++) {
             const struct canvas_cell *cell = &canvas->cell[row * canvas->columns + column];
             wchar_t text[2] = {(wchar_t)cell->rune, 0};
             cchar_t shown;
 
+            if (!wide) {
+                mvaddch(row, column, plain_character(cell->rune) | attributes[cell->style]);
+                continue;
+            }
             setcchar(&shown, text, attributes[cell->style] & ~A_COLOR, PAIR_NUMBER(attributes[cell->style]), NULL);
             mvadd_wch(row, column, &shown);
         }
@@ -126,13 +154,21 @@ static const struct {
     {0x7f, KEYS_BACKSPACE},  {8, KEYS_BACKSPACE},       {KEY_RESIZE, KEYS_RESIZE},
 };
 
+/* The terminal was closed: reading from it returns at once from now on. */
+static bool is_gone(void)
+{
+    struct pollfd fd = {.fd = STDIN_FILENO, .events = POLLIN};
+
+    return poll(&fd, 1, 0) > 0 && fd.revents & (POLLHUP | POLLERR | POLLNVAL);
+}
+
 struct key_press screen_key(int timeout_ms)
 {
     timeout(timeout_ms);
     int c = getch();
 
     if (c == ERR)
-        return (struct key_press){};
+        return (struct key_press){.key = is_gone() ? KEYS_GONE : KEYS_NONE};
     if (c == KEY_MOUSE)
         return mouse_press();
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)

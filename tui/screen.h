@@ -19,6 +19,7 @@ enum key {
     KEYS_BACK_TAB,
     KEYS_BACKSPACE,
     KEYS_RESIZE,
+    KEYS_GONE,  /* there is no terminal any more */
     KEYS_MOUSE, /* `row`, `column`, `wheel` say what */
     KEYS_F1,    /* F1 .. F10 follow each other */
     KEYS_F10 = KEYS_F1 + 9,

@@ -1,10 +1,10 @@
-/* The TUI without a terminal: canvas and list. */
+/* The TUI without a terminal: canvas, list, and the program's answers to keys. */
 #include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include "tui/canvas.h"
-#include "tui/list.h"
+#include "tests/unit/arena_build.h"
+#include "tui/app.h"
 
 static struct canvas canvas;
 static struct area whole = {0, 0, 5, 20};
@@ -97,12 +97,141 @@ START_TEST(list_scrolls_with_its_selection)
 }
 END_TEST
 
+/* ---- the program ---- */
+
+static uint8_t *ram;
+static struct app app;
+
+static void look(void)
+{
+    enum err err;
+
+    app_look(&app, view_take_anyway(ram, BUILD_RAM, &err));
+    ck_assert_ptr_nonnull(app.view);
+}
+
+static void setup_app(void)
+{
+    ram = build_ram();
+    ck_assert(canvas_resize(&canvas, 24, 80));
+    app_init(&app, "m");
+    look();
+}
+
+static void teardown_app(void)
+{
+    app_done(&app);
+    canvas_done(&canvas);
+    free(ram);
+}
+
+static void type(const char *text)
+{
+    for (; *text; text++)
+        app_key(&app, (struct key_press){.key = (unsigned char)*text});
+}
+
+static void press(int key)
+{
+    app_key(&app, (struct key_press){.key = key});
+}
+
+static bool shows(const char *text)
+{
+    app_draw(&app, &canvas);
+    for (int row = 0; row < canvas.rows; row++)
+        if (strstr(row_text(row), text))
+            return true;
+    return false;
+}
+
+/* What a swap leaves: the old cell, and another record of the same name. */
+static void swap_alpha(void)
+{
+    struct arena_cell *new = build_new(ram, ARENA_CELLS), *old = build_record(ram, ARENA_CELLS, BUILD_ALPHA);
+
+    *new = *old;
+    new->version = 9;
+    new->first_section = new->sections = 0;
+    old->state = CELL_OLD;
+    build_seal(ram, ARENA_CELLS, 3);
+}
+
+START_TEST(page_stays_with_a_swapped_cell)
+{
+    type("/alpha");
+    press(KEYS_ENTER);
+    ck_assert(shows("alpha: sections") && shows("words"));
+    swap_alpha();
+    look();
+    ck_assert(shows("alpha: sections") && shows("nothing here") && !shows("words"));
+    ck_assert_uint_eq(app.place[0].cell, 3);
+    press(KEYS_ESCAPE);
+    ck_assert(shows("alpha          v9"));
+    ck_assert_uint_eq(list_selected(&app.tree)->link.index, 3);
+    type("s");
+    press(KEYS_ENTER);
+    ck_assert(shows("delias swap m alpha=build/cells/alpha.o"));
+}
+END_TEST
+
+START_TEST(filter_chooses_what_it_shows)
+{
+    type("/beta");
+    ck_assert(shows("/beta_") && shows("beta: sections"));
+    press(KEYS_ENTER);
+    ck_assert(shows("/beta") && !shows("alpha"));
+    snprintf(app.message, sizeof app.message, "done: a swap");
+    ck_assert(shows("done: a swap"));
+    press(KEYS_ESCAPE);
+    ck_assert(shows("alpha  ") && shows("beta: sections"));
+}
+END_TEST
+
+START_TEST(way_back_ends_on_the_row_that_was_left)
+{
+    type("/alpha");
+    press(KEYS_ENTER);
+    press(KEYS_RIGHT);
+    press(KEYS_DOWN);
+    uint64_t row = list_selected(&app.list)->id;
+    press(KEYS_ENTER);
+    ck_assert_int_eq(app.places, 2);
+    press(KEYS_ESCAPE);
+    ck_assert_int_eq(app.places, 1);
+    ck_assert_uint_eq(list_selected(&app.list)->id, row);
+}
+END_TEST
+
+START_TEST(keys_do_not_act_unseen)
+{
+    ck_assert(canvas_resize(&canvas, 5, 20));
+    app_draw(&app, &canvas);
+    type("si?/");
+    ck_assert_int_eq(app.mode, APP_BROWSE);
+    type("q");
+    ck_assert(app.quit);
+}
+END_TEST
+
+START_TEST(command_can_be_pasted_into_a_shell)
+{
+    struct command command = {};
+    char text[128];
+
+    command_add(&command, "swap");
+    command_add(&command, "it's=a b.o");
+    command_text(&command, text, sizeof text);
+    ck_assert_str_eq(text, "delias swap 'it'\\''s=a b.o'");
+}
+END_TEST
+
 Suite *suite_tui(void);
 
 Suite *suite_tui(void)
 {
     Suite *s = suite_create("tui");
-    TCase *tc = tcase_create("canvas and list");
+    TCase *tc = tcase_create("canvas and list"), *program = tcase_create("program");
 
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_add_test(tc, text_is_clipped_to_its_area);
@@ -111,5 +240,12 @@ Suite *suite_tui(void)
     tcase_add_test(tc, filter_ignores_letter_case);
     tcase_add_test(tc, list_scrolls_with_its_selection);
     suite_add_tcase(s, tc);
+    tcase_add_checked_fixture(program, setup_app, teardown_app);
+    tcase_add_test(program, page_stays_with_a_swapped_cell);
+    tcase_add_test(program, filter_chooses_what_it_shows);
+    tcase_add_test(program, way_back_ends_on_the_row_that_was_left);
+    tcase_add_test(program, keys_do_not_act_unseen);
+    tcase_add_test(program, command_can_be_pasted_into_a_shell);
+    suite_add_tcase(s, program);
     return s;
 }
