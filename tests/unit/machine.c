@@ -293,6 +293,29 @@ START_TEST(test_link_in_run_directory)
 }
 END_TEST
 
+/* Of a folder that is not a machine's alone, what a machine makes goes and the rest stays. */
+START_TEST(test_foreign_files_in_run_directory)
+{
+    char folder[96], log[128], file[128];
+
+    snprintf(folder, sizeof folder, "%s/delias", dir);
+    ck_assert_int_eq(mkdir(folder, 0700), 0);
+    snprintf(folder, sizeof folder, "%s/delias/left", dir);
+    ck_assert_int_eq(mkdir(folder, 0700), 0);
+    snprintf(log, sizeof log, "%s/log", folder);
+    snprintf(file, sizeof file, "%s/notes", folder);
+    close(open(log, O_WRONLY | O_CREAT, 0600));
+    close(open(file, O_WRONLY | O_CREAT, 0600));
+    ck_assert_int_eq(machine_stop("left"), ERR_REFUSED);
+    ck_assert_ptr_nonnull(strstr(machine_last_error(), "move it away"));
+    ck_assert_int_eq(access(file, F_OK), 0);
+    ck_assert_int_ne(access(log, F_OK), 0);
+    ck_assert_int_eq(unlink(file), 0);
+    ck_assert_int_eq(machine_stop("left"), ERR_OK);
+    ck_assert_int_ne(access(folder, F_OK), 0);
+}
+END_TEST
+
 Suite *suite_machine(void);
 Suite *suite_machine(void)
 {
@@ -307,6 +330,7 @@ Suite *suite_machine(void)
     tcase_add_test(tc, test_refusals);
     tcase_add_test(tc, test_foreign_run_directory);
     tcase_add_test(tc, test_link_in_run_directory);
+    tcase_add_test(tc, test_foreign_files_in_run_directory);
     tcase_add_test(tc, test_life);
     suite_add_tcase(s, tc);
     return s;

@@ -126,10 +126,10 @@ static enum err claim_folder(const struct machine_info *info)
         return machine_fail(ERR_EXISTS,
                             "machine '%s' runs already (pid %d); 'delias stop %s' ends it, --name starts another",
                             info->name, old.pid, info->name);
-    rundir_remove(info);
-    if (mkdir(info->folder, 0700) != 0)
-        return machine_fail(ERR_IO, "%s: %s", info->folder, strerror(errno));
-    return ERR_OK;
+    enum err e = rundir_remove(info);
+    if (e == ERR_OK && mkdir(info->folder, 0700) != 0)
+        e = machine_fail(ERR_IO, "%s: %s", info->folder, strerror(errno));
+    return e;
 }
 
 /* The last line that the hypervisor printed, for the message of a failed start. */
@@ -158,8 +158,8 @@ static enum err await_start(struct machine_info *info)
         }
         if (!process_is(info->pid, info->started)) {
             last_line(info->log, line, sizeof line);
-            return machine_fail(ERR_INIT_FAILED, "machine %s did not start: %s", info->name,
-                                line[0] ? line : "it ended at once, and said nothing");
+            return machine_fail(ERR_INIT_FAILED, "machine %s did not start with kernel %s: %s", info->name,
+                                info->kernel, line[0] ? line : "it ended at once, and said nothing");
         }
         usleep(5000);
     }
@@ -198,7 +198,7 @@ static enum err start_locked(const struct machine_config *config, struct machine
     if (e == ERR_OK) {
         e = launch(config, info, a);
         if (e != ERR_OK)
-            rundir_remove(info);
+            rundir_clear(info);
     }
     free(a);
     return e;
@@ -230,7 +230,7 @@ enum err machine_start(const struct machine_config *config, struct machine **ret
     e = await_start(&info);
     if (e != ERR_OK) {
         process_kill(&info);
-        rundir_remove(&info);
+        rundir_clear(&info);
         return e;
     }
     *ret_machine = machine_new(&info);
@@ -397,7 +397,7 @@ enum err machine_stop(const char *name)
         e = left ? ERR_OK : machine_fail(ERR_NOT_FOUND, "no machine '%s'; 'delias ps' lists them", name);
     }
     if (e == ERR_OK)
-        rundir_remove(&info);
+        e = rundir_remove(&info);
     close(lock);
     return e;
 }

@@ -158,18 +158,27 @@ enum err rundir_read(const char *name, struct machine_info *ret_info)
     return ERR_OK;
 }
 
-void rundir_remove(const struct machine_info *info)
+/* By their names alone, and never through a symbolic link: what it leads to is not ours to empty. */
+void rundir_clear(const struct machine_info *info)
 {
-    /* Never through a symbolic link: what it leads to is not ours to empty. */
-    int fd = open(info->folder, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    DIR *folder = fd < 0 ? NULL : fdopendir(fd);
+    static const char *const files[] = {"machine.json", "machine.new", "qmp.sock", "control.sock", "gdb.sock",
+                                        "console.sock", "serial.log",  "log",      "lock"};
+    int folder = open(info->folder, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
-    for (struct dirent *entry; folder && (entry = readdir(folder));)
-        (void)!unlinkat(fd, entry->d_name, 0);
-    if (folder)
-        closedir(folder);
-    else if (fd >= 0)
-        close(fd);
+    for (size_t i = 0; folder >= 0 && i < sizeof files / sizeof *files; i++)
+        (void)!unlinkat(folder, files[i], 0);
+    if (folder >= 0)
+        close(folder);
     if (rmdir(info->folder) != 0 && errno == ENOTDIR)
         (void)!unlink(info->folder);
+}
+
+enum err rundir_remove(const struct machine_info *info)
+{
+    struct stat st;
+
+    rundir_clear(info);
+    if (lstat(info->folder, &st) == 0)
+        return machine_fail(ERR_REFUSED, "%s: holds what no machine has made; move it away", info->folder);
+    return ERR_OK;
 }

@@ -14,4 +14,7 @@ int rundir_lock(void);
 enum err rundir_write(const struct machine_info *info);
 /* ERR_NOT_FOUND without a folder or a description. */
 enum err rundir_read(const char *name, struct machine_info *ret_info);
-void rundir_remove(const struct machine_info *info);
+/* Takes away what a machine of that name has left: the files that one makes, and their folder. Whatever else lies there
+ * stays; rundir_remove then says so (ERR_REFUSED), rundir_clear leaves the last error as it was. */
+void rundir_clear(const struct machine_info *info);
+enum err rundir_remove(const struct machine_info *info);
