@@ -1,8 +1,10 @@
 /* See cli.h. */
 #include "cli/cli.h"
+#include <errno.h>
 #include <getopt.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 #include "vmm/machine/machine.h"
@@ -35,6 +37,20 @@ void cli_warn(const char *format, ...)
     va_start(args, format);
     say(format, args);
     va_end(args);
+}
+
+int cli_number(const char *what, const char *word, uint64_t max, uint64_t *ret)
+{
+    char *end;
+
+    errno = 0;
+    unsigned long long n = strtoull(word, &end, 10);
+    if (*word < '0' || *word > '9' || *end || errno || n < 1 || n > max)
+        return max == UINT64_MAX ? cli_fail(CLI_USAGE, "%s wants a number from 1, not '%s'", what, word)
+                                 : cli_fail(CLI_USAGE, "%s wants a number from 1 to %llu, not '%s'", what,
+                                            (unsigned long long)max, word);
+    *ret = n;
+    return CLI_DONE;
 }
 
 int cli_parse_json(int argc, char **argv, bool *ret_json)

@@ -2,6 +2,7 @@
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct verb {
     const char *name;
@@ -24,6 +25,9 @@ extern const struct verb *cli_verb;
 /* Prints "delias VERB: message" to standard error and returns `status`; wrong usage adds the usage line. */
 int cli_fail(enum cli_status status, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void cli_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* A decimal number from 1 to `max`; wrong usage names `what`, and was reported. */
+int cli_number(const char *what, const char *word, uint64_t max, uint64_t *ret);
 
 /* The command line of a verb without operands, whose one option is --json. An exit status other than 0 was reported. */
 int cli_parse_json(int argc, char **argv, bool *ret_json);

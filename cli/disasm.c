@@ -62,10 +62,10 @@ static int fill(struct reading *r)
     if (!cell || section)
         return cell ? add_section(r, section) : status;
     struct view_list list = view_sections_of(r->view, cell);
-    for (size_t n = 0; !status && n < list.count; n++)
-        if (view_section(r->view, list.item[n])->kind == SECTION_TEXT)
-            status = add_section(r, list.item[n]);
-    return status;
+    for (size_t n = 0; n < list.count; n++)
+        if (view_section(r->view, list.item[n])->kind == SECTION_TEXT && add_section(r, list.item[n]))
+            r->failed = true;
+    return CLI_DONE;
 }
 
 static void print_rest(struct reading *r)

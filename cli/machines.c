@@ -81,34 +81,18 @@ int verb_console(int argc, char **argv)
     return with_machine(argc, argv, console);
 }
 
-/* The name of a machine that has ended, whose folder is still there. */
-static bool is_ended(const char *name)
-{
-    struct machine_info *infos = NULL;
-    size_t count = 0;
-    bool found = false;
-
-    if (machine_list(&infos, &count))
-        return false;
-    for (size_t i = 0; i < count; i++)
-        found = found || (strcmp(infos[i].name, name) == 0 && strcmp(infos[i].state, "dead") == 0);
-    free(infos);
-    return found;
-}
-
+/* A name is taken as it is: what an ended machine left can be stopped too. */
 int verb_stop(int argc, char **argv)
 {
-    struct target t;
-    char name[MACHINE_NAME_MAX + 1];
+    struct target t = {0};
+    bool named = argc == 2 && argv[1][0] != '-';
+    int status = named ? CLI_DONE : target_parse(&t, argc, argv);
 
-    if (argc == 2 && is_ended(argv[1])) {
-        snprintf(name, sizeof name, "%s", argv[1]);
-    } else {
-        int status = target_parse(&t, argc, argv);
-        if (status)
-            return status;
-        snprintf(name, sizeof name, "%s", t.name);
-        target_close(&t);
-    }
-    return machine_stop(name) ? cli_fail(CLI_FAILED, "%s", machine_last_error()) : CLI_DONE;
+    if (status)
+        return status;
+    enum err e = machine_stop(named ? argv[1] : t.name);
+    if (e)
+        status = cli_fail(e == ERR_NOT_FOUND ? CLI_UNKNOWN : CLI_FAILED, "%s", machine_last_error());
+    target_close(&t);
+    return status;
 }

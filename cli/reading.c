@@ -25,7 +25,6 @@ static int parse(int argc, char **argv, const struct reading_rule *rule, struct 
         {"last", required_argument, NULL, 'n'},
         {0},
     };
-    char *end;
     int c;
 
     opterr = 0;
@@ -49,9 +48,8 @@ static int parse(int argc, char **argv, const struct reading_rule *rule, struct 
             r->in = true;
             break;
         case 'n':
-            r->last = strtoull(optarg, &end, 10);
-            if (*end || !r->last)
-                return cli_fail(CLI_USAGE, "--last wants a number from 1, not '%s'", optarg);
+            if (cli_number("--last", optarg, UINT64_MAX, &r->last))
+                return CLI_USAGE;
             break;
         }
     }

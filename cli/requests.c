@@ -19,7 +19,7 @@ struct asking {
     struct target target;
     const char *machine;
     bool json, dry_run;
-    unsigned timeout_s;
+    uint64_t timeout_s;
     int argc;
     char **argv;
 };
@@ -34,7 +34,6 @@ static int parse(int argc, char **argv, const char *shorts, struct asking *a)
         {0},
     };
     bool may_dry_run = strchr(shorts, 'n') != NULL;
-    char *end;
     int c;
 
     a->timeout_s = TIMEOUT_S;
@@ -45,9 +44,8 @@ static int parse(int argc, char **argv, const char *shorts, struct asking *a)
             a->machine = optarg;
             break;
         case 't':
-            a->timeout_s = (unsigned)strtoul(optarg, &end, 10);
-            if (*end || a->timeout_s < 1 || a->timeout_s > 3600)
-                return cli_fail(CLI_USAGE, "--timeout wants seconds from 1 to 3600, not '%s'", optarg);
+            if (cli_number("--timeout", optarg, 3600, &a->timeout_s))
+                return CLI_USAGE;
             break;
         case 'j':
             a->json = true;
@@ -106,12 +104,12 @@ static int no_answer(const struct asking *a, enum err e, size_t bytes)
     switch (e) {
     case ERR_TIMEOUT:
         return cli_fail(CLI_FAILED,
-                        "machine %s did not answer within %u s; is it paused (`delias ps`) or hung "
+                        "machine %s did not answer within %lu s; is it paused (`delias ps`) or hung "
                         "(`delias faults %s`)?",
                         name, a->timeout_s, name);
     case ERR_BUSY:
         return cli_fail(CLI_FAILED,
-                        "machine %s has not completed an earlier request within %u s; `delias reset %s` "
+                        "machine %s has not completed an earlier request within %lu s; `delias reset %s` "
                         "starts it anew",
                         name, a->timeout_s, name);
     case ERR_NOT_RUNNING:
@@ -175,8 +173,8 @@ static int ask(struct asking *a, const struct request *request, const char *what
     if (ret->error == ERR_OK)
         return CLI_DONE;
     fflush(stdout);
-    cli_warn("%s: refused: %s%s%s", what, err_text(ret->error), *ret->detail ? ": " : "", ret->detail);
-    return CLI_FAILED;
+    return cli_fail(ret->error == ERR_NOT_FOUND ? CLI_UNKNOWN : CLI_FAILED, "%s: refused: %s%s%s", what,
+                    err_text(ret->error), *ret->detail ? ": " : "", ret->detail);
 }
 
 /* ---- files and names ---- */
@@ -256,10 +254,20 @@ static int swap_one(struct asking *a, const char *pair)
     return status;
 }
 
+/* A machine's name has no '=': where the first operand has none, it is one. */
+static int count_pairs(int argc, char **argv)
+{
+    int pairs = 0;
+
+    for (int i = 1; i < argc; i++)
+        pairs += argv[i][0] != '-' && strchr(argv[i], '=') != NULL;
+    return pairs ? pairs : 1;
+}
+
 int verb_swap(int argc, char **argv)
 {
     struct asking a = {0};
-    int status = open_asking(argc, argv, "m:t:jn", 1, argc, &a);
+    int status = open_asking(argc, argv, "m:t:jn", 1, count_pairs(argc, argv), &a);
 
     if (status)
         return status;

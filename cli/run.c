@@ -12,6 +12,7 @@
 #include "guest/abi/layout.h"
 #include "tui/tui.h"
 
+enum { SERIAL_SHOWN = 2048, POLL_MS = 20 };
 enum show { SHOW_UNDECIDED, SHOW_DETACH, SHOW_TUI, SHOW_CONSOLE };
 
 struct wish {
@@ -78,17 +79,6 @@ static int parse(int argc, char **argv, struct wish *w)
     return CLI_DONE;
 }
 
-static int number(const char *what, const char *word, unsigned max, unsigned *ret)
-{
-    char *end;
-    unsigned long n = strtoul(word, &end, 10);
-
-    if (*word < '0' || *word > '9' || *end || n < 1 || n > max)
-        return cli_fail(CLI_USAGE, "%s wants a number from 1 to %u, not '%s'", what, max, word);
-    *ret = (unsigned)n;
-    return CLI_DONE;
-}
-
 static int copy(const char *what, const char *word, char *ret, size_t bytes)
 {
     if (word && (size_t)snprintf(ret, bytes, "%s", word) >= bytes)
@@ -98,6 +88,7 @@ static int copy(const char *what, const char *word, char *ret, size_t bytes)
 
 static int configure(const struct wish *w, const char *file, struct machine_config *config)
 {
+    uint64_t cpus = 0;
     int status = CLI_DONE;
 
     machine_config_init(config);
@@ -110,7 +101,9 @@ static int configure(const struct wish *w, const char *file, struct machine_conf
     if (w->accel && machine_backend_parse(w->accel, &config->backend))
         return cli_fail(CLI_USAGE, "--accel wants auto, kvm or tcg, not '%s'", w->accel);
     if (w->cpus)
-        status = number("--cpus", w->cpus, MACHINE_CPUS_MAX, &config->cpus);
+        status = cli_number("--cpus", w->cpus, MACHINE_CPUS_MAX, &cpus);
+    if (cpus)
+        config->cpus = (unsigned)cpus;
     if (!status)
         status = copy("--name", w->name, config->name, sizeof config->name);
     if (!status)
@@ -142,48 +135,74 @@ static bool is_ready(const struct target *t)
            __atomic_load_n(&live->ready, __ATOMIC_ACQUIRE) != 0;
 }
 
-/* The last lines that the guest printed, for whoever wonders why it is not ready. */
+/* The last lines that the guest printed, as plain text. */
+static void last_serial(const struct machine_info *info, char *ret_text, size_t bytes)
+{
+    FILE *f = fopen(info->serial, "r");
+    size_t n = 0;
+
+    if (f) {
+        if (fseek(f, -(long)(bytes - 1), SEEK_END) != 0)
+            rewind(f);
+        n = fread(ret_text, 1, bytes - 1, f);
+        fclose(f);
+    }
+    for (size_t i = 0; i < n; i++)
+        if ((ret_text[i] < ' ' || ret_text[i] > '~') && ret_text[i] != '\n')
+            ret_text[i] = ret_text[i] == '\r' ? ' ' : '?';
+    ret_text[n] = '\0';
+}
+
+/* For whoever wonders why the guest is not ready. */
 static void show_serial(const struct machine_info *info)
 {
-    char text[2048];
-    FILE *f = fopen(info->serial, "r");
-    size_t n;
+    char text[SERIAL_SHOWN];
 
-    if (!f)
-        return;
-    if (fseek(f, -(long)(sizeof text - 1), SEEK_END) != 0)
-        rewind(f);
-    n = fread(text, 1, sizeof text - 1, f);
-    fclose(f);
-    for (size_t i = 0; i < n; i++)
-        if ((text[i] < ' ' || text[i] > '~') && text[i] != '\n')
-            text[i] = text[i] == '\r' ? ' ' : '?';
-    text[n] = '\0';
-    if (n)
+    last_serial(info, text, sizeof text);
+    if (*text)
         fprintf(stderr, "Last on its serial line:\n%s\n", text);
 }
 
-static int wait_ready(struct target *t, unsigned timeout_s)
+/* True when the guest has said that it cannot go on (panic_halt), and the line in which it did. */
+static bool has_given_up(const struct machine_info *info, char ret_line[SERIAL_SHOWN])
 {
-    uint64_t started = now_ms(), deadline = started + timeout_s * 1000ull;
+    last_serial(info, ret_line, SERIAL_SHOWN);
+    char *panic = strstr(ret_line, "PANIC: "), *start = panic;
+    if (!panic)
+        return false;
+    while (start > ret_line && start[-1] != '\n')
+        start--;
+    memmove(ret_line, start, strlen(start) + 1);
+    ret_line[strcspn(ret_line, "\n")] = '\0';
+    return true;
+}
+
+static int wait_ready(struct target *t, uint64_t timeout_s)
+{
+    uint64_t deadline = now_ms() + timeout_s * 1000;
+    const struct machine_info *info = machine_info(t->machine);
+    char line[SERIAL_SHOWN];
 
     if (t->ram_bytes < LAYOUT_ARENA_PHYS + LAYOUT_ARENA_BYTES)
         return cli_fail(CLI_FAILED, "machine %s has too little memory for a guest: %zu MiB", t->name,
                         t->ram_bytes >> 20);
     while (!is_ready(t)) {
         if (!machine_is_alive(t->machine)) {
-            show_serial(machine_info(t->machine));
+            show_serial(info);
             return cli_fail(CLI_FAILED, "machine %s ended before its guest was ready", t->name);
         }
+        if (has_given_up(info, line))
+            return cli_fail(CLI_FAILED, "machine %s with kernel %s and archive %s gave up: %s", t->name, info->kernel,
+                            info->archive, line);
         if (now_ms() > deadline) {
-            show_serial(machine_info(t->machine));
+            show_serial(info);
             return cli_fail(
                 CLI_FAILED,
-                "the guest of machine %s was not ready within %u s; give it longer with --timeout, or watch "
+                "the guest of machine %s was not ready within %lu s; give it longer with --timeout, or watch "
                 "it start with --console",
                 t->name, timeout_s);
         }
-        nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
+        nanosleep(&(struct timespec){.tv_nsec = POLL_MS * 1000000l}, NULL);
     }
     return CLI_DONE;
 }
@@ -200,7 +219,7 @@ static void say_how(const struct target *t)
     fflush(stdout);
 }
 
-static int show(struct target *t, enum show how, unsigned timeout_s)
+static int show(struct target *t, enum show how, uint64_t timeout_s)
 {
     if (how == SHOW_CONSOLE) {
         fprintf(stderr, "Ctrl-] leaves the console, and the machine runs on.\n");
@@ -228,11 +247,11 @@ int verb_run(int argc, char **argv)
     struct wish w = {0};
     struct machine_config config;
     struct target t = {0};
-    unsigned timeout_s = 60;
+    uint64_t timeout_s = 60;
     int status = parse(argc, argv, &w);
 
     if (!status && w.timeout)
-        status = number("--timeout", w.timeout, 3600, &timeout_s);
+        status = cli_number("--timeout", w.timeout, 3600, &timeout_s);
     if (!status)
         status = configure(&w, argv[optind], &config);
     if (status)

@@ -91,7 +91,10 @@ json ".rounds > $before + 2 and .checksums_bad == 0" counters
 echo 'ok: what it says of the workload'
 
 status 3 "there is no machine 'nobody'; running: $m" cells nobody
+status 3 "there is no machine 'nobody'; running: $m" swap nobody channel=build/cells/channel_v2.o
 status 3 "has no cell 'nothing'; its cells: .*channel" cell $m nothing
+status 3 'nothing: refused: no such thing' spawn $m nothing
+status 2 '--last wants a number' events $m --last -5
 status 3 "has no section 'nothing'" disasm $m channel:nothing
 status 2 'operand is missing' cell $m
 status 2 'one operand too many' cells $m a b
