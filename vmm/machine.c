@@ -136,10 +136,15 @@ static enum err reset_chips(struct vmm *vmm)
 
 enum err vmm_power_on(struct vmm *vmm)
 {
+    enum err e = ERR_OK;
+
+    for (unsigned c = 0; e == ERR_OK && c < vmm->cpus; c++)
+        e = vcpu_finish(vmm->cpu[c]);
     vmm_lock_devices(vmm);
     serial_reset(&vmm->serial);
     keyboard_init(&vmm->keyboard);
-    enum err e = reset_chips(vmm);
+    if (e == ERR_OK)
+        e = reset_chips(vmm);
     vmm_unlock_devices(vmm);
     ram_clear(&vmm->ram);
     if (e == ERR_OK)

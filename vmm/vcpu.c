@@ -94,13 +94,27 @@ static void set_entry(struct vcpu_state *s, gpa_t entry)
     s->mp.mp_state = KVM_MP_STATE_RUNNABLE;
 }
 
+enum err vcpu_finish(struct vcpu *cpu)
+{
+    enum { PARTS_MAX = 16 }; /* an access is split where it crosses a page, and into eight bytes each */
+    struct kvm_regs regs;
+
+    /* A repeated instruction would go on to its next access: without a count it ends. */
+    if (ioctl(cpu->fd, KVM_GET_REGS, &regs) != 0)
+        return vmm_fail(ERR_IO, "vCPU %u: registers: %s", cpu->id, strerror(errno));
+    regs.rcx = 0;
+    if (ioctl(cpu->fd, KVM_SET_REGS, &regs) != 0)
+        return vmm_fail(ERR_IO, "vCPU %u: registers: %s", cpu->id, strerror(errno));
+    cpu->run->immediate_exit = 1;
+    for (int i = 0; i < PARTS_MAX && ioctl(cpu->fd, KVM_RUN, 0) == 0; i++)
+        ;
+    return ERR_OK;
+}
+
 enum err vcpu_power_on(struct vcpu *cpu)
 {
     struct vcpu_state s = cpu->initial;
 
-    /* An access that was not finished would be finished into the new state. */
-    cpu->run->immediate_exit = 1;
-    (void)!ioctl(cpu->fd, KVM_RUN, 0);
     if (cpu->id == 0)
         set_entry(&s, cpu->vmm->boot.plan.entry);
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)

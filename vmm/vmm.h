@@ -120,6 +120,9 @@ bool vmm_may_run(struct vcpu *cpu) EXCLUDES(devices_role) EXCLUDES(state_role);
 /* vcpu.c */
 enum err vcpu_new(struct vmm *vmm, unsigned id, struct vcpu **ret_cpu);
 void vcpu_free(struct vcpu *cpu);
+/* Ends an access to a device that the vCPU was in the middle of: KVM would finish it when the vCPU runs next, into
+ * whatever registers and RAM there are by then. Only vcpu_power_on may follow. */
+enum err vcpu_finish(struct vcpu *cpu);
 enum err vcpu_power_on(struct vcpu *cpu);
 enum err vcpu_start(struct vcpu *cpu);
 void vcpu_kick(struct vcpu *cpu);

@@ -15,7 +15,7 @@ struct start_info {
     u32 map_entries, reserved;
 };
 
-enum { COM1 = 0x3f8, DEBUG_EXIT = 0xf4, AP_PAGE = 0x8000, LAPIC = 0xfee00000, BOOT_COUNT = 0x60, LEFTOVER = 0x1000000 };
+enum { COM1 = 0x3f8, DEBUG_EXIT = 0xf4, AP_PAGE = 0x8000, LAPIC = 0xfee00000, BOOT_COUNT = 0x60, LEFTOVER = 0x1000000, LEFTOVER_WORDS = 256 };
 
 asm(".pushsection .note.Xen, \"a\", @note\n"
     ".long 4, 8, 18\n"
@@ -50,12 +50,21 @@ asm(".pushsection .note.Xen, \"a\", @note\n"
     ".popsection\n"
     "ap_entry: mov $16, %ax\n"
     "mov %ax, %ds\n"
+    "mov %ax, %es\n"
     "lock incl ap_count\n"
+    "cmpl $0, ap_copies\n"
+    "jne 2f\n"
     "1: cli; hlt\n"
-    "jmp 1b\n");
+    "jmp 1b\n"
+    /* From where nothing is, so that each word is an access to a device. */
+    "2: mov $0xd0000000, %esi\n"
+    "mov $0x1000000, %edi\n"
+    "mov $256, %ecx\n"
+    "rep movsl\n"
+    "jmp 2b\n");
 
 extern const u8 ap_page[], ap_page_end[];
-volatile u32 ap_count = 0;
+volatile u32 ap_count = 0, ap_copies = 0;
 u8 stack[4096] __attribute__((aligned(16)));
 asm(".globl stack_end; .set stack_end, stack + 4096");
 
@@ -179,19 +188,23 @@ static void delay(void)
         in(0x80);
 }
 
-static void start_others(u32 cpus)
+static void send_start(void)
 {
     volatile u32 *icr = (volatile u32 *)(LAPIC + 0x300);
     enum { INIT_ALL = 0xc4500, START_ALL = 0xc4600 };
 
+    *icr = INIT_ALL;
+    delay();
+    *icr = START_ALL | AP_PAGE >> 12;
+}
+
+static void start_others(u32 cpus)
+{
     for (u32 i = 0; i < (u32)(ap_page_end - ap_page); i++)
         ((volatile u8 *)AP_PAGE)[i] = ap_page[i];
     *(volatile u32 *)(LAPIC + 0xf0) = 0x1ff;
-    if (cpus > 1) {
-        *icr = INIT_ALL;
-        delay();
-        *icr = START_ALL | AP_PAGE >> 12;
-    }
+    if (cpus > 1)
+        send_start();
     for (int i = 0; i < 1000 && ap_count + 1 < cpus; i++)
         delay();
     say_number("processors that run ", ap_count + 1);
@@ -201,6 +214,15 @@ static void triple_fault(void)
 {
     static const u16 none[3] = {0, 0, 0};
     asm volatile("lidt %0; ud2" : : "m"(none));
+}
+
+static u32 count_leftover(void)
+{
+    u32 words = 0;
+
+    for (u32 i = 0; i < LEFTOVER_WORDS; i++)
+        words += ((volatile u32 *)LEFTOVER)[i] != 0;
+    return words;
 }
 
 static void obey(char command)
@@ -216,7 +238,14 @@ static void obey(char command)
     if (command == 'x')
         *(volatile u32 *)LEFTOVER = 77;
     if (command == 'l')
-        say_number("leftover ", *(volatile u32 *)LEFTOVER);
+        say_number("leftover ", count_leftover());
+    if (command == 'm') {
+        ap_copies = 1;
+        send_start();
+        while (count_leftover() == 0)
+            ;
+        out(0x64, 0xfe);
+    }
     if (command == 'p')
         say("pong\n");
 }

@@ -78,7 +78,14 @@ type_in l
 await 'leftover 0' 1
 [ "$(grep -c 'processors that run 2' "$dir/serial.log")" = 5 ] || fail 'processors after resets'
 [ "$(sort -u "$dir/serial.log" | grep -c 'module hash')" = 1 ] || fail 'the module changed over resets'
-echo 'resets by keyboard controller, port cf9, triple fault and QMP; RAM is cleared'
+for n in 6 7 8; do
+    type_in m
+    await ready $n
+    type_in l
+    await 'leftover 0' $((n - 4))
+done
+[ "$(grep -c 'processors that run 2' "$dir/serial.log")" = 8 ] || fail 'processors after a reset amid a copy'
+echo 'resets by keyboard controller, port cf9, triple fault and QMP, amid a copy from a device; RAM is cleared'
 
 expect "$(qmp query-status)" '"running": *true'
 out=$(qmp stop query-status)
@@ -89,7 +96,7 @@ sleep 1
 grep -q pong "$dir/serial.log" && fail 'a paused guest answered'
 expect "$(qmp system_reset query-status)" '"status": *"paused"'
 expect "$(qmp cont)" '"event": *"RESUME"'
-await ready 6
+await ready 9
 type_in p
 await pong 1
 expect "$(qmp query-commands)" '"system_reset"'
