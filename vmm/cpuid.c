@@ -1,4 +1,5 @@
-/* What CPUID tells a vCPU: all that KVM offers, with this vCPU's APIC id and one package of `cpus` cores. */
+/* What CPUID tells a vCPU: what KVM offers, with this vCPU's APIC id and one package of `cpus` cores. Leaves out
+ * virtualization: a vCPU that has entered VMX operation takes no registers of power-on, and so no reset. */
 #include "vmm/log.h"
 #include "vmm/vmm.h"
 #include <errno.h>
@@ -25,17 +26,21 @@ static void set_field(uint32_t *value, unsigned shift, unsigned bits, uint32_t f
 
 static void set_identity(struct kvm_cpuid_entry2 *e, unsigned id, unsigned cpus)
 {
-    enum { HTT = 28 };
+    enum { VMX = 5, HTT = 28, SVM = 2 };
 
     switch (e->function) {
     case 1:
         set_field(&e->ebx, 24, 8, id);
         set_field(&e->ebx, 16, 8, cpus);
+        set_field(&e->ecx, VMX, 1, 0);
         set_field(&e->edx, HTT, 1, cpus > 1);
         break;
     case 4:
         if (e->eax & 31) /* a cache; the last entry is none */
             set_field(&e->eax, 26, 6, (1U << bits_for(cpus)) - 1);
+        break;
+    case 0x80000001:
+        set_field(&e->ecx, SVM, 1, 0);
         break;
     case 0x80000008:
         set_field(&e->ecx, 0, 8, cpus - 1);

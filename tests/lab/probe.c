@@ -15,7 +15,15 @@ struct start_info {
     u32 map_entries, reserved;
 };
 
-enum { COM1 = 0x3f8, DEBUG_EXIT = 0xf4, AP_PAGE = 0x8000, LAPIC = 0xfee00000, BOOT_COUNT = 0x60, LEFTOVER = 0x1000000, LEFTOVER_WORDS = 256 };
+enum {
+    COM1 = 0x3f8,
+    DEBUG_EXIT = 0xf4,
+    AP_PAGE = 0x8000,
+    LAPIC = 0xfee00000,
+    BOOT_COUNT = 0x60,
+    LEFTOVER = 0x1000000,
+    LEFTOVER_WORDS = 256
+};
 
 asm(".pushsection .note.Xen, \"a\", @note\n"
     ".long 4, 8, 18\n"
@@ -182,6 +190,13 @@ static u32 count_processors(const char *rsdp)
     return cpus;
 }
 
+static u32 cpuid_ecx(u32 leaf)
+{
+    u32 ecx = 0;
+    asm volatile("cpuid" : "+a"(leaf), "+c"(ecx) : : "ebx", "edx");
+    return ecx;
+}
+
 static void delay(void)
 {
     for (int i = 0; i < 2000; i++)
@@ -264,6 +279,7 @@ void probe_main(const struct start_info *s)
     show_module(s);
     u32 cpus = count_processors((const char *)(u32)s->rsdp);
     say_number("processors listed ", cpus);
+    say_number("virtualization offered ", (cpuid_ecx(1) >> 5 & 1) + (cpuid_ecx(0x80000001) >> 2 & 1));
     start_others(cpus);
     say_number("boot number ", cmos_count());
     say("ready\n");

@@ -59,6 +59,7 @@ done
 grep -q "command line 'one two'" "$dir/serial.log" || fail 'command line'
 grep -q 'module bytes 5000' "$dir/serial.log" || fail 'module'
 grep -q 'module offset in page 0' "$dir/serial.log" || fail 'module is not page-aligned'
+grep -q 'virtualization offered 0' "$dir/serial.log" || fail 'CPUID'
 grep -q 'ram ends at KiB 65536' "$dir/serial.log" || fail 'memory map'
 echo 'boots with 1, 2 and 4 processors'
 
