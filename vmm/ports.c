@@ -4,6 +4,8 @@
 #include "vmm/vmm.h"
 #include <string.h>
 
+enum { RESET_CONTROL = 0xcf9 };
+
 struct device {
     uint16_t first, last;
     uint8_t (*in)(struct vmm *vmm, uint16_t port);
@@ -92,7 +94,7 @@ static const struct device devices[] = {
     {0x60, 0x60, keyboard_port_in, keyboard_port_out},
     {0x64, 0x64, keyboard_port_in, keyboard_port_out},
     {0x92, 0x92, fast_a20_in, fast_a20_out},
-    {0xcf9, 0xcf9, zero_in, reset_control_out},
+    {RESET_CONTROL, RESET_CONTROL, zero_in, reset_control_out},
     {0xf4, 0xf4, NULL, debug_exit_out},
     {ACPI_PM_PORT, ACPI_PM_PORT + 5, power_in, power_out},
 };
@@ -110,6 +112,9 @@ static void access_once(struct vmm *vmm, bool out, uint16_t port, unsigned bytes
 {
     for (unsigned b = 0; b < bytes; b++) {
         const struct device *d = find(port + b);
+        /* 0xcf8 to 0xcfb together are an address in PCI's configuration space, and no reset. */
+        if (b > 0 && port + b == RESET_CONTROL)
+            d = NULL;
         if (out && d && d->out)
             d->out(vmm, (uint16_t)(port + b), data[b]);
         if (!out)

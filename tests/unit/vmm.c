@@ -1,16 +1,19 @@
 /* The parts of delias-vmm that need no KVM: kernel files sound and damaged, RAM's bounds, ACPI tables, UART, clock,
- * keyboard controller. */
+ * keyboard controller, ports, QMP. */
 #include <check.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 #include "vmm/acpi.h"
 #include "vmm/cmos.h"
 #include "vmm/elf.h"
 #include "vmm/keyboard.h"
-#include "vmm/serial.h"
+#include "vmm/qmp.h"
+#include "vmm/vmm.h"
 
 enum { RAM_BYTES = 16 << 20, LOW = 1 << 20 };
 
@@ -249,6 +252,63 @@ START_TEST(test_keyboard)
 }
 END_TEST
 
+START_TEST(test_ports)
+{
+    static struct vmm vmm = {.wake_fd = -1};
+    unsigned char to_pci[4] = {0, 0x0f, 0, 0x80}, reset[1] = {6}, nothing[8] = {0};
+
+    keyboard_init(&vmm.keyboard);
+    ports_access(&vmm, true, 0xcf8, 4, 1, to_pci);
+    ck_assert_int_eq(vmm.request, REQUEST_NONE);
+    ports_access(&vmm, false, 0xcfc, 4, 2, nothing);
+    for (unsigned i = 0; i < sizeof nothing; i++)
+        ck_assert_uint_eq(nothing[i], 0xff);
+    ports_access(&vmm, false, 0xffff, 4, 2, nothing);
+    ports_access(&vmm, true, 0xcf9, 1, 1, reset);
+    ck_assert_int_eq(vmm.request, REQUEST_RESET);
+}
+END_TEST
+
+/* What a server that has nothing but the default commands says to `text`, after its greeting. */
+static void ask_server(const char *text, char *reply, size_t bytes)
+{
+    struct qmp_machine machine = {.name = "unit"};
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    struct pollfd fds[QMP_POLL_MAX];
+    struct qmp_server *server;
+    size_t used = 0;
+
+    snprintf(address.sun_path, sizeof address.sun_path, "/tmp/delias-unit-%d", (int)getpid());
+    ck_assert_int_eq(qmp_server_new(address.sun_path, &machine, &server), ERR_OK);
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    ck_assert_int_eq(connect(fd, (void *)&address, sizeof address), 0);
+    unlink(address.sun_path);
+    ck_assert_int_eq(send(fd, text, strlen(text), 0), (ssize_t)strlen(text));
+    for (size_t n; (n = qmp_server_poll(server, fds)) > 0 && poll(fds, n, 100) > 0;)
+        qmp_server_handle(server, fds, n);
+    for (ssize_t n; (n = recv(fd, reply + used, bytes - 1 - used, MSG_DONTWAIT)) > 0;)
+        used += (size_t)n;
+    reply[used] = '\0';
+    close(fd);
+    qmp_server_free(server);
+}
+
+START_TEST(test_qmp_server)
+{
+    static const char letters[] = "\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9";
+    char text[512], reply[4096];
+
+    snprintf(text, sizeof text,
+             "{'execute': 'x'}{\"execute\":\"qmp_capabilities\",\"id\":[1]}\n[]\n{\"execute\":\"x%s%s%s%s%s\"}",
+             letters, letters, letters, letters, letters);
+    ask_server(text, reply, sizeof reply);
+    ck_assert_ptr_nonnull(strstr(reply, "JSON parse error"));
+    ck_assert_ptr_nonnull(strstr(reply, "\"id\":[1]"));
+    ck_assert_ptr_nonnull(strstr(reply, "lacks member 'execute'"));
+    ck_assert_ptr_nonnull(strstr(reply, "has not been found"));
+}
+END_TEST
+
 Suite *suite_vmm(void);
 Suite *suite_vmm(void)
 {
@@ -264,6 +324,8 @@ Suite *suite_vmm(void)
     tcase_add_test(tc, test_serial);
     tcase_add_test(tc, test_clock);
     tcase_add_test(tc, test_keyboard);
+    tcase_add_test(tc, test_ports);
+    tcase_add_test(tc, test_qmp_server);
     suite_add_tcase(s, tc);
     return s;
 }
