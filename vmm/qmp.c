@@ -161,7 +161,7 @@ static json_t *execute(struct qmp_server *s, struct client *c, const char *name)
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
         if (strcmp(commands[i].name, name) == 0 && !(negotiating && c->negotiated))
             return commands[i].run(s, c);
-    return error_body("CommandNotFound", "The command %.64s has not been found", name);
+    return error_body("CommandNotFound", "The command %s has not been found", name);
 }
 
 static void handle_message(struct qmp_server *s, struct client *c, const char *text, size_t bytes)
