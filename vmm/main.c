@@ -250,8 +250,8 @@ int main(int argc, char **argv)
     enum err e = prepare(&program, &options);
     while (e == ERR_OK && !program.done)
         serve(&program);
+    vmm_stop_vcpus(&program.vmm); /* also where not all of them could be started */
     if (e == ERR_OK) {
-        vmm_stop_vcpus(&program.vmm);
         serial_done(&program.vmm.serial);
         qmp_server_free(program.qmp);
     }
