@@ -36,6 +36,7 @@ vgabios                  its video BIOS
 tmux                     drives the TUI in the tests
 gdb                      attaches to a guest under QEMU
 busybox-static           user space of the lab
+procps                   what hangs in the lab, and its end
 cpio                     the initial RAM file of the lab
 e2fsprogs                disk of the lab
 socat                    sockets from scripts

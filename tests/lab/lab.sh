@@ -8,7 +8,7 @@ cd "$(dirname "$0")/../.."
 
 lab=build/lab
 seconds=${LAB_SECONDS:-5400}
-programs='bash dash coreutils grep sed mawk findutils diffutils procps binutils jq socat tmux ncurses-bin xxd'
+programs='bash dash coreutils grep sed mawk findutils diffutils procps binutils jq socat tmux ncurses-bin'
 modules='virtio_ring virtio virtio_pci_modern_dev virtio_pci_legacy_dev virtio_pci virtio_blk irqbypass kvm kvm-amd'
 
 die() {
