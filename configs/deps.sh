@@ -14,6 +14,7 @@ libdw-dev                DWARF: type hashes
 libcapstone-dev          disassembly
 libncurses-dev           the TUI
 libcyaml-dev             machine and campaign files
+libyaml-dev              below libcyaml, whose package does not bring it
 libjansson-dev           JSON: QMP and --json
 libsqlite3-dev           campaign databases
 check                    unit tests and the closing summary
