@@ -65,6 +65,10 @@ expect 'cell' 'usage: cell NAME'
 expect 'frex\010\010ee' 'frames:'
 expect 'xyz\025free' 'frames:'
 expect '\033[A' 'frames:'
+# More at once than an interrupt takes. Some of it may be lost, but not what comes after it.
+say "$(printf 'x%.0s' $(seq 3000))"
+sleep 3
+expect '\rfree' 'frames:'
 expect 'swap channel channel_v2' 'channel swapped'
 expect cells '^channel +2 kernel'
 expect 'swap channel' 'channel swapped'

@@ -92,6 +92,11 @@ static void received(struct trap_frame *frame)
         if (ring->tail - ring->head < RING_BYTES)
             ring->bytes[ring->tail++ % RING_BYTES] = c;
     }
+    /* The line is still high if bytes were left, and only a rise interrupts: make it fall, and rise again. */
+    if (cpu_in8(PORT_LINE) & LINE_RECEIVED) {
+        cpu_out8(PORT_INTERRUPTS, 0);
+        cpu_out8(PORT_INTERRUPTS, INTERRUPT_RECEIVED);
+    }
     (void)wait_queue_wake_one(&ring->readers);
 }
 
