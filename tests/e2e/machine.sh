@@ -61,7 +61,9 @@ echo "runs on $backend"
 
 refused 1 "runs already" $delias run --name one --detach
 [ "$(pid one)" = "$first" ] && [ "$(state one)" = running ] || fail 'a refused start harmed the machine'
-must 0 $delias run --name two --detach --cpus 1
+mkdir "$work/a,b"
+cp build/delias.elf build/cells.archive "$work/a,b"
+must 0 $delias run --name two --detach --cpus 1 --kernel "$work/a,b/delias.elf" --archive "$work/a,b/cells.archive"
 [ "$("$delias" ps --json | jq length)" = 2 ] || fail 'two machines side by side'
 echo 'one machine a name'
 

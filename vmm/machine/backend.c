@@ -192,7 +192,7 @@ static void qemu_arguments(const struct machine_config *config, struct machine_i
     add_pair(a, "-gdb", "chardev:gdb");
     add_pair(a, "-kernel", config->kernel);
     if (config->archive[0])
-        add_pair(a, "-initrd", escape(config->archive, one, sizeof one));
+        add_pair(a, "-initrd", config->archive); /* commas and all, for a kernel with a PVH entry */
     if (config->cmdline[0])
         add_pair(a, "-append", config->cmdline);
     if (config->paused)
