@@ -35,30 +35,6 @@ static uint32_t root; /* namespace */
 static struct link batch[BATCH_MAX] GUARDED_BY(loader_turn);
 static size_t batched GUARDED_BY(loader_turn);
 
-/* ---- turns ---- */
-
-struct loader_guard loader_hold(void)
-{
-    const void *task = cpu_task(), *me = task ? task : cpu_this(), *nobody = NULL;
-
-    if (__atomic_load_n(&holder, __ATOMIC_RELAXED) != me)
-        while (!__atomic_compare_exchange_n(&holder, &nobody, me, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) {
-            nobody = NULL;
-            if (loader_wait_hook)
-                loader_wait_hook();
-            cpu_relax();
-        }
-    depth++;
-    return (struct loader_guard){.held = true};
-}
-
-void loader_guard_end(struct loader_guard *guard)
-{
-    if (guard->held && --depth == 0)
-        __atomic_store_n(&holder, NULL, __ATOMIC_RELEASE);
-    guard->held = false;
-}
-
 /* ---- batches ---- */
 
 static const char *name_of(uint32_t cell)
@@ -97,6 +73,7 @@ static enum err batch_add(uint32_t object, uint32_t namespace_, bool staged, str
     if (batched == BATCH_MAX)
         return REFUSE(ERR_FULL, "too many cells in one batch");
     struct link *link = &batch[batched];
+    *link = (struct link){};
     if ((err = object_open(page_direct(record->phys), record->bytes, false, &link->object, detail)))
         return err;
     batched++;
@@ -215,11 +192,11 @@ static size_t batch_cells(uint32_t ret_cells[BATCH_MAX]) NEEDS(loader_turn)
 static void batch_end(bool failed) NEEDS(loader_turn)
 {
     uint32_t cells[BATCH_MAX];
-    size_t count = batch_cells(cells);
+    size_t count = batch_cells(cells), links = batched;
 
-    for (size_t i = 0; i < batched; i++)
+    batched = 0; /* first: a fault in here does not come again with the next turn */
+    for (size_t i = 0; i < links; i++)
         link_forget_sections(&batch[i]);
-    batched = 0;
     if (failed)
         link_discard(cells, count);
 }
@@ -239,6 +216,32 @@ static enum err batch_link(size_t staged, struct loader_detail *detail) NEEDS(lo
     for (size_t i = staged; i < batched; i++)
         go_live(batch[i].cell);
     return ERR_OK;
+}
+
+/* ---- turns ---- */
+
+struct loader_guard loader_hold(void)
+{
+    const void *task = cpu_task(), *me = task ? task : cpu_this(), *nobody = NULL;
+
+    if (__atomic_load_n(&holder, __ATOMIC_RELAXED) != me)
+        while (!__atomic_compare_exchange_n(&holder, &nobody, me, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) {
+            nobody = NULL;
+            if (loader_wait_hook)
+                loader_wait_hook();
+            cpu_relax();
+        }
+    depth++;
+    if (depth == 1 && batched) /* a fault has ended whoever was here before */
+        batch_end(true);
+    return (struct loader_guard){.held = true};
+}
+
+void loader_guard_end(struct loader_guard *guard)
+{
+    if (guard->held && --depth == 0)
+        __atomic_store_n(&holder, NULL, __ATOMIC_RELEASE);
+    guard->held = false;
 }
 
 /* ---- initialization ---- */
@@ -270,34 +273,46 @@ static enum err run_init(uint32_t cell) NEEDS(loader_turn)
     return err;
 }
 
+/* The cells whose init has begun, innermost last. Those that do not come to its end, for an error or a fault, count as
+ * not begun. */
+struct begun_guard {
+    uint32_t cells[BATCH_MAX];
+    size_t count;
+};
+
+static void begun_guard_end(struct begun_guard *begun)
+{
+    while (begun->count > 0)
+        arena_cell(begun->cells[--begun->count])->initialized = INIT_NONE;
+}
+
+static void begin(struct begun_guard *begun, uint32_t cell)
+{
+    begun->cells[begun->count++] = cell;
+    arena_cell(cell)->initialized = INIT_RUNS;
+}
+
 /* Depth first along the edges; a cycle is entered where it was met. */
 static enum err initialize(uint32_t cell, struct loader_detail *detail) NEEDS(loader_turn)
 {
-    uint32_t stack[BATCH_MAX];
-    size_t top = 0;
-    enum err err = ERR_OK;
+    GUARD(begun) begun = {.count = 0};
 
     if (arena_cell(cell)->initialized != INIT_NONE)
         return ERR_OK;
-    stack[top++] = cell;
-    arena_cell(cell)->initialized = INIT_RUNS;
-    while (top > 0) {
-        uint32_t need = err || top == BATCH_MAX ? 0 : uninitialized_need(stack[top - 1]);
+    begin(&begun, cell);
+    while (begun.count > 0) {
+        uint32_t next = begun.cells[begun.count - 1];
+        uint32_t need = begun.count < BATCH_MAX ? uninitialized_need(next) : 0;
         if (need) {
-            stack[top++] = need;
-            arena_cell(need)->initialized = INIT_RUNS;
+            begin(&begun, need);
             continue;
         }
-        uint32_t next = stack[--top];
-        if (err) {
-            arena_cell(next)->initialized = INIT_NONE;
-            continue;
-        }
-        err = run_init(next);
+        enum err err = run_init(next);
         if (err)
-            err = REFUSE(ERR_INIT_FAILED, "cell ", name_of(next), ": its init function says: ", err_text(err));
+            return REFUSE(ERR_INIT_FAILED, "cell ", name_of(next), ": its init function says: ", err_text(err));
+        begun.count--;
     }
-    return err;
+    return ERR_OK;
 }
 
 enum err loader_initialize(uint32_t cell)
@@ -307,15 +322,21 @@ enum err loader_initialize(uint32_t cell)
     return initialize(cell, NULL);
 }
 
-/* Of cells that were loaded together, frees those that were not initialized, unless one that was leads to them. */
-static void drop_uninitialized(uint32_t *cells, size_t count) NEEDS(loader_turn)
+/* Cells that were loaded together. Those that are not initialized at the end of the scope are freed, unless one that is
+ * leads to them; also when a fault in an init function ends it. */
+struct loaded_guard {
+    uint32_t cells[BATCH_MAX];
+    size_t count;
+};
+
+static void loaded_guard_end(struct loaded_guard *loaded) NEEDS(loader_turn)
 {
     size_t kept = 0;
 
-    for (size_t i = 0; i < count; i++)
-        if (arena_cell(cells[i])->initialized == INIT_NONE)
-            cells[kept++] = cells[i];
-    link_discard(cells, link_unheld(cells, kept));
+    for (size_t i = 0; i < loaded->count; i++)
+        if (arena_cell(loaded->cells[i])->initialized == INIT_NONE)
+            loaded->cells[kept++] = loaded->cells[i];
+    link_discard(loaded->cells, link_unheld(loaded->cells, kept));
 }
 
 static bool is_among(uint32_t cell, const uint32_t *cells, size_t count)
@@ -347,7 +368,8 @@ static size_t gather_needs(uint32_t cells[BATCH_MAX]) NEEDS(loader_turn)
 static enum err load(const char *name, uint32_t *ret_cell, struct loader_detail *detail) NEEDS(loader_turn)
 {
     struct archive_member member;
-    uint32_t cell = arena_cell_find(root, name), cells[BATCH_MAX];
+    uint32_t cell = arena_cell_find(root, name);
+    GUARD(loaded) loaded = {.count = 0};
     enum err err;
 
     if (cell && arena_cell(cell)->state == CELL_LIVE) {
@@ -359,17 +381,13 @@ static enum err load(const char *name, uint32_t *ret_cell, struct loader_detail 
     err = batch_add_member(&member, detail);
     if (!err)
         err = batch_link(0, detail);
-    size_t count = err ? 0 : batch_cells(cells);
+    loaded.count = err ? 0 : batch_cells(loaded.cells);
     batch_end(err);
-    if (err)
+    if (err || (err = initialize(loaded.cells[0], detail)))
         return err;
-    cell = cells[0];
-    err = initialize(cell, detail);
-    if (err)
-        drop_uninitialized(cells, count);
-    else
-        *ret_cell = cell;
-    return err;
+    *ret_cell = loaded.cells[0];
+    loaded.count = 0;
+    return ERR_OK;
 }
 
 enum err loader_load(const char *name, uint32_t *ret_cell, struct loader_detail *detail)

@@ -167,6 +167,53 @@ static void in_nano_core(const struct testing *test)
     testing_need(test, generation % 2 == 0);
 }
 
+/* ---- the loader, in the middle of its work ---- */
+
+/* For as long as the scope lasts, who wants a new symbol record faults. In the loader's turn, which keeps others out. */
+struct damage_guard {
+    uint32_t used, free_head;
+};
+
+static struct damage_guard damage(void)
+{
+    struct arena_table_desc *symbols = &arena_header()->table[ARENA_SYMBOLS];
+    struct damage_guard guard = {symbols->used, symbols->free_head};
+
+    symbols->used = symbols->free_head = 0;
+    return guard;
+}
+
+static void damage_guard_end(struct damage_guard *guard)
+{
+    struct arena_table_desc *symbols = &arena_header()->table[ARENA_SYMBOLS];
+
+    symbols->used = guard->used;
+    symbols->free_head = guard->free_head;
+}
+
+static void load_half(uint64_t name)
+{
+    GUARD(loader) turn = loader_hold();
+    GUARD(damage) damaged = damage();
+
+    (void)loader_load((const char *)name, NULL, NULL);
+}
+
+static void in_loader(const struct testing *test)
+{
+    struct loader_detail detail;
+    uint32_t cell;
+
+    testing_need(test, fails(load_half, (uint64_t)"checksum"));
+    testing_need(test, loader_load("checksum", &cell, &detail) == ERR_OK);
+    testing_need(test, string_equal(arena_string(arena_cell(cell)->name), "checksum"));
+    testing_need(test, arena_cell(cell)->first_symbol && loader_unload(cell) == ERR_OK);
+    for (int i = 0; i < 2; i++) { /* the second time nobody may take it for initialized */
+        testing_need(test, fails(load_nothing, (uint64_t)"brittle"));
+        testing_need(test, !arena_cell_find(1, "brittle"));
+    }
+}
+
 /* ---- everywhere at once ---- */
 
 static void fail_at_once(uint64_t argument)
@@ -267,6 +314,7 @@ static int test_fault_main(int argc, char **argv)
     (void)argc;
     (void)argv;
     in_nano_core(&test);
+    in_loader(&test);
     wait_for_old_cells();
     test = testing_begin("test_fault");
     in_handler(&test);
@@ -275,6 +323,8 @@ static int test_fault_main(int argc, char **argv)
     testing_ok(&test, "in a cleanup function: those outside of it run");
     in_nano_core(&test);
     testing_ok(&test, "in the nano_core: the loader's turn and the arena's lock are given back");
+    in_loader(&test);
+    testing_ok(&test, "in the loader: what was half loaded or half initialized is taken back");
     at_once(&test);
     testing_ok(&test, "in several tasks at once");
     restarted(&test);
