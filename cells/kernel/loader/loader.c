@@ -9,6 +9,7 @@
 
 EXPORT(loader_hold, KERNEL);
 EXPORT(loader_guard_end, KERNEL);
+EXPORT(loader_abandon, KERNEL);
 EXPORT(loader_wait_hook, KERNEL);
 EXPORT(loader_load, KERNEL);
 EXPORT(loader_keep_object, KERNEL);
@@ -242,6 +243,14 @@ void loader_guard_end(struct loader_guard *guard)
     if (guard->held && --depth == 0)
         __atomic_store_n(&holder, NULL, __ATOMIC_RELEASE);
     guard->held = false;
+}
+
+void loader_abandon(void)
+{
+    if (__atomic_load_n(&holder, __ATOMIC_RELAXED) != cpu_task())
+        return;
+    depth = 0;
+    __atomic_store_n(&holder, NULL, __ATOMIC_RELEASE);
 }
 
 /* ---- initialization ---- */

@@ -21,6 +21,8 @@ struct loader_guard {
 };
 struct loader_guard loader_hold(void) HOLDS(loader_turn);
 void loader_guard_end(struct loader_guard *guard);
+/* Lets go of the turn if the running task still has it: for one whose stack could not be unwound to its end. */
+void loader_abandon(void);
 /* Called again and again by who waits for its turn; the scheduler binds its yield here. NULL spins. */
 extern void (*loader_wait_hook)(void);
 

@@ -144,6 +144,7 @@ static _Noreturn void end_task(void)
 {
     struct task_unwind *state = &task_this()->unwind;
 
+    loader_abandon();
     if (end_call && !state->ended) {
         state->ended = 1;
         end_call(state->fault_seq);

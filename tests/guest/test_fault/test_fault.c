@@ -199,19 +199,29 @@ static void load_half(uint64_t name)
     (void)loader_load((const char *)name, NULL, NULL);
 }
 
+/* As if the stack had been lost, and with it who was to let go. */
+static void keep_turn(uint64_t)
+{
+    struct loader_guard lost = loader_hold();
+
+    *(volatile int *)zero = lost.held;
+}
+
 static void in_loader(const struct testing *test)
 {
     struct loader_detail detail;
     uint32_t cell;
 
-    testing_need(test, fails(load_half, (uint64_t)"checksum"));
+    testing_need(test, fails(load_half, (uint64_t) "checksum"));
     testing_need(test, loader_load("checksum", &cell, &detail) == ERR_OK);
     testing_need(test, string_equal(arena_string(arena_cell(cell)->name), "checksum"));
     testing_need(test, arena_cell(cell)->first_symbol && loader_unload(cell) == ERR_OK);
     for (int i = 0; i < 2; i++) { /* the second time nobody may take it for initialized */
-        testing_need(test, fails(load_nothing, (uint64_t)"brittle"));
+        testing_need(test, fails(load_nothing, (uint64_t) "brittle"));
         testing_need(test, !arena_cell_find(1, "brittle"));
     }
+    testing_need(test, fails(keep_turn, 0));
+    testing_need(test, loader_load("fragile", &cell, &detail) == ERR_OK);
 }
 
 /* ---- everywhere at once ---- */
