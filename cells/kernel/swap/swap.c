@@ -33,6 +33,15 @@ struct job {
     bool committed;
 };
 
+/* Takes back what was staged and not published; also when a fault unwinds the swap. */
+static void job_end(struct job *job)
+{
+    if (!job->new_)
+        loader_drop_object(job->object);
+    else if (arena_cell(job->new_)->state == CELL_LOADING)
+        loader_unstage(job->new_);
+}
+
 static void phase(struct job *job, const char *name)
 {
     struct arena_completion *report = job->report;
@@ -232,17 +241,13 @@ static enum err attempt(struct job *job)
     return commit(job, &plan, incoming);
 }
 
-static enum err end(struct job *job, enum err error)
+static enum err conclude(struct job *job, enum err error)
 {
     struct arena_completion *report = job->report;
 
     if (error)
         report->relocations = report->transferred_bytes = 0;
-    if (!job->committed && job->new_) {
-        loader_unstage(job->new_);
-    } else if (!job->committed) {
-        loader_drop_object(job->object);
-    } else {
+    if (job->committed) {
         report->result = job->new_;
         arena_count(COUNTER_swaps, 1);
         arena_event(EVENT_CELL_SWAPPED, job->new_, arena_cell(job->new_)->version, job->name);
@@ -257,7 +262,8 @@ static enum err end(struct job *job, enum err error)
 enum err swap_cell(const char *name, uint32_t object, unsigned flags, struct arena_completion *report)
 {
     GUARD(loader) turn = loader_hold();
-    struct job job = {.name = name, .object = object, .flags = flags, .report = report, .phase_start_ns = cpu_ns()};
+    struct job job __attribute__((cleanup(job_end))) = {
+        .name = name, .object = object, .flags = flags, .report = report, .phase_start_ns = cpu_ns()};
     uint64_t seq = report->seq;
 
     memset(report, 0, sizeof *report);
@@ -271,7 +277,7 @@ enum err swap_cell(const char *name, uint32_t object, unsigned flags, struct are
             break;
         error = attempts + 1 < ATTEMPTS_MAX ? ERR_OK : ERR_BUSY;
     }
-    return end(&job, error);
+    return conclude(&job, error);
 }
 
 enum err swap_reload(const char *name, unsigned flags, struct arena_completion *report)

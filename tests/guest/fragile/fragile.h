@@ -2,6 +2,8 @@
 #pragma once
 #include "cells/cell.h"
 
+#define FRAGILE_TOO_MUCH (1ul << 40) /* version 2 panics when it is to take over such a total */
+
 uint64_t fragile_add(uint64_t n); /* to a total in static data; the total. Counts calls */
 uint64_t fragile_calls(void);
 const char *fragile_word(unsigned i); /* "one", "two", "three"; NULL beyond */

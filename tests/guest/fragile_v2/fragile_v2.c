@@ -2,6 +2,7 @@
 #include "tests/guest/fragile/fragile.h"
 #include "cells/kernel/loader/loader.h"
 #include "cells/kernel/lock/lock.h"
+#include "cells/kernel/panic/panic.h"
 #include "cells/lib/string/string.h"
 
 CELL("fragile", DRIVER, 2);
@@ -74,6 +75,8 @@ static enum err fragile_transfer(const struct cell_transfer *transfer)
 
     if (transfer->from_version != 1 || !old || bytes < sizeof *old)
         return ERR_INVALID;
+    if (old->total >= FRAGILE_TOO_MUCH)
+        panic("more than this version can count");
     counts_v2.calls = old->calls;
     counts_v2.total = old->total;
     return ERR_OK;

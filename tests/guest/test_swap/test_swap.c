@@ -251,6 +251,28 @@ static void refused(const struct testing *test)
     testing_need(test, report.relocations > 0 && report.phases >= 2);
 }
 
+/* ---- a fault on the way ---- */
+
+static void swap_in_vain(uint64_t)
+{
+    (void)SWAP("fragile", fragile_v2, 0);
+}
+
+static void unwound(const struct testing *test)
+{
+    uint64_t total = fragile_add(FRAGILE_TOO_MUCH);
+
+    for (int i = 0; i < 2; i++) { /* the second time the heap does not grow any more */
+        const struct counts before = count();
+        OWN(task) struct task *task = task_spawn("swapper", swap_in_vain, 0, NULL);
+        testing_need(test, task && task_join(MOVE(task), NULL) == ERR_CLOSED);
+        if (i)
+            expect(test, "a transfer that faults", ERR_OK, ERR_OK, &before);
+    }
+    testing_need(test, fragile_add(0) == total);
+    testing_need(test, swap_reload("fragile", SWAP_FRESH_DATA, &report) == ERR_OK && all_reaped());
+}
+
 /* ---- the core ---- */
 
 static void nothing(uint64_t argument)
@@ -318,6 +340,8 @@ static int test_swap_main(int argc, char **argv)
     testing_ok(&test, "frames move with unchanged code, and end in changed code");
     refused(&test);
     testing_ok(&test, "what does not fit is refused and leaves no trace");
+    unwound(&test);
+    testing_ok(&test, "a fault in a transfer function takes the swap back");
     core_replaced(&test);
     testing_ok(&test, "every loadable cell is replaced, and all goes on");
     testing_end(&test);
