@@ -252,7 +252,7 @@ static void visit_data(const struct visit *visit, uint32_t but)
         for (uint32_t s = cell->first_section; s; s = arena_section(s)->next_in_cell) {
             const struct arena_section *section = arena_section(s);
             uint64_t phys = (section->phys + 7) & ~7ul;
-            if ((section->kind == SECTION_DATA || section->kind == SECTION_BSS) && section->bytes >= 16 &&
+            if ((section->kind == SECTION_DATA || section->kind == SECTION_BSS) && section->bytes >= 8 &&
                 !is_skipped(visit, section->virt))
                 visit->words(page_direct(phys), section->bytes / 8 - (phys != section->phys), phys, visit->context);
         }

@@ -148,6 +148,17 @@ static void carried(const struct testing *test)
     testing_need(test, all_reaped());
 }
 
+/* In data of its own, eight bytes. */
+static const char *volatile kept_word;
+
+static void pointers_follow(const struct testing *test)
+{
+    kept_word = fragile_word(2);
+    testing_need(test, swap_reload("fragile", 0, &report) == ERR_OK && all_reaped());
+    testing_need(test, arena_cell_at((uint64_t)kept_word) == report.result && string_equal(kept_word, "three"));
+    kept_word = NULL;
+}
+
 static void wait_for(uint64_t flag)
 {
     while (!__atomic_load_n((uint32_t *)flag, __ATOMIC_ACQUIRE))
@@ -336,6 +347,8 @@ static int test_swap_main(int argc, char **argv)
     testing_ok(&test, "50 swaps under traffic: no message lost");
     carried(&test);
     testing_ok(&test, "data and bound functions are carried over");
+    pointers_follow(&test);
+    testing_ok(&test, "pointers in static data follow");
     frames_stay(&test);
     testing_ok(&test, "frames move with unchanged code, and end in changed code");
     refused(&test);
