@@ -332,6 +332,8 @@ size_t swap_reap(void)
         if (arena_cell(i)->state != CELL_OLD)
             continue;
         GUARD(loader) turn = loader_hold();
+        if (arena_cell(i)->state != CELL_OLD) /* gone, while somebody else had the turn */
+            continue;
         lead_to_heir(i);
         if (is_held(i) || loader_unload(i))
             still++;
