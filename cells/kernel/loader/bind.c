@@ -10,7 +10,7 @@ enum err loader_rebind(uint32_t edge, uint32_t to, uint32_t target, uint32_t sym
     changed.to = to;
     changed.target = target;
     changed.symbol = symbol;
-    if (!link_write(&changed))
+    if (!link_is_stored_over(e) && !link_write(&changed))
         return ERR_BAD_RELOCATION;
     arena_edge_unlink(edge);
     e->to = to;

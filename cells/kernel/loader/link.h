@@ -37,6 +37,8 @@ enum err link_relocate(const struct link *link, struct loader_detail *detail);
 uint32_t link_add_edge(const struct arena_edge *edge) NEEDS(arena_writer);
 /* Writes what `edge` says; false: the value does not fit, nothing changed. */
 bool link_write(const struct arena_edge *edge);
+/* Whether code has put something else there since: then it is no pointer of the linker's any more. */
+bool link_is_stored_over(const struct arena_edge *edge);
 
 /* discard.c: takes cells out of the arena and frees their memory. Before that, no edge may lead to one of them from
  * elsewhere; link_unheld moves those to the front for which that is so when all behind them stay, and counts them. */

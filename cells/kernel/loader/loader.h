@@ -50,7 +50,8 @@ enum err loader_initialize(uint32_t cell); /* init functions: its dependencies' 
  * says so; that one runs only when no other version of the cell has taken over. Tasks in it are for the caller to see. */
 enum err loader_unload(uint32_t cell);
 
-/* Rewrites one edge so that it leads to section `to` + `target`; text is patched through the direct map.
+/* Rewrites one edge so that it leads to section `to` + `target`; text is patched through the direct map. A pointer in
+ * data that code has changed since stays as it is, only the edge moves.
  * ERR_BAD_RELOCATION: does not fit, nothing changed. Other CPUs must not run the patched code (see park). */
 enum err loader_rebind(uint32_t edge, uint32_t to, uint32_t target, uint32_t symbol);
 

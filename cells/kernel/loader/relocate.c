@@ -23,17 +23,35 @@ static bool fits(uint32_t type, uint64_t value)
     }
 }
 
+static uint64_t value_of(const struct arena_edge *edge)
+{
+    uint64_t value = arena_section(edge->to)->virt + edge->target + (uint64_t)edge->addend;
+
+    return is_relative(edge->type) ? value - arena_section(edge->from)->virt - edge->offset : value;
+}
+
+static uint8_t *place_of(const struct arena_edge *edge)
+{
+    return (uint8_t *)page_direct(arena_section(edge->from)->phys) + edge->offset;
+}
+
 bool link_write(const struct arena_edge *edge)
 {
-    const struct arena_section *from = arena_section(edge->from), *to = arena_section(edge->to);
-    uint64_t value = to->virt + edge->target + (uint64_t)edge->addend;
+    uint64_t value = value_of(edge);
 
-    if (is_relative(edge->type))
-        value -= from->virt + edge->offset;
     if (!fits(edge->type, value))
         return false;
-    memcpy((uint8_t *)page_direct(from->phys) + edge->offset, &value, relocation_bytes(edge->type));
+    memcpy(place_of(edge), &value, relocation_bytes(edge->type));
     return true;
+}
+
+bool link_is_stored_over(const struct arena_edge *edge)
+{
+    uint32_t kind = arena_section(edge->from)->kind;
+    uint64_t value = value_of(edge);
+
+    return (kind == SECTION_DATA || kind == SECTION_BSS) &&
+           memcmp(place_of(edge), &value, relocation_bytes(edge->type));
 }
 
 uint32_t link_add_edge(const struct arena_edge *edge)

@@ -31,15 +31,18 @@ static enum err carry_pointer(const struct plan *plan, const struct twin *twin, 
 /* A pointer that only the new cell has: copying has overwritten it. */
 static enum err restore_pointers(const struct twin *twin)
 {
-    enum err error = ERR_OK;
+    const struct arena_section *section = arena_section(twin->new_);
 
-    for (uint32_t e = arena_section(twin->new_)->first_out, next; e && !error; e = next) {
+    for (uint32_t e = section->first_out; e; e = arena_edge(e)->next_out) {
         const struct arena_edge *edge = arena_edge(e);
-        next = edge->next_out;
-        if (!edge_at(twin->old, edge->offset))
-            error = loader_rebind(e, edge->to, edge->target, edge->symbol);
+        if (edge_at(twin->old, edge->offset))
+            continue;
+        if (edge->type != R_X86_64_64)
+            return ERR_BAD_RELOCATION;
+        uint64_t value = arena_section(edge->to)->virt + edge->target + (uint64_t)edge->addend;
+        memcpy((void *)(section->virt + edge->offset), &value, sizeof value);
     }
-    return error;
+    return ERR_OK;
 }
 
 /* Pointers to the old cell's own data that code has stored: heads of lists, and the like. */
