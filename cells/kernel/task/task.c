@@ -230,9 +230,9 @@ static _Noreturn void leave(enum task_state state)
     task->record->state = state;
     {
         GUARD(lock) held = lock_take(&reaper->lock);
-        task->next = NULL;
+        task->next_ended = NULL;
         if (reaper->last)
-            reaper->last->next = task;
+            reaper->last->next_ended = task;
         else
             reaper->first = task;
         reaper->last = task;
@@ -288,7 +288,6 @@ enum err task_join(struct task *taken, int32_t *ret_exit_code)
 static void begin_anew(struct task *task)
 {
     task->failed = false;
-    task->next = NULL;
     prepare_stack(task);
     task->record->restarts++;
     arena_count(COUNTER_restarts, 1);
@@ -320,7 +319,8 @@ static bool let_go(struct reaper *self, struct task *task)
 /* Each step leaves it known that it is done, so that a fault in one of them is gone on from. */
 static void take_down(struct reaper *self, struct task *task)
 {
-    while (__atomic_load_n(&task->on_cpu, __ATOMIC_ACQUIRE) || __atomic_load_n(&task->queued, __ATOMIC_ACQUIRE))
+    /* in this order: who takes it off a queue marks it as on a CPU first */
+    while (__atomic_load_n(&task->queued, __ATOMIC_ACQUIRE) || __atomic_load_n(&task->on_cpu, __ATOMIC_ACQUIRE))
         scheduler_yield();
     if (task->failed && failed_again && self->tries++ < TRIES_MAX && failed_again(task)) {
         self->current = NULL;
@@ -351,10 +351,10 @@ static struct task *next_ended(struct reaper *self)
     struct task *task = self->current;
     if (!task || task != self->first) /* off the list already, before a fault of the reaper's */
         return task;
-    self->first = task->next;
+    self->first = task->next_ended;
     if (!self->first)
         self->last = NULL;
-    task->next = NULL;
+    task->next_ended = NULL;
     return task;
 }
 

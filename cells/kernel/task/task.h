@@ -46,7 +46,8 @@ struct task {
     struct mapped_pages *stack;
     uint64_t argument;
     struct task_function entry, ended;
-    struct task *next;             /* in a run queue or the reaper's list */
+    struct task *next;             /* in a run queue */
+    struct task *next_ended;       /* in the reaper's list: an ended task may still be queued to run */
     struct task *next_wait;        /* in a wait queue */
     struct task *next_sleep;       /* in the list of sleepers */
     struct wait_queue *waiting_in; /* or NULL */

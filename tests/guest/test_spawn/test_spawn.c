@@ -1,4 +1,5 @@
 /* Tasks are spawned, joined and let go, a thousand of them, and leave nothing behind. */
+#include "cells/kernel/cpu/cpu.h"
 #include "cells/kernel/scheduler/scheduler.h"
 #include "cells/kernel/task/task.h"
 #include "tests/guest/testing/testing.h"
@@ -78,6 +79,25 @@ static void let_go(const struct testing *test)
     wait_for(test, &ended_calls, 2 * TOGETHER);
 }
 
+/* As after a fault in the scheduler: the task ends while a run queue has it, with others behind. */
+static void end_while_queued(uint64_t behind)
+{
+    GUARD(interrupts) off = interrupts_off();
+
+    scheduler_ready(task_this());
+    *(struct task **)behind = task_spawn("behind", return_at_once, 0, NULL);
+}
+
+static void queued(const struct testing *test)
+{
+    static struct task *behind;
+
+    runs = 0;
+    struct task *task = task_spawn("queued", end_while_queued, (uint64_t)&behind, NULL);
+    testing_need(test, task && task_join(task, NULL) == ERR_OK);
+    testing_need(test, behind && task_join(MOVE(behind), NULL) == ERR_OK && runs == 1);
+}
+
 /* The table of tasks is finite: NULL then, and all is well afterwards. */
 static void too_many(const struct testing *test)
 {
@@ -108,6 +128,9 @@ static int test_spawn_main(int argc, char **argv)
     testing_ok(&test, "1000 tasks, 50 at a time");
     let_go(&test);
     testing_ok(&test, "tasks that nobody joins end too, and say so");
+    for (int i = 0; i < TOGETHER; i++)
+        queued(&test);
+    testing_ok(&test, "a task that ends while it is queued takes nobody along");
     too_many(&test);
     testing_ok(&test, "a full table refuses");
     testing_end(&test);
