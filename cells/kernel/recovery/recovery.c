@@ -8,6 +8,7 @@
 #include "cells/kernel/fault/fault.h"
 #include "cells/kernel/loader/loader.h"
 #include "cells/kernel/log/log.h"
+#include "cells/kernel/mend/mend.h"
 #include "cells/kernel/page/page.h"
 #include "cells/kernel/panic/panic.h"
 #include "cells/kernel/scheduler/scheduler.h"
@@ -91,7 +92,8 @@ static enum stage choose(const struct arena_fault *fault, uint32_t cell, bool go
         return STAGE_GIVE_UP;
     if (!goes_on) /* nobody waits for it to work; and an application that fails is no sign of damage */
         return arena_cell(cell)->kind == CELL_APPLICATION || arena_cell(cell)->reloads ? STAGE_NONE : STAGE_RELOAD;
-    return arena_cell(cell)->reloads == 0 ? STAGE_RELOAD : STAGE_RELOAD_FRESH;
+    /* Without the data of those that recovery stands on nothing would go on: run queues, the tick, what is bound. */
+    return arena_cell(cell)->reloads == 0 || mend_is_needed(cell) ? STAGE_RELOAD : STAGE_RELOAD_FRESH;
 }
 
 static bool reload(struct arena_fault *fault, uint32_t cell, unsigned flags)

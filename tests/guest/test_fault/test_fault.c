@@ -271,6 +271,29 @@ static void restarted(const struct testing *test)
     testing_need(test, newest_fault()->outcome == FAULT_OUTCOME_RECOVERED);
 }
 
+static void wake_nobody(uint64_t counted)
+{
+    uint64_t *count = (uint64_t *)counted;
+
+    if ((*count)++ < 3)
+        (void)scheduler_wake((struct task *)16, 0);
+}
+
+/* Again and again: the scheduler is reloaded, but cannot do without its data. */
+static void core_fails(const struct testing *test)
+{
+    uint64_t reloads = counter(COUNTER_reloads);
+    OWN(heap) uint64_t *count = heap_alloc(sizeof *count);
+
+    testing_need(test, count);
+    OWN(task)
+    struct task *task =
+        task_spawn("phoenix", wake_nobody, (uint64_t)count, &(struct task_options){.restartable = true});
+    testing_need(test, task && task_join(MOVE(task), NULL) == ERR_OK);
+    testing_need(test, *count == 4 && counter(COUNTER_reloads) == reloads + 2);
+    scheduler_sleep_ns(WAIT_NS);
+}
+
 static void use_fragile(uint64_t argument)
 {
     runs++;
@@ -339,6 +362,8 @@ static int test_fault_main(int argc, char **argv)
     testing_ok(&test, "in several tasks at once");
     restarted(&test);
     testing_ok(&test, "a restartable task runs again");
+    core_fails(&test);
+    testing_ok(&test, "a cell that recovery stands on keeps its data");
     damaged_text(&test);
     testing_ok(&test, "damaged text is reloaded, data kept, before the task runs again");
     testing_end(&test);
