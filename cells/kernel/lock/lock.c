@@ -12,6 +12,7 @@ EXPORT(lock_wait_hook, KERNEL);
 
 #define LOCK_TURNS   1024          /* between looks at the clock */
 #define LOCK_LOST_NS 3000000000ull /* longer than a holder is kept off its processor */
+#define LOCK_LOOK_NS 10000000ull   /* that count at most between two looks: more, and the whole machine stood still */
 #define LOCK_LOST    UINT32_MAX    /* holder of a lock that was given up */
 
 void (*lock_wait_hook)(void);
@@ -26,11 +27,11 @@ static bool try_take(struct lock *lock, uint32_t holder)
 
 /* A holder that is no CPU was written by a stray store; one that never lets go died in a way that nobody noticed.
  * Either way what the lock guards is lost, and whoever comes for it unwinds rather than stands still. */
-static bool is_lost(struct lock *lock, uint64_t since_ns)
+static bool is_lost(struct lock *lock, uint64_t waited_ns)
 {
     uint32_t holder = __atomic_load_n(&lock->holder, __ATOMIC_RELAXED);
 
-    if (holder && holder <= CPU_MAX && cpu_ns() - since_ns > LOCK_LOST_NS)
+    if (holder && holder <= CPU_MAX && waited_ns > LOCK_LOST_NS)
         __atomic_compare_exchange_n(&lock->holder, &holder, LOCK_LOST, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
     return holder > CPU_MAX;
 }
@@ -38,7 +39,7 @@ static bool is_lost(struct lock *lock, uint64_t since_ns)
 /* Apart from lock_take, whose common case is short. */
 static __attribute__((noinline)) void wait_for(struct lock *lock, uint32_t holder, uint64_t rflags)
 {
-    uint64_t since_ns = 0;
+    uint64_t looked_ns = 0, waited_ns = 0;
 
     if (lock_held(lock)) {
         cpu_interrupts_restore(rflags);
@@ -50,9 +51,10 @@ static __attribute__((noinline)) void wait_for(struct lock *lock, uint32_t holde
         cpu_relax();
         if (turns % LOCK_TURNS)
             continue;
-        if (!since_ns)
-            since_ns = cpu_ns();
-        if (is_lost(lock, since_ns)) {
+        uint64_t now = cpu_ns(), passed = looked_ns ? now - looked_ns : 0;
+        waited_ns += passed < LOCK_LOOK_NS ? passed : LOCK_LOOK_NS;
+        looked_ns = now;
+        if (is_lost(lock, waited_ns)) {
             cpu_interrupts_restore(rflags);
             panic("a lock that is damaged, or that nobody lets go");
         }

@@ -224,6 +224,22 @@ static void in_loader(const struct testing *test)
     testing_need(test, loader_load("fragile", &cell, &detail) == ERR_OK);
 }
 
+/* ---- a lock whose holder is no more ---- */
+
+static void take_lock(uint64_t)
+{
+    GUARD(lock) held = lock_take(&lock);
+}
+
+static void lock_lost(const struct testing *test)
+{
+    uint64_t since = cpu_ns();
+
+    lock.holder = CPU_MAX;
+    testing_need(test, fails(take_lock, 0) && cpu_ns() - since > 1000000000);
+    lock.holder = 0;
+}
+
 /* ---- everywhere at once ---- */
 
 static void fail_at_once(uint64_t argument)
@@ -358,6 +374,8 @@ static int test_fault_main(int argc, char **argv)
     testing_ok(&test, "in the nano_core: the loader's turn and the arena's lock are given back");
     in_loader(&test);
     testing_ok(&test, "in the loader: what was half loaded or half initialized is taken back");
+    lock_lost(&test);
+    testing_ok(&test, "for want of a lock that nobody lets go");
     at_once(&test);
     testing_ok(&test, "in several tasks at once");
     restarted(&test);
