@@ -169,7 +169,7 @@ static void in_nano_core(const struct testing *test)
 
 /* ---- the loader, in the middle of its work ---- */
 
-/* For as long as the scope lasts, who wants a new symbol record faults. In the loader's turn, which keeps others out. */
+/* For as long as the scope lasts, who wants a new symbol record faults. In the loader's turn, so that others do not. */
 struct damage_guard {
     uint32_t used, free_head;
 };
