@@ -6,6 +6,6 @@
 struct loader_detail;
 
 /* A task named like the cell that runs main(argc, argv) of application cell `name`; argv is copied, argv[0] is the
- * name by custom. Its exit code is main's value. NULL in *ret_detail: not wanted. */
+ * name by custom. Its exit code is main's value. The caller owns *ret_task; ret_detail may be NULL. */
 enum err application_run(const char *name, int argc, const char *const *argv, struct task **ret_task,
                          struct loader_detail *ret_detail);

@@ -20,7 +20,7 @@ EXPORT(heap_trim, LIBRARY);
 struct header {
     uint64_t seal;
     uint32_t offset; /* from the start of its chunk; 0: a mapping of its own */
-    uint32_t bytes;  /* that were asked for; 0 beyond 4 GiB */
+    uint32_t bytes;  /* that were asked for; 0 in a mapping of its own, which says it beside */
 };
 
 struct free_block {

@@ -19,8 +19,6 @@
 #include "guest/abi/note.h"
 
 CELL("recovery", KERNEL, 1);
-EXPORT(recovery_section_intact, KERNEL);
-EXPORT(recovery_damage, KERNEL);
 
 #define NANO_CORE      1           /* its cell */
 #define WINDOW_NS      60000000000 /* faults of one cell within this time are one story */
@@ -34,17 +32,19 @@ enum stage { STAGE_NONE, STAGE_RELOAD, STAGE_RELOAD_FRESH, STAGE_GIVE_UP };
 
 /* ---- damage ---- */
 
-bool recovery_section_intact(uint32_t section)
+/* Whether the loaded bytes of a section that has a hash are still those that the loader wrote. */
+static bool is_intact(uint32_t section)
 {
     const struct arena_section *s = arena_section(section);
 
     return !s->hash || s->hash == arena_check(page_direct(s->phys), s->bytes);
 }
 
-uint32_t recovery_damage(uint32_t cell)
+/* The first section of the cell that is not; 0: all are intact. */
+static uint32_t damage_of(uint32_t cell)
 {
     for (uint32_t s = arena_cell(cell)->first_section; s; s = arena_section(s)->next_in_cell)
-        if (!recovery_section_intact(s))
+        if (!is_intact(s))
             return s;
     return 0;
 }
@@ -121,7 +121,7 @@ static unsigned mend_nano_core(struct arena_fault *fault)
     unsigned mended = 0;
 
     for (uint32_t s = arena_cell(NANO_CORE)->first_section; s; s = arena_section(s)->next_in_cell)
-        if (!recovery_section_intact(s) && pristine_mend(s)) {
+        if (!is_intact(s) && pristine_mend(s)) {
             mended++;
             log_warn("recovery: %s of nano_core was damaged, and is mended", arena_string(arena_section(s)->name));
         }
@@ -132,7 +132,7 @@ static unsigned mend_nano_core(struct arena_fault *fault)
 
 static bool reload_if_damaged(struct arena_fault *fault, uint32_t cell)
 {
-    uint32_t damage = arena_cell(cell)->state == CELL_LIVE && arena_cell(cell)->object ? recovery_damage(cell) : 0;
+    uint32_t damage = arena_cell(cell)->state == CELL_LIVE && arena_cell(cell)->object ? damage_of(cell) : 0;
     char section[64];
 
     if (!damage)
@@ -151,7 +151,7 @@ static unsigned repair_damage(struct arena_fault *fault, bool all)
     unsigned known = fault_cells(fault->seq, cells), repaired = 0;
     uint32_t used = arena_header()->table[ARENA_CELLS].used;
 
-    if (all || (fault->cell == NANO_CORE && fault->section && !recovery_section_intact(fault->section)))
+    if (all || (fault->cell == NANO_CORE && fault->section && !is_intact(fault->section)))
         repaired += mend_nano_core(fault);
     for (uint32_t i = 0; !all && i < known; i++)
         repaired += is_still_there(cells[i], fault) && reload_if_damaged(fault, cells[i]);
