@@ -88,10 +88,10 @@ static enum err copy_once(struct view *v)
 
 enum err copy_take(struct view *v, bool anyway)
 {
-    uint64_t start = now_ms(), first = copy_generation(v->ram);
-
     if (v->ram_bytes < LAYOUT_ARENA_PHYS + sizeof(struct arena_header))
         return ERR_RANGE;
+
+    uint64_t start = now_ms(), first = copy_generation(v->ram);
     for (;;) {
         uint64_t before = copy_generation(v->ram);
 
