@@ -366,8 +366,8 @@ static void check_header(struct view *v)
         damage_add(v, ARENA_TABLES, 0, "the guest never finished its last change: tables may not fit each other");
     for (unsigned t = 0; t < ARENA_TABLES; t++) {
         if (l->bad_tables >> t & 1)
-            damage_add(v, ARENA_TABLES, t, "table %s lies outside of the arena or has records of another size",
-                       name_table(t));
+            damage_add(v, ARENA_TABLES, t,
+                       "table %s lies outside of the arena, or has records of another size or too many", name_table(t));
         if (l->bad_used >> t & 1)
             damage_add(v, ARENA_TABLES, t, "table %s says that it uses more than it has", name_table(t));
     }

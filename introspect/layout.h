@@ -11,6 +11,7 @@
 struct layout_rule {
     uint32_t record_bytes;
     uint32_t stable_bytes; /* 0: records have no check word */
+    uint32_t most;         /* records, or bytes; no guest of this version has a larger table */
 };
 extern const struct layout_rule layout_rules[ARENA_TABLES];
 
