@@ -60,12 +60,8 @@ static int parse(int argc, char **argv, const struct reading_rule *rule, struct 
 
 static int one_round(struct reading *r, const struct reading_rule *rule)
 {
-    int status = target_look(r->target);
-
-    if (status)
-        return status;
     r->view = r->target->view;
-    status = rule->fill(r);
+    int status = rule->fill(r);
     if (status)
         return status;
     if (r->follow && !rule->stream && !r->json && isatty(STDOUT_FILENO))
@@ -84,6 +80,22 @@ static void rest(int ms)
     nanosleep(&(struct timespec){.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000L}, NULL);
 }
 
+/* Until the machine ends, or a round fails; a guest that starts anew is waited for. */
+static int follow(struct reading *r, const struct reading_rule *rule)
+{
+    int status = CLI_DONE;
+
+    while (!status && machine_is_alive(r->target->machine)) {
+        bool booting;
+
+        rest(rule->stream ? STREAM_MS : ROUND_MS);
+        status = target_look_again(r->target, &booting);
+        if (!status && !booting)
+            status = one_round(r, rule);
+    }
+    return status;
+}
+
 int reading_run(int argc, char **argv, const struct reading_rule *rule)
 {
     struct options o = {0};
@@ -98,11 +110,11 @@ int reading_run(int argc, char **argv, const struct reading_rule *rule)
     r.out = out_new(rule->columns, r.json);
     status = target_map(&t, false);
     if (!status)
+        status = target_look(&t);
+    if (!status)
         status = one_round(&r, rule);
-    while (!status && r.follow && machine_is_alive(t.machine)) {
-        rest(rule->stream ? STREAM_MS : ROUND_MS);
-        status = one_round(&r, rule);
-    }
+    if (!status && r.follow)
+        status = follow(&r, rule);
     out_free(r.out);
     target_close(&t);
     return status ? status : r.failed ? CLI_FAILED : CLI_DONE;

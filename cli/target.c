@@ -158,19 +158,34 @@ static void warn_damage(const struct target *t)
                  first->table == ARENA_TABLES ? "header" : name_table(first->table), first->index, first->text);
 }
 
-int target_look(struct target *t)
+static enum err look(struct target *t)
 {
     bool first = !t->view;
     enum err e;
     struct view *fresh = view_take_anyway(t->ram, t->ram_bytes, &e);
 
     if (!fresh)
-        return cli_fail(CLI_FAILED, "machine %s: %s", t->name, why_no_view(e));
+        return e;
     view_free(t->view);
     t->view = fresh;
     if (first)
         warn_damage(t);
-    return CLI_DONE;
+    return ERR_OK;
+}
+
+int target_look(struct target *t)
+{
+    enum err e = look(t);
+
+    return e ? cli_fail(CLI_FAILED, "machine %s: %s", t->name, why_no_view(e)) : CLI_DONE;
+}
+
+int target_look_again(struct target *t, bool *ret_booting)
+{
+    enum err e = look(t);
+
+    *ret_booting = e == ERR_NOT_FOUND;
+    return e && !*ret_booting ? cli_fail(CLI_FAILED, "machine %s: %s", t->name, why_no_view(e)) : CLI_DONE;
 }
 
 void target_close(struct target *t)

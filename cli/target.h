@@ -24,6 +24,8 @@ int target_parse(struct target *ret, int argc, char **argv);
 int target_map(struct target *target, bool writable);
 /* A fresh view; the one from before is freed. Warns when it is damaged or torn, once. */
 int target_look(struct target *target);
+/* The same while the guest may start anew: *ret_booting says that it has no arena now, and the view is as it was. */
+int target_look_again(struct target *target, bool *ret_booting);
 void target_close(struct target *target);
 
 /* The cell that an operand names: NAME, NAMESPACE/NAME, or #INDEX for one that is old. 0: reported. */

@@ -29,6 +29,15 @@ json() { # FILTER VERB ...: true for the verb's JSON
 keys() { # VERB KEYS: of each element, exactly and in this order
     json "length > 0 and all(.[]; keys_unsorted == (\"$2\" | split(\" \")))" "$1" $m
 }
+await_round() { # after a reset: its memory is cleared, and counts from 0
+    local rounds=0 end=$((SECONDS + 60))
+    until [ "${rounds:-0}" -gt 0 ]; do
+        [ $SECONDS -lt $end ] ||
+            { tail -n 20 "$work/delias/$m/serial.log"; $delias counters $m; fail 'the guest does not come back after a reset'; }
+        sleep 0.2
+        rounds=$($delias counters $m --json 2> /dev/null | jq .rounds) || rounds=0
+    done
+}
 
 # ---- no machine yet
 status 3 'no machine runs; start one with' cells
@@ -177,28 +186,24 @@ echo 'ok: arbitrary bytes'
 # ---- and back to life
 $delias reset $m
 $delias resume $m
-rounds=0
-for _ in $(seq 150); do
-    rounds=$($delias counters $m --json 2> /dev/null | jq .rounds)
-    [ "${rounds:-0}" -eq 0 ] || break
-    sleep 0.2
-done
-[ "${rounds:-0}" -gt 0 ] ||
-    { tail -n 20 "$work/delias/$m/serial.log"; $delias counters $m; fail 'the guest does not come back after a reset'; }
+await_round
 json '.damage == [] and .differing == []' verify $m
 json '.checksums_bad == 0' counters $m
 status 0 answers ping $m
 echo 'ok: reset'
 
-# ---- SIGKILL of the guest
+# ---- --follow over a reset, and to the end: SIGKILL of the guest
 pid=$($delias ps --json | jq '.[0].pid')
 rm -f "$work/follow"
-timeout 40 $delias events $m --follow > "$work/follow" 2>&1 &
+timeout 200 $delias events $m --follow > "$work/follow" 2>&1 &
 follower=$!
 for _ in $(seq 100); do
     [ ! -s "$work/follow" ] || break
     sleep 0.1
 done
+$delias reset $m
+await_round
+kill -0 $follower 2> /dev/null || { tail -n 3 "$work/follow"; fail 'events --follow ends with a reset'; }
 kill -9 "$pid"
 wait $follower || fail 'events --follow does not end with the machine'
 status 3 "machine '$m' does not run" cells $m
