@@ -77,11 +77,29 @@ static void give_up(struct database *d, bool create)
         unlink(path);
 }
 
+static enum err check_format(struct database *d, struct why *why)
+{
+    char format[16];
+
+    database_setting(d, "format", format, sizeof format);
+    switch (sqlite3_errcode(d->sqlite)) {
+    case SQLITE_BUSY:
+    case SQLITE_CANTOPEN:
+    case SQLITE_IOERR:
+    case SQLITE_READONLY:
+        return failed(d, why);
+    default:
+        return strcmp(format, FORMAT) == 0
+                   ? ERR_OK
+                   : why_set(why, ERR_CORRUPT, "database %s: %s", d->path,
+                             *format ? "written by another version" : "is not a campaign's database");
+    }
+}
+
 static enum err open_any(const char *path, enum database_use use, bool create, struct database **ret_database,
                          struct why *why)
 {
     struct database *d = calloc(1, sizeof *d);
-    char format[16];
 
     if (!d)
         return why_set(why, ERR_NOMEM, "out of memory");
@@ -94,12 +112,8 @@ static enum err open_any(const char *path, enum database_use use, bool create, s
         e = take_lock(d, create, why);
     if (e == ERR_OK)
         e = open_sqlite(d, use, why);
-    if (e == ERR_OK && !create) {
-        database_setting(d, "format", format, sizeof format);
-        if (strcmp(format, FORMAT) != 0)
-            e = why_set(why, ERR_CORRUPT, "database %s: %s", path,
-                        *format ? "written by another version" : "is not a campaign's database");
-    }
+    if (e == ERR_OK && !create)
+        e = check_format(d, why);
     if (e != ERR_OK) {
         give_up(d, create);
         return e;
@@ -139,6 +153,11 @@ void database_close(struct database *d)
 {
     if (!d)
         return;
+    /* Without its log it is one file, which can be read where nothing may be written. A reader keeps it as it is. */
+    if (d->sqlite && d->lock >= 0) {
+        sqlite3_busy_timeout(d->sqlite, 0);
+        sqlite3_exec(d->sqlite, "PRAGMA journal_mode = DELETE", NULL, NULL, NULL);
+    }
     sqlite3_close(d->sqlite);
     if (d->lock >= 0)
         close(d->lock);

@@ -165,6 +165,30 @@ START_TEST(keeps_experiments)
 }
 END_TEST
 
+/* Bytes 18 and 19 of the header: 1 is a file that a reader needs nothing beside, 2 has a log. */
+START_TEST(leaves_one_file)
+{
+    struct plan plan;
+    struct database *d = create(&plan);
+    char head[20], log_path[160];
+
+    add(d, 0, "random", OUTCOME_BENIGN);
+    database_close(d);
+    FILE *f = fopen(db_path, "rb");
+    ck_assert_ptr_nonnull(f);
+    ck_assert_uint_eq(fread(head, 1, sizeof head, f), sizeof head);
+    fclose(f);
+    ck_assert_int_eq(head[18], 1);
+    ck_assert_int_eq(head[19], 1);
+    snprintf(log_path, sizeof log_path, "%s-wal", db_path);
+    ck_assert_int_ne(access(log_path, F_OK), 0);
+    ck_assert_int_eq(database_open(db_path, DATABASE_WRITE, &d, &why), ERR_OK);
+    add(d, 1, "random", OUTCOME_BENIGN);
+    database_close(d);
+    plan_done(&plan);
+}
+END_TEST
+
 START_TEST(guards_the_database)
 {
     struct database *d, *other;
@@ -260,6 +284,7 @@ Suite *suite_campaign(void)
     tcase_add_loop_test(tc, refuses_files, 0, sizeof bad_files / sizeof *bad_files);
     tcase_add_test(tc, refuses_missing_files);
     tcase_add_test(tc, keeps_experiments);
+    tcase_add_test(tc, leaves_one_file);
     tcase_add_test(tc, guards_the_database);
     tcase_add_test(tc, refuses_other_databases);
     tcase_add_test(tc, knows_wilson);
