@@ -187,6 +187,8 @@ static int inject(struct asked *a)
 
     if (e)
         return cli_fail(CLI_FAILED, "%s", why.text);
+    if (!machine_is_alive(t.machine))
+        return cli_fail(CLI_FAILED, "machine %s ended; nothing was injected", a->target.name);
     int status = target_look(&a->target);
     if (status)
         return status;

@@ -70,10 +70,13 @@ enum err watch_wait(const struct watch_trigger *trigger, const uint8_t *ram, siz
 
     for (;;) {
         uint64_t passed = (watch_now_ns() - start) / 1000000;
+        uint64_t now = watch_glance(ram, bytes).counter[COUNTER_rounds];
 
         if (trigger->kind == WATCH_NOW || (trigger->kind == WATCH_MS && passed >= trigger->n))
             return ERR_OK;
-        if (trigger->kind == WATCH_ROUNDS && watch_glance(ram, bytes).counter[COUNTER_rounds] - rounds >= trigger->n)
+        if (now < rounds)
+            rounds = now; /* the guest started anew */
+        if (trigger->kind == WATCH_ROUNDS && now - rounds >= trigger->n)
             return ERR_OK;
         if (trigger->kind == WATCH_ROUNDS && passed >= timeout_ms)
             return why_set(why, ERR_TIMEOUT, "the workload did not end %llu rounds within %u ms; nothing was injected",

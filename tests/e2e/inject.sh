@@ -76,4 +76,12 @@ refused 2 'into TARGET is missing' inject $machine
 refused 2 'wants a number' inject $machine --into random --seed seven
 refused 3 'there is no machine' inject elsewhere --into random
 await 30 rounds $(($(counter rounds) + 1))
+
+# The machine ends before the moment comes.
+pid=$("$delias" ps --json | jq ".[] | select(.name == \"$machine\") | .pid")
+"$delias" inject $machine --into cell:acpi:.rodata --at ms:3000 > "$work/out" 2> "$work/err" &
+waiting=$!
+sleep 0.5
+kill -9 "$pid"
+wait $waiting && fail 'an injection into a machine that has ended'
 echo 'inject: all passed'

@@ -1,5 +1,6 @@
 /* Places, models, seeds, triggers and outcomes of the injector, on a made-up arena. */
 #include <check.h>
+#include <pthread.h>
 #include "injector/inject.h"
 #include "injector/outcome.h"
 #include "injector/watch.h"
@@ -324,6 +325,24 @@ START_TEST(reads_triggers)
 }
 END_TEST
 
+static void *start_anew(void *unused)
+{
+    watch_sleep_ms(30);
+    __atomic_store_n(&build_header(ram)->counter[COUNTER_rounds], 1, __ATOMIC_RELAXED);
+    return unused;
+}
+
+START_TEST(counts_on_when_the_guest_starts_anew)
+{
+    const struct watch_trigger t = {.kind = WATCH_ROUNDS, .n = 3};
+    pthread_t guest;
+
+    ck_assert_int_eq(pthread_create(&guest, NULL, start_anew, NULL), 0);
+    ck_assert_int_eq(watch_wait(&t, ram, BUILD_RAM, 200, &why), ERR_TIMEOUT);
+    pthread_join(guest, NULL);
+}
+END_TEST
+
 START_TEST(glances)
 {
     ck_assert(watch_glance(ram, BUILD_RAM).arena);
@@ -384,6 +403,7 @@ Suite *suite_inject(void)
     tcase_add_test(tc, finds_a_place_again);
     tcase_add_test(tc, stays_within_memory);
     tcase_add_test(tc, reads_triggers);
+    tcase_add_test(tc, counts_on_when_the_guest_starts_anew);
     tcase_add_test(tc, glances);
     tcase_add_loop_test(tc, classifies, 0, sizeof outcomes / sizeof *outcomes);
     suite_add_tcase(s, tc);
