@@ -117,6 +117,9 @@ static int no_answer(const struct asking *a, enum err e, size_t bytes)
     case ERR_RANGE:
         return cli_fail(CLI_FAILED, "%zu bytes are more than the mailbox of machine %s holds (%zu)", bytes, name,
                         request_room(a->target.ram, a->target.ram_bytes));
+    case ERR_INVALID:
+        return cli_fail(CLI_UNKNOWN, "machine %s has no cell with so long a name; at most %zu characters can be had",
+                        name, sizeof((struct arena_request *)0)->target - 1);
     case ERR_NOT_FOUND:
         return cli_fail(CLI_FAILED, "the guest of machine %s is not ready yet", name);
     default:
@@ -230,6 +233,18 @@ static int known_cell(struct asking *a, const char *name)
 
 /* ---- verbs ---- */
 
+/* All of them, before the first is swapped. */
+static int check_pairs(const struct asking *a)
+{
+    for (int i = 0; i < a->argc; i++) {
+        const char *equals = strchr(a->argv[i], '=');
+
+        if (!equals || equals == a->argv[i] || !equals[1])
+            return cli_fail(CLI_USAGE, "'%s' is not OLD=NEW.o", a->argv[i]);
+    }
+    return CLI_DONE;
+}
+
 static int swap_one(struct asking *a, const char *pair)
 {
     const char *equals = strchr(pair, '=');
@@ -238,8 +253,6 @@ static int swap_one(struct asking *a, const char *pair)
     struct request r = {.kind = REQUEST_SWAP, .flags = a->dry_run ? REQUEST_DRY_RUN : 0, .target = name};
     struct arena_completion c = {0};
 
-    if (!equals || equals == pair || !equals[1])
-        return cli_fail(CLI_USAGE, "'%s' is not OLD=NEW.o", pair);
     snprintf(name, sizeof name, "%.*s", (int)(equals - pair), pair);
     int status = known_cell(a, name);
     if (!status)
@@ -271,6 +284,7 @@ int verb_swap(int argc, char **argv)
 
     if (status)
         return status;
+    status = check_pairs(&a);
     for (int i = 0; !status && i < a.argc; i++)
         status = swap_one(&a, a.argv[i]);
     close_asking(&a);

@@ -46,6 +46,10 @@ refuse 'ELF' "$work/text.o"
 refuse 'relocatable' "$work/executable.o"
 refuse 'x86-64\|architecture' "$work/arm.o"
 refuse 'channel' build/cells/checksum.o
+must 2 swap $machine channel=$v2 channel
+[ "$(cells)" = "$before" ] || fail 'wrong usage has changed something'
+must 3 spawn $machine a_name_that_is_longer_than_31_bytes
+grep -q 'so long a name' "$work/err" || fail 'a name that is too long for a request'
 echo 'ok: objects that are none of this cell are refused with the reason'
 
 frames=$(counter frames_free) swaps=$(counter swaps)
