@@ -51,14 +51,19 @@ static uint64_t fnv64(uint64_t hash, const void *data, size_t bytes)
 
 static const uint64_t fnv64_start = 0xcbf29ce484222325;
 
-/* The machine is named after the database, so that the next run finds and ends what a killed one left. */
-static void rig_init(struct rig *r, struct database *database, const char *path, const struct plan *plan)
+/* The machine is named after the database, so that the next run finds and ends what a killed one left. A replay's has
+ * its experiment's number too: several may be done again at a time. */
+static void rig_init(struct rig *r, struct database *database, const char *path, const struct plan *plan,
+                     const struct experiment *again)
 {
     char *absolute = realpath(path, NULL);
     const char *key = absolute ? absolute : path;
 
     *r = (struct rig){.plan = plan, .database = database, .config = plan->machine};
     snprintf(r->config.name, sizeof r->config.name, "campaign-%08x", (unsigned)fnv64(fnv64_start, key, strlen(key)));
+    size_t used = strlen(r->config.name);
+    if (again)
+        snprintf(r->config.name + used, sizeof r->config.name - used, "-%llu", (unsigned long long)again->index);
     strncat(r->config.cmdline, " on_panic=exit", sizeof r->config.cmdline - strlen(r->config.cmdline) - 1);
     r->config.paused = false;
     free(absolute);
@@ -372,7 +377,7 @@ enum err campaign_run(struct database *database, const char *path, const struct 
         e = pin_archive(database, plan, why);
     if (e == ERR_OK) {
         watcher->progress(watcher->context, &progress);
-        rig_init(&rig, database, path, plan);
+        rig_init(&rig, database, path, plan, NULL);
         e = run_all(&rig, watcher, &progress, x, why);
         rig_done(&rig);
     }
@@ -404,8 +409,7 @@ enum err campaign_replay(struct database *database, const char *path, const stru
 
     if (e != ERR_OK)
         return e;
-    rig_init(&rig, database, path, plan);
-    snprintf(rig.config.name + strlen(rig.config.name), sizeof rig.config.name - strlen(rig.config.name), "-replay");
+    rig_init(&rig, database, path, plan, recorded);
     e = replay(&rig, recorded, ret_experiment, why);
     rig_done(&rig);
     return e;

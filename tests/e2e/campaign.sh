@@ -9,7 +9,8 @@ export XDG_RUNTIME_DIR=$work/run
 mkdir -m 700 "$XDG_RUNTIME_DIR"
 delias=$root/build/bin/delias
 db=$work/quick.db
-trap 'for m in $("$delias" ps --json | jq -r ".[].name"); do "$delias" stop $m > /dev/null 2>&1; done; rm -rf "$work"' EXIT
+pid=
+trap '[ -z "$pid" ] || kill -KILL $pid 2> /dev/null; for m in $("$delias" ps --json | jq -r ".[].name"); do "$delias" stop $m > /dev/null 2>&1; done; rm -rf "$work"' EXIT
 
 fail() {
     echo "campaign: $*"
@@ -42,6 +43,7 @@ done
 refused 1 'another campaign is writing' resume "$db"
 kill -KILL $pid
 wait $pid 2> /dev/null
+pid=
 killed_at=$(done_so_far)
 refused 1 'campaign resume' run configs/campaigns/quick.yaml -o "$db"
 must 0 resume "$db" --json
@@ -58,6 +60,11 @@ cat "$work/out"
 
 must 0 replay "$db" 0 --json
 jq -e '.index == 0 and (.changes | length) == 1 and (.outcome | length) > 0' "$work/out" > /dev/null || fail 'replay'
+# Two at a time do not meet.
+"$delias" campaign replay "$db" 1 > /dev/null 2>&1 < /dev/null &
+other=$!
+must 0 replay "$db" 2
+wait $other || fail 'a replay beside another'
 must 0 resume "$db" # nothing is missing
 refused 1 'has no experiment 20' replay "$db" 20
 refused 2 'not the number' replay "$db" first
