@@ -23,7 +23,7 @@ talk() { # NAME: the shell on a UNIX socket answers commands
     wait_for "$log" 'delias> ' 150 || fail "$name: no shell prompt on serial"
     { sleep 1; for line in help cells tasks faults 'deps channel' 'swap channel'; do printf '%s\r' "$line"; sleep 2; done; } |
         socat - "UNIX-CONNECT:$work/$name.sock" > /dev/null
-    wait_for "$log" 'swap channel' 20 || fail "$name: the shell does not answer"
+    wait_for "$log" 'channel swapped' 60 || fail "$name: the shell does not answer"
     for word in nano_core scheduler channel_send workload; do
         grep -aq "$word" "$log" || fail "$name: no '$word' in what the shell says"
     done
@@ -39,24 +39,27 @@ boot_qemu() { # NAME ARGUMENTS...
     pids="$pids $!"
 }
 
+qmp() { # NAME: what is on standard input
+    { echo '{"execute":"qmp_capabilities"}'; cat; sleep 1; } | socat - "UNIX-CONNECT:$work/$1.qmp" > /dev/null
+}
 type_on_keyboard() { # NAME KEY...
     local name=$1
     shift
-    { echo '{"execute":"qmp_capabilities"}'
-      for key in "$@"; do
-          printf '{"execute":"send-key","arguments":{"keys":[{"type":"qcode","data":"%s"}]}}\n' "$key"
-          sleep 0.2
-      done
-      sleep 2
-      printf '{"execute":"pmemsave","arguments":{"val":753664,"size":4000,"filename":"%s/%s.text"}}\n' "$work" "$name"
-      sleep 1; } | socat - "UNIX-CONNECT:$work/$name.qmp" > /dev/null
+    for key in "$@"; do
+        printf '{"execute":"send-key","arguments":{"keys":[{"type":"qcode","data":"%s"}]}}\n' "$key"
+        sleep 0.2
+    done | qmp "$name"
+}
+screen() { # NAME: the characters in text memory, without their attributes
+    echo "{\"execute\":\"pmemsave\",\"arguments\":{\"val\":753664,\"size\":4000,\"filename\":\"$work/$1.text\"}}" | qmp "$1"
+    perl -e 'local $/; $_ = <STDIN>; s/(.)./$1/gs; print join "\n", unpack "(A80)*"' < "$work/$1.text"
 }
 
 boot_qemu pc -machine pc
 talk pc
 type_on_keyboard pc f r e e ret
-tr -d '\000' < "$work/pc.text" | grep -aq 'frames' ||
-    perl -e 'local $/; $_ = <STDIN>; s/(.)./$1/gs; exit !/free/' < "$work/pc.text" || fail 'pc: nothing typed shows on the screen'
+for _ in $(seq 30); do screen pc > "$work/screen" || true; ! grep -q '^frames: [0-9]* free of' "$work/screen" || break; sleep 1; done
+grep -q '^frames: [0-9]* free of' "$work/screen" || { cat "$work/screen"; fail 'pc: what is typed is not answered on the screen'; }
 echo 'ok: pc: keyboard and screen'
 kill $pids; pids=
 

@@ -9,7 +9,8 @@ export XDG_RUNTIME_DIR=$work/run
 mkdir -m 700 "$XDG_RUNTIME_DIR"
 delias=build/bin/delias
 dir=$XDG_RUNTIME_DIR/delias
-trap '"$delias" stop one > /dev/null 2>&1; "$delias" stop two > /dev/null 2>&1; rm -rf "$work"' EXIT
+other=
+trap '"$delias" stop one > /dev/null 2>&1; "$delias" stop two > /dev/null 2>&1; [ -z "$other" ] || kill $other; rm -rf "$work"' EXIT
 
 fail() {
     echo "machine: $*"
@@ -46,6 +47,7 @@ await() { # SECONDS TEST...
         sleep 0.1
     done
 }
+gone() { [ "$(state "$1")" != running ]; }
 started() { [ "$(starts "$1")" -ge "$2" ]; }
 
 must 0 $delias run --name one --detach
@@ -98,7 +100,7 @@ kill $holder 2> /dev/null
 echo 'QMP is for everyone'
 
 kill -9 "$(pid two)"
-await 5 [ "$(state two)" != running ] || fail 'a killed machine runs'
+await 20 gone two || fail 'a killed machine runs'
 refused 3 'two' $delias pause two
 must 0 $delias run --name two --detach
 [ "$(state two)" = running ] || fail 'a dead machine was in the way'
@@ -112,7 +114,7 @@ must 0 $delias ps
 must 0 $delias run --name two --detach
 must 0 $delias stop two
 # A description whose process number is now somebody else's: nothing is done to that process.
-sleep 60 &
+sleep 600 &
 other=$!
 mkdir -p "$dir/two"
 jq --argjson p $other '.name = "two" | .pid = $p' "$dir/one/machine.json" > "$dir/two/machine.json"
@@ -121,6 +123,7 @@ kill -0 $other || fail 'another process was killed'
 must 0 $delias stop two
 kill -0 $other || fail 'another process was stopped'
 kill $other
+other=
 echo 'every kind of death'
 
 echo 'no ELF' > "$work/text"

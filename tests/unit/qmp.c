@@ -100,8 +100,9 @@ START_TEST(test_floods)
     static char long_text[65536];
     const struct {
         const char *text;
+        int timeout_ms;
         enum err want;
-    } floods[] = {{long_text, ERR_PROTOCOL}, {"{\"event\":\"A\"}\n", ERR_TIMEOUT}};
+    } floods[] = {{long_text, 30000, ERR_PROTOCOL}, {"{\"event\":\"A\"}\n", 1500, ERR_TIMEOUT}};
 
     memset(long_text, 'x', sizeof long_text - 1);
     for (size_t i = 0; i < sizeof floods / sizeof *floods; i++) {
@@ -111,7 +112,7 @@ START_TEST(test_floods)
         ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
         struct flood f = {ends[1], floods[i].text};
         ck_assert_int_eq(pthread_create(&thread, NULL, pour, &f), 0);
-        enum err e = qmp_open_fd(ends[0], 1500, &q);
+        enum err e = qmp_open_fd(ends[0], floods[i].timeout_ms, &q);
         ck_assert_msg(e == floods[i].want, "%.16s: %s", floods[i].text, err_text(e));
         pthread_join(thread, NULL);
         close(ends[1]);
