@@ -166,6 +166,8 @@ enum err plan_load(const char *path, struct plan *ret_plan, struct why *why)
     if (folder) {
         *strrchr(folder, '/') = '\0';
         e = plan_parse(path, text, *folder ? folder : "/", ret_plan, why);
+    } else if (text) {
+        why_fill(why, "campaign file %s: is in no folder, from which its paths could be taken", path);
     }
     free(folder);
     free(text);

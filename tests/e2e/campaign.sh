@@ -74,6 +74,7 @@ refused 1 'campaign file' run "$work/none.yaml"
 must 2 ''
 echo 'model: melt' > "$work/bad.yaml"
 refused 1 'bad.yaml' check "$work/bad.yaml"
+cat configs/campaigns/quick.yaml | "$delias" campaign check /dev/stdin 2>&1 | grep -q 'in no folder' || fail 'a file from a pipe'
 
 # No room for a database: nothing of it stays in the way of the next.
 (trap '' XFSZ; ulimit -f 0; timeout 60 "$delias" campaign run configs/campaigns/quick.yaml -o "$work/full.db") > /dev/null 2>&1 &&
