@@ -199,7 +199,8 @@ static int inject(struct asked *a)
         peek(a, &injection);
     else
         e = inject_apply(&t, a->target.view, &injection, &why);
-    (a->json ? print_json : print_table)(a, &injection);
+    if (!e || injection.changes) /* what was changed before it failed is said too */
+        (a->json ? print_json : print_table)(a, &injection);
     if (e)
         return cli_fail(CLI_FAILED, "machine %s: %s", a->target.name, why.text);
     return a->dry_run || !a->hold_ms ? CLI_DONE : hold(a, &t, &injection);

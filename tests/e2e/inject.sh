@@ -77,6 +77,21 @@ refused 2 'wants a number' inject $machine --into random --seed seven
 refused 3 'there is no machine' inject elsewhere --into random
 await 30 rounds $(($(counter rounds) + 1))
 
+# Under QEMU a debugger keeps text from being written: nothing is said to have been injected.
+gdb=$("$delias" ps --json | jq -r ".[] | select(.name == \"$machine\").gdb")
+if [ -n "$gdb" ]; then
+    socat -u "UNIX-CONNECT:$gdb" - > /dev/null &
+    debugger=$!
+    sleep 0.5
+    refused 1 'a debugger may be attached' inject $machine --into cell:acpi:.text --seed 7
+    [ ! -s "$work/out" ] || fail 'says that something was injected'
+    refused 1 'a debugger may be attached' inject $machine --into cell:acpi:.text --seed 7 --json
+    [ ! -s "$work/out" ] || fail 'says in JSON that something was injected'
+    kill $debugger
+    wait $debugger 2> /dev/null
+    echo 'ok: nothing injected, nothing claimed'
+fi
+
 # The machine ends before the moment comes.
 pid=$("$delias" ps --json | jq ".[] | select(.name == \"$machine\") | .pid")
 "$delias" inject $machine --into cell:acpi:.rodata --at ms:3000 > "$work/out" 2> "$work/err" &
