@@ -324,11 +324,11 @@ static enum err initialize(uint32_t cell, struct loader_detail *detail) NEEDS(lo
     return ERR_OK;
 }
 
-enum err loader_initialize(uint32_t cell)
+enum err loader_initialize(uint32_t cell, struct loader_detail *detail)
 {
     GUARD(loader) turn = loader_hold();
 
-    return initialize(cell, NULL);
+    return initialize(cell, detail);
 }
 
 /* Cells that were loaded together. Those that are not initialized at the end of the scope are freed, unless one that is

@@ -42,9 +42,10 @@ enum err loader_check_object(const void *data, size_t bytes, char ret_name[32], 
  * as it is not initialized, and with it what was loaded for it and serves nobody else. */
 enum err loader_stage(uint32_t object, uint32_t namespace_, uint32_t *ret_cell, struct loader_detail *detail);
 void loader_unstage(uint32_t cell);
-void loader_publish(uint32_t cell);        /* symbols become visible, state CELL_LIVE */
-void loader_retract(uint32_t cell);        /* symbols vanish, state CELL_OLD */
-enum err loader_initialize(uint32_t cell); /* init functions: its dependencies' first, once each */
+void loader_publish(uint32_t cell); /* symbols become visible, state CELL_LIVE */
+void loader_retract(uint32_t cell); /* symbols vanish, state CELL_OLD */
+/* Runs init functions: those of its dependencies first, once each. */
+enum err loader_initialize(uint32_t cell, struct loader_detail *detail);
 
 /* Frees a cell: records, edges, memory, object. ERR_BUSY when a foreign edge still leads to it, or its done function
  * says so; that one runs only when no other version of the cell has taken over. Tasks in it are for the caller to see. */

@@ -109,7 +109,7 @@ static enum err load(const struct arena_request *request, const void *body, stru
         return e;
     loader_publish(staged.cell);
     add_phase(completion, "link", &since);
-    e = loader_initialize(staged.cell);
+    e = loader_initialize(staged.cell, detail_of(completion));
     if (e != ERR_OK)
         return e;
     add_phase(completion, "init", &since);

@@ -91,12 +91,13 @@ static enum err check_object(struct job *job)
 }
 
 /* Cells that the new one needs and that were loaded for it. */
-static enum err initialize_needs(const struct job *job)
+static enum err initialize_needs(struct job *job)
 {
     for (uint32_t s = arena_cell(job->new_)->first_section; s; s = arena_section(s)->next_in_cell)
         for (uint32_t e = arena_section(s)->first_out; e; e = arena_edge(e)->next_out) {
             uint32_t need = arena_section(arena_edge(e)->to)->cell;
-            enum err error = need == job->new_ || arena_cell(need)->initialized ? ERR_OK : loader_initialize(need);
+            bool ready = need == job->new_ || arena_cell(need)->initialized;
+            enum err error = ready ? ERR_OK : loader_initialize(need, &job->detail);
             if (error)
                 return error;
         }
@@ -252,7 +253,7 @@ static enum err conclude(struct job *job, enum err error)
         arena_count(COUNTER_swaps, 1);
         arena_event(EVENT_CELL_SWAPPED, job->new_, arena_cell(job->new_)->version, job->name);
         if (!arena_cell(job->new_)->initialized)
-            error = loader_initialize(job->new_);
+            error = loader_initialize(job->new_, &job->detail);
     }
     report->error = error;
     string_copy(report->detail, job->detail.text, sizeof report->detail);
