@@ -48,7 +48,7 @@ static struct {
 struct reaper {
     struct lock lock;
     struct wait_queue work;
-    struct task *first, *last;
+    struct task *first;
     struct task *current; /* being taken down; gone on with when the reaper begins anew */
     unsigned tries;
     struct task *task;
@@ -221,6 +221,19 @@ _Noreturn void task_begin(void)
     task_exit(0);
 }
 
+/* Once only: a task that faults on its way out comes here again. One store puts it on the list. */
+static void hand_over(struct task *task) NEEDS(reaper->lock)
+{
+    struct task **link = &reaper->first;
+
+    while (*link && *link != task)
+        link = &(*link)->next_ended;
+    if (*link || task == reaper->current)
+        return;
+    task->next_ended = NULL;
+    *link = task;
+}
+
 /* Hands the running task to the reaper, which waits until its stack is left. */
 static _Noreturn void leave(enum task_state state)
 {
@@ -230,12 +243,7 @@ static _Noreturn void leave(enum task_state state)
     task->record->state = state;
     {
         GUARD(lock) held = lock_take(&reaper->lock);
-        task->next_ended = NULL;
-        if (reaper->last)
-            reaper->last->next_ended = task;
-        else
-            reaper->first = task;
-        reaper->last = task;
+        hand_over(task);
         wait_queue_wake_one(&reaper->work);
     }
     for (;;)
@@ -352,8 +360,6 @@ static struct task *next_ended(struct reaper *self)
     if (!task || task != self->first) /* off the list already, before a fault of the reaper's */
         return task;
     self->first = task->next_ended;
-    if (!self->first)
-        self->last = NULL;
     task->next_ended = NULL;
     return task;
 }

@@ -10,6 +10,7 @@
 #include "cells/kernel/lock/lock.h"
 #include "cells/kernel/page/page.h"
 #include "cells/kernel/panic/panic.h"
+#include "cells/kernel/park/park.h"
 #include "cells/kernel/scheduler/scheduler.h"
 #include "cells/kernel/task/task.h"
 #include "cells/lib/string/string.h"
@@ -19,6 +20,7 @@
 CELL("test_fault", KERNEL, 1);
 
 #define AT_ONCE 6
+#define EXITS   4
 #define WAIT_NS 20000000
 
 static struct lock lock;
@@ -348,6 +350,36 @@ static void damaged_text(const struct testing *test)
     testing_need(test, string_equal(fragile_word(1), "two"));
 }
 
+/* ---- on the way out ---- */
+
+/* Meets an undefined instruction when the reaper has been told of its end; mending takes that away. The others stand
+ * still, so that none of them meets it first. */
+static void exit_badly(uint64_t phys)
+{
+    static const uint8_t undefined[2] = {0x0f, 0x0b};
+    GUARD(park) parked = park_all();
+
+    memcpy(page_direct(phys), undefined, sizeof undefined);
+    task_exit(0);
+}
+
+static void in_exit(const struct testing *test)
+{
+    uint64_t faults = counter(COUNTER_faults);
+
+    for (unsigned i = 0; i < EXITS; i++) {
+        const struct arena_section *block = section_of("scheduler", ".text.scheduler_block"); /* moves, when reloaded */
+        OWN(task) struct task *task = block ? task_spawn("victim", exit_badly, block->phys, NULL) : NULL;
+        testing_need(test, task);
+        while (!__atomic_load_n(&task->finished, __ATOMIC_ACQUIRE))
+            scheduler_sleep_ns(WAIT_NS);
+        scheduler_sleep_ns(WAIT_NS);
+        testing_need(test, task->references == 1); /* ours */
+        testing_need(test, task_join(MOVE(task), NULL) == ERR_CLOSED);
+    }
+    testing_need(test, counter(COUNTER_faults) == faults + EXITS && is_settled());
+}
+
 /* Cells that were replaced are freed a little later. */
 static void wait_for_old_cells(void)
 {
@@ -382,6 +414,8 @@ static int test_fault_main(int argc, char **argv)
     testing_ok(&test, "a restartable task runs again");
     core_fails(&test);
     testing_ok(&test, "a cell that recovery stands on keeps its data");
+    in_exit(&test);
+    testing_ok(&test, "on the way out: the task is taken down once");
     damaged_text(&test);
     testing_ok(&test, "damaged text is reloaded, data kept, before the task runs again");
     testing_end(&test);
