@@ -324,11 +324,21 @@ static bool let_go(struct reaper *self, struct task *task)
     return --task->references == 0;
 }
 
+/* An ended task may be back in a run queue, after a fault on its way out. Seen off the CPU twice, in no queue between,
+ * and not switched to meanwhile, it has not been taken from one either. */
+static bool has_left(const struct task *task)
+{
+    uint64_t switches = __atomic_load_n(&task->record->switches, __ATOMIC_ACQUIRE);
+
+    return !__atomic_load_n(&task->on_cpu, __ATOMIC_ACQUIRE) && !__atomic_load_n(&task->queued, __ATOMIC_ACQUIRE) &&
+           !__atomic_load_n(&task->on_cpu, __ATOMIC_ACQUIRE) &&
+           __atomic_load_n(&task->record->switches, __ATOMIC_RELAXED) == switches;
+}
+
 /* Each step leaves it known that it is done, so that a fault in one of them is gone on from. */
 static void take_down(struct reaper *self, struct task *task)
 {
-    /* in this order: who takes it off a queue marks it as on a CPU first */
-    while (__atomic_load_n(&task->queued, __ATOMIC_ACQUIRE) || __atomic_load_n(&task->on_cpu, __ATOMIC_ACQUIRE))
+    while (!has_left(task))
         scheduler_yield();
     if (task->failed && failed_again && self->tries++ < TRIES_MAX && failed_again(task)) {
         self->current = NULL;
