@@ -303,15 +303,16 @@ static void put_in_place(struct task *task, void *context)
 {
     uint32_t state = task->record->state;
     bool running = is_running(task), idle = task->immortal && task->pinned;
+    bool goes_on = state == TASK_RUNNABLE || state == TASK_RUNNING || state == TASK_UNWINDING;
 
     (void)context;
     task->on_cpu = running;
     task->queued = 0;
-    if (running || idle || (state != TASK_RUNNABLE && state != TASK_RUNNING && state != TASK_BLOCKED))
+    if (running || idle || (!goes_on && state != TASK_BLOCKED))
         return;
     if (state == TASK_BLOCKED && task->waiting && task->wake_ns)
         insert_sleeper(task);
-    if (state != TASK_BLOCKED || !task->waiting)
+    if (goes_on || !task->waiting)
         scheduler_ready(task);
 }
 

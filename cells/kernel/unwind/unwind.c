@@ -327,6 +327,8 @@ void unwind_task(struct task *task, const struct trap_frame *frame, uint64_t fau
         finish(state);
     if (!state->active)
         *state = (struct task_unwind){.active = 1, .stack_low = low, .stack_high = high, .ended = state->ended};
+    if (state == &task->unwind && task->record)
+        task->record->state = TASK_UNWINDING; /* it runs, whatever it was about to do */
     state->nested = nested;
     leave_emergency(state, cpu);
     state->fault_seq = fault_seq;
