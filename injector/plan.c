@@ -11,11 +11,10 @@ struct plan_file {
     char *machine, *model, *accel;
     char **targets;
     unsigned targets_count;
-    uint64_t count, seed;
-    unsigned timeout_ms, boot_ms, warmup_rounds, rounds, jitter_ms;
+    char *count, *seed, *timeout_ms, *boot_ms, *warmup_rounds, *rounds, *jitter_ms; /* read_number() is strict */
 };
 
-enum { OPTIONAL = CYAML_FLAG_OPTIONAL, TEXT = CYAML_FLAG_POINTER, FILE_BYTES_MAX = 1 << 20 };
+enum { OPTIONAL = CYAML_FLAG_OPTIONAL, TEXT = CYAML_FLAG_POINTER, FILE_BYTES_MAX = 1 << 20, NUMBER_MAX = 24 };
 
 static const cyaml_schema_value_t target_schema = {
     CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char, 1, PLAN_WORDS - 1),
@@ -25,13 +24,13 @@ static const cyaml_schema_field_t fields[] = {
     CYAML_FIELD_STRING_PTR("machine", TEXT, struct plan_file, machine, 1, MACHINE_PATH_MAX - 1),
     CYAML_FIELD_SEQUENCE("targets", CYAML_FLAG_POINTER, struct plan_file, targets, &target_schema, 1, PLAN_TARGETS_MAX),
     CYAML_FIELD_STRING_PTR("model", TEXT, struct plan_file, model, 1, PLAN_WORDS - 1),
-    CYAML_FIELD_UINT("count", CYAML_FLAG_DEFAULT, struct plan_file, count),
-    CYAML_FIELD_UINT("seed", CYAML_FLAG_DEFAULT, struct plan_file, seed),
-    CYAML_FIELD_UINT("timeout_ms", OPTIONAL, struct plan_file, timeout_ms),
-    CYAML_FIELD_UINT("boot_ms", OPTIONAL, struct plan_file, boot_ms),
-    CYAML_FIELD_UINT("warmup_rounds", OPTIONAL, struct plan_file, warmup_rounds),
-    CYAML_FIELD_UINT("rounds", OPTIONAL, struct plan_file, rounds),
-    CYAML_FIELD_UINT("jitter_ms", OPTIONAL, struct plan_file, jitter_ms),
+    CYAML_FIELD_STRING_PTR("count", TEXT, struct plan_file, count, 1, NUMBER_MAX),
+    CYAML_FIELD_STRING_PTR("seed", TEXT, struct plan_file, seed, 1, NUMBER_MAX),
+    CYAML_FIELD_STRING_PTR("timeout_ms", TEXT | OPTIONAL, struct plan_file, timeout_ms, 1, NUMBER_MAX),
+    CYAML_FIELD_STRING_PTR("boot_ms", TEXT | OPTIONAL, struct plan_file, boot_ms, 1, NUMBER_MAX),
+    CYAML_FIELD_STRING_PTR("warmup_rounds", TEXT | OPTIONAL, struct plan_file, warmup_rounds, 1, NUMBER_MAX),
+    CYAML_FIELD_STRING_PTR("rounds", TEXT | OPTIONAL, struct plan_file, rounds, 1, NUMBER_MAX),
+    CYAML_FIELD_STRING_PTR("jitter_ms", TEXT | OPTIONAL, struct plan_file, jitter_ms, 1, NUMBER_MAX),
     CYAML_FIELD_STRING_PTR("accel", TEXT | OPTIONAL, struct plan_file, accel, 1, 16),
     CYAML_FIELD_END,
 };
@@ -49,9 +48,48 @@ static void keep_first(cyaml_log_t level, void *ctx, const char *format, va_list
     line[strcspn(line, "\n")] = '\0';
 }
 
-static unsigned or_default(unsigned given, unsigned missing)
+/* A decimal number of up to `max`; `missing` where there is none. */
+static enum err read_number(const char *name, const char *key, const char *text, uint64_t max, uint64_t missing,
+                            uint64_t *ret, struct why *why)
 {
-    return given ? given : missing;
+    char *end;
+
+    *ret = missing;
+    if (!text)
+        return ERR_OK;
+    errno = 0;
+    unsigned long long value = strtoull(text, &end, 10);
+    if (*text < '0' || *text > '9' || *end || errno || value > max)
+        return why_set(why, ERR_INVALID, "%s: %s: '%s' is not a number from 0 to %llu", name, key, text,
+                       (unsigned long long)max);
+    *ret = value;
+    return ERR_OK;
+}
+
+static enum err apply_numbers(const char *name, const struct plan_file *f, struct plan *p, struct why *why)
+{
+    struct {
+        const char *key, *text;
+        unsigned missing, *to;
+    } numbers[] = {
+        {"timeout_ms", f->timeout_ms, 10000, &p->timeout_ms},
+        {"boot_ms", f->boot_ms, 60000, &p->boot_ms},
+        {"warmup_rounds", f->warmup_rounds, 1, &p->warmup_rounds},
+        {"rounds", f->rounds, 3, &p->rounds},
+        {"jitter_ms", f->jitter_ms, 0, &p->jitter_ms},
+    };
+    enum err e = read_number(name, "count", f->count, UINT64_MAX, 0, &p->count, why);
+
+    if (e == ERR_OK)
+        e = read_number(name, "seed", f->seed, UINT64_MAX, 0, &p->seed, why);
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers && e == ERR_OK; i++) {
+        uint64_t value;
+        e = read_number(name, numbers[i].key, numbers[i].text, UINT32_MAX, numbers[i].missing, &value, why);
+        *numbers[i].to = value ? (unsigned)value : numbers[i].missing;
+    }
+    if (e == ERR_OK && (p->count == 0 || p->count > 100000000))
+        e = why_set(why, ERR_INVALID, "%s: count: a number of experiments from 1 to 100000000", name);
+    return e;
 }
 
 static enum err apply_machine(const char *name, const struct plan_file *f, struct plan *p, struct why *why)
@@ -97,17 +135,10 @@ static enum err apply(const char *name, const struct plan_file *f, struct plan *
 
     if (e != ERR_OK)
         return why_set(why, e, "%s: %s", name, inner.text);
-    if (f->count == 0 || f->count > 100000000)
-        return why_set(why, ERR_INVALID, "%s: count: a number of experiments from 1 to 100000000", name);
     strcpy(p->model_words, f->model);
-    p->count = f->count;
-    p->seed = f->seed;
-    p->timeout_ms = or_default(f->timeout_ms, 10000);
-    p->boot_ms = or_default(f->boot_ms, 60000);
-    p->warmup_rounds = or_default(f->warmup_rounds, 1);
-    p->rounds = or_default(f->rounds, 3);
-    p->jitter_ms = f->jitter_ms;
-    e = apply_targets(name, f, p, why);
+    e = apply_numbers(name, f, p, why);
+    if (e == ERR_OK)
+        e = apply_targets(name, f, p, why);
     return e == ERR_OK ? apply_machine(name, f, p, why) : e;
 }
 
@@ -127,9 +158,13 @@ enum err plan_parse(const char *name, const char *text, const char *folder, stru
     snprintf(plan->folder, sizeof plan->folder, "%s", folder);
     cyaml_err_t bad =
         cyaml_load_data((const uint8_t *)text, strlen(text), &cyaml, &schema, (cyaml_data_t **)&file, NULL);
-    enum err e = bad != CYAML_OK || !file ? why_set(why, ERR_INVALID, "%s: %s%s%s", name, cyaml_strerror(bad),
-                                                    complaint[0] ? ": " : "", complaint)
-                                          : apply(name, file, plan, why);
+    enum err e;
+    if (bad != CYAML_OK)
+        e = why_set(why, ERR_INVALID, "%s: %s%s%s", name, cyaml_strerror(bad), complaint[0] ? ": " : "", complaint);
+    else if (!file)
+        e = why_set(why, ERR_INVALID, "%s: is empty; configs/campaigns/quick.yaml shows every key", name);
+    else
+        e = apply(name, file, plan, why);
     if (e == ERR_OK && !(plan->text = strdup(text)))
         e = why_set(why, ERR_NOMEM, "out of memory");
     if (e == ERR_OK)

@@ -71,7 +71,7 @@ END_TEST
 static const struct {
     const char *text, *message;
 } bad_files[] = {
-    {"", "x.yaml"},
+    {"", "x.yaml: is empty"},
     {"machine: [", "x.yaml"},
     {GOOD "unheard_of: 3\n", "unheard_of"},
     {"machine: machine.yaml\ntargets: []\nmodel: flip\ncount: 1\nseed: 1\n", "x.yaml"},
@@ -80,6 +80,10 @@ static const struct {
     {"machine: machine.yaml\ntargets: [random]\nmodel: melt\ncount: 1\nseed: 1\n", "model 'melt'"},
     {"machine: machine.yaml\ntargets: [random]\nmodel: flip\ncount: 0\nseed: 1\n", "count"},
     {"machine: machine.yaml\ntargets: [random]\nmodel: flip\ncount: many\nseed: 1\n", "x.yaml"},
+    {"machine: machine.yaml\ntargets: [random]\nmodel: flip\ncount: 1.5\nseed: 1\n", "count: '1.5'"},
+    {"machine: machine.yaml\ntargets: [random]\nmodel: flip\ncount: 1\nseed: -1\n", "seed: '-1'"},
+    {GOOD "rounds: 3x\n", "rounds: '3x'"},
+    {GOOD "jitter_ms: 4294967296\n", "jitter_ms: '4294967296'"},
     {GOOD "accel: warp\n", "warp"},
 };
 
