@@ -136,6 +136,17 @@ static int check(const char *path, const struct options *o)
     return CLI_DONE;
 }
 
+/* No experiment has come to its end. */
+static bool is_empty(struct database *d)
+{
+    struct report *r = malloc(sizeof *r);
+    struct why why = {0};
+    bool empty = r && report_make(d, r, &why) == ERR_OK && r->done == 0;
+
+    free(r);
+    return empty;
+}
+
 static int carry_out(struct database *d, const char *path, const struct plan *plan, const struct options *o)
 {
     const struct campaign_watcher watcher = {.progress = show_progress, .stop = &interrupted};
@@ -147,6 +158,8 @@ static int carry_out(struct database *d, const char *path, const struct plan *pl
     enum err e = campaign_run(d, path, plan, &watcher, &why);
     if (isatty(STDERR_FILENO))
         fputc('\n', stderr);
+    if (e && is_empty(d))
+        return cli_fail(CLI_FAILED, "%s", why.text);
     if (e)
         return cli_fail(CLI_FAILED, "%s; `delias campaign resume %s` goes on from here", why.text, path);
     int status = print_report(d, o->json);
@@ -181,7 +194,10 @@ static int run(const char *path, const struct options *o)
         cli_fail(CLI_FAILED, "%s", why.text);
     } else {
         status = carry_out(d, output, &plan, o);
-        database_close(d);
+        if (status && !interrupted && is_empty(d))
+            database_discard(d); /* out of the way of the next try */
+        else
+            database_close(d);
     }
     plan_done(&plan);
     return status;

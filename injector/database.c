@@ -96,6 +96,11 @@ static enum err check_format(struct database *d, struct why *why)
     }
 }
 
+void database_discard(struct database *database)
+{
+    give_up(database, true);
+}
+
 static enum err open_any(const char *path, enum database_use use, bool create, struct database **ret_database,
                          struct why *why)
 {

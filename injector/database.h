@@ -12,7 +12,8 @@ enum database_use { DATABASE_READ, DATABASE_WRITE };
 enum err database_create(const char *path, const struct plan *plan, struct database **ret_database, struct why *why);
 /* ERR_BUSY: another campaign writes to it. */
 enum err database_open(const char *path, enum database_use use, struct database **ret_database, struct why *why);
-void database_close(struct database *database); /* accepts NULL */
+void database_close(struct database *database);   /* accepts NULL */
+void database_discard(struct database *database); /* closes one that was created in vain, and removes it */
 
 /* The campaign file as it was. */
 enum err database_plan(struct database *database, struct plan *ret_plan, struct why *why);

@@ -81,6 +81,11 @@ cat configs/campaigns/quick.yaml | "$delias" campaign check /dev/stdin 2>&1 | gr
     fail 'a database without room'
 [ ! -e "$work/full.db" ] || fail 'an empty database stays'
 
+# A target that no guest has is seen when the first one runs; the name is free again.
+sed "s#\.\./machines#$root/configs/machines#; s/cell:channel:/cell:nothing:/" configs/campaigns/quick.yaml > "$work/nothing.yaml"
+refused 1 "no cell 'nothing'" run "$work/nothing.yaml" -o "$work/nothing.db"
+[ ! -e "$work/nothing.db" ] || fail 'a database without an experiment stays'
+
 # Another image under the same database.
 sed "s#\.\./machines#$root/configs/machines#; s/count: 20/count: 1/" configs/campaigns/quick.yaml > "$work/one.yaml"
 mkdir "$work/image"
