@@ -11,7 +11,7 @@ EXPORT(park_all, KERNEL);
 EXPORT(park_guard_end, KERNEL);
 
 static unsigned vector;
-static uint32_t busy;
+static uint32_t holder; /* CPU index plus one */
 
 static void on_interrupt(struct trap_frame *frame)
 {
@@ -35,12 +35,25 @@ static void wait_for(uint32_t state)
     }
 }
 
+/* False: another CPU has it. Who has it keeps interrupts off; so this CPU has it only when a fault has ended its scope
+ * without the scope's cleanup, and then the others still stand there. */
+static bool try_take(void)
+{
+    uint32_t self = cpu_this()->index + 1, now = 0;
+
+    if (__atomic_compare_exchange_n(&holder, &now, self, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+        return true;
+    if (now == self)
+        cpu_unpark();
+    return now == self;
+}
+
 struct park_guard park_all(void)
 {
     GUARD(park) guard = {.rflags = cpu_interrupts_save()}; /* lets go on a fault; the caller's takes over at the end */
 
     assert(cpu_this()->lock_depth == 0);
-    while (__atomic_exchange_n(&busy, 1, __ATOMIC_ACQUIRE)) {
+    while (!try_take()) {
         cpu_interrupts_restore(guard.rflags);
         cpu_relax();
         (void)cpu_interrupts_save();
@@ -62,7 +75,7 @@ void park_guard_end(struct park_guard *guard)
 {
     if (guard->held) {
         cpu_unpark();
-        __atomic_store_n(&busy, 0, __ATOMIC_RELEASE);
+        __atomic_store_n(&holder, 0, __ATOMIC_RELEASE);
     }
     guard->held = false;
     cpu_interrupts_restore(guard->rflags);

@@ -380,6 +380,20 @@ static void in_exit(const struct testing *test)
     testing_need(test, counter(COUNTER_faults) == faults + EXITS && is_settled());
 }
 
+/* ---- with the other CPUs parked ---- */
+
+static void park_and_fail(uint64_t)
+{
+    (void)park_all(); /* no cleanup, as when the fault hits where the compiler expects none */
+    *(volatile int *)zero = 1;
+}
+
+static void while_parked(const struct testing *test)
+{
+    testing_need(test, fails(park_and_fail, 0) && is_settled());
+    GUARD(park) parked = park_all();
+}
+
 /* Cells that were replaced are freed a little later. */
 static void wait_for_old_cells(void)
 {
@@ -414,6 +428,8 @@ static int test_fault_main(int argc, char **argv)
     testing_ok(&test, "a restartable task runs again");
     core_fails(&test);
     testing_ok(&test, "a cell that recovery stands on keeps its data");
+    while_parked(&test);
+    testing_ok(&test, "with the other CPUs parked: they go on");
     in_exit(&test);
     testing_ok(&test, "on the way out: the task is taken down once");
     damaged_text(&test);
