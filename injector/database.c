@@ -33,9 +33,20 @@ static const char schema[] =
     " phys INTEGER NOT NULL, bytes INTEGER NOT NULL, bit INTEGER, keep TEXT, sets TEXT, flips TEXT, before TEXT,"
     " after TEXT, PRIMARY KEY (experiment, n)) WITHOUT ROWID;";
 
+/* The system could not read or write a file; says nothing of what is in it. */
+static bool is_system_failure(struct database *d)
+{
+    int code = sqlite3_errcode(d->sqlite);
+
+    return code == SQLITE_IOERR || code == SQLITE_CANTOPEN || code == SQLITE_FULL || code == SQLITE_BUSY;
+}
+
 static enum err failed(struct database *d, struct why *why)
 {
-    return why_set(why, ERR_IO, "database %s: %s", d->path, sqlite3_errmsg(d->sqlite));
+    int system = is_system_failure(d) ? sqlite3_system_errno(d->sqlite) : 0;
+
+    return why_set(why, ERR_IO, "database %s: %s%s%s", d->path, sqlite3_errmsg(d->sqlite), system ? ": " : "",
+                   system ? strerror(system) : "");
 }
 
 static enum err take_lock(struct database *d, bool create, struct why *why)
@@ -82,18 +93,12 @@ static enum err check_format(struct database *d, struct why *why)
     char format[16];
 
     database_setting(d, "format", format, sizeof format);
-    switch (sqlite3_errcode(d->sqlite)) {
-    case SQLITE_BUSY:
-    case SQLITE_CANTOPEN:
-    case SQLITE_IOERR:
-    case SQLITE_READONLY:
+    if (!*format && is_system_failure(d))
         return failed(d, why);
-    default:
-        return strcmp(format, FORMAT) == 0
-                   ? ERR_OK
-                   : why_set(why, ERR_CORRUPT, "database %s: %s", d->path,
-                             *format ? "written by another version" : "is not a campaign's database");
-    }
+    if (strcmp(format, FORMAT) != 0)
+        return why_set(why, ERR_CORRUPT, "database %s: %s", d->path,
+                       *format ? "written by another version" : "is not a campaign's database");
+    return ERR_OK;
 }
 
 void database_discard(struct database *database)
@@ -176,7 +181,7 @@ static char *setting(struct database *d, const char *key)
 
     if (sqlite3_prepare_v2(d->sqlite, "SELECT value FROM campaign WHERE key = ?", -1, &s, NULL) == SQLITE_OK) {
         sqlite3_bind_text(s, 1, key, -1, SQLITE_STATIC);
-        if (sqlite3_step(s) == SQLITE_ROW)
+        if (sqlite3_step(s) == SQLITE_ROW && sqlite3_column_text(s, 0))
             value = strdup((const char *)sqlite3_column_text(s, 0));
     }
     sqlite3_finalize(s);
@@ -420,9 +425,12 @@ enum err database_tally(struct database *d,
                            "SELECT target, outcome, count(*) FROM experiment GROUP BY target, outcome ORDER BY target",
                            -1, &s, NULL) != SQLITE_OK)
         return failed(d, why);
-    while ((step = sqlite3_step(s)) == SQLITE_ROW)
-        if (outcome_parse((const char *)sqlite3_column_text(s, 1), &outcome))
-            visit(context, (const char *)sqlite3_column_text(s, 0), outcome, (uint64_t)sqlite3_column_int64(s, 2));
+    while ((step = sqlite3_step(s)) == SQLITE_ROW) {
+        const char *target = (const char *)sqlite3_column_text(s, 0), *word = (const char *)sqlite3_column_text(s, 1);
+
+        if (target && word && outcome_parse(word, &outcome))
+            visit(context, target, outcome, (uint64_t)sqlite3_column_int64(s, 2));
+    }
     sqlite3_finalize(s);
     return step == SQLITE_DONE ? ERR_OK : failed(d, why);
 }

@@ -1,8 +1,12 @@
 /* Campaign files, databases and reports, without a machine. */
 #include <check.h>
+#include <errno.h>
+#include <signal.h>
+#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 #include "injector/campaign.h"
 #include "injector/report.h"
@@ -226,6 +230,51 @@ START_TEST(refuses_other_databases)
 }
 END_TEST
 
+static void change_database(const char *sql)
+{
+    sqlite3 *s;
+
+    ck_assert_int_eq(sqlite3_open(db_path, &s), SQLITE_OK);
+    ck_assert_msg(sqlite3_exec(s, sql, NULL, NULL, NULL) == SQLITE_OK, "%s", sqlite3_errmsg(s));
+    sqlite3_close(s);
+}
+
+START_TEST(bears_nulls)
+{
+    struct report *r = malloc(sizeof *r);
+    struct database *d;
+
+    change_database("CREATE TABLE campaign (key, value); INSERT INTO campaign VALUES ('format', NULL)");
+    ck_assert_int_eq(database_open(db_path, DATABASE_READ, &d, &why), ERR_CORRUPT);
+    change_database("UPDATE campaign SET value = '1'; CREATE TABLE experiment (target, outcome);"
+                    "INSERT INTO experiment VALUES (NULL, 'benign'), ('random', NULL), ('random', 'benign')");
+    ck_assert_int_eq(database_open(db_path, DATABASE_READ, &d, &why), ERR_OK);
+    ck_assert_int_eq(report_make(d, r, &why), ERR_OK);
+    ck_assert_uint_eq(r->done, 1);
+    database_close(d);
+    free(r);
+}
+END_TEST
+
+START_TEST(blames_the_disk_not_the_database)
+{
+    struct rlimit limit;
+    struct plan plan;
+    struct database *d = create(&plan);
+
+    plan_done(&plan);
+    database_close(d);
+    ck_assert_int_eq(getrlimit(RLIMIT_FSIZE, &limit), 0);
+    signal(SIGXFSZ, SIG_IGN);
+    setrlimit(RLIMIT_FSIZE, &(struct rlimit){0, limit.rlim_max});
+    enum err e = database_open(db_path, DATABASE_READ, &d, &why);
+    setrlimit(RLIMIT_FSIZE, &limit);
+    signal(SIGXFSZ, SIG_DFL);
+    ck_assert_int_eq(e, ERR_IO);
+    ck_assert_msg(strstr(why.text, strerror(EFBIG)) != NULL, "%s", why.text);
+}
+END_TEST
+
 /* ---- reports ---- */
 
 START_TEST(knows_wilson)
@@ -291,6 +340,8 @@ Suite *suite_campaign(void)
     tcase_add_test(tc, leaves_one_file);
     tcase_add_test(tc, guards_the_database);
     tcase_add_test(tc, refuses_other_databases);
+    tcase_add_test(tc, bears_nulls);
+    tcase_add_test(tc, blames_the_disk_not_the_database);
     tcase_add_test(tc, knows_wilson);
     tcase_add_test(tc, adds_up);
     suite_add_tcase(s, tc);
