@@ -9,6 +9,7 @@ show=--detach
 if "$delias" ps | awk '$1 == "delias" && $3 != "dead" { found = 1 } END { exit !found }'; then
     echo "Machine delias runs already; for a fresh start: $delias stop delias"
     [ $show = --detach ] || exec "$delias" tui delias
+    echo "Look at it: $delias tui delias"
     exit 0
 fi
 exec "$delias" run configs/machines/default.yaml $show
