@@ -12,7 +12,7 @@ EXPORT(shootdown_pages, KERNEL);
 EXPORT(shootdown_answer, KERNEL);
 
 static unsigned vector;
-static uint32_t busy;
+static uint32_t holder; /* CPU index plus one: whose turn it is */
 static struct {
     uint64_t number, virt;
     size_t bytes;
@@ -64,9 +64,18 @@ struct turn_guard {
     bool held;
 };
 
+/* False: it is another CPU's turn. Who has it keeps interrupts off; so this CPU has it only when a fault has ended its
+ * scope without the scope's cleanup. */
+static bool try_turn(void)
+{
+    uint32_t self = cpu_this()->index + 1, now = 0;
+
+    return __atomic_compare_exchange_n(&holder, &now, self, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED) || now == self;
+}
+
 static struct turn_guard take_turn(void)
 {
-    while (__atomic_exchange_n(&busy, 1, __ATOMIC_ACQUIRE)) {
+    while (!try_turn()) {
         shootdown_answer();
         cpu_relax();
     }
@@ -76,7 +85,7 @@ static struct turn_guard take_turn(void)
 static void turn_guard_end(struct turn_guard *turn)
 {
     if (turn->held)
-        __atomic_store_n(&busy, 0, __ATOMIC_RELEASE);
+        __atomic_store_n(&holder, 0, __ATOMIC_RELEASE);
     turn->held = false;
 }
 

@@ -394,6 +394,20 @@ static void while_parked(const struct testing *test)
     GUARD(park) parked = park_all();
 }
 
+/* ---- with the turn of the shootdown ---- */
+
+/* As a fault leaves it in shootdown_pages where the compiler expects none. */
+static void turn_lost(const struct testing *test)
+{
+    const struct arena_section *holder = section_of("shootdown", ".bss.holder");
+
+    testing_need(test, holder);
+    GUARD(interrupts) off = interrupts_off();
+    *(volatile uint32_t *)holder->virt = cpu_this()->index + 1;
+    mapped_pages_put(page_map(4096, PAGE_WRITE));
+    testing_need(test, *(volatile uint32_t *)holder->virt == 0);
+}
+
 /* Cells that were replaced are freed a little later. */
 static void wait_for_old_cells(void)
 {
@@ -430,6 +444,8 @@ static int test_fault_main(int argc, char **argv)
     testing_ok(&test, "a cell that recovery stands on keeps its data");
     while_parked(&test);
     testing_ok(&test, "with the other CPUs parked: they go on");
+    turn_lost(&test);
+    testing_ok(&test, "with the turn of a shootdown: it is taken over");
     in_exit(&test);
     testing_ok(&test, "on the way out: the task is taken down once");
     damaged_text(&test);
