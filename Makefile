@@ -176,6 +176,7 @@ $(B)/guest/%.o: %.S $(B)/flags/GUEST
 
 CORE_SRC := $(wildcard guest/*.c guest/*.S $(CORE_DIRS:%=%/*.c) $(CORE_DIRS:%=%/*.S))
 CORE_OBJ := $(patsubst %,$(B)/guest/%.o,$(basename $(CORE_SRC)))
+$(CORE_OBJ): GUEST_CFLAGS += -Os
 
 $(KERNEL): guest/kernel.ld $(CORE_OBJ)
 	@mkdir -p $(@D)

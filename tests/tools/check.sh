@@ -106,6 +106,10 @@ check_nano_core() { # what loading the first cell takes, and nothing else
     local bytes
     bytes=$(size -A build/delias.elf | awk '$1 ~ /^\.(text|rodata|eh_frame|gcc_except_table)/ { sum += $2 } END { print sum }')
     echo "  nano_core: $bytes bytes of text, read-only data and unwind tables"
+    if [ "$bytes" -gt 65536 ]; then
+        echo 'nano_core is larger than 64 KiB' >&2
+        return 1
+    fi
     if nm build/delias.elf | grep -E ' [Tt] (log|scheduler|run_queue|task|wait_queue|serial|keyboard|channel|shell|workload|heap|memory_fs|swap|recovery)_'; then
         echo 'nano_core holds what belongs into loadable cells' >&2
         return 1
