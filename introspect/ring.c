@@ -18,6 +18,7 @@ static void check_fault(struct view *v, uint32_t i)
 
     check_text(f->task_name, sizeof f->task_name);
     check_text(f->cell_name, sizeof f->cell_name);
+    check_text(f->blamed, sizeof f->blamed);
     check_text(f->symbol, sizeof f->symbol);
     check_text(f->message, sizeof f->message);
 }

@@ -306,7 +306,8 @@ struct arena_fault {
     uint32_t landing_pads; /* run for this fault */
     uint64_t recovery_ns;  /* from the fault to the end of its last action */
     char task_name[32];
-    char cell_name[32]; /* copied: the cell may be gone when the host looks */
+    char cell_name[32]; /* copied: the cell may be gone when anybody looks */
+    char blamed[32];    /* likewise: the innermost loaded cell that had a frame on the stack */
     char symbol[64];
     char message[64];
 };
@@ -404,7 +405,7 @@ _Static_assert(sizeof(struct arena_symbol) == 48);
 _Static_assert(sizeof(struct arena_edge) == 56);
 _Static_assert(sizeof(struct arena_task) == 128);
 _Static_assert(sizeof(struct arena_cpu) == 64);
-_Static_assert(sizeof(struct arena_fault) == 296);
+_Static_assert(sizeof(struct arena_fault) == 328);
 _Static_assert(sizeof(struct arena_event) == 104);
 _Static_assert(sizeof(struct arena_request) == 56);
 _Static_assert(sizeof(struct arena_completion) == 376);

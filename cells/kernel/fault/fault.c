@@ -105,6 +105,8 @@ static void look_at_stack(struct arena_fault *fault, const struct trap_frame *fr
     cells->seq = seq;
     if (unwind_stack(task, &low, &high))
         unwind_walk(frame, low, high, visit_frame, &culprit);
+    if (cells->count)
+        string_copy(fault->blamed, arena_string(arena_cell(cells->cell[0])->name), sizeof fault->blamed);
     fault->ip = culprit.ip;
 }
 

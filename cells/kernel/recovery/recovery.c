@@ -65,11 +65,10 @@ static uint32_t blamed(const struct arena_fault *fault)
     return fault_cells(fault->seq, cells) && is_still_there(cells[0], fault) ? cells[0] : 0;
 }
 
-/* Earlier faults that were put down to a cell of this name in the window: of the same task, or of any but those that
- * came while the same task was being unwound. */
-static unsigned recurrences(const struct arena_fault *fault, uint32_t cell, bool same_task)
+/* Earlier faults that were put down to a cell of the same name in the window: of the same task, or of any but those
+ * that came while the same task was being unwound. */
+static unsigned recurrences(const struct arena_fault *fault, bool same_task)
 {
-    uint32_t cells[FAULT_CELLS];
     unsigned count = 0;
 
     for (uint64_t seq = fault->seq - 1; seq > 0 && fault->seq - seq < FAULTS; seq--) {
@@ -77,18 +76,18 @@ static unsigned recurrences(const struct arena_fault *fault, uint32_t cell, bool
         if (!earlier || fault->time_ns - earlier->time_ns > WINDOW_NS)
             break;
         bool same = earlier->task_id == fault->task_id;
-        if ((same_task && !same) || (same && earlier->outcome == FAULT_OUTCOME_OPEN) || !fault_cells(seq, cells))
+        if ((same_task && !same) || (same && earlier->outcome == FAULT_OUTCOME_OPEN))
             continue;
-        count += arena_cell(cells[0])->state != CELL_FREE && arena_cell(cells[0])->name == arena_cell(cell)->name;
+        count += string_equal(earlier->blamed, fault->blamed);
     }
     return count;
 }
 
 static enum stage choose(const struct arena_fault *fault, uint32_t cell, bool goes_on)
 {
-    if (!cell || recurrences(fault, cell, false) == 0)
+    if (!cell || recurrences(fault, false) == 0)
         return STAGE_NONE;
-    if (goes_on && recurrences(fault, cell, true) >= FAULTS_MAX)
+    if (goes_on && recurrences(fault, true) >= FAULTS_MAX)
         return STAGE_GIVE_UP;
     if (!goes_on) /* nobody waits for it to work; and an application that fails is no sign of damage */
         return arena_cell(cell)->kind == CELL_APPLICATION || arena_cell(cell)->reloads ? STAGE_NONE : STAGE_RELOAD;
