@@ -83,12 +83,17 @@ if [ -n "$gdb" ]; then
     socat -u "UNIX-CONNECT:$gdb" - > /dev/null &
     debugger=$!
     sleep 0.5
-    refused 1 'a debugger may be attached' inject $machine --into cell:acpi:.text --seed 7
+    refused 1 'a debugger is attached' inject $machine --into cell:acpi:.text --seed 7
     [ ! -s "$work/out" ] || fail 'says that something was injected'
-    refused 1 'a debugger may be attached' inject $machine --into cell:acpi:.text --seed 7 --json
+    refused 1 'a debugger is attached' inject $machine --into cell:acpi:.text --seed 7 --json
     [ ! -s "$work/out" ] || fail 'says in JSON that something was injected'
     kill $debugger
     wait $debugger 2> /dev/null
+    "$delias" resume $machine # a debugger that comes stops the machine
+    await 30 rounds $(($(counter rounds) + 1))
+    gdb_mode=$(printf '$qqemu.PhyMemMode#2c' | socat -t 2 - "UNIX-CONNECT:$gdb" | tr -d '\0')
+    [[ $gdb_mode == *'$0#'* ]] || fail "a debugger would see physical memory: $gdb_mode"
+    "$delias" resume $machine
     echo 'ok: nothing injected, nothing claimed'
 fi
 

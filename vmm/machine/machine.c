@@ -323,6 +323,25 @@ enum err machine_refresh(struct machine *machine)
     return ERR_OK;
 }
 
+enum err machine_check_debugger(struct machine *machine)
+{
+    json_t *devices = NULL, *device;
+    bool attached = false;
+    size_t i;
+    enum err e = machine->info.gdb[0] ? command(machine, "query-chardev", &devices) : ERR_OK;
+
+    if (e != ERR_OK)
+        return e;
+    json_array_foreach(devices, i, device)
+    {
+        const char *label = json_string_value(json_object_get(device, "label"));
+        const char *peer = json_string_value(json_object_get(device, "filename"));
+        attached = attached || (label && peer && strcmp(label, "gdb") == 0 && !strstr(peer, "disconnected:"));
+    }
+    json_decref(devices);
+    return attached ? machine_fail(ERR_BUSY, "%s: a debugger is attached; detach it", machine->info.gdb) : ERR_OK;
+}
+
 enum err machine_pause(struct machine *machine)
 {
     return command(machine, "stop", NULL);

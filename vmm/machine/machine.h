@@ -94,6 +94,8 @@ enum err machine_resume(struct machine *machine);
 enum err machine_reset(struct machine *machine);
 /* Asks the hypervisor; fills machine_info()->state. */
 enum err machine_refresh(struct machine *machine);
+/* ERR_BUSY while somebody holds the GDB stub: QEMU would queue a second connection, and take it for a debugger later. */
+enum err machine_check_debugger(struct machine *machine);
 bool machine_is_alive(const struct machine *machine);
 /* Waits for the machine's end. ret_status is its exit status, or -1 where another process had started it. */
 enum err machine_wait(struct machine *machine, int timeout_ms, int *ret_status);
@@ -102,7 +104,8 @@ enum err machine_wait(struct machine *machine, int timeout_ms, int *ret_status);
 enum err machine_ram_map(struct machine *machine, bool writable, void **ret_base, size_t *ret_bytes);
 void machine_ram_unmap(void *base, size_t bytes);
 /* Writes guest-physical memory so that the CPUs execute what was written. Under TCG a store through the mapping
- * does not drop translated code; this goes through the GDB stub there. For data, the mapping is enough. */
+ * does not drop translated code; this goes through the GDB stub there, unless a debugger holds it (ERR_BUSY). For
+ * data, the mapping is enough. */
 enum err machine_ram_write(struct machine *machine, uint64_t gpa, const void *bytes, size_t count);
 
 /* Exclusive use of the request ring, among processes that ask. Released by machine_unlock, machine_close or death. */

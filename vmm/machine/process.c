@@ -90,9 +90,10 @@ enum err process_spawn(struct arguments *a, int ram_fd, struct machine_info *inf
     int null_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 
     if (log_fd < 0 || null_fd < 0 || pipe2(gate, O_CLOEXEC) != 0) {
+        enum err e = machine_fail(ERR_IO, "%s: %s", info->log, strerror(errno));
         close(log_fd);
         close(null_fd);
-        return machine_fail(ERR_IO, "%s: %s", info->log, strerror(errno));
+        return e;
     }
     pid_t pid = fork();
     if (pid == 0)

@@ -42,6 +42,8 @@ static enum err write_through_stub(struct machine *machine, uint64_t gpa, const 
 {
     enum err e = machine_refresh(machine);
 
+    if (e == ERR_OK)
+        e = machine_check_debugger(machine);
     if (e != ERR_OK)
         return e;
     bool running = strcmp(machine_info(machine)->state, "running") == 0;

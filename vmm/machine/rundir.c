@@ -10,8 +10,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
+
+enum { LOCK_MS = 15000, LOCK_STEP_MS = 20 };
 
 enum err rundir_path(char *path, size_t bytes)
 {
@@ -58,6 +62,11 @@ enum err rundir_fill_paths(struct machine_info *info)
 
     if (e != ERR_OK)
         return e;
+    if (strlen(base) + strlen(info->name) + sizeof "//console.sock" > sizeof((struct sockaddr_un *)0)->sun_path)
+        return machine_fail(ERR_RANGE,
+                            "run directory %s: too long a path for sockets of machine '%s'; set XDG_RUNTIME_DIR "
+                            "to a shorter one",
+                            base, info->name);
     snprintf(info->folder, sizeof info->folder, "%s/%s", base, info->name);
     for (size_t i = 0; i < sizeof files / sizeof *files; i++)
         snprintf(files[i].path, MACHINE_PATH_MAX, "%s/%s/%s", base, info->name, files[i].file);
@@ -72,12 +81,21 @@ int rundir_lock(void)
         return -1;
     snprintf(file, sizeof file, "%s/.lock", path);
     int fd = open(file, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (fd < 0 || flock(fd, LOCK_EX) != 0) {
-        enum err e = machine_fail(ERR_IO, "%s: %s", file, strerror(errno));
+    for (int waited = 0; fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) != 0; waited += LOCK_STEP_MS) {
+        if ((errno == EWOULDBLOCK || errno == EINTR) && waited < LOCK_MS) {
+            usleep(LOCK_STEP_MS * 1000);
+            continue;
+        }
+        int reason = errno;
+        close(fd);
+        fd = -1;
+        errno = reason;
+    }
+    if (fd < 0) {
+        enum err e = errno == EWOULDBLOCK
+                         ? machine_fail(ERR_BUSY, "%s: held by another delias; wait for it or end it", file)
+                         : machine_fail(ERR_IO, "%s: %s", file, strerror(errno));
         (void)e;
-        if (fd >= 0)
-            close(fd);
-        return -1;
     }
     return fd;
 }
