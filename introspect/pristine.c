@@ -175,3 +175,13 @@ bool pristine_image(const struct pristine *image, uint64_t virt, uint8_t *ret, s
     }
     return false;
 }
+
+bool pristine_is_build(const struct pristine *image, const uint8_t id[20])
+{
+    static const uint8_t note[] = {4, 0, 0, 0, 20, 0, 0, 0, 3, 0, 0, 0, 'G', 'N', 'U', 0}; /* NT_GNU_BUILD_ID */
+    const uint8_t *found = image->data ? memmem(image->data, image->bytes, note, sizeof note) : NULL;
+
+    if (!found || image->bytes - (size_t)(found - image->data) < sizeof note + 20)
+        return true;
+    return memcmp(found + sizeof note, id, 20) == 0;
+}

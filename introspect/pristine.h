@@ -23,5 +23,7 @@ bool pristine_member(const struct pristine *archive, const char *name, const uin
 /* Contents of section `index` of an object, if it holds exactly `want` bytes; borrowed. */
 const uint8_t *pristine_section(const uint8_t *object, size_t bytes, uint32_t index, size_t want);
 
+/* False when the image says that it is of another build than `id`; one that does not say passes. */
+bool pristine_is_build(const struct pristine *image, const uint8_t id[20]);
 /* Copies what the image puts at `virt`, zeros behind the end of a segment's file part. */
 bool pristine_image(const struct pristine *image, uint64_t virt, uint8_t *ret, size_t want);

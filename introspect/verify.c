@@ -13,6 +13,7 @@ enum { TRIES = 5, PIECE_MAX = 8 << 20, WORK_MAX = 512 << 20 };
 struct run {
     const struct view *view;
     struct pristine kernel, archive;
+    const char *no_kernel; /* why there is none */
     struct verify_report *report;
     uint64_t work; /* bytes looked at so far */
     enum err error;
@@ -173,8 +174,7 @@ static bool expect(struct run *r, uint32_t index, const struct pristine *object,
     }
     if (in_image) {
         if (!pristine_image(&r->kernel, s->virt, b->expected, b->count)) {
-            skip(r, cell, name,
-                 r->kernel.data ? "the kernel file has nothing at its address" : "there is no kernel file");
+            skip(r, cell, name, r->kernel.data ? "the kernel file has nothing at its address" : r->no_kernel);
             return false;
         }
     } else {
@@ -259,7 +259,7 @@ enum err verify_view(const struct view *view, const struct verify_files *files, 
 {
     struct verify_report report = {.differing = calloc(VERIFY_MAX, sizeof *report.differing),
                                    .skipped = calloc(VERIFY_MAX, sizeof *report.skipped)};
-    struct run r = {.view = view, .report = &report};
+    struct run r = {.view = view, .no_kernel = "there is no kernel file", .report = &report};
 
     if (!report.differing || !report.skipped) {
         verify_done(&report);
@@ -267,6 +267,11 @@ enum err verify_view(const struct view *view, const struct verify_files *files, 
     }
     read_optional(files->kernel, &r.kernel);
     read_optional(files->archive, &r.archive);
+    if (!pristine_is_build(&r.kernel, view_header(view)->build_id)) {
+        r.no_kernel = "the kernel file is of another build than what runs";
+        pristine_done(&r.kernel);
+        r.kernel = (struct pristine){0};
+    }
     for (uint32_t i = 0; (i = view_next(view, ARENA_CELLS, i)) && !r.error;)
         verify_cell(&r, i);
     pristine_done(&r.kernel);

@@ -136,6 +136,26 @@ static struct verify_report verify(const char *kernel, const char *archive)
     return report;
 }
 
+START_TEST(another_kernel_is_not_compared_with)
+{
+    static const uint8_t note[16 + 20] = {4, 0, 0, 0, 20, 0, 0, 0, 3, 0, 0, 0, 'G', 'N', 'U', 0, 0xa1};
+    char path[] = "/tmp/delias-kernel-XXXXXX";
+    int fd = mkstemp(path);
+
+    ck_assert_int_ge(fd, 0);
+    ck_assert_int_eq(write(fd, note, sizeof note), sizeof note);
+    struct verify_report r = verify(path, NULL);
+    ck_assert_ptr_nonnull(strstr(r.skipped[0].why, "another build"));
+    verify_done(&r);
+    memcpy(build_header(ram)->build_id, note + 16, 20);
+    r = verify(path, NULL);
+    ck_assert_ptr_null(strstr(r.skipped[0].why, "another build"));
+    verify_done(&r);
+    close(fd);
+    unlink(path);
+}
+END_TEST
+
 START_TEST(a_sound_cell_does_not_differ)
 {
     struct verify_report r = verify(NULL, NULL);
@@ -380,6 +400,7 @@ Suite *suite_introspect(void)
     tcase_add_test(tc, sections_and_stacks_without_page_tables);
     tcase_add_test(tc, instructions_name_what_they_lead_to);
     tcase_add_test(tc, an_instruction_may_lead_to_two_places);
+    tcase_add_test(tc, another_kernel_is_not_compared_with);
     tcase_add_test(tc, a_sound_cell_does_not_differ);
     tcase_add_test(tc, a_flipped_byte_is_named);
     tcase_add_test(tc, a_damaged_edge_blames_no_text);
