@@ -65,6 +65,18 @@ static int parse(int argc, char **argv, const char *shorts, struct asking *a)
     return CLI_DONE;
 }
 
+/* What nobody reads now would be carried out later, when nobody expects it. */
+static int check_running(const struct target *t)
+{
+    const char *state = machine_info(t->machine)->state;
+
+    if (machine_refresh(t->machine) || strcmp(state, "running") == 0)
+        return CLI_DONE;
+    if (strcmp(state, "debug") == 0)
+        return cli_fail(CLI_FAILED, "machine %s stands still in a debugger; let it continue there", t->name);
+    return cli_fail(CLI_FAILED, "machine %s is %s; `delias resume %s` lets it go on", t->name, state, t->name);
+}
+
 static int open_asking(int argc, char **argv, const char *shorts, int min, int max, struct asking *a)
 {
     int status = parse(argc, argv, shorts, a);
@@ -73,10 +85,7 @@ static int open_asking(int argc, char **argv, const char *shorts, int min, int m
         status = target_open(&a->target, a->machine, &a->argc, &a->argv, min, max);
     if (status)
         return status;
-    /* What nobody reads now would be carried out later, when nobody expects it. */
-    if (!machine_refresh(a->target.machine) && strcmp(machine_info(a->target.machine)->state, "paused") == 0)
-        status = cli_fail(CLI_FAILED, "machine %s is paused; `delias resume %s` lets it go on", a->target.name,
-                          a->target.name);
+    status = check_running(&a->target);
     if (!status)
         status = target_map(&a->target, true);
     if (!status && machine_lock(a->target.machine, LOCK_MS))
@@ -337,9 +346,9 @@ int verb_load(int argc, char **argv)
     return status;
 }
 
-static void print_unload(const struct asking *, const char *cell, const struct arena_completion *)
+static void print_unload(const struct asking *, const char *cell, const struct arena_completion *c)
 {
-    printf("unloaded %s\n", cell);
+    printf("unloaded %s%s%s\n", cell, *c->detail ? ": " : "", c->detail);
 }
 
 int verb_unload(int argc, char **argv)

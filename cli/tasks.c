@@ -86,6 +86,12 @@ static size_t skipped(const struct reading *r, size_t count)
     return r->last && r->last < count && !r->seen ? count - (size_t)r->last : 0;
 }
 
+/* To be followed later, or damaged: what is seen must not run ahead of what there is. */
+static bool is_beyond(const struct reading *r, uint64_t seq, uint64_t newest)
+{
+    return r->follow && seq > newest;
+}
+
 static size_t fault_count(const struct view *v)
 {
     size_t n = 0;
@@ -102,7 +108,7 @@ static int fill_faults(struct reading *r)
     if (view_header(r->view)->fault_seq < r->seen)
         r->seen = 0; /* the machine was reset */
     for (size_t n = skipped(r, fault_count(r->view)); (f = view_fault(r->view, n)); n++) {
-        if (f->seq <= r->seen)
+        if (f->seq <= r->seen || is_beyond(r, f->seq, view_header(r->view)->fault_seq))
             continue;
         if (r->follow && f->outcome == FAULT_OUTCOME_OPEN && r->held++ < HELD_ROUNDS)
             break; /* what is done about it is not decided yet */
@@ -156,7 +162,7 @@ static int fill_events(struct reading *r)
     if (view_header(r->view)->event_seq < r->seen)
         r->seen = 0; /* the machine was reset */
     for (size_t n = skipped(r, event_count(r->view)); (e = view_event(r->view, n)); n++) {
-        if (e->seq <= r->seen)
+        if (e->seq <= r->seen || is_beyond(r, e->seq, view_header(r->view)->event_seq))
             continue;
         r->seen = e->seq;
         out_number(r->out, e->seq);

@@ -136,11 +136,10 @@ static enum err unload(const struct arena_request *request, const void *, struct
     GUARD(loader) held = loader_hold();
     uint32_t cell = arena_cell_find(ROOT_NAMESPACE, request->target);
 
-    string_copy(completion->detail, request->target, sizeof completion->detail);
-    if (!cell)
-        return ERR_NOT_FOUND;
-    if (!arena_cell(cell)->object)
-        return ERR_NOT_SWAPPABLE;
+    if (!cell || !arena_cell(cell)->object) {
+        string_copy(completion->detail, request->target, sizeof completion->detail);
+        return cell ? ERR_NOT_SWAPPABLE : ERR_NOT_FOUND;
+    }
     uint32_t user = user_of(cell);
     if (user) {
         format_print(completion->detail, sizeof completion->detail, "%s is used by %s", request->target,
@@ -148,9 +147,8 @@ static enum err unload(const struct arena_request *request, const void *, struct
         return ERR_BUSY;
     }
     loader_retract(cell);
-    if (swap_reap())
-        format_print(completion->detail, sizeof completion->detail, "%s is freed when nothing holds it",
-                     request->target);
+    if (swap_reap() && arena_cell(cell)->state == CELL_OLD)
+        string_copy(completion->detail, "its memory is freed when nothing holds it", sizeof completion->detail);
     completion->result = cell;
     return ERR_OK;
 }
