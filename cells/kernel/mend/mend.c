@@ -111,9 +111,11 @@ unsigned mend_cell(uint32_t cell)
     GUARD(bench) mine = bench_take();
     unsigned mended = 0;
 
-    if (!mine.taken || !c->object)
+    if (!mine.taken || !arena_sound(ARENA_CELLS, cell) || !c->object)
         return 0;
-    for (uint32_t i = c->first_section; i; i = arena_section(i)->next_in_cell) {
+    uint32_t left = c->sections; /* a list that has been hit may lead anywhere, and round in a circle */
+    for (uint32_t i = c->first_section; left && arena_sound(ARENA_SECTIONS, i);
+         i = arena_section(i)->next_in_cell, left--) {
         const struct arena_section *section = arena_section(i);
         if (section->hash && section->hash != arena_check(page_direct(section->phys), section->bytes))
             mended += mend_section(arena_object(c->object), section);

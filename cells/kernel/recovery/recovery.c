@@ -40,10 +40,13 @@ static bool is_intact(uint32_t section)
     return !s->hash || s->hash == arena_check(page_direct(s->phys), s->bytes);
 }
 
-/* The first section of the cell that is not; 0: all are intact. */
+/* The first section of the cell that is not; 0: all are intact, as far as its records can be believed. */
 static uint32_t damage_of(uint32_t cell)
 {
-    for (uint32_t s = arena_cell(cell)->first_section; s; s = arena_section(s)->next_in_cell)
+    uint32_t left = arena_sound(ARENA_CELLS, cell) ? arena_cell(cell)->sections : 0;
+
+    for (uint32_t s = arena_cell(cell)->first_section; left && arena_sound(ARENA_SECTIONS, s);
+         s = arena_section(s)->next_in_cell, left--)
         if (!is_intact(s))
             return s;
     return 0;

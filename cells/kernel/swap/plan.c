@@ -308,3 +308,14 @@ enum err plan_make(struct plan *plan, struct loader_detail *detail)
         e = check_data(plan, &plan->twin[i], detail);
     return e;
 }
+
+bool plan_is_current(const struct plan *plan)
+{
+    for (size_t i = 0; i < plan->steps; i++) {
+        const struct step *step = &plan->step[i];
+        const struct arena_edge *edge = arena_edge(step->edge);
+        if (edge->to != step->from.section || edge->target != step->from.target || edge->symbol != step->from.symbol)
+            return false;
+    }
+    return true;
+}

@@ -45,6 +45,8 @@ void plan_end(struct plan *plan);
 enum err plan_pair(struct plan *plan, uint32_t old, uint32_t new_, bool fresh, struct loader_detail *detail);
 /* Verifies and fills in all steps. */
 enum err plan_make(struct plan *plan, struct loader_detail *detail);
+/* True while each edge of a step leads where it did then. Whether there are more of them now is for others to see. */
+bool plan_is_current(const struct plan *plan);
 
 bool plan_in_regions(uint32_t cell, uint64_t address);
 /* True when `address` lies in a region of the cell. Most words of memory are told apart by one comparison. */

@@ -182,7 +182,7 @@ static enum err commit(struct job *job, struct plan *plan, uint64_t incoming)
         GUARD(arena) change = arena_change();
         started_ns = parked.started_ns;
         phase(job, "park");
-        if (incoming_of(job->old) != incoming) { /* users that are not in the plan */
+        if (incoming_of(job->old) != incoming || !plan_is_current(plan)) { /* users that are not in the plan */
             plan_say(&job->detail, job->name, " gets new users all the time; try again", "", "");
             return ERR_BUSY;
         }

@@ -8,6 +8,7 @@
 #include "cells/kernel/heap/heap.h"
 #include "cells/kernel/loader/loader.h"
 #include "cells/kernel/lock/lock.h"
+#include "cells/kernel/mend/mend.h"
 #include "cells/kernel/page/page.h"
 #include "cells/kernel/panic/panic.h"
 #include "cells/kernel/park/park.h"
@@ -408,6 +409,20 @@ static void turn_lost(const struct testing *test)
     testing_need(test, *(volatile uint32_t *)holder->virt == 0);
 }
 
+/* ---- with damaged records ---- */
+
+static void in_a_circle(const struct testing *test)
+{
+    uint32_t cell = arena_cell_find(1, "fragile"), first = arena_cell(cell)->first_section;
+    uint32_t next = arena_section(first)->next_in_cell;
+
+    testing_need(test, mend_is_needed(cell) == false && next);
+    arena_section(first)->next_in_cell = first;
+    testing_need(test, mend_cell(cell) == 0);
+    arena_section(first)->next_in_cell = next;
+    testing_need(test, arena_sound(ARENA_SECTIONS, first));
+}
+
 /* Cells that were replaced are freed a little later. */
 static void wait_for_old_cells(void)
 {
@@ -444,6 +459,8 @@ static int test_fault_main(int argc, char **argv)
     testing_ok(&test, "a cell that recovery stands on keeps its data");
     while_parked(&test);
     testing_ok(&test, "with the other CPUs parked: they go on");
+    in_a_circle(&test);
+    testing_ok(&test, "with a list of sections that never ends");
     turn_lost(&test);
     testing_ok(&test, "with the turn of a shootdown: it is taken over");
     in_exit(&test);
