@@ -7,7 +7,7 @@ cd "$(dirname "$0")/../.."
 
 if ! kvm_works; then
     mapfile -t scripts < <(sed '/^#/d' tests/lab/short)
-    LAB_SECONDS=1200 LAB_SCRIPT_SECONDS=400 exec tests/lab/lab.sh "${scripts[@]}"
+    LAB_SECONDS=2400 LAB_SCRIPT_SECONDS=900 exec tests/lab/lab.sh "${scripts[@]}"
 fi
 # shellcheck disable=SC2013
 for script in $(sed '/^#/d' tests/lab/list); do
