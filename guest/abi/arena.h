@@ -397,6 +397,23 @@ _Static_assert(sizeof(struct arena_header) <= 4096);
 #define ARENA_STABLE_TASK    offsetof(struct arena_task, state)
 #define ARENA_STABLE_CPU     offsetof(struct arena_cpu, online)
 
+/* What each table is made of: its name, bytes of a record, how much of it the check word covers (0: none), capacity. */
+#define ARENA_SHAPES(X)                                                                                                \
+    X(NAMESPACES, sizeof(struct arena_namespace), sizeof(struct arena_namespace), ARENA_NAMESPACES_MAX)                \
+    X(OBJECTS, sizeof(struct arena_object), sizeof(struct arena_object), ARENA_OBJECTS_MAX)                            \
+    X(CELLS, sizeof(struct arena_cell), ARENA_STABLE_CELL, ARENA_CELLS_MAX)                                            \
+    X(SECTIONS, sizeof(struct arena_section), ARENA_STABLE_SECTION, ARENA_SECTIONS_MAX)                                \
+    X(SYMBOLS, sizeof(struct arena_symbol), ARENA_STABLE_SYMBOL, ARENA_SYMBOLS_MAX)                                    \
+    X(EDGES, sizeof(struct arena_edge), ARENA_STABLE_EDGE, ARENA_EDGES_MAX)                                            \
+    X(TASKS, sizeof(struct arena_task), ARENA_STABLE_TASK, ARENA_TASKS_MAX)                                            \
+    X(CPUS, sizeof(struct arena_cpu), ARENA_STABLE_CPU, ARENA_CPUS_MAX)                                                \
+    X(FAULTS, sizeof(struct arena_fault), 0, ARENA_FAULTS_MAX)                                                         \
+    X(EVENTS, sizeof(struct arena_event), 0, ARENA_EVENTS_MAX)                                                         \
+    X(REQUESTS, sizeof(struct arena_request), 0, ARENA_REQUESTS_MAX)                                                   \
+    X(COMPLETIONS, sizeof(struct arena_completion), 0, ARENA_COMPLETIONS_MAX)                                          \
+    X(STRINGS, 1, 0, ARENA_STRINGS_BYTES)                                                                              \
+    X(MAILBOX, 1, 0, ARENA_MAILBOX_BYTES)
+
 _Static_assert(sizeof(struct arena_namespace) == 16);
 _Static_assert(sizeof(struct arena_object) == 40);
 _Static_assert(sizeof(struct arena_cell) == 144);

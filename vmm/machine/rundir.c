@@ -2,7 +2,6 @@
 #include "vmm/machine/rundir.h"
 #include "vmm/machine/error.h"
 #include <ctype.h>
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>

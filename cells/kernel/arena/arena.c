@@ -35,20 +35,9 @@ EXPORT(arena_event, APPLICATION);
 static const struct {
     uint32_t record_bytes, stable_bytes, capacity;
 } shape[ARENA_TABLES] = {
-    [ARENA_NAMESPACES] = {sizeof(struct arena_namespace), sizeof(struct arena_namespace), ARENA_NAMESPACES_MAX},
-    [ARENA_OBJECTS] = {sizeof(struct arena_object), sizeof(struct arena_object), ARENA_OBJECTS_MAX},
-    [ARENA_CELLS] = {sizeof(struct arena_cell), ARENA_STABLE_CELL, ARENA_CELLS_MAX},
-    [ARENA_SECTIONS] = {sizeof(struct arena_section), ARENA_STABLE_SECTION, ARENA_SECTIONS_MAX},
-    [ARENA_SYMBOLS] = {sizeof(struct arena_symbol), ARENA_STABLE_SYMBOL, ARENA_SYMBOLS_MAX},
-    [ARENA_EDGES] = {sizeof(struct arena_edge), ARENA_STABLE_EDGE, ARENA_EDGES_MAX},
-    [ARENA_TASKS] = {sizeof(struct arena_task), ARENA_STABLE_TASK, ARENA_TASKS_MAX},
-    [ARENA_CPUS] = {sizeof(struct arena_cpu), ARENA_STABLE_CPU, ARENA_CPUS_MAX},
-    [ARENA_FAULTS] = {sizeof(struct arena_fault), 0, ARENA_FAULTS_MAX},
-    [ARENA_EVENTS] = {sizeof(struct arena_event), 0, ARENA_EVENTS_MAX},
-    [ARENA_REQUESTS] = {sizeof(struct arena_request), 0, ARENA_REQUESTS_MAX},
-    [ARENA_COMPLETIONS] = {sizeof(struct arena_completion), 0, ARENA_COMPLETIONS_MAX},
-    [ARENA_STRINGS] = {1, 0, ARENA_STRINGS_BYTES},
-    [ARENA_MAILBOX] = {1, 0, ARENA_MAILBOX_BYTES},
+#define X(table, record_bytes, stable_bytes, capacity) [ARENA_##table] = {record_bytes, stable_bytes, capacity},
+    ARENA_SHAPES(X)
+#undef X
 };
 
 static struct lock lock;
