@@ -15,8 +15,8 @@ EXPORT(mend_is_needed, KERNEL);
 
 /* Without these nothing is scheduled, unwound, reloaded or said. */
 static const char *const foundations[] = {
-    "task",   "scheduler", "run_queue", "wait_queue", "timer",  "apic",   "shootdown",   "park",         "fault",
-    "unwind", "swap",      "recovery",  "log",        "format", "serial", "text_screen", "frame_buffer",
+    "nano_core", "task",   "scheduler", "run_queue", "wait_queue", "timer",  "apic",   "shootdown",   "park",
+    "fault",     "unwind", "swap",      "recovery",  "log",        "format", "serial", "text_screen", "frame_buffer",
 };
 
 static struct bench {
@@ -77,11 +77,16 @@ static const uint8_t *pristine(const struct arena_object *object, const struct a
     return data + found.offset;
 }
 
+static uint64_t target_of(const struct arena_edge *edge)
+{
+    return arena_section(edge->to)->virt + edge->target + (uint64_t)edge->addend;
+}
+
 static void write_edge(const struct arena_section *from, const struct arena_edge *edge, uint8_t *bytes)
 {
     bool relative = edge->type == R_X86_64_PC32 || edge->type == R_X86_64_PLT32 || edge->type == R_X86_64_PC64;
     size_t wide = edge->type == R_X86_64_64 || edge->type == R_X86_64_PC64 ? 8 : 4;
-    uint64_t value = arena_section(edge->to)->virt + edge->target + (uint64_t)edge->addend;
+    uint64_t value = target_of(edge);
 
     if (relative)
         value -= from->virt + edge->offset;
@@ -105,19 +110,37 @@ static bool mend_section(const struct arena_object *object, const struct arena_s
     return true;
 }
 
+/* Nothing is relocated in what begins as zeros: an edge from there is a pointer that was bound, and nobody else writes. */
+static unsigned mend_pointers(const struct arena_section *section)
+{
+    uint32_t left = section->outgoing;
+    unsigned mended = 0;
+
+    for (uint32_t i = section->first_out; left && arena_sound(ARENA_EDGES, i); i = arena_edge(i)->next_out, left--) {
+        const struct arena_edge *edge = arena_edge(i);
+        if (edge->type != R_X86_64_64 || edge->offset > section->bytes || section->bytes - edge->offset < 8)
+            continue;
+        uint64_t *slot = (uint64_t *)((uint8_t *)page_direct(section->phys) + edge->offset);
+        mended += __atomic_exchange_n(slot, target_of(edge), __ATOMIC_ACQ_REL) != target_of(edge);
+    }
+    return mended;
+}
+
 unsigned mend_cell(uint32_t cell)
 {
     const struct arena_cell *c = arena_cell(cell);
     GUARD(bench) mine = bench_take();
     unsigned mended = 0;
 
-    if (!mine.taken || !arena_sound(ARENA_CELLS, cell) || !c->object)
+    if (!mine.taken || !arena_sound(ARENA_CELLS, cell))
         return 0;
     uint32_t left = c->sections; /* a list that has been hit may lead anywhere, and round in a circle */
     for (uint32_t i = c->first_section; left && arena_sound(ARENA_SECTIONS, i);
          i = arena_section(i)->next_in_cell, left--) {
         const struct arena_section *section = arena_section(i);
-        if (section->hash && section->hash != arena_check(page_direct(section->phys), section->bytes))
+        if (section->kind == SECTION_BSS)
+            mended += mend_pointers(section);
+        else if (c->object && section->hash && section->hash != arena_check(page_direct(section->phys), section->bytes))
             mended += mend_section(arena_object(c->object), section);
     }
     return mended;

@@ -1,11 +1,13 @@
-/* Puts damaged text and constants of a cell right where they stand, from its pristine object and its edges: for the
- * cells that recovery itself stands on, which could not be reloaded while they are broken. Allocates
- * nothing and takes no lock; usable in an exception handler. Writable data is left alone. */
+/* Puts right, where it stands, what of a cell has one right value: text and constants, from its pristine object and its
+ * edges, and pointers that were bound (loader_bind), from their edges. For the cells that recovery itself stands on, which
+ * could not be reloaded while they are broken. Allocates nothing and takes no lock; usable in an exception handler. Other
+ * writable data is left alone. */
 #pragma once
 #include "cells/cell.h"
 
-/* Mends every section of `cell` whose bytes are not those that the loader wrote. How many were; a section that does not
- * fit its hash after that either (its object or an edge is damaged too) is left as it is and not counted. */
+/* Mends every section of `cell` whose bytes are not those that the loader wrote. How many were, and how many pointers; a
+ * section that does not fit its hash after that either (its object or an edge is damaged too) is left as it is and not
+ * counted. Of the nano_core, pointers only. */
 unsigned mend_cell(uint32_t cell);
 /* Whether recovery stands on this cell. */
 bool mend_is_needed(uint32_t cell);

@@ -308,6 +308,8 @@ static void put_in_place(struct task *task, void *context)
     (void)context;
     task->on_cpu = running;
     task->queued = 0;
+    if (idle)
+        idle_tasks[task->pinned - 1] = task;
     if (running || idle || (!goes_on && state != TASK_BLOCKED))
         return;
     if (state == TASK_BLOCKED && task->waiting && task->wake_ns)

@@ -423,6 +423,30 @@ static void in_a_circle(const struct testing *test)
     testing_need(test, arena_sound(ARENA_SECTIONS, first));
 }
 
+/* ---- with the scheduler's own pointers damaged ---- */
+
+/* Waits until the word is another again; whoever falls over it meanwhile is recovered. */
+static void spoil(uint64_t address)
+{
+    volatile uint64_t *word = (volatile uint64_t *)address;
+
+    for (*word = 16; *word == 16;)
+        scheduler_sleep_ns(WAIT_NS);
+}
+
+static void spoiled(const struct testing *test, const char *cell, const char *section)
+{
+    const struct arena_section *s = section_of(cell, section);
+
+    testing_need(test, s);
+    volatile uint64_t *word = (volatile uint64_t *)s->virt;
+    uint64_t before = *word;
+    OWN(task)
+    struct task *task = task_spawn("victim", spoil, (uint64_t)word, &(struct task_options){.restartable = true});
+    testing_need(test, before && task && task_join(MOVE(task), NULL) == ERR_OK);
+    testing_need(test, *(volatile uint64_t *)section_of(cell, section)->virt != 16 && is_settled());
+}
+
 /* Cells that were replaced are freed a little later. */
 static void wait_for_old_cells(void)
 {
@@ -459,6 +483,11 @@ static int test_fault_main(int argc, char **argv)
     testing_ok(&test, "a cell that recovery stands on keeps its data");
     while_parked(&test);
     testing_ok(&test, "with the other CPUs parked: they go on");
+    spoiled(&test, "scheduler", ".bss.idle_call");
+    spoiled(&test, "scheduler", ".bss.idle_tasks");
+    spoiled(&test, "timer", ".bss.tick_handler");
+    spoiled(&test, "nano_core", ".bss.exit_handler");
+    testing_ok(&test, "with damaged pointers that the scheduler stands on");
     in_a_circle(&test);
     testing_ok(&test, "with a list of sections that never ends");
     turn_lost(&test);
