@@ -404,6 +404,28 @@ START_TEST(needs_of_an_object_go_with_it)
 }
 END_TEST
 
+/* An import that no relocation refers to makes no edge, so nothing could be told to hold what it would bring along. */
+START_TEST(import_that_is_not_used_brings_nothing)
+{
+    size_t cells = stand_in_records(ARENA_CELLS), bytes;
+    uint8_t *shell = stand_in_file("build/cells/shell.o", &bytes);
+    uint32_t kept, cell;
+
+    free(object);
+    object = shell, object_bytes = bytes;
+    ck_assert_ptr_nonnull(object);
+    Elf64_Ehdr *h = (void *)object;
+    Elf64_Shdr *s = (void *)(object + h->e_shoff);
+    for (int i = 1; i < h->e_shnum; i++)
+        for (size_t at = 0; s[i].sh_type == SHT_RELA && at < s[i].sh_size; at += sizeof(Elf64_Rela))
+            ((Elf64_Rela *)(object + s[i].sh_offset + at))->r_info = R_X86_64_NONE;
+    ck_assert_int_eq(loader_keep_object(object, object_bytes, &kept, &detail), ERR_OK);
+    ck_assert_msg(loader_stage(kept, ROOT, &cell, &detail) == ERR_OK, "%s", detail.text);
+    ck_assert_uint_eq(stand_in_records(ARENA_CELLS), cells + 1);
+    loader_unstage(cell);
+}
+END_TEST
+
 START_TEST(other_files_are_refused)
 {
     static const char text[] = "#!/bin/sh\necho this is no object\n";
@@ -630,6 +652,7 @@ Suite *suite_hosted_loader(void)
     tcase_add_checked_fixture(hostile, setup_object, teardown_object);
     tcase_add_test(hostile, sound_object_is_taken);
     tcase_add_test(hostile, needs_of_an_object_go_with_it);
+    tcase_add_test(hostile, import_that_is_not_used_brings_nothing);
     tcase_add_test(hostile, other_files_are_refused);
     tcase_add_test(hostile, nano_core_cannot_be_replaced);
     tcase_add_test(hostile, other_notes_are_refused);

@@ -9,13 +9,14 @@ struct link {
     struct object object;
     uint32_t cell;
     uint32_t *section_of; /* by section header index: section in the arena or 0; frames of its own */
+    bool *needed;         /* by symbol index, behind it: a relocation of what is loaded refers to it */
     uint64_t section_of_phys;
     size_t section_of_frames;
 };
 
 /* place.c: memory, contents, records of sections and symbols. After an error link_discard takes back what was made. */
 enum err link_place(struct link *link, uint32_t object_record, uint32_t namespace_, struct loader_detail *detail);
-void link_forget_sections(struct link *link); /* frees section_of */
+void link_forget_sections(struct link *link); /* frees section_of, and needed with it */
 
 struct section_list {
     uint32_t cell;
@@ -32,6 +33,7 @@ void link_retract_symbols(uint32_t cell) NEEDS(arena_writer);
 void link_hash_section(uint32_t section) NEEDS(arena_writer); /* of its bytes as they are now; 0 for data */
 
 /* relocate.c */
+void link_find_needs(const struct link *link); /* fills in `needed` */
 enum err link_relocate(const struct link *link, struct loader_detail *detail);
 /* A record in both lists; 0: the table is full. */
 uint32_t link_add_edge(const struct arena_edge *edge) NEEDS(arena_writer);

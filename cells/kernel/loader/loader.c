@@ -150,9 +150,10 @@ static enum err require(struct link *link, struct loader_detail *detail) NEEDS(l
     struct elf_symbol s;
     enum err err;
 
+    link_find_needs(link);
     for (uint32_t i = 1; i < link->object.symbols; i++) {
         object_symbol(&link->object, i, &s);
-        if (s.section != ELF_UNDEFINED)
+        if (s.section != ELF_UNDEFINED || !link->needed[i])
             continue;
         const char *name = object_symbol_name(&link->object, &s);
         uint32_t found = arena_symbol_find(namespace_, name);

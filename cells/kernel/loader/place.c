@@ -264,7 +264,8 @@ static void add_functions(const struct link *link)
 
 enum err link_place(struct link *link, uint32_t object_record, uint32_t namespace_, struct loader_detail *detail)
 {
-    size_t frames = (link->object.sections * sizeof(uint32_t) + FRAME_BYTES - 1) / FRAME_BYTES;
+    size_t bytes = link->object.sections * sizeof *link->section_of + link->object.symbols * sizeof *link->needed;
+    size_t frames = (bytes + FRAME_BYTES - 1) / FRAME_BYTES;
     enum err err;
 
     link->cell = 0;
@@ -274,6 +275,7 @@ enum err link_place(struct link *link, uint32_t object_record, uint32_t namespac
     link->section_of = page_direct(link->section_of_phys);
     link->section_of_frames = frames;
     memset(link->section_of, 0, frames * FRAME_BYTES);
+    link->needed = (bool *)(link->section_of + link->object.sections);
     if ((err = add_cell(link, object_record, namespace_, detail)))
         return err;
     struct place place = {.link = link, .list = {.cell = link->cell}};

@@ -111,6 +111,24 @@ static enum err relocate_one(const struct link *link, uint32_t from, const struc
     return ERR_OK;
 }
 
+void link_find_needs(const struct link *link)
+{
+    const struct object *object = &link->object;
+    struct elf_section rela;
+    struct elf_rela r;
+
+    for (uint32_t i = 1; i < object->sections; i++) {
+        object_section(object, i, &rela);
+        if (rela.type != ELF_RELA || rela.info >= object->sections || !link->section_of[rela.info])
+            continue;
+        for (uint32_t k = 0; k < object_relocation_count(&rela); k++) {
+            object_relocation(object, &rela, k, &r);
+            if (r.type != R_X86_64_NONE && r.symbol < object->symbols)
+                link->needed[r.symbol] = true;
+        }
+    }
+}
+
 static enum err relocate_section(const struct link *link, uint32_t index, struct loader_detail *detail)
 {
     uint32_t section = link->section_of[index];
