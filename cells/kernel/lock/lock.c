@@ -12,6 +12,7 @@ EXPORT(lock_wait_hook, KERNEL);
 
 #define LOCK_TURNS   1024          /* between looks at the clock */
 #define LOCK_LOST_NS 3000000000ull /* longer than a holder is kept off its processor */
+#define LOCK_FREE_NS 20000000ull   /* that nobody has it, by their own lists, before its word counts as damaged */
 #define LOCK_LOOK_NS 10000000ull   /* that count at most between two looks: more, and the whole machine stood still */
 #define LOCK_LOST    UINT32_MAX    /* holder of a lock that was given up */
 
@@ -25,23 +26,45 @@ static bool try_take(struct lock *lock, uint32_t holder)
            __atomic_compare_exchange_n(&lock->holder, &nobody, holder, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
 }
 
-/* A holder that is no CPU was written by a stray store; one that never lets go died in a way that nobody noticed.
- * Either way what the lock guards is lost, and whoever comes for it unwinds rather than stands still. */
+/* Whether the CPU has it by its own list, which follows the lock's word at once; one that holds more than it lists may. */
+static bool lists(const struct cpu *cpu, const struct lock *lock)
+{
+    uint32_t depth = __atomic_load_n(&cpu->lock_depth, __ATOMIC_RELAXED);
+
+    if (depth > CPU_LOCKS)
+        return true;
+    while (depth > 0)
+        if (__atomic_load_n(&cpu->held[--depth], __ATOMIC_RELAXED) == lock)
+            return true;
+    return false;
+}
+
+static bool is_listed(const struct lock *lock)
+{
+    const struct cpu *cpu;
+
+    for (unsigned i = 0; (cpu = cpu_get(i)); i++)
+        if (lists(cpu, lock))
+            return true;
+    return false;
+}
+
+/* A holder that never lets go is lost, and so is what the lock guards: whoever comes for it unwinds rather than stands
+ * still. */
 static bool is_lost(struct lock *lock, uint64_t waited_ns)
 {
-    uint32_t holder = __atomic_load_n(&lock->holder, __ATOMIC_RELAXED);
-
-    if (holder && holder <= CPU_MAX && waited_ns > LOCK_LOST_NS)
-        __atomic_compare_exchange_n(&lock->holder, &holder, LOCK_LOST, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
-    return holder > CPU_MAX;
+    if (waited_ns > LOCK_LOST_NS)
+        __atomic_store_n(&lock->holder, LOCK_LOST, __ATOMIC_RELAXED);
+    return __atomic_load_n(&lock->holder, __ATOMIC_RELAXED) == LOCK_LOST;
 }
 
 /* Apart from lock_take, whose common case is short. */
 static __attribute__((noinline)) void wait_for(struct lock *lock, uint32_t holder, uint64_t rflags)
 {
-    uint64_t looked_ns = 0, waited_ns = 0;
+    uint64_t looked_ns = 0, waited_ns = 0, free_ns = 0;
+    uint32_t seen = 0;
 
-    if (lock_held(lock)) {
+    if (lock_held(lock) && lists(cpu_this(), lock)) {
         cpu_interrupts_restore(rflags);
         panic("lock taken twice by one CPU");
     }
@@ -52,11 +75,20 @@ static __attribute__((noinline)) void wait_for(struct lock *lock, uint32_t holde
         if (turns % LOCK_TURNS)
             continue;
         uint64_t now = cpu_ns(), passed = looked_ns ? now - looked_ns : 0;
-        waited_ns += passed < LOCK_LOOK_NS ? passed : LOCK_LOOK_NS;
+        passed = passed < LOCK_LOOK_NS ? passed : LOCK_LOOK_NS;
         looked_ns = now;
-        if (is_lost(lock, waited_ns)) {
+        waited_ns += passed;
+        uint32_t word = __atomic_load_n(&lock->holder, __ATOMIC_RELAXED);
+        bool listed = is_listed(lock);
+        free_ns = listed || word != seen ? 0 : free_ns + passed;
+        seen = word;
+        /* written by a stray store, or hit, while nobody had the lock */
+        if (free_ns > LOCK_FREE_NS &&
+            __atomic_compare_exchange_n(&lock->holder, &word, holder, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+            return;
+        if (listed && is_lost(lock, waited_ns)) {
             cpu_interrupts_restore(rflags);
-            panic("a lock that is damaged, or that nobody lets go");
+            panic("a lock that its holder does not let go");
         }
     }
 }
