@@ -462,7 +462,8 @@ static void spoiled(const struct testing *test, const char *cell, const char *se
     OWN(task)
     struct task *task = task_spawn("victim", spoil, (uint64_t)word, &(struct task_options){.restartable = true});
     testing_need(test, before && task && task_join(MOVE(task), NULL) == ERR_OK);
-    testing_need(test, *(volatile uint64_t *)section_of(cell, section)->virt != 16 && is_settled());
+    s = section_of(cell, section); /* it may have been reloaded */
+    testing_need(test, s && *(volatile uint64_t *)s->virt != 16 && is_settled());
 }
 
 /* Cells that were replaced are freed a little later. */
