@@ -5,7 +5,7 @@
 #include <time.h>
 #include "introspect/inside.h"
 
-enum { STUCK_MS = 200, BUSY_MS = 1000, PAUSE_NS = 200000, RING_TRIES = 4 };
+enum { PAUSE_NS = 200000, RING_TRIES = 4 };
 
 static uint64_t now_ms(void)
 {
@@ -86,7 +86,7 @@ static enum err copy_once(struct view *v)
     return e;
 }
 
-enum err copy_take(struct view *v, bool anyway)
+enum err copy_take(struct view *v, const struct copy_patience *patience)
 {
     if (v->ram_bytes < LAYOUT_ARENA_PHYS + sizeof(struct arena_header))
         return ERR_RANGE;
@@ -102,11 +102,11 @@ enum err copy_take(struct view *v, bool anyway)
             if (e || copy_generation(v->ram) == before)
                 return e;
         }
-        if (now_ms() - start >= (copy_generation(v->ram) == first ? STUCK_MS : BUSY_MS))
+        if (now_ms() - start >= (copy_generation(v->ram) == first ? patience->stuck_ms : patience->busy_ms))
             break;
         nanosleep(&(struct timespec){.tv_nsec = PAUSE_NS}, NULL);
     }
-    if (!anyway)
+    if (!patience->anyway)
         return ERR_BUSY;
     v->torn = true;
     return copy_once(v);

@@ -50,7 +50,12 @@ static inline void *usable(const struct view *v, enum arena_table table, uint32_
 
 /* copy.c */
 uint64_t copy_generation(const uint8_t *ram);
-enum err copy_take(struct view *v, bool anyway);
+/* How long a guest may be in a change: in one, and in one after the other. */
+struct copy_patience {
+    unsigned stuck_ms, busy_ms;
+    bool anyway; /* what is copied then is taken all the same */
+};
+enum err copy_take(struct view *v, const struct copy_patience *patience);
 /* check.c */
 void damage_add(struct view *v, enum arena_table table, uint32_t index, const char *format, ...)
     __attribute__((format(printf, 4, 5)));

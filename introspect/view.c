@@ -13,7 +13,7 @@ RELEASED_BY(view_free) static __attribute__((noinline)) struct view *view_new(vo
     return calloc(1, sizeof(struct view));
 }
 
-static struct view *take(const uint8_t *ram, size_t bytes, bool anyway, enum err *ret_err)
+static struct view *take(const uint8_t *ram, size_t bytes, struct copy_patience patience, enum err *ret_err)
 {
     struct view *v = view_new();
 
@@ -23,7 +23,7 @@ static struct view *take(const uint8_t *ram, size_t bytes, bool anyway, enum err
     }
     v->ram = ram;
     v->ram_bytes = bytes;
-    *ret_err = copy_take(v, anyway);
+    *ret_err = copy_take(v, &patience);
     if (!*ret_err)
         *ret_err = check_all(v);
     if (*ret_err) {
@@ -35,12 +35,17 @@ static struct view *take(const uint8_t *ram, size_t bytes, bool anyway, enum err
 
 struct view *view_take(const uint8_t *ram, size_t bytes, enum err *ret_err)
 {
-    return take(ram, bytes, false, ret_err);
+    return take(ram, bytes, (struct copy_patience){200, 1000, false}, ret_err);
 }
 
 struct view *view_take_anyway(const uint8_t *ram, size_t bytes, enum err *ret_err)
 {
-    return take(ram, bytes, true, ret_err);
+    return take(ram, bytes, (struct copy_patience){200, 1000, true}, ret_err);
+}
+
+struct view *view_take_soon(const uint8_t *ram, size_t bytes, enum err *ret_err)
+{
+    return take(ram, bytes, (struct copy_patience){20, 20, true}, ret_err);
 }
 
 void view_free(struct view *v)

@@ -30,6 +30,8 @@ RELEASED_BY(view_free) struct view *view_take(const uint8_t *ram, size_t bytes, 
 /* The same, but gives an inconsistent copy where view_take says ERR_BUSY; view_is_torn() tells. For looking at a guest
  * that died in the middle of a change. */
 RELEASED_BY(view_free) struct view *view_take_anyway(const uint8_t *ram, size_t bytes, enum err *ret_err);
+/* As view_take_anyway, after 20 ms: for a screen that must not wait, and looks again soon. */
+RELEASED_BY(view_free) struct view *view_take_soon(const uint8_t *ram, size_t bytes, enum err *ret_err);
 
 bool view_is_torn(const struct view *view);
 const struct arena_header *view_header(const struct view *view);

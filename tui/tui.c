@@ -19,7 +19,7 @@ static long now_ms(void)
 static void look(struct app *app, const struct machine *machine, const void *ram, size_t bytes)
 {
     enum err err = ERR_OK;
-    struct view *view = view_take_anyway(ram, bytes, &err);
+    struct view *view = view_take_soon(ram, bytes, &err);
     bool alive = machine_is_alive(machine);
 
     snprintf(app->state, sizeof app->state, "%s%s%s", machine_backend_name(machine_info(machine)->backend),

@@ -177,6 +177,9 @@ START_TEST(a_writer_that_never_ends)
     ck_assert_uint_eq(view_damage(v, 0)->table, ARENA_TABLES);
     ck_assert_uint_eq(view_count(v, ARENA_CELLS), 2);
     view_free(v);
+    v = view_take_soon(ram, BUILD_RAM, &e);
+    ck_assert(v && view_is_torn(v));
+    view_free(v);
 }
 END_TEST
 
