@@ -253,7 +253,9 @@ static void obey(char command)
     if (command == 'x')
         *(volatile u32 *)LEFTOVER = 77;
     if (command == 'l')
-        say_number("leftover ", count_leftover());
+        say_number("leftover ", *(volatile u32 *)LEFTOVER);
+    if (command == 'w')
+        say_number("words left ", count_leftover());
     if (command == 'm') {
         ap_copies = 1;
         send_start();

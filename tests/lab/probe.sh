@@ -82,8 +82,8 @@ await 'leftover 0' 1
 for n in 6 7 8; do
     type_in m
     await ready $n
-    type_in l
-    await 'leftover 0' $((n - 4))
+    type_in w
+    await 'words left 0' $((n - 5))
 done
 [ "$(grep -c 'processors that run 2' "$dir/serial.log")" = 8 ] || fail 'processors after a reset amid a copy'
 echo 'resets by keyboard controller, port cf9, triple fault and QMP, amid a copy from a device; RAM is cleared'

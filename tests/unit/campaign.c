@@ -259,11 +259,11 @@ END_TEST
 START_TEST(blames_the_disk_not_the_database)
 {
     struct rlimit limit;
-    struct plan plan;
-    struct database *d = create(&plan);
+    struct database *d;
 
-    plan_done(&plan);
-    database_close(d);
+    /* whoever reads a write-ahead log needs a file beside it */
+    change_database("PRAGMA journal_mode = WAL; CREATE TABLE campaign (key, value);"
+                    "INSERT INTO campaign VALUES ('format', '1')");
     ck_assert_int_eq(getrlimit(RLIMIT_FSIZE, &limit), 0);
     signal(SIGXFSZ, SIG_IGN);
     setrlimit(RLIMIT_FSIZE, &(struct rlimit){0, limit.rlim_max});
