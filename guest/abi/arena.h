@@ -15,7 +15,7 @@
 #include <stdint.h>
 
 #define ARENA_MAGIC   0x00415341494c4544 /* "DELIASA" */
-#define ARENA_VERSION 1
+#define ARENA_VERSION 2
 
 enum arena_table {
     ARENA_NAMESPACES = 0,
@@ -39,9 +39,9 @@ enum arena_table {
 #define ARENA_NAMESPACES_MAX  16
 #define ARENA_OBJECTS_MAX     256
 #define ARENA_CELLS_MAX       256
-#define ARENA_SECTIONS_MAX    6144
-#define ARENA_SYMBOLS_MAX     4096
-#define ARENA_EDGES_MAX       24576
+#define ARENA_SECTIONS_MAX    7168
+#define ARENA_SYMBOLS_MAX     5120
+#define ARENA_EDGES_MAX       28672
 #define ARENA_TASKS_MAX       256
 #define ARENA_CPUS_MAX        17
 #define ARENA_FAULTS_MAX      513
@@ -49,7 +49,7 @@ enum arena_table {
 #define ARENA_REQUESTS_MAX    17
 #define ARENA_COMPLETIONS_MAX 17
 #define ARENA_STRINGS_BYTES   (384 * 1024)
-#define ARENA_MAILBOX_BYTES   (512 * 1024)
+#define ARENA_MAILBOX_BYTES   (1024 * 1024)
 
 struct arena_table_desc {
     uint32_t offset; /* from the start of the arena, multiple of 64 */
