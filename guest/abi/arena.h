@@ -112,11 +112,15 @@ struct arena_header {
 };
 _Static_assert(COUNTERS <= 32);
 
+#define NAMESPACE_SIMD 1 /* flag: its tasks save SIMD state, so that its cells may use SIMD registers */
+
 struct arena_namespace {
     uint32_t check;
     uint32_t next_free;
     uint32_t name;   /* string */
     uint32_t parent; /* namespace that is searched after this one */
+    uint32_t flags;  /* of NAMESPACE_*; those of the parent too */
+    uint32_t pad;
 };
 
 /* A pristine object file kept in guest memory: from the archive or from the mailbox. */
@@ -414,7 +418,7 @@ _Static_assert(sizeof(struct arena_header) <= 4096);
     X(STRINGS, 1, 0, ARENA_STRINGS_BYTES)                                                                              \
     X(MAILBOX, 1, 0, ARENA_MAILBOX_BYTES)
 
-_Static_assert(sizeof(struct arena_namespace) == 16);
+_Static_assert(sizeof(struct arena_namespace) == 24);
 _Static_assert(sizeof(struct arena_object) == 40);
 _Static_assert(sizeof(struct arena_cell) == 144);
 _Static_assert(sizeof(struct arena_section) == 80);
