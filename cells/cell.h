@@ -6,6 +6,7 @@
  *   MAIN(shell_main);                    `static int shell_main(int argc, char **argv)`: entry of an application
  *   TRANSFER(channel_transfer);          `static enum err f(const struct cell_transfer *)`: state from the version before
  *   DONE(memory_fs_done);                `static enum err f(void)`: run before the cell is freed
+ *   PER_NAMESPACE();                     its static data may exist once per namespace; else it does once in the system
  *
  * The macros leave lines of text in a section that `cell make` turns into ELF notes (guest/abi/note.h). */
 #pragma once
@@ -28,6 +29,7 @@
 #define MAIN(function)     CELL_FUNCTION("main", function)
 #define TRANSFER(function) CELL_FUNCTION("transfer", function)
 #define DONE(function)     CELL_FUNCTION("done", function)
+#define PER_NAMESPACE()    CELL_SAY("per_namespace")
 
 /* What a transfer function is given: the static data of the version that it replaces, looked up by section name
  * (".bss.channel_totals"). Pointers are borrowed and valid during the call. NULL: no such section. */

@@ -209,7 +209,7 @@ _Static_assert(sizeof NOTE_OWNER <= 8 && sizeof NOTE_OWNER > 4, "the owner takes
 
 static enum err make_notes(struct pack *p)
 {
-    struct note_cell cell = {.abi = NOTE_ABI, .version = p->say->version, .kind = p->say->kind};
+    struct note_cell cell = {.abi = NOTE_ABI, .version = p->say->version, .kind = p->say->kind, .flags = p->say->flags};
     struct note_symbol *list = calloc(p->symbols, sizeof *list);
     size_t n = 0;
 

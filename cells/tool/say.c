@@ -10,6 +10,8 @@
 const char *const say_role_name[SAY_ROLES] = {
     [SAY_INIT] = "init", [SAY_MAIN] = "main", [SAY_TRANSFER] = "transfer", [SAY_DONE] = "done"};
 
+const struct say_flag say_flag[] = {{"per_namespace", NOTE_PER_NAMESPACE}, {0}};
+
 static const char *const kind_words[] = {
     [CELL_KERNEL] = "KERNEL", [CELL_DRIVER] = "DRIVER", [CELL_LIBRARY] = "LIBRARY", [CELL_APPLICATION] = "APPLICATION"};
 
@@ -79,6 +81,14 @@ static enum err read_role(struct say *say, const char *path, enum say_role role,
     return ERR_OK;
 }
 
+static uint32_t word_flag(const char *word)
+{
+    for (const struct say_flag *f = say_flag; f->word; f++)
+        if (strcmp(word, f->word) == 0)
+            return f->flag;
+    return 0;
+}
+
 static size_t split(char *line, char *word[WORDS + 1])
 {
     size_t n = 0;
@@ -100,6 +110,10 @@ static enum err read_line(struct say *say, const char *path, char *line, bool im
     for (enum say_role r = 0; r < SAY_ROLES; r++)
         if (strcmp(word[0], say_role_name[r]) == 0 && n == 2)
             return image ? ERR_OK : read_role(say, path, r, word[1]);
+    if (n == 1 && word_flag(word[0])) {
+        say->flags |= image ? 0 : word_flag(word[0]);
+        return ERR_OK;
+    }
     return complain(ERR_INVALID, path, "%s: a line that begins with \"%s\" is not understood", SAY_SECTION, word[0]);
 }
 

@@ -14,6 +14,7 @@ struct say {
     char name[NOTE_NAME_BYTES]; /* empty: no cell line */
     uint32_t version;
     enum cell_kind kind;
+    uint32_t flags;              /* of NOTE_* */
     const char *role[SAY_ROLES]; /* function name or NULL */
     struct say_export *export;
     size_t exports;
@@ -21,6 +22,12 @@ struct say {
 };
 
 extern const char *const say_role_name[SAY_ROLES];
+
+/* Flags of note.h by their words; the last one has none. */
+extern const struct say_flag {
+    const char *word;
+    uint32_t flag;
+} say_flag[];
 
 /* Words for enum cell_kind and enum access_level, "?" for other numbers. */
 const char *say_kind_word(uint32_t kind);

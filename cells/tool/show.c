@@ -68,6 +68,9 @@ enum err show_cell(const char *path)
     for (enum say_role r = 0; r < SAY_ROLES; r++)
         if (role[r] && role[r] < l.object.symbols)
             printf("%s %s\n", say_role_name[r], symbol_of(&l, role[r])->name);
+    for (const struct say_flag *f = say_flag; f->word; f++)
+        if (c->flags & f->flag)
+            printf("%s\n", f->word);
     show_sections(&l);
     printf("\n%-16s  %-11s  %8s  %-32s  %s\n", "TYPE", "ACCESS", "BYTES", "EXPORT", "SECTION");
     for (size_t i = 0; i < l.notes.exports; i++) {

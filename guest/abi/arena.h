@@ -159,6 +159,8 @@ struct arena_cell {
     uint64_t data_virt, data_phys;
     uint32_t text_bytes, rodata_bytes, data_bytes; /* sizes in use, in bytes */
     uint32_t eh_frame_section;
+    uint32_t flags; /* of its note */
+    uint32_t pad;
     /* changes freely from here */
     uint32_t state;       /* enum arena_cell_state */
     uint32_t faults;      /* faults attributed to it since it was loaded */
@@ -420,7 +422,7 @@ _Static_assert(sizeof(struct arena_header) <= 4096);
 
 _Static_assert(sizeof(struct arena_namespace) == 24);
 _Static_assert(sizeof(struct arena_object) == 40);
-_Static_assert(sizeof(struct arena_cell) == 144);
+_Static_assert(sizeof(struct arena_cell) == 152);
 _Static_assert(sizeof(struct arena_section) == 80);
 _Static_assert(sizeof(struct arena_symbol) == 48);
 _Static_assert(sizeof(struct arena_edge) == 56);

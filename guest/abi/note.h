@@ -22,13 +22,15 @@ enum access_level { ACCESS_KERNEL = 1, ACCESS_DRIVER = 2, ACCESS_LIBRARY = 3, AC
 #define NOTE_NAME_BYTES   32
 #define NOTE_SYMBOL_BYTES 64
 
-#define NOTE_SIMD 2 /* flag: some of its code uses x87, MMX, SSE or AVX registers */
+#define NOTE_PER_NAMESPACE 1 /* flag: its static data may exist once per namespace */
+#define NOTE_SIMD          2 /* flag: some of its code uses x87, MMX, SSE or AVX registers */
+#define NOTE_FLAGS         (NOTE_PER_NAMESPACE | NOTE_SIMD)
 
 struct note_cell {
     uint32_t abi; /* NOTE_ABI */
     uint32_t version;
     uint32_t kind;              /* enum cell_kind */
-    uint32_t flags;             /* of NOTE_* below */
+    uint32_t flags;             /* of NOTE_* above */
     char name[NOTE_NAME_BYTES]; /* NUL-terminated, [a-z0-9_]+ */
     /* Symbol-table index of the function or 0. All of type `enum err (void)` but transfer and main. */
     uint32_t init;     /* run once after linking, after the init of every cell it depends on */

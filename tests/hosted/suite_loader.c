@@ -465,6 +465,9 @@ START_TEST(other_notes_are_refused)
     cell->kind = 9;
     ck_assert_int_eq(try_object(object, object_bytes), ERR_CORRUPT);
     cell->kind = CELL_KERNEL;
+    cell->flags = NOTE_FLAGS + 1;
+    ck_assert_int_eq(try_object(object, object_bytes), ERR_UNSUPPORTED);
+    cell->flags = 0;
     cell->init = 0x7fffffff;
     ck_assert_int_eq(try_object(object, object_bytes), ERR_CORRUPT);
     cell->init = 0;

@@ -260,6 +260,17 @@ START_TEST(compares)
 }
 END_TEST
 
+START_TEST(says_what_may_be_per_namespace)
+{
+    ck_assert_int_eq(make("a", "CELL(\"a\", KERNEL, 1); int x = 1; EXPORT(x, KERNEL);"), 0);
+    ck_assert_int_eq(make("b", "CELL(\"b\", KERNEL, 1); PER_NAMESPACE(); int x = 1; EXPORT(x, KERNEL);"), 0);
+    ck_assert_int_eq(run("build/bin/cell show @/a.o"), 0);
+    ck_assert_ptr_null(strstr(output, "per_namespace"));
+    ck_assert_int_eq(run("build/bin/cell show @/b.o"), 0);
+    ck_assert_ptr_nonnull(strstr(output, "per_namespace"));
+}
+END_TEST
+
 START_TEST(describes_an_image)
 {
     compile("a", SAY "int f(int), g(int); EXPORT(f, KERNEL); int f(int n) { return g(n) + 1; }");
@@ -296,6 +307,7 @@ Suite *suite_tool(void)
     tcase_add_test(tc, refuses_other_files);
     tcase_add_test(tc, archives);
     tcase_add_test(tc, compares);
+    tcase_add_test(tc, says_what_may_be_per_namespace);
     tcase_add_test(tc, describes_an_image);
     suite_add_tcase(s, tc);
     return s;

@@ -346,6 +346,8 @@ static enum err check_cell_note(struct object *o, uint64_t at, uint32_t bytes, s
     memcpy(cell, o->data + at, sizeof *cell);
     if (!is_cell_name(cell->name) || cell->kind < CELL_KERNEL || cell->kind > CELL_APPLICATION)
         return REFUSE(ERR_CORRUPT, "the cell note has a bad name or kind");
+    if (cell->flags & ~(uint32_t)NOTE_FLAGS)
+        return REFUSE(ERR_UNSUPPORTED, cell->name, ": asks for what this system does not have");
     if (!o->image && (!is_function(o, cell->init) || !is_function(o, cell->main) || !is_function(o, cell->transfer) ||
                       !is_function(o, cell->done)))
         return REFUSE(ERR_CORRUPT, "the cell note names a function that does not exist");

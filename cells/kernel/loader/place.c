@@ -241,6 +241,7 @@ static enum err add_cell(struct link *link, uint32_t object_record, uint32_t nam
     struct arena_cell *c = arena_cell(cell);
     c->version = note->version;
     c->kind = note->kind;
+    c->flags = note->flags;
     c->namespace_ = namespace_;
     c->object = object_record;
     c->state = CELL_LOADING;
