@@ -23,6 +23,25 @@ static enum err read_list(const struct object *o, const uint8_t *data, size_t by
     return ERR_OK;
 }
 
+static enum err read_data(const struct object *o, const uint8_t *data, size_t bytes, struct notes *notes)
+{
+    size_t count = bytes / sizeof *notes->data;
+
+    if (bytes % sizeof *notes->data || notes->data)
+        return complain(ERR_CORRUPT, o->path, "%s: the list of data is malformed", NOTE_SECTION);
+    notes->data = calloc(count + 1, sizeof *notes->data);
+    if (!notes->data)
+        return complain(ERR_NOMEM, o->path, "out of memory");
+    if (bytes)
+        memcpy(notes->data, data, bytes);
+    for (size_t i = 0; i < count; i++)
+        if (notes->data[i].section >= o->sections || (i && notes->data[i].section <= notes->data[i - 1].section))
+            return complain(ERR_CORRUPT, o->path, "%s: data in section %u, which does not exist or is out of order",
+                            NOTE_SECTION, notes->data[i].section);
+    notes->datas = count;
+    return ERR_OK;
+}
+
 static enum err read_note(struct notes *notes, const struct object *o, uint32_t type, const uint8_t *data, size_t bytes)
 {
     switch (type) {
@@ -40,6 +59,8 @@ static enum err read_note(struct notes *notes, const struct object *o, uint32_t 
         return read_list(o, data, bytes, &notes->export, &notes->exports);
     case NOTE_IMPORT:
         return read_list(o, data, bytes, &notes->import, &notes->imports);
+    case NOTE_DATA:
+        return read_data(o, data, bytes, notes);
     default:
         return ERR_OK;
     }
@@ -89,5 +110,14 @@ void notes_done(struct notes *notes)
 {
     free(notes->export);
     free(notes->import);
+    free(notes->data);
     *notes = (struct notes){0};
+}
+
+const struct note_data *notes_data(const struct notes *notes, size_t section)
+{
+    for (size_t i = 0; i < notes->datas; i++)
+        if (notes->data[i].section == section)
+            return &notes->data[i];
+    return NULL;
 }

@@ -7,7 +7,12 @@ struct notes {
     struct note_cell cell;
     struct note_symbol *export, *import; /* owned; every symbol index exists */
     size_t exports, imports;
+    struct note_data *data; /* owned; every section exists, in ascending order */
+    size_t datas;
 };
 
 enum err notes_read(struct notes *ret_notes, const struct object *object);
 void notes_done(struct notes *notes);
+
+/* What is said of section `section`; NULL: nothing. */
+const struct note_data *notes_data(const struct notes *notes, size_t section);

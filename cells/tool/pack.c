@@ -207,23 +207,21 @@ static void put_note(struct pack *p, enum note_type type, const void *data, size
 }
 _Static_assert(sizeof NOTE_OWNER <= 8 && sizeof NOTE_OWNER > 4, "the owner takes eight bytes in the file");
 
-static enum err make_notes(struct pack *p)
+static void note_cell(struct pack *p)
 {
     struct note_cell cell = {.abi = NOTE_ABI, .version = p->say->version, .kind = p->say->kind, .flags = p->say->flags};
-    struct note_symbol *list = calloc(p->symbols, sizeof *list);
-    size_t n = 0;
 
-    p->note = calloc(1, 3 * (sizeof(Elf64_Nhdr) + 8) + sizeof cell + p->symbols * sizeof *list);
-    if (!list || !p->note) {
-        free(list);
-        return complain(ERR_NOMEM, p->in->path, "out of memory");
-    }
     memcpy(cell.name, p->say->name, sizeof cell.name);
     cell.init = p->number[p->role[SAY_INIT]];
     cell.main = p->number[p->role[SAY_MAIN]];
     cell.transfer = p->number[p->role[SAY_TRANSFER]];
     cell.done = p->number[p->role[SAY_DONE]];
     put_note(p, NOTE_CELL, &cell, sizeof cell);
+}
+
+static void note_symbols(struct pack *p, struct note_symbol *list)
+{
+    size_t n = 0;
 
     for (size_t i = 0; i < p->say->exports; i++)
         list[n++] = (struct note_symbol){.symbol = p->number[p->export[i]],
@@ -236,8 +234,56 @@ static enum err make_notes(struct pack *p)
             list[n++] =
                 (struct note_symbol){.symbol = p->number[i], .type_hash = types_hash(p->types, p->in->symbol[i].name)};
     put_note(p, NOTE_IMPORT, list, n * sizeof *list);
-    free(list);
-    return ERR_OK;
+}
+
+static bool is_static_data(const struct pack *p, size_t section)
+{
+    const GElf_Shdr *h = &p->in->section[section].header;
+
+    return p->keep[section] == KEEP_CONTENTS && h->sh_flags & SHF_WRITE && h->sh_size > 0;
+}
+
+/* In the order of the sections, since both files have the same. */
+static bool note_data(struct pack *p, struct note_data *list)
+{
+    bool failed = false;
+    size_t n = 0;
+
+    for (size_t i = 1; i < p->in->sections; i++) {
+        const GElf_Shdr *h = &p->in->section[i].header;
+        size_t count;
+
+        if (!is_static_data(p, i))
+            continue;
+        const struct datum *data = types_data(p->types, i, h->sh_size, h->sh_addralign, &count);
+        list[n] = (struct note_data){.section = (uint32_t)p->section[i]};
+        if (data) {
+            list[n].type_hash = hash_data(data, count, NULL);
+            list[n].deep_hash = hash_data(data, count, types_tags(p->types));
+            failed |= !list[n].type_hash || !list[n].deep_hash;
+        }
+        n++;
+    }
+    put_note(p, NOTE_DATA, list, n * sizeof *list);
+    return !failed;
+}
+
+static enum err make_notes(struct pack *p)
+{
+    struct note_symbol *symbols = calloc(p->symbols, sizeof *symbols);
+    struct note_data *data = calloc(p->in->sections, sizeof *data);
+    bool done = false;
+
+    p->note = calloc(1, 4 * (sizeof(Elf64_Nhdr) + 8) + sizeof(struct note_cell) + p->symbols * sizeof *symbols +
+                            p->in->sections * sizeof *data);
+    if (symbols && data && p->note) {
+        note_cell(p);
+        note_symbols(p, symbols);
+        done = note_data(p, data);
+    }
+    free(data);
+    free(symbols);
+    return done ? ERR_OK : complain(ERR_NOMEM, p->in->path, "out of memory");
 }
 
 static bool copy_relocation(void *context, const GElf_Rela *relocation)

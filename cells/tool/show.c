@@ -54,6 +54,17 @@ static void show_sections(const struct loaded *l)
     }
 }
 
+static void show_data(const struct loaded *l)
+{
+    printf("\n%-16s  %-16s  %8s  %s\n", "TYPE", "DEEP", "BYTES", "DATA");
+    for (size_t i = 0; i < l->notes.datas; i++) {
+        const struct note_data *d = &l->notes.data[i];
+        const struct section *s = &l->object.section[d->section];
+        printf("%016" PRIx64 "  %016" PRIx64 "  %8" PRIu64 "  %s\n", d->type_hash, d->deep_hash, s->header.sh_size,
+               s->name);
+    }
+}
+
 enum err show_cell(const char *path)
 {
     struct loaded l;
@@ -81,6 +92,7 @@ enum err show_cell(const char *path)
     printf("\n%-16s  %s\n", "TYPE", "IMPORT");
     for (size_t i = 0; i < l.notes.imports; i++)
         printf("%016" PRIx64 "  %s\n", l.notes.import[i].type_hash, symbol_of(&l, l.notes.import[i].symbol)->name);
+    show_data(&l);
     unload(&l);
     return ERR_OK;
 }
@@ -128,6 +140,18 @@ static bool same_bytes(const struct section *a, const struct section *b)
     return a->bytes == b->bytes && (!a->bytes || memcmp(a->data, b->data, a->bytes) == 0);
 }
 
+/* What a carried datum means to the new cell's code; NULL: the same, or not known. */
+static const char *retyped(const struct loaded *old, size_t i, const struct loaded *new, size_t j)
+{
+    const struct note_data *was = notes_data(&old->notes, i), *is = notes_data(&new->notes, j);
+
+    if (!was || !is || !was->type_hash || !is->type_hash)
+        return NULL;
+    if (was->type_hash != is->type_hash)
+        return "another type";
+    return was->deep_hash != is->deep_hash ? "what its pointers lead to has another type" : NULL;
+}
+
 static unsigned compare_sections(const struct loaded *old, const struct loaded *new)
 {
     unsigned differences = 0;
@@ -146,6 +170,9 @@ static unsigned compare_sections(const struct loaded *old, const struct loaded *
                                   a->header.sh_size);
         else if (!same_bytes(a, b))
             differences++, printf("rewritten %s\n", a->name);
+        const char *type = j ? retyped(old, i, new, j) : NULL;
+        if (type)
+            differences++, printf("retyped   %s: %s\n", a->name, type);
     }
     for (size_t j = 1; j < new->object.sections; j++) {
         const struct section *b = &new->object.section[j];

@@ -1,14 +1,16 @@
-/* See type.h. libdwfl applies the relocations of the debug sections of relocatable objects. */
+/* See type.h. libdwfl applies the relocations of the debug sections of relocatable objects, for which it gives each section
+ * an address of its own. */
 #include "cells/tool/type.h"
+#include "cells/tool/die.h"
+#include "cells/tool/list.h"
 #include "cells/tool/object.h"
 #include <dwarf.h>
-#include <elfutils/libdw.h>
 #include <elfutils/libdwfl.h>
-#include <stdio.h>
+#include <gelf.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define DEPTH_MAX 64 /* of nested types; deeper is cut off on both sides alike */
+#define DEPTH_MAX 64 /* of nested scopes */
 
 struct named {
     const char *name;
@@ -18,228 +20,15 @@ struct named {
 
 struct types {
     Dwfl *dwfl;
+    Elf *elf; /* with the addresses of its sections */
+    Dwarf_Addr elf_bias;
+    Dwarf_Addr bias;     /* of the unit that is being read */
     struct named *entry; /* sorted by name, definitions first */
     size_t entries, capacity;
+    struct datum *datum; /* sorted by section and offset */
+    size_t data, data_capacity;
+    struct tags tags;
 };
-
-struct text {
-    uint64_t hash;
-    unsigned depth;
-    bool open_array; /* the next array is that of a variable */
-};
-
-static void put(struct text *t, const char *words)
-{
-    for (const char *p = words; *p; p++)
-        t->hash = (t->hash ^ (uint8_t)*p) * 0x100000001b3;
-    t->hash = (t->hash ^ 0xff) * 0x100000001b3; /* ends a word: "ab" "c" is not "a" "bc" */
-}
-
-static void put_number(struct text *t, uint64_t value)
-{
-    char digits[24];
-
-    snprintf(digits, sizeof digits, "%llu", (unsigned long long)value);
-    put(t, digits);
-}
-
-static uint64_t number(Dwarf_Die *die, unsigned attribute, uint64_t missing)
-{
-    Dwarf_Attribute a;
-    Dwarf_Word value;
-
-    return dwarf_formudata(dwarf_attr_integrate(die, attribute, &a), &value) == 0 ? value : missing;
-}
-
-static bool flag(Dwarf_Die *die, unsigned attribute)
-{
-    Dwarf_Attribute a;
-    bool value;
-
-    return dwarf_formflag(dwarf_attr(die, attribute, &a), &value) == 0 && value;
-}
-
-/* The type of `die`; false for void. */
-static bool type_of(Dwarf_Die *die, Dwarf_Die *ret_type)
-{
-    Dwarf_Attribute a;
-
-    return dwarf_formref_die(dwarf_attr_integrate(die, DW_AT_type, &a), ret_type) != NULL;
-}
-
-/* Sees through typedefs and, with `qualifiers`, through const, volatile and the like. False: it was void. */
-static bool peel(Dwarf_Die *type, bool qualifiers)
-{
-    for (;;) {
-        switch (dwarf_tag(type)) {
-        case DW_TAG_typedef:
-        case DW_TAG_restrict_type:
-            break;
-        case DW_TAG_const_type:
-        case DW_TAG_volatile_type:
-            if (qualifiers)
-                break;
-            return true;
-        default:
-            return true;
-        }
-        Dwarf_Die inner;
-        if (!type_of(type, &inner))
-            return false;
-        *type = inner;
-    }
-}
-
-static void put_type(struct text *t, Dwarf_Die *holder, bool strip, bool behind);
-
-static void put_members(struct text *t, Dwarf_Die *type, bool behind)
-{
-    Dwarf_Die child;
-
-    put_number(t, number(type, DW_AT_byte_size, 0));
-    if (dwarf_child(type, &child) != 0)
-        return;
-    do {
-        switch (dwarf_tag(&child)) {
-        case DW_TAG_member:
-            put(t, dwarf_diename(&child) ?: "-");
-            put_number(t, number(&child, DW_AT_data_member_location, 0));
-            put_number(t, number(&child, DW_AT_data_bit_offset, 0));
-            put_number(t, number(&child, DW_AT_bit_size, 0));
-            put_type(t, &child, false, behind);
-            break;
-        case DW_TAG_enumerator:
-            put(t, dwarf_diename(&child) ?: "-");
-            put_number(t, number(&child, DW_AT_const_value, 0));
-            break;
-        default:
-            break;
-        }
-    } while (dwarf_siblingof(&child, &child) == 0);
-}
-
-/* `extern int table[]` is the same variable as `int table[8]`: the first dimension of a variable does not count. */
-static void put_array(struct text *t, Dwarf_Die *type, bool behind)
-{
-    Dwarf_Die child;
-    bool counts = !t->open_array;
-
-    t->open_array = false;
-    put(t, "array");
-    if (dwarf_child(type, &child) == 0)
-        do {
-            if (counts)
-                put_number(t, number(&child, DW_AT_count, number(&child, DW_AT_upper_bound, UINT64_MAX) + 1));
-            counts = true;
-        } while (dwarf_siblingof(&child, &child) == 0);
-    put_type(t, type, false, behind);
-}
-
-static void put_function(struct text *t, Dwarf_Die *function, bool behind)
-{
-    Dwarf_Die child;
-
-    put(t, "function");
-    put_type(t, function, true, behind);
-    if (dwarf_child(function, &child) == 0)
-        do {
-            if (dwarf_tag(&child) == DW_TAG_formal_parameter)
-                put_type(t, &child, true, behind);
-            else if (dwarf_tag(&child) == DW_TAG_unspecified_parameters)
-                put(t, "...");
-        } while (dwarf_siblingof(&child, &child) == 0);
-    put(t, "end");
-}
-
-/* Structures, unions, enumerations. `behind` a pointer the tag alone, but for those without one. */
-static void put_tagged(struct text *t, Dwarf_Die *type, const char *what, bool behind)
-{
-    const char *tag = dwarf_diename(type);
-
-    t->open_array = false;
-    put(t, what);
-    put(t, tag ?: "-");
-    if (!tag || (!behind && !flag(type, DW_AT_declaration)))
-        put_members(t, type, behind);
-}
-
-static void put_base(struct text *t, Dwarf_Die *type)
-{
-    put(t, "base");
-    put_number(t, number(type, DW_AT_encoding, 0));
-    put_number(t, number(type, DW_AT_byte_size, 0));
-}
-
-static void put_peeled(struct text *t, Dwarf_Die *type, bool behind)
-{
-    switch (dwarf_tag(type)) {
-    case DW_TAG_base_type:
-        put_base(t, type);
-        break;
-    case DW_TAG_pointer_type:
-        t->open_array = false;
-        put(t, "*");
-        put_type(t, type, false, true);
-        break;
-    case DW_TAG_const_type:
-        put(t, "const");
-        put_type(t, type, false, behind);
-        break;
-    case DW_TAG_volatile_type:
-        put(t, "volatile");
-        put_type(t, type, false, behind);
-        break;
-    case DW_TAG_atomic_type:
-        put(t, "atomic");
-        put_type(t, type, false, behind);
-        break;
-    case DW_TAG_structure_type:
-        put_tagged(t, type, "struct", behind);
-        break;
-    case DW_TAG_union_type:
-        put_tagged(t, type, "union", behind);
-        break;
-    case DW_TAG_enumeration_type:
-        put_tagged(t, type, "enum", behind);
-        break;
-    case DW_TAG_array_type:
-        put_array(t, type, behind);
-        break;
-    case DW_TAG_subroutine_type:
-        put_function(t, type, behind);
-        break;
-    default:
-        put_number(t, (uint64_t)dwarf_tag(type));
-        break;
-    }
-}
-
-/* The type that `holder` (a variable, member, parameter, pointer, function result) names. */
-static void put_type(struct text *t, Dwarf_Die *holder, bool strip, bool behind)
-{
-    Dwarf_Die type;
-
-    if (!type_of(holder, &type) || !peel(&type, strip)) {
-        put(t, "void");
-        return;
-    }
-    if (t->depth == DEPTH_MAX) {
-        put(t, "deep");
-        return;
-    }
-    t->depth++;
-    put_peeled(t, &type, behind);
-    t->depth--;
-}
-
-/* A concrete instance of an inlined function leaves parameters out that its abstract one has. */
-static Dwarf_Die abstract(Dwarf_Die die)
-{
-    Dwarf_Attribute a;
-    Dwarf_Die origin;
-
-    return dwarf_formref_die(dwarf_attr(&die, DW_AT_abstract_origin, &a), &origin) ? origin : die;
-}
 
 static int by_name(const void *a, const void *b)
 {
@@ -249,7 +38,16 @@ static int by_name(const void *a, const void *b)
     return order ? order : (int)x->declaration - (int)y->declaration;
 }
 
-static bool add(struct types *types, Dwarf_Die *die)
+static int by_place(const void *a, const void *b)
+{
+    const struct datum *x = a, *y = b;
+
+    if (x->section != y->section)
+        return x->section < y->section ? -1 : 1;
+    return (x->offset > y->offset) - (x->offset < y->offset);
+}
+
+static bool add_named(struct types *types, Dwarf_Die *die)
 {
     int tag = dwarf_tag(die);
     Dwarf_Attribute a;
@@ -257,31 +55,96 @@ static bool add(struct types *types, Dwarf_Die *die)
     if ((tag != DW_TAG_subprogram && tag != DW_TAG_variable) || !dwarf_diename(die) ||
         !dwarf_attr_integrate(die, DW_AT_external, &a))
         return true;
-    if (types->entries == types->capacity) {
-        size_t capacity = types->capacity ? 2 * types->capacity : 256;
-        struct named *grown = reallocarray(types->entry, capacity, sizeof *grown);
-        if (!grown)
+    struct named *entry = list_room(types->entry, types->entries, &types->capacity, sizeof *entry);
+    if (!entry)
+        return false;
+    types->entry = entry;
+    entry[types->entries++] =
+        (struct named){.name = dwarf_diename(die), .declaration = die_flag(die, DW_AT_declaration), .die = *die};
+    return true;
+}
+
+/* Empty sections share their addresses with what follows. */
+static bool find_section(const struct types *types, Dwarf_Addr address, size_t *ret_section, uint64_t *ret_offset)
+{
+    Elf_Scn *section = NULL;
+    GElf_Shdr header;
+
+    while ((section = elf_nextscn(types->elf, section)) != NULL)
+        if (gelf_getshdr(section, &header) && header.sh_flags & SHF_ALLOC &&
+            address - header.sh_addr - types->elf_bias < header.sh_size) {
+            *ret_section = elf_ndxscn(section);
+            *ret_offset = address - header.sh_addr - types->elf_bias;
+            return true;
+        }
+    return false;
+}
+
+/* Where the variable lies; false: in no section. */
+static bool is_placed(const struct types *types, Dwarf_Die *die, size_t *ret_section, uint64_t *ret_offset)
+{
+    Dwarf_Attribute a;
+    Dwarf_Op *op;
+    size_t ops;
+
+    return dwarf_getlocation(dwarf_attr(die, DW_AT_location, &a), &op, &ops) == 0 && ops == 1 &&
+           op->atom == DW_OP_addr && find_section(types, op->number + types->bias, ret_section, ret_offset);
+}
+
+static bool add_datum(struct types *types, Dwarf_Die *die)
+{
+    struct datum datum = {.name = dwarf_diename(die), .die = *die};
+    Dwarf_Die type;
+    Dwarf_Word bytes;
+
+    if (dwarf_tag(die) != DW_TAG_variable || !is_placed(types, die, &datum.section, &datum.offset) || !datum.name ||
+        !die_type(die, &type) || dwarf_aggregate_size(&type, &bytes) != 0)
+        return true;
+    datum.bytes = bytes;
+    struct datum *room = list_room(types->datum, types->data, &types->data_capacity, sizeof *room);
+    if (!room)
+        return false;
+    types->datum = room;
+    room[types->data++] = datum;
+    return true;
+}
+
+static bool is_scope(Dwarf_Die *die)
+{
+    int tag = dwarf_tag(die);
+
+    return tag == DW_TAG_subprogram || tag == DW_TAG_lexical_block || tag == DW_TAG_inlined_subroutine;
+}
+
+static bool add_scope(struct types *types, Dwarf_Die *scope, unsigned depth)
+{
+    Dwarf_Die child;
+
+    if (depth == DEPTH_MAX || dwarf_child(scope, &child) != 0)
+        return true;
+    do
+        if ((depth == 0 && !add_named(types, &child)) || !add_datum(types, &child) || !tags_add(&types->tags, &child) ||
+            (is_scope(&child) && !add_scope(types, &child, depth + 1)))
             return false;
-        types->entry = grown;
-        types->capacity = capacity;
-    }
-    types->entry[types->entries++] =
-        (struct named){.name = dwarf_diename(die), .declaration = flag(die, DW_AT_declaration), .die = *die};
+    while (dwarf_siblingof(&child, &child) == 0);
     return true;
 }
 
 /* The assembler describes its functions without their types: those stay unknown. */
 static bool add_unit(struct types *types, Dwarf_Die *unit)
 {
-    Dwarf_Die child;
+    return die_number(unit, DW_AT_language, 0) == DW_LANG_Mips_Assembler || add_scope(types, unit, 0);
+}
 
-    if (number(unit, DW_AT_language, 0) == DW_LANG_Mips_Assembler || dwarf_child(unit, &child) != 0)
-        return true;
-    do
-        if (!add(types, &child))
-            return false;
-    while (dwarf_siblingof(&child, &child) == 0);
-    return true;
+/* A function that is inlined has its variables once more in each instance. */
+static void drop_doubles(struct types *types)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < types->data; i++)
+        if (kept == 0 || by_place(&types->datum[kept - 1], &types->datum[i]) != 0)
+            types->datum[kept++] = types->datum[i];
+    types->data = kept;
 }
 
 static const char *fill(struct types *types, const char *path)
@@ -289,20 +152,26 @@ static const char *fill(struct types *types, const char *path)
     static const Dwfl_Callbacks callbacks = {.find_elf = dwfl_build_id_find_elf,
                                              .find_debuginfo = dwfl_standard_find_debuginfo,
                                              .section_address = dwfl_offline_section_address};
-    Dwarf_Addr bias;
     Dwarf_Die *unit = NULL;
 
     types->dwfl = dwfl_begin(&callbacks);
     Dwfl_Module *module = types->dwfl ? dwfl_report_offline(types->dwfl, path, path, -1) : NULL;
     if (!module || dwfl_report_end(types->dwfl, NULL, NULL) != 0)
         return dwfl_errmsg(-1);
-    if (!dwfl_module_getdwarf(module, &bias))
+    if (!dwfl_module_getdwarf(module, &types->bias))
         return "no DWARF; compile with -g";
-    while ((unit = dwfl_module_nextcu(module, unit, &bias)) != NULL)
+    types->elf = dwfl_module_getelf(module, &types->elf_bias);
+    if (!types->elf)
+        return dwfl_errmsg(-1);
+    while ((unit = dwfl_module_nextcu(module, unit, &types->bias)) != NULL)
         if (!add_unit(types, unit))
             return "out of memory";
     if (types->entries)
         qsort(types->entry, types->entries, sizeof *types->entry, by_name);
+    if (types->data)
+        qsort(types->datum, types->data, sizeof *types->datum, by_place);
+    drop_doubles(types);
+    tags_sort(&types->tags);
     return NULL;
 }
 
@@ -324,6 +193,8 @@ void types_close(struct types *types)
         return;
     if (types->dwfl)
         dwfl_end(types->dwfl);
+    tags_done(&types->tags);
+    free(types->datum);
     free(types->entry);
     free(types);
 }
@@ -343,15 +214,41 @@ uint64_t types_hash(const struct types *types, const char *symbol)
     if (low == types->entries || strcmp(types->entry[low].name, symbol) != 0)
         return 0;
 
-    Dwarf_Die die = abstract(types->entry[low].die);
-    struct text t = {.hash = 0xcbf29ce484222325};
+    Dwarf_Die die = die_abstract(types->entry[low].die);
+    return dwarf_tag(&die) == DW_TAG_subprogram ? hash_function(&die) : hash_variable(&die);
+}
 
-    if (dwarf_tag(&die) == DW_TAG_subprogram) {
-        put_function(&t, &die, false);
-    } else {
-        put(&t, "variable");
-        t.open_array = true;
-        put_type(&t, &die, false, false);
+const struct tags *types_tags(const struct types *types)
+{
+    return &types->tags;
+}
+
+static bool covers(const struct datum *datum, size_t count, uint64_t bytes, uint64_t align)
+{
+    uint64_t end = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        if (datum[i].offset < end || datum[i].offset - end >= align || datum[i].offset > bytes ||
+            datum[i].bytes > bytes - datum[i].offset)
+            return false;
+        end = datum[i].offset + datum[i].bytes;
     }
-    return t.hash ? t.hash : 1;
+    return end == bytes || bytes - end < align;
+}
+
+const struct datum *types_data(const struct types *types, size_t section, uint64_t bytes, uint64_t align,
+                               size_t *ret_count)
+{
+    size_t first = 0, count = 0;
+
+    while (first < types->data && types->datum[first].section < section)
+        first++;
+    while (first + count < types->data && types->datum[first + count].section == section)
+        count++;
+    if (!count || !covers(&types->datum[first], count, bytes, align ?: 1)) {
+        *ret_count = 0;
+        return NULL;
+    }
+    *ret_count = count;
+    return &types->datum[first];
 }

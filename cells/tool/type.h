@@ -1,18 +1,21 @@
-/* Hashes of the types of functions and variables, from DWARF: FNV-1a of a canonical text. Two hashes are equal when
- * code compiled against one declaration can use the other's definition.
- *
- * In the text: typedefs are seen through; base types are encoding and size; qualifiers of what a pointer leads to
- * count, those of a parameter or result itself and `restrict` do not; a structure by value is its layout with member
- * names and offsets; behind a pointer a named structure is its tag alone, so that it may be opaque to one side. */
+/* The types of a file's functions and data, from DWARF. */
 #pragma once
+#include <stddef.h>
 #include <stdint.h>
+#include "cells/tool/hash.h"
 #include "guest/abi/err.h"
 
 struct types;
 
-/* Indexes the external functions and variables of the file. NULL: no memory or no readable DWARF; says why. */
+/* Indexes the functions and variables of the file. NULL: no memory or no readable DWARF; says why. */
 struct types *types_open(const char *path);
 void types_close(struct types *types);
 
-/* 0: `symbol` has no description (assembly, or made up by the compiler). */
+/* Of an external function or variable. 0: `symbol` has no description (assembly, or made up by the compiler). */
 uint64_t types_hash(const struct types *types, const char *symbol);
+
+/* The static data of section `section` of the file, in the order of their offsets, those of functions included. NULL
+ * and 0: none, or not every byte is known: what is between two and behind the last is less than `align`. */
+const struct datum *types_data(const struct types *types, size_t section, uint64_t bytes, uint64_t align,
+                               size_t *ret_count);
+const struct tags *types_tags(const struct types *types);

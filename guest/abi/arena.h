@@ -190,14 +190,13 @@ struct arena_section {
     uint32_t bytes;
     uint32_t align;
     uint32_t next_in_cell;
-    uint32_t pad;
     uint32_t hash; /* arena_check() of the loaded bytes of text, rodata and tables after relocation; else 0 */
+    uint64_t type_hash, deep_hash; /* of static data, as struct note_data has them; 0: not known */
     /* changes freely from here */
     uint32_t first_out; /* edges from here, through next_out */
     uint32_t first_in;  /* edges to here, through next_in */
     uint32_t outgoing;  /* lengths of the two lists */
     uint32_t incoming;
-    uint32_t pad2;
 };
 
 struct arena_symbol {
@@ -423,7 +422,7 @@ _Static_assert(sizeof(struct arena_header) <= 4096);
 _Static_assert(sizeof(struct arena_namespace) == 24);
 _Static_assert(sizeof(struct arena_object) == 40);
 _Static_assert(sizeof(struct arena_cell) == 152);
-_Static_assert(sizeof(struct arena_section) == 80);
+_Static_assert(sizeof(struct arena_section) == 88);
 _Static_assert(sizeof(struct arena_symbol) == 48);
 _Static_assert(sizeof(struct arena_edge) == 56);
 _Static_assert(sizeof(struct arena_task) == 128);

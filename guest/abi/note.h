@@ -11,6 +11,7 @@ enum note_type {
     NOTE_CELL = 1,   /* one struct note_cell */
     NOTE_EXPORT = 2, /* array of struct note_symbol: global symbols that others may use */
     NOTE_IMPORT = 3, /* array of struct note_symbol: undefined symbols, with the type this cell was compiled against */
+    NOTE_DATA = 4,   /* array of struct note_data: every writable section, in the order of their indices */
 };
 
 enum cell_kind { CELL_KERNEL = 1, CELL_DRIVER = 2, CELL_LIBRARY = 3, CELL_APPLICATION = 4 };
@@ -46,3 +47,13 @@ struct note_symbol {
     uint64_t type_hash; /* FNV-1a of the canonical type, 0: unknown, matches nothing but is accepted for assembly */
 };
 _Static_assert(sizeof(struct note_symbol) == 16);
+
+/* Static data that a swap carries over. Two sections of equal type_hash have the same layout; of equal deep_hash, so has
+ * all that pointers in them lead to, as far as the cell knows its types. */
+struct note_data {
+    uint32_t section; /* section header index in the object */
+    uint32_t pad;
+    uint64_t type_hash; /* 0: unknown (assembly); then both are */
+    uint64_t deep_hash;
+};
+_Static_assert(sizeof(struct note_data) == 24);

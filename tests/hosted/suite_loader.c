@@ -478,6 +478,50 @@ START_TEST(other_notes_are_refused)
 }
 END_TEST
 
+/* A cell whose code does not fit is not loaded, one whose data has another type is: what to do with that is the swap's to
+ * say. */
+START_TEST(types_of_data_are_in_the_records)
+{
+    uint32_t cell = arena_cell_find(ROOT, "channel"), data = 0;
+
+    for (uint32_t s = arena_cell(cell)->first_section; s; s = arena_section(s)->next_in_cell) {
+        bool is_data = arena_section(s)->kind == SECTION_DATA || arena_section(s)->kind == SECTION_BSS;
+        ck_assert_int_eq(arena_section(s)->type_hash != 0, is_data);
+        ck_assert_int_eq(arena_section(s)->deep_hash != 0, is_data);
+        data += is_data;
+    }
+    ck_assert_uint_ge(data, 1);
+}
+END_TEST
+
+START_TEST(bad_notes_on_data_are_refused)
+{
+    uint8_t *at = note_of(NOTE_DATA);
+    struct note_data good, bad;
+    const uint32_t sections[] = {0, 1, 0x7fffffff, UINT32_MAX};
+
+    memcpy(&good, at, sizeof good);
+    for (size_t i = 0; i < array_size(sections); i++) {
+        bad = good;
+        bad.section = sections[i];
+        memcpy(at, &bad, sizeof bad);
+        ck_assert_int_eq(try_object(object, object_bytes), ERR_CORRUPT);
+    }
+    bad = good;
+    bad.deep_hash = 0;
+    memcpy(at, &bad, sizeof bad);
+    ck_assert_int_eq(try_object(object, object_bytes), ERR_CORRUPT);
+    bad.type_hash = 0;
+    memcpy(at, &bad, sizeof bad);
+    ck_assert_int_eq(try_object(object, object_bytes), ERR_OK);
+    memcpy(at, &good, sizeof good);
+    Elf64_Nhdr *header = (void *)(at - 20);
+    ck_assert_uint_eq(header->n_type, NOTE_DATA);
+    header->n_descsz -= 4;
+    ck_assert_int_eq(try_object(object, object_bytes), ERR_CORRUPT);
+}
+END_TEST
+
 /* Notes are aligned to 4 bytes only. Calls fit(note, name of its symbol) until it says yes, and stores what it did. */
 static const char *change_import(bool (*fit)(struct note_symbol *note, char *name))
 {
@@ -654,11 +698,13 @@ Suite *suite_hosted_loader(void)
     tcase_set_timeout(hostile, 240);
     tcase_add_checked_fixture(hostile, setup_object, teardown_object);
     tcase_add_test(hostile, sound_object_is_taken);
+    tcase_add_test(hostile, types_of_data_are_in_the_records);
     tcase_add_test(hostile, needs_of_an_object_go_with_it);
     tcase_add_test(hostile, import_that_is_not_used_brings_nothing);
     tcase_add_test(hostile, other_files_are_refused);
     tcase_add_test(hostile, nano_core_cannot_be_replaced);
     tcase_add_test(hostile, other_notes_are_refused);
+    tcase_add_test(hostile, bad_notes_on_data_are_refused);
     tcase_add_test(hostile, unknown_import_is_named);
     tcase_add_test(hostile, import_of_another_type_is_named);
     tcase_add_test(hostile, access_level_is_checked);

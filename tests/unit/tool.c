@@ -172,6 +172,116 @@ START_TEST(unknown_types_hash_to_zero)
 }
 END_TEST
 
+/* { two sources that define `d`, whether its layout is the same, whether all behind it is } */
+#define LIST "struct list { struct node *first; }; static struct list d;"
+static const struct {
+    const char *a, *b;
+    bool type, deep;
+} data[] = {
+    {"static int d;", "typedef int number; static number d;", true, true},
+    {"static int d;", "static unsigned d;", false, false},
+    {"static int d[4];", "static int d[5];", false, false},
+    {"static int d[2][3];", "static int d[3][2];", false, false},
+    {"static char *d;", "static void *d;", false, false},
+    {"static struct { int a, b; } d;", "static struct { int a, b; } d;", true, true},
+    {"static struct { int a, b; } d;", "static struct { int b, a; } d;", false, false},
+    {"static struct { int a : 3, b : 5; } d;", "static struct { int a : 4, b : 4; } d;", false, false},
+    {"static struct { struct { int a; }; } d;", "static struct { struct { long a; }; } d;", false, false},
+    {"static union { int a; char b[4]; } d;", "static union { int a; char b[3]; } d;", false, false},
+    {"enum e { A, B }; static enum e d;", "enum e { A, B }; static enum e d;", true, true},
+    {"enum e { A, B }; static enum e d;", "enum e { A, C, B }; static enum e d;", false, false},
+    {"enum e { A, B }; static enum e *d;", "enum e { A, C, B }; static enum e *d;", true, false},
+    {"struct node { struct node *next; int n; };" LIST, "struct node { struct node *next; int n; };" LIST, true, true},
+    {"struct node { struct node *next; int n; };" LIST, "struct node { struct node *next; long n; };" LIST, true,
+     false},
+    {"struct node { struct node *next; union { int a; } *u; };" LIST,
+     "struct node { struct node *next; union { char a; } *u; };" LIST, true, false},
+    {"struct leaf { int n; }; struct node { struct leaf **leaf; };" LIST,
+     "struct leaf { int n, m; }; struct node { struct leaf **leaf; };" LIST, true, false},
+    {"struct leaf { int n; }; struct node { struct leaf leaf[2]; };" LIST,
+     "struct leaf { char n[4]; }; struct node { struct leaf leaf[2]; };" LIST, true, false},
+    {"struct node;" LIST, "struct node;" LIST, true, true},
+    {"struct node;" LIST, "struct node { int n; };" LIST, true, false},
+    {"struct s { int n; }; static void (*d)(struct s *);", "struct s { long n; }; static void (*d)(struct s *);", true,
+     true},
+    {"struct s { int n; }; static void (*d)(struct s *);", "struct t { int n; }; static void (*d)(struct t *);", false,
+     false},
+};
+
+/* The two hashes of section `.bss.d...`. */
+static void data_hashes(const char *name, uint64_t ret_hash[2])
+{
+    char *end;
+
+    ck_assert_msg(
+        run("build/bin/cell show @/%s.o | grep -E '^[0-9a-f]{16}  [0-9a-f]{16} .* .bss.d(.[0-9]+)?$'", name) == 0, "%s",
+        name);
+    ret_hash[0] = strtoull(output, &end, 16);
+    ret_hash[1] = strtoull(end, NULL, 16);
+}
+
+START_TEST(hashes_static_data)
+{
+    char source[512];
+    uint64_t a[2], b[2];
+
+    snprintf(source, sizeof source, SAY "%s\nvoid *f(void); void *f(void) { return &d; }\n", data[_i].a);
+    ck_assert_msg(make("a", source) == 0, "%s", output);
+    /* as a variable of a function, and moved about: that makes no difference */
+    snprintf(source, sizeof source,
+             SAY "static int other; int *g(void); int *g(void) { return &other; }\n"
+                 "void *f(void); void *f(void) { { %s return &d; } }\n",
+             data[_i].b);
+    ck_assert_msg(make("b", source) == 0, "%s", output);
+    data_hashes("a", a);
+    data_hashes("b", b);
+    ck_assert(a[0] && a[1] && b[0] && b[1]);
+    ck_assert_msg((a[0] == b[0]) == data[_i].type, "%s | %s", data[_i].a, data[_i].b);
+    ck_assert_msg((a[1] == b[1]) == data[_i].deep, "%s | %s", data[_i].a, data[_i].b);
+}
+END_TEST
+
+/* Variables of the same name in two files share a section; what only another file defines is looked up there. */
+START_TEST(hashes_data_of_several_files)
+{
+    static const char *const second[] = {"struct node { int n; }; static struct node d[3];",
+                                         "struct node { int m; }; static struct node d[3];", "static int d[3];"};
+    uint64_t hash[3][2];
+    char source[256];
+
+    compile("one", SAY "struct node; static struct node *d; void *f(void); void *f(void) { return &d; }\n");
+    for (int i = 0; i < 3; i++) {
+        snprintf(source, sizeof source, "%s void *g(void); void *g(void) { return &d; }\n", second[i]);
+        compile("two", source);
+        ck_assert_msg(run("ld -r -o @/both.r @/one.raw @/two.raw && build/bin/cell make @/both.r -o @/both.o") == 0,
+                      "%s", output);
+        data_hashes("both", hash[i]);
+    }
+    ck_assert_uint_ne(hash[0][0], 0);
+    ck_assert_uint_ne(hash[0][0], hash[1][0]);
+    ck_assert_uint_ne(hash[0][1], hash[1][1]);
+    ck_assert_uint_ne(hash[0][0], hash[2][0]);
+}
+END_TEST
+
+START_TEST(data_of_unknown_type)
+{
+    uint64_t hash[2];
+
+    ck_assert_msg(make("one", SAY "__asm__(\".section .bss.d,\\\"aw\\\",@nobits\\n.skip 8\\n.text\");\n"
+                                  "int f(void); int f(void) { return 1; }\n") == 0,
+                  "%s", output);
+    data_hashes("one", hash);
+    ck_assert_uint_eq(hash[0], 0);
+    ck_assert_uint_eq(hash[1], 0);
+    ck_assert_msg(make("two", SAY "__asm__(\".section .bss.d,\\\"aw\\\",@nobits\\n.skip 8\\n.text\");\n"
+                                  "static int d; int *f(void); int *f(void) { return &d; }\n") == 0,
+                  "%s", output);
+    data_hashes("two", hash);
+    ck_assert_uint_eq(hash[0], 0);
+}
+END_TEST
+
 /* { source, a part of the message } */
 static const struct {
     const char *source, *message;
@@ -244,14 +354,17 @@ END_TEST
 START_TEST(compares)
 {
     ck_assert_int_eq(make("a", "CELL(\"a\", KERNEL, 1); int x = 1; int f(int), g(int); EXPORT(f, KERNEL);\n"
-                               "EXPORT(g, KERNEL); int f(int n) { return n; } int g(int n) { return n; }"),
+                               "EXPORT(g, KERNEL); int f(int n) { return n; } int g(int n) { return n; }\n"
+                               "static int s; int *p(void); int *p(void) { return &s; }"),
                      0);
     ck_assert_int_eq(make("b", "CELL(\"a\", KERNEL, 2); int x = 1; int f(long), h(int); EXPORT(f, KERNEL);\n"
-                               "EXPORT(h, KERNEL); int f(long n) { return n * 7 + 1; } int h(int n) { return n; }"),
+                               "EXPORT(h, KERNEL); int f(long n) { return n * 7 + 1; } int h(int n) { return n; }\n"
+                               "static float s; float *p(void); float *p(void) { return &s; }"),
                      0);
     ck_assert_int_eq(run("build/bin/cell compare @/a.o @/b.o"), 0);
     ck_assert_ptr_nonnull(strstr(output, "a version 1 -> a version 2"));
     ck_assert_ptr_nonnull(strstr(output, "retyped   f"));
+    ck_assert_ptr_nonnull(strstr(output, "retyped   .bss.s: another type"));
     ck_assert_ptr_nonnull(strstr(output, "removed   g"));
     ck_assert_ptr_nonnull(strstr(output, "added     h"));
     ck_assert_ptr_nonnull(strstr(output, "resized   .text.f"));
@@ -303,6 +416,9 @@ Suite *suite_tool(void)
     tcase_add_test(tc, keeps_what_the_guest_needs);
     tcase_add_loop_test(tc, hashes_types, 0, sizeof types / sizeof *types);
     tcase_add_test(tc, unknown_types_hash_to_zero);
+    tcase_add_loop_test(tc, hashes_static_data, 0, sizeof data / sizeof *data);
+    tcase_add_test(tc, hashes_data_of_several_files);
+    tcase_add_test(tc, data_of_unknown_type);
     tcase_add_loop_test(tc, refuses, 0, sizeof refused / sizeof *refused);
     tcase_add_test(tc, refuses_other_files);
     tcase_add_test(tc, archives);

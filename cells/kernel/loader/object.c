@@ -75,6 +75,29 @@ struct note_symbol object_export_of(const struct object *o, uint32_t symbol)
     return (struct note_symbol){0};
 }
 
+static void data_note(const struct object *o, uint32_t index, struct note_data *ret_note)
+{
+    memcpy(ret_note, o->data + o->data_notes + (uint64_t)index * sizeof *ret_note, sizeof *ret_note);
+}
+
+struct note_data object_data_of(const struct object *o, uint32_t section)
+{
+    uint32_t low = 0, high = o->data_note_count;
+    struct note_data note;
+
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        data_note(o, middle, &note);
+        if (note.section == section)
+            return note;
+        if (note.section < section)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return (struct note_data){.section = section};
+}
+
 uint32_t object_kind(const struct object *o, const struct elf_section *s)
 {
     const char *name = object_section_name(o, s);
@@ -385,6 +408,32 @@ static enum err check_note_symbols(const struct object *o, uint64_t at, uint32_t
     return ERR_OK;
 }
 
+/* In the order of the sections, so that none is there twice. */
+static enum err check_data_note(struct object *o, uint64_t at, uint32_t bytes, struct loader_detail *detail)
+{
+    struct elf_section section;
+    struct note_data note;
+    uint32_t last = 0;
+
+    if (o->data_notes || bytes % sizeof note)
+        return REFUSE(ERR_CORRUPT, "a note of static data that is damaged, or there twice");
+    o->data_notes = at;
+    o->data_note_count = bytes / sizeof note;
+    for (uint32_t i = 0; i < o->data_note_count; i++) {
+        data_note(o, i, &note);
+        if (note.section <= last || note.section >= o->sections)
+            return REFUSE(ERR_CORRUPT, "a note on static data in a section that does not exist, or out of order");
+        last = note.section;
+        object_section(o, note.section, &section);
+        uint32_t kind = object_kind(o, &section);
+        if (kind != SECTION_DATA && kind != SECTION_BSS)
+            return REFUSE(ERR_CORRUPT, object_section_name(o, &section), ": has a note on static data and is none");
+        if (!note.type_hash != !note.deep_hash)
+            return REFUSE(ERR_CORRUPT, object_section_name(o, &section), ": its type is known by half");
+    }
+    return ERR_OK;
+}
+
 static enum err check_note(struct object *o, uint32_t type, uint64_t at, uint32_t bytes, struct loader_detail *detail)
 {
     bool exports = type == NOTE_EXPORT;
@@ -393,6 +442,8 @@ static enum err check_note(struct object *o, uint32_t type, uint64_t at, uint32_
 
     if (type == NOTE_CELL)
         return check_cell_note(o, at, bytes, detail);
+    if (type == NOTE_DATA)
+        return check_data_note(o, at, bytes, detail);
     if (type != NOTE_EXPORT && type != NOTE_IMPORT)
         return ERR_OK;
     if (*where || bytes % sizeof(struct note_symbol))

@@ -17,8 +17,8 @@ struct object {
     struct elf_section names, strings, symbol_table;
     uint32_t symbol_table_index;
     struct note_cell cell;
-    uint64_t exports, imports; /* offsets in the file */
-    uint32_t export_count, import_count;
+    uint64_t exports, imports, data_notes; /* offsets in the file */
+    uint32_t export_count, import_count, data_note_count;
 };
 
 enum err object_open(const void *data, size_t bytes, bool image, struct object *ret_object,
@@ -32,6 +32,8 @@ void object_export(const struct object *object, uint32_t index, struct note_symb
 void object_import(const struct object *object, uint32_t index, struct note_symbol *ret_symbol);
 /* The note on symbol `symbol` among the exports; access 0: not exported. */
 struct note_symbol object_export_of(const struct object *object, uint32_t symbol);
+/* The note on static data in section `section`; hashes 0: not known. */
+struct note_data object_data_of(const struct object *object, uint32_t section);
 
 /* enum arena_section_kind of what is loaded; 0: stays in the file. */
 uint32_t object_kind(const struct object *object, const struct elf_section *section);

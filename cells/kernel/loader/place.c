@@ -126,7 +126,10 @@ static enum err fill_section(struct place *place, uint32_t index, const struct e
                          phys, (uint32_t)s->size, s->align ? (uint32_t)s->align : 1);
     if (!section)
         return full(detail);
+    struct note_data note = object_data_of(object, index);
     arena_section(section)->object_index = index;
+    arena_section(section)->type_hash = note.type_hash;
+    arena_section(section)->deep_hash = note.deep_hash;
     arena_seal(ARENA_SECTIONS, section);
     if (order[step].kind == SECTION_EH_FRAME) {
         arena_cell(place->list.cell)->eh_frame_section = section;
