@@ -209,7 +209,8 @@ $(ARCHIVE): $(B)/cells/nano_core.o $(CELLS:%=$(B)/cells/%.o) $(ALT_CELLS:%=$(B)/
 # The objects that it swaps in are part of it.
 $(B)/guest/tests/guest/test_swap/objects.o: $(patsubst %,$(B)/cells/%.o,$(TEST_ALT_CELLS) fragile channel channel_v2)
 
-$(TEST_ARCHIVE): $(B)/cells/nano_core.o $(CELLS:%=$(B)/cells/%.o) $(ALT_CELLS:%=$(B)/cells/%.o) $(TEST_CELLS:%=$(B)/cells/%.o)
+$(TEST_ARCHIVE): $(B)/cells/nano_core.o $(CELLS:%=$(B)/cells/%.o) $(ALT_CELLS:%=$(B)/cells/%.o) \
+                 $(TEST_CELLS:%=$(B)/cells/%.o) $(TEST_ALT_CELLS:%=$(B)/cells/%.o)
 	@mkdir -p $(@D)
 	$(call say,CELL)
 	$(Q)$(B)/bin/cell archive -o $@ $^

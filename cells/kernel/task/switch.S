@@ -1,7 +1,7 @@
 /* The change of stacks, and the first frame of every task. Offsets are those of struct task and,
  * for what the host reads, of struct arena_task. */
 
-/* void task_switch(struct task *from, struct task *to); what is pushed here is struct saved of task.c */
+/* void task_switch(struct task *from, struct task *to); what is pushed here is struct task_saved of task.h */
     .section .text.task_switch, "ax"
     .globl task_switch
     .type task_switch, @function

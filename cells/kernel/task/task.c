@@ -30,11 +30,6 @@ EXPORT(task_bind_idle, KERNEL);
 _Static_assert(offsetof(struct task, rsp) == 0 && offsetof(struct task, on_cpu) == 8);
 _Static_assert(offsetof(struct task, record) == 16 && offsetof(struct arena_task, saved_rsp) == 104);
 
-/* What task_switch leaves on the stack, lowest address first. */
-struct saved {
-    uint64_t r15, r14, r13, r12, rbx, rbp, rip;
-};
-
 void task_first(void);
 _Noreturn void task_begin(void);
 
@@ -112,11 +107,12 @@ static bool enter(struct task *task, const char *name, uint64_t entry, const str
 static void prepare_stack(struct task *task)
 {
     uint8_t *top = (uint8_t *)page_start(task->stack) + TASK_STACK_BYTES;
-    struct saved *saved = (struct saved *)top - 1;
+    struct task_saved *saved = (struct task_saved *)top - 1;
 
-    *saved = (struct saved){.rip = (uint64_t)task_first};
+    *saved = (struct task_saved){.rip = (uint64_t)task_first};
     task->rsp = (uint64_t)saved;
     task->record->saved_rsp = task->rsp;
+    task->calls = NULL;
 }
 
 static void publish(struct task *task)
@@ -266,6 +262,7 @@ void task_fail(void)
 
     arena_event(EVENT_TASK_FAILED, task->index, task->id, task->record->name);
     memset(&task->unwind, 0, sizeof task->unwind);
+    task->calls = NULL;
     if (!task->immortal) {
         task->failed = true;
         leave(TASK_FAILED);
@@ -419,7 +416,7 @@ enum err task_bind_idle(void (*idle)(void))
 
 void task_frame(const struct task *task, struct trap_frame *ret_frame)
 {
-    const struct saved *saved = (const struct saved *)task->rsp;
+    const struct task_saved *saved = (const struct task_saved *)task->rsp;
 
     *ret_frame = (struct trap_frame){
         .r15 = saved->r15,

@@ -14,6 +14,8 @@
 
 #define TASK_STACK_BYTES (32 * 1024)
 
+struct call;
+
 /* The unwinder's progress through a task's stack, apart from that stack. Opaque to all but the unwind cell. */
 struct task_unwind {
     uint64_t active;        /* 1 between fault and end of unwinding */
@@ -27,13 +29,21 @@ struct task_unwind {
     uint64_t stack_low, stack_high;
     uint64_t emergency; /* the pad that runs now does so on the CPU's emergency stack */
     uint64_t last_pad, last_rbp;
-    uint64_t ended; /* the stack is unwound and what is bound with unwind_bind_end has begun */
+    uint64_t ended;    /* the stack is unwound and what is bound with unwind_bind_end has begun */
+    uint64_t back_cfa; /* not after a fault, but back to a call (unwind_back): where its frame ends; 0: no such thing */
+    uint64_t back_entry; /* where it is begun anew */
+    struct call *call;   /* in the frame reached, or NULL */
 };
 
 /* A function by its place in the arena's tables; section 0: `address` counts, it lies in no cell. */
 struct task_function {
     uint32_t section, offset;
     uint64_t address;
+};
+
+/* What task_switch leaves on the stack of a task, at its rsp. */
+struct task_saved {
+    uint64_t r15, r14, r13, r12, rbx, rbp, rip;
 };
 
 struct task {
@@ -64,6 +74,7 @@ struct task {
     struct wait_queue done;
     uint64_t started_ns; /* of the present run on a CPU */
     struct task_unwind unwind;
+    struct call *calls; /* that may be begun anew, the innermost first: task/call.h */
 };
 
 struct task_options {

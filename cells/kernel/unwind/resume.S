@@ -19,6 +19,29 @@ _Unwind_Resume:
     .cfi_endproc
     .size _Unwind_Resume, . - _Unwind_Resume
 
+/* Where a task that is to be taken back to a call comes out of task_switch, as if its caller had called this: what stands
+ * on the stack is the way back there. Interrupts are off. Builds a struct task_saved. */
+    .section .text.unwind_begin_back, "ax"
+    .globl unwind_begin_back
+    .hidden unwind_begin_back
+    .type unwind_begin_back, @function
+unwind_begin_back:
+    .cfi_startproc
+    .irp register, rbp, rbx, r12, r13, r14, r15
+    pushq %\register
+    .cfi_adjust_cfa_offset 8
+    .cfi_rel_offset %\register, 0
+    .endr
+    movq %rsp, %rdi
+    movq %gs:CPU_FAULT_STACK_IST, %rax
+    movq (%rax), %rsp
+    .cfi_undefined %rip
+    xorl %ebp, %ebp
+    call unwind_start_back
+    ud2
+    .cfi_endproc
+    .size unwind_begin_back, . - unwind_begin_back
+
 /* Never called: only its address is used. */
     .section .text.__gcc_personality_v0, "ax"
     .globl __gcc_personality_v0

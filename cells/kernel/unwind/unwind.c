@@ -8,16 +8,21 @@
 #include "cells/kernel/lock/lock.h"
 #include "cells/kernel/page/page.h"
 #include "cells/kernel/panic/panic.h"
+#include "cells/kernel/task/call.h"
+#include "cells/lib/string/string.h"
 
 void _Unwind_Resume(void);
 void __gcc_personality_v0(void);
 _Noreturn void unwind_continue(const void *exception, uint64_t rflags);
+void unwind_begin_back(void);
+_Noreturn void unwind_start_back(const struct task_saved *saved);
 
 CELL("unwind", KERNEL, 1);
 EXPORT(unwind_task, KERNEL);
 EXPORT(unwind_walk, KERNEL);
 EXPORT(unwind_stack, KERNEL);
 EXPORT(unwind_bind_end, KERNEL);
+EXPORT(unwind_back, KERNEL);
 EXPORT(_Unwind_Resume, APPLICATION);
 EXPORT(__gcc_personality_v0, APPLICATION);
 
@@ -30,6 +35,7 @@ EXPORT(__gcc_personality_v0, APPLICATION);
 #define RFLAGS_INTERRUPT 0x200
 
 _Static_assert(offsetof(struct cpu, fault_stack_ist) == 64);
+_Static_assert(sizeof(struct unwind_again) == 56 && sizeof(((struct call *)0)->argument) == 48);
 _Static_assert(DWARF_REGISTERS == sizeof(((struct task_unwind *)0)->registers) / 8);
 
 /* One unwinding: of a task, or of an interrupt handler on top of whatever task was there. */
@@ -90,12 +96,12 @@ static struct walk kept(const struct task_unwind *state)
 
 /* ---- leaving the unwinder ---- */
 
-/* The record of the fault that this is for; NULL: written over since. */
+/* The record of the fault that this is for; NULL: none, or written over since. */
 static struct arena_fault *record_of(const struct task_unwind *state)
 {
     struct arena_fault *fault = arena_record(ARENA_FAULTS, (uint32_t)(state->fault_seq % (ARENA_FAULTS_MAX - 1)) + 1);
 
-    return fault->seq == state->fault_seq ? fault : NULL;
+    return state->fault_seq && fault->seq == state->fault_seq ? fault : NULL;
 }
 
 static _Noreturn void give_up(const struct task_unwind *state, const char *why)
@@ -203,6 +209,57 @@ static _Noreturn void enter_pad(struct task_unwind *state, const struct walk *wa
     go(walk, address, rsp, state->rflags, state->exception_object);
 }
 
+/* ---- back to a call ---- */
+
+/* The call that is recorded in the frame that the walk has reached; NULL: none. */
+static struct call *call_in(const struct task_unwind *state, const struct walk *walk)
+{
+    struct walk next = *walk;
+    struct call *call = task_this()->calls;
+
+    if (!state->back_cfa || walk_next(&next) != ERR_OK || (uint64_t)call < walk->registers.value[DWARF_RSP] ||
+        (uint64_t)call + sizeof *call > next.cfa)
+        return NULL;
+    return call;
+}
+
+static _Noreturn void return_from(struct task_unwind *state, const struct walk *walk, const struct call *call)
+{
+    *state = (struct task_unwind){};
+    go(walk, walk->registers.value[DWARF_RIP], walk->registers.value[DWARF_RSP], call->rflags,
+       (const void *)call->result);
+}
+
+/* The frame has been left: below its return address the call is put together again. */
+static _Noreturn void begin_anew(struct task_unwind *state, const struct walk *walk, struct call *call)
+{
+    struct unwind_again *again = (struct unwind_again *)(walk->cfa - 8) - 1, anew = {.function = call->function};
+    uint64_t entry = state->back_entry, rflags = call->rflags;
+
+    for (size_t i = 0; i < CALL_ARGUMENTS; i++)
+        anew.argument[i] = call->argument[i];
+    call->function = 0;
+    *again = anew; /* over the frame, and over its call */
+    *state = (struct task_unwind){};
+    go(walk, entry, (uint64_t)again, rflags, NULL);
+}
+
+/* Called when a frame has been left, on the way back to a call. */
+static void look_back(struct task_unwind *state, const struct walk *walk)
+{
+    struct call *call = state->call;
+
+    state->call = NULL;
+    if (call && __atomic_load_n(&call->decided, __ATOMIC_ACQUIRE))
+        return_from(state, walk, call);
+    if (walk->cfa == state->back_cfa && call)
+        begin_anew(state, walk, call);
+    if (walk->cfa >= state->back_cfa) {
+        state->back_cfa = 0;
+        panic("a call that was to begin anew is not where it was");
+    }
+}
+
 /* ---- the unwinding ---- */
 
 /* The pad to run in this frame; 0: none. A pad that is only the closest one must find the registers where the
@@ -220,6 +277,8 @@ static uint64_t choose_pad(const struct task_unwind *state, const struct walk *w
         return 0;
     if (!pad.nearest)
         return pad.address;
+    if (state->back_cfa) /* every frame is at a call, and the table is complete for those */
+        return 0;
     at_pad.registers.value[DWARF_RIP] = pad.address;
     at_pad.exact = true;
     if (state->nested || (pad.address == state->last_pad && walk->registers.value[DWARF_RBP] == state->last_rbp) ||
@@ -248,6 +307,7 @@ static _Noreturn void unwind(struct task_unwind *state, struct walk *walk)
         bool nearest;
 
         keep(state, walk);
+        state->call = call_in(state, walk);
         if (walk_look(walk, &frame) == ERR_OK) {
             if (frame.function.signal && !walk->exact)
                 end_interrupt(state, walk);
@@ -259,6 +319,8 @@ static _Noreturn void unwind(struct task_unwind *state, struct walk *walk)
         }
         if (walk_next(walk) != ERR_OK)
             finish(state);
+        if (state->back_cfa)
+            look_back(state, walk);
     }
 }
 
@@ -303,6 +365,8 @@ void unwind_continue(const void *exception, uint64_t rflags)
     state->nested = 0;
     if (walk_next(&walk) != ERR_OK)
         finish(state);
+    if (state->back_cfa)
+        look_back(state, &walk);
     unwind(state, &walk);
 }
 
@@ -330,6 +394,7 @@ void unwind_task(struct task *task, const struct trap_frame *frame, uint64_t fau
     if (state == &task->unwind && task->record)
         task->record->state = TASK_UNWINDING; /* it runs, whatever it was about to do */
     state->nested = nested;
+    state->back_cfa = 0;
     leave_emergency(state, cpu);
     state->fault_seq = fault_seq;
     state->rflags = frame->rflags & RFLAGS_INTERRUPT;
@@ -338,6 +403,49 @@ void unwind_task(struct task *task, const struct trap_frame *frame, uint64_t fau
     walk = kept(state);
     if (nested == 0 || walk_next(&walk) != ERR_OK)
         finish(state);
+    unwind(state, &walk);
+}
+
+void unwind_back(struct task *task, uint64_t cfa, void (*entry)(void))
+{
+    struct task_saved *saved = (struct task_saved *)task->rsp;
+    struct task_saved *lower = (struct task_saved *)((uint64_t *)saved - 1);
+
+    task->unwind.back_cfa = cfa;
+    task->unwind.back_entry = (uint64_t)entry;
+    /* as if task_switch had been called from unwind_begin_back, and that from where it was called */
+    memmove(lower, saved, offsetof(struct task_saved, rip));
+    lower->rip = (uint64_t)unwind_begin_back;
+    task->rsp = (uint64_t)lower;
+    task->record->saved_rsp = task->rsp;
+}
+
+/* Called by unwind_begin_back on the fault stack, interrupts off. */
+void unwind_start_back(const struct task_saved *saved)
+{
+    struct cpu *cpu = cpu_this();
+    struct task_unwind *state = &cpu->task->unwind;
+    struct trap_frame frame = {.r15 = saved->r15,
+                               .r14 = saved->r14,
+                               .r13 = saved->r13,
+                               .r12 = saved->r12,
+                               .rbx = saved->rbx,
+                               .rbp = saved->rbp,
+                               .rip = saved->rip,
+                               .rsp = (uint64_t)(saved + 1)};
+    uint64_t low, high;
+
+    *cpu->fault_stack_ist -= CPU_FAULT_STEP;
+    cpu->interrupt_depth++;
+    if (!unwind_stack(cpu->task, &low, &high))
+        panic_halt("a task without a stack");
+    *state = (struct task_unwind){.active = 1,
+                                  .stack_low = low,
+                                  .stack_high = high,
+                                  .back_cfa = state->back_cfa,
+                                  .back_entry = state->back_entry};
+    struct walk walk = walk_from(&frame, low, high);
+    walk.exact = false; /* a return address */
     unwind(state, &walk);
 }
 

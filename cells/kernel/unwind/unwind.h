@@ -15,6 +15,16 @@
  * registers are corrupt. `fault_seq`: the fault that this is for. */
 _Noreturn void unwind_task(struct task *task, const struct trap_frame *frame, uint64_t fault_seq);
 
+/* `task` does not run, and will soon: it then gives up its calls from within, pads and all, up to the frame that ends at
+ * `cfa` and holds a struct call (task/call.h), and goes on at `entry` with a struct unwind_again on its stack. A call on
+ * the way that is decided by then returns to its caller instead. A fault in a pad makes it a fault like any other. */
+void unwind_back(struct task *task, uint64_t cfa, void (*entry)(void));
+
+/* What lies below the return address of the call: `entry` takes the arguments off and returns into the function. */
+struct unwind_again {
+    uint64_t argument[6], function;
+};
+
 struct unwind_frame {
     uint64_t rip, rsp, cfa;
     uint32_t cell, section;
