@@ -1,0 +1,257 @@
+/* Transfer recipes: what they do to bytes, and that hostile ones are refused before they do anything. */
+#include "cells/kernel/swap/recipe.c"
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
+
+Suite *suite_hosted_recipe(void);
+
+static struct {
+    struct recipe_set set;
+    struct recipe recipe[2];
+    struct recipe_move move[4];
+} blob __attribute__((aligned(8)));
+
+static struct recipe_side old_side, new_side;
+static struct loader_detail detail;
+static struct recipes recipes;
+
+/* One recipe of `moves` moves from a section of `old_bytes` to one of `new_bytes`. */
+static void prepare(uint32_t moves, uint32_t old_bytes, uint32_t new_bytes)
+{
+    blob.set = (struct recipe_set){RECIPE_VERSION, 0, 2, 4};
+    blob.set.bytes = sizeof blob;
+    blob.recipe[0] = (struct recipe){.old_object = 1,
+                                     .new_object = 2,
+                                     .old_section = 3,
+                                     .new_section = 4,
+                                     .old_bytes = old_bytes,
+                                     .new_bytes = new_bytes,
+                                     .old_type = 5,
+                                     .new_type = 6,
+                                     .old_deep = 7,
+                                     .new_deep = 8,
+                                     .moves = moves};
+    blob.recipe[1] = (struct recipe){.new_object = 9, .new_section = 9};
+    old_side = (struct recipe_side){.object = 1, .section = 3, .bytes = old_bytes, .type = 5, .deep = 7};
+    new_side = (struct recipe_side){.object = 2, .section = 4, .bytes = new_bytes, .type = 6, .deep = 8};
+}
+
+static enum err check(void)
+{
+    uint8_t *written = malloc(new_side.bytes + !new_side.bytes);
+    enum err err = recipes_open(&blob, sizeof blob, &recipes, &detail);
+
+    ck_assert_ptr_nonnull(written);
+    if (!err)
+        err = recipe_check(&recipes, &blob.recipe[0], &old_side, &new_side, written, &detail);
+    free(written);
+    return err;
+}
+
+struct before {
+    int8_t a;
+    uint8_t b;
+    int16_t c[3];
+    uint64_t d;
+    struct {
+        uint8_t x, y;
+    } e[2];
+};
+struct after {
+    uint64_t d;
+    int32_t a, added;
+    int64_t c[4];
+    struct {
+        uint8_t y;
+        uint32_t x;
+    } e[3];
+    uint32_t b;
+};
+
+START_TEST(moves_do_what_they_say)
+{
+    const struct before from = {-5, 200, {-1, 300, -32768}, 1ull << 63, {{250, 2}, {3, 4}}};
+    struct after to = {.added = 77, .c = {[3] = -9}, .e = {[2] = {8, 9}}};
+    const struct recipe_move moves[] = {
+        {RECIPE_COPY, 1, offsetof(struct before, d), offsetof(struct after, d), 8, 8, 0, 0},
+        {RECIPE_SIGN_EXTEND, 1, offsetof(struct before, a), offsetof(struct after, a), 1, 4, 0, 0},
+        {RECIPE_ZERO_EXTEND, 1, offsetof(struct before, b), offsetof(struct after, b), 1, 4, 0, 0},
+        {RECIPE_SIGN_EXTEND, 3, offsetof(struct before, c), offsetof(struct after, c), 2, 8, 2, 8},
+    };
+    const struct recipe_move more[] = {
+        {RECIPE_ZERO_EXTEND, 2, offsetof(struct before, e[0].x), offsetof(struct after, e[0].x), 1, 4, 2, 8},
+        {RECIPE_COPY, 2, offsetof(struct before, e[0].y), offsetof(struct after, e[0].y), 1, 1, 2, 8},
+    };
+
+    prepare(4, sizeof from, sizeof to);
+    memcpy(blob.move, moves, sizeof moves);
+    ck_assert_msg(check() == ERR_OK, "%s", detail.text);
+    recipe_apply(&recipes, &blob.recipe[0], &from, &to);
+    prepare(2, sizeof from, sizeof to);
+    memcpy(blob.move, more, sizeof more);
+    ck_assert_msg(check() == ERR_OK, "%s", detail.text);
+    recipe_apply(&recipes, &blob.recipe[0], &from, &to);
+    ck_assert(to.d == 1ull << 63 && to.a == -5 && to.b == 200 && to.added == 77);
+    ck_assert(to.c[0] == -1 && to.c[1] == 300 && to.c[2] == -32768 && to.c[3] == -9);
+    ck_assert(to.e[0].x == 250 && to.e[0].y == 2 && to.e[1].x == 3 && to.e[1].y == 4);
+    ck_assert(to.e[2].y == 8 && to.e[2].x == 9);
+}
+END_TEST
+
+START_TEST(bits_move_too)
+{
+    struct {
+        int a : 3;
+        unsigned b : 5, c : 20;
+        uint64_t d : 60;
+    } from = {-3, 21, 0xabcde, 0xfedcba987654321};
+    struct {
+        unsigned c : 20;
+        uint32_t b, added : 4;
+        int a : 7;
+        uint64_t d : 64;
+    } to = {.added = 9};
+
+    prepare(4, sizeof from, sizeof to);
+    blob.move[0] = (struct recipe_move){RECIPE_SIGN_BITS, 1, 0, 64 + 4, 3, 7, 0, 0};
+    blob.move[1] = (struct recipe_move){RECIPE_ZERO_BITS, 1, 3, 32, 5, 32, 0, 0};
+    blob.move[2] = (struct recipe_move){RECIPE_ZERO_BITS, 1, 8, 0, 20, 20, 0, 0};
+    blob.move[3] = (struct recipe_move){RECIPE_ZERO_BITS, 1, 64, 128, 60, 64, 0, 0};
+    ck_assert_msg(check() == ERR_OK, "%s", detail.text);
+    recipe_apply(&recipes, &blob.recipe[0], &from, &to);
+    ck_assert(to.a == -3 && to.b == 21 && to.c == 0xabcde && to.d == 0xfedcba987654321 && to.added == 9);
+}
+END_TEST
+
+START_TEST(pointers_are_found_again)
+{
+    uint32_t at;
+
+    prepare(2, 64, 96);
+    blob.move[0] = (struct recipe_move){RECIPE_COPY, 2, 0, 32, 16, 16, 24, 32};
+    blob.move[1] = (struct recipe_move){RECIPE_ZERO_EXTEND, 1, 48, 0, 4, 8, 0, 0};
+    ck_assert_msg(check() == ERR_OK, "%s", detail.text);
+    const struct recipe *r = recipes_find(&recipes, 2, 4);
+    ck_assert_ptr_eq(r, &blob.recipe[0]);
+    ck_assert_ptr_null(recipes_find(&recipes, 2, 5));
+    ck_assert_ptr_null(recipes_find(&recipes, 1, 4));
+    ck_assert(recipe_map(&recipes, r, 8, 8, &at) && at == 40);
+    ck_assert(recipe_map(&recipes, r, 24, 8, &at) && at == 64);
+    ck_assert(recipe_origin(&recipes, r, 72, 8, &at) && at == 32);
+    ck_assert(!recipe_map(&recipes, r, 16, 8, &at)); /* between two elements */
+    ck_assert(!recipe_map(&recipes, r, 12, 8, &at)); /* reaches out of one */
+    ck_assert(!recipe_map(&recipes, r, 48, 4, &at)); /* is widened */
+    ck_assert(!recipe_origin(&recipes, r, 0, 8, &at));
+    ck_assert(!recipe_origin(&recipes, r, 48, 8, &at));
+}
+END_TEST
+
+START_TEST(an_empty_recipe_is_sound)
+{
+    prepare(0, 8, 16); /* everything starts anew */
+    ck_assert_int_eq(check(), ERR_OK);
+}
+END_TEST
+
+/* Of sections of 16 and 32 bytes. */
+static const struct recipe_move bad[][2] = {
+    {{0, 1, 0, 0, 4, 4, 0, 0}},
+    {{6, 1, 0, 0, 4, 4, 0, 0}},
+    {{RECIPE_COPY, 0, 0, 0, 4, 4, 0, 0}},
+    {{RECIPE_COPY, 1, 0, 0, 0, 0, 0, 0}},
+    {{RECIPE_COPY, 1, 0, 0, 4, 8, 0, 0}},
+    {{RECIPE_COPY, 1, 13, 0, 4, 4, 0, 0}},
+    {{RECIPE_COPY, 1, 0, 29, 4, 4, 0, 0}},
+    {{RECIPE_COPY, 1, UINT32_MAX, 0, 4, 4, 0, 0}},
+    {{RECIPE_COPY, 1, 0, UINT32_MAX - 3, 4, 4, 0, 0}},
+    {{RECIPE_COPY, 1, 0, 0, UINT32_MAX, UINT32_MAX, 0, 0}},
+    {{RECIPE_COPY, 3, 0, 0, 4, 4, 7, 4}},
+    {{RECIPE_COPY, UINT32_MAX, 0, 0, 4, 4, UINT32_MAX, UINT32_MAX}},
+    {{RECIPE_COPY, UINT32_MAX, 0, 0, 4, 4, 0, 0}},
+    {{RECIPE_COPY, 2, 0, 0, 4, 4, 4, 3}},
+    {{RECIPE_COPY, 1, 0, 8, 4, 4, 0, 0}, {RECIPE_COPY, 1, 0, 11, 4, 4, 0, 0}},
+    {{RECIPE_COPY, 1, 0, 8, 4, 4, 0, 0}, {RECIPE_ZERO_BITS, 1, 0, 95, 1, 1, 0, 0}},
+    {{RECIPE_ZERO_EXTEND, 1, 0, 0, 4, 4, 0, 0}},
+    {{RECIPE_ZERO_EXTEND, 1, 0, 0, 8, 4, 0, 0}},
+    {{RECIPE_SIGN_EXTEND, 1, 0, 0, 3, 4, 0, 0}},
+    {{RECIPE_SIGN_EXTEND, 1, 0, 0, 4, 16, 0, 0}},
+    {{RECIPE_ZERO_BITS, 1, 0, 0, 3, 2, 0, 0}},
+    {{RECIPE_ZERO_BITS, 1, 0, 0, 1, 65, 0, 0}},
+    {{RECIPE_ZERO_BITS, 1, 0, 0, 0, 1, 0, 0}},
+    {{RECIPE_SIGN_BITS, 1, 127, 0, 2, 2, 0, 0}},
+    {{RECIPE_SIGN_BITS, 1, 0, 255, 2, 2, 0, 0}},
+    {{RECIPE_SIGN_BITS, 4, 0, 0, 2, 4, 2, 3}},
+};
+
+START_TEST(bad_moves_are_refused)
+{
+    prepare(bad[_i][1].kind ? 2 : 1, 16, 32);
+    memcpy(blob.move, bad[_i], sizeof bad[_i]);
+    ck_assert_int_eq(check(), ERR_CORRUPT);
+    ck_assert(detail.text[0]);
+}
+END_TEST
+
+START_TEST(a_recipe_is_for_two_versions_only)
+{
+    struct recipe_side *side[] = {&old_side, &new_side};
+
+    for (int i = 0; i < 2; i++) {
+        prepare(0, 8, 8);
+        side[i]->object++;
+        ck_assert_int_eq(check(), ERR_CORRUPT);
+        prepare(0, 8, 8);
+        side[i]->section++;
+        ck_assert_int_eq(check(), ERR_CORRUPT);
+        prepare(0, 8, 8);
+        side[i]->bytes++;
+        ck_assert_int_eq(check(), ERR_CORRUPT);
+        prepare(0, 8, 8);
+        side[i]->type++;
+        ck_assert_int_eq(check(), ERR_CORRUPT);
+        prepare(0, 8, 8);
+        side[i]->deep++;
+        ck_assert_int_eq(check(), ERR_CORRUPT);
+    }
+    prepare(0, 8, 8); /* a type that is not known fits none */
+    blob.recipe[0].new_type = new_side.type = 0;
+    ck_assert_int_eq(check(), ERR_CORRUPT);
+}
+END_TEST
+
+START_TEST(bad_sets_are_refused)
+{
+    uint32_t *field[] = {&blob.set.version,          &blob.set.bytes,      &blob.set.recipes, &blob.set.moves,
+                         &blob.recipe[0].first_move, &blob.recipe[1].moves};
+    const uint32_t value[] = {UINT32_MAX, UINT32_MAX / sizeof(struct recipe) + 1, 5, 0x80000000};
+
+    for (size_t i = 0; i < array_size(field); i++)
+        for (size_t k = 0; k < array_size(value); k++) {
+            prepare(0, 8, 8);
+            ck_assert_int_eq(recipes_open(&blob, sizeof blob, &recipes, &detail), ERR_OK);
+            *field[i] = value[k];
+            ck_assert_int_eq(recipes_open(&blob, sizeof blob, &recipes, &detail), ERR_CORRUPT);
+        }
+    prepare(0, 8, 8);
+    for (size_t bytes = 0; bytes < sizeof blob; bytes++)
+        ck_assert_int_eq(recipes_open(&blob, bytes, &recipes, NULL), ERR_CORRUPT);
+    ck_assert_int_eq(recipes_open((uint8_t *)&blob + 4, sizeof blob - 4, &recipes, NULL), ERR_CORRUPT);
+}
+END_TEST
+
+Suite *suite_hosted_recipe(void)
+{
+    Suite *s = suite_create("hosted recipe");
+    TCase *tc = tcase_create("recipe");
+
+    tcase_add_test(tc, moves_do_what_they_say);
+    tcase_add_test(tc, bits_move_too);
+    tcase_add_test(tc, pointers_are_found_again);
+    tcase_add_test(tc, an_empty_recipe_is_sound);
+    tcase_add_loop_test(tc, bad_moves_are_refused, 0, array_size(bad));
+    tcase_add_test(tc, a_recipe_is_for_two_versions_only);
+    tcase_add_test(tc, bad_sets_are_refused);
+    suite_add_tcase(s, tc);
+    return s;
+}
