@@ -31,12 +31,13 @@
 #define DONE(function)     CELL_FUNCTION("done", function)
 #define PER_NAMESPACE()    CELL_SAY("per_namespace")
 
-/* What a transfer function is given: the static data of the version that it replaces, looked up by section name
- * (".bss.channel_totals"). Pointers are borrowed and valid during the call. NULL: no such section. */
+/* What a transfer function is given: the static data of the cells that are replaced, looked up by section name
+ * (".bss.channel_totals"): first that of the cell of the same name, then that of the others in their order. Pointers are
+ * borrowed and valid during the call. NULL: no such section. */
 struct cell_transfer {
-    uint32_t from_version;
+    uint32_t from_version; /* of the cell of the same name, else of the first; 0: nothing is replaced */
     const void *(*find)(const struct cell_transfer *transfer, const char *section, size_t *ret_bytes);
-    uint32_t old_cell; /* index in the arena */
+    const void *context;
 };
 
 /* Ownership (thesis §6.2). A type T with `void T_put(TAKES struct T *)` says OWNABLE(T); then

@@ -25,7 +25,7 @@ uint64_t copy_generation(const uint8_t *ram)
 
 static bool is_ring(unsigned table)
 {
-    return table >= ARENA_FAULTS && table <= ARENA_COMPLETIONS;
+    return table >= ARENA_FAULTS && table <= ARENA_CHANGES;
 }
 
 /* A ring record begins with its seq, but a fault's comes third; it is written last. */

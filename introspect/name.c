@@ -24,7 +24,8 @@ static const struct word tables[] = {
     {ARENA_SECTIONS, "section"},     {ARENA_SYMBOLS, "symbol"},   {ARENA_EDGES, "edge"},
     {ARENA_TASKS, "task"},           {ARENA_CPUS, "cpu"},         {ARENA_FAULTS, "fault"},
     {ARENA_EVENTS, "event"},         {ARENA_REQUESTS, "request"}, {ARENA_COMPLETIONS, "completion"},
-    {ARENA_STRINGS, "strings"},      {ARENA_MAILBOX, "mailbox"},
+    {ARENA_SWAPS, "swap"},           {ARENA_CHANGES, "change"},   {ARENA_STRINGS, "strings"},
+    {ARENA_MAILBOX, "mailbox"},
 };
 
 static const struct word cell_kinds[] = {

@@ -30,17 +30,38 @@ static void check_event(struct view *v, uint32_t i)
     check_text(e->text, sizeof e->text);
 }
 
-static void check_completion(struct view *v, uint32_t i)
+static void check_done(struct view *v, enum arena_table table, uint32_t i, struct arena_completion *c)
 {
-    struct arena_completion *c = record(v, ARENA_COMPLETIONS, i);
-
     check_text(c->detail, sizeof c->detail);
     if (c->phases > ARENA_PHASES) {
-        damage_add(v, ARENA_COMPLETIONS, i, "it counts %u phases", c->phases);
+        damage_add(v, table, i, "it counts %u phases", c->phases);
         c->phases = ARENA_PHASES;
     }
     for (size_t p = 0; p < ARENA_PHASES; p++)
         check_text(c->phase[p].name, sizeof c->phase[p].name);
+}
+
+static void check_completion(struct view *v, uint32_t i)
+{
+    check_done(v, ARENA_COMPLETIONS, i, record(v, ARENA_COMPLETIONS, i));
+}
+
+static void check_swap(struct view *v, uint32_t i)
+{
+    struct arena_swap *s = record(v, ARENA_SWAPS, i);
+
+    check_done(v, ARENA_SWAPS, i, &s->done);
+    if (s->changes >= ARENA_CHANGES_MAX) {
+        damage_add(v, ARENA_SWAPS, i, "it counts %u changes", s->changes);
+        s->changes = 0;
+    }
+}
+
+static void check_change(struct view *v, uint32_t i)
+{
+    struct arena_change *c = record(v, ARENA_CHANGES, i);
+
+    check_text(c->cell, sizeof c->cell);
 }
 
 struct by_seq {
@@ -91,5 +112,9 @@ enum err ring_check_all(struct view *v)
 
     if (!e)
         e = check_ring(v, ARENA_EVENTS, check_event);
-    return e ? e : check_ring(v, ARENA_COMPLETIONS, check_completion);
+    if (!e)
+        e = check_ring(v, ARENA_COMPLETIONS, check_completion);
+    if (!e)
+        e = check_ring(v, ARENA_SWAPS, check_swap);
+    return e ? e : check_ring(v, ARENA_CHANGES, check_change);
 }

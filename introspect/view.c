@@ -186,6 +186,22 @@ const struct arena_completion *view_completion(const struct view *v, size_t n)
     return ring_record(v, ARENA_COMPLETIONS, n);
 }
 
+const struct arena_swap *view_swap(const struct view *v, size_t n)
+{
+    return ring_record(v, ARENA_SWAPS, n);
+}
+
+const struct arena_change *view_change(const struct view *v, const struct arena_swap *swap, uint32_t i)
+{
+    uint64_t seq = swap->first_change + i;
+    uint32_t index = layout_ring_index(&v->layout, ARENA_CHANGES, seq);
+
+    if (i >= swap->changes || index == 0 || index >= v->used[ARENA_CHANGES])
+        return NULL;
+    const struct arena_change *change = record(v, ARENA_CHANGES, index);
+    return change->seq == seq && change->swap == swap->seq ? change : NULL;
+}
+
 /* ---- relations ---- */
 
 struct view_list view_sections_of(const struct view *v, uint32_t cell)

@@ -73,6 +73,9 @@ bool view_is_sound(const struct view *view, enum arena_table table, uint32_t ind
 const struct arena_fault *view_fault(const struct view *view, size_t n);
 const struct arena_event *view_event(const struct view *view, size_t n);
 const struct arena_completion *view_completion(const struct view *view, size_t n);
+const struct arena_swap *view_swap(const struct view *view, size_t n);
+/* What the swap was to do to one of the cells that it was about; NULL: none, or overwritten since. */
+const struct arena_change *view_change(const struct view *view, const struct arena_swap *swap, uint32_t i);
 
 /* ---- relations: lists of indices, borrowed from the view ---- */
 

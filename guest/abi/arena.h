@@ -30,6 +30,8 @@ enum arena_table {
     ARENA_EVENTS,      /* ring, likewise */
     ARENA_REQUESTS,    /* ring, likewise */
     ARENA_COMPLETIONS, /* ring, likewise */
+    ARENA_SWAPS,       /* ring, likewise */
+    ARENA_CHANGES,     /* ring, likewise */
     ARENA_STRINGS,     /* bytes; offset 0 is the empty string */
     ARENA_MAILBOX,     /* bytes; the host writes object files here while it holds the machine's lock */
     ARENA_TABLES
@@ -48,6 +50,8 @@ enum arena_table {
 #define ARENA_EVENTS_MAX      2049
 #define ARENA_REQUESTS_MAX    17
 #define ARENA_COMPLETIONS_MAX 17
+#define ARENA_SWAPS_MAX       129
+#define ARENA_CHANGES_MAX     513
 #define ARENA_STRINGS_BYTES   (384 * 1024)
 #define ARENA_MAILBOX_BYTES   (1024 * 1024)
 
@@ -107,11 +111,14 @@ struct arena_header {
     uint64_t event_seq;
     uint64_t request_seq;    /* written by the host: number of requests posted */
     uint64_t completion_seq; /* written by the guest: number of completions posted */
+    uint64_t swap_seq;       /* number of swaps logged */
+    uint64_t change_seq;
     struct arena_table_desc table[ARENA_TABLES];
     uint64_t counter[32]; /* by enum arena_counter */
 };
 _Static_assert(COUNTERS <= 32);
 
+#define NAMESPACE_ROOT 1
 #define NAMESPACE_SIMD 1 /* flag: its tasks save SIMD state, so that its cells may use SIMD registers */
 
 struct arena_namespace {
@@ -349,6 +356,7 @@ enum request_kind {
     REQUEST_LOAD = 4,   /* object in the mailbox */
     REQUEST_SPAWN = 5,  /* target: application cell; argv as NUL-separated strings in the mailbox */
     REQUEST_UNLOAD = 6,
+    REQUEST_SWAP_SET = 7, /* struct swap_set in the mailbox */
 };
 #define REQUEST_DRY_RUN 1 /* flag: plan and verify, change nothing */
 
@@ -374,11 +382,31 @@ struct arena_completion {
     struct arena_phase phase[ARENA_PHASES];
     uint64_t pause_ns;    /* how long the other CPUs were parked */
     uint64_t relocations; /* rewritten */
-    uint64_t frames;      /* of tasks, found on stacks in the old cell */
+    uint64_t words;       /* of stacks, heap and static data that were led to the new cells */
+    uint64_t frames;      /* of tasks, found on stacks in the old cells */
     uint64_t transferred_bytes;
-    uint32_t result; /* task id of a spawn, cell index of a load */
-    uint32_t pad;
+    uint32_t tasks;   /* whose stacks were scanned */
+    uint32_t result;  /* task id of a spawn, cell index of a load */
     char detail[128]; /* names the symbol, section or cell that the error is about */
+};
+
+/* A swap that was tried: how it went is in `done`, whose `result` is the first new cell. */
+struct arena_swap {
+    uint64_t seq; /* 1 for the first; written last */
+    uint64_t time_ns;
+    uint32_t namespace_;
+    uint32_t changes;      /* how many cells it was to change */
+    uint64_t first_change; /* their records: so many from this sequence number on */
+    struct arena_completion done;
+};
+
+/* One cell of a swap: what it was and what it became; version and object 0: it was not there. */
+struct arena_change {
+    uint64_t seq;                    /* 1 for the first; written last */
+    uint64_t swap;                   /* its number */
+    uint64_t old_object, new_object; /* arena_object.hash */
+    uint32_t old_version, new_version;
+    char cell[32];
 };
 
 /* FNV-1a, 32 bits; never 0, so that 0 can mean "free". */
@@ -416,6 +444,8 @@ _Static_assert(sizeof(struct arena_header) <= 4096);
     X(EVENTS, sizeof(struct arena_event), 0, ARENA_EVENTS_MAX)                                                         \
     X(REQUESTS, sizeof(struct arena_request), 0, ARENA_REQUESTS_MAX)                                                   \
     X(COMPLETIONS, sizeof(struct arena_completion), 0, ARENA_COMPLETIONS_MAX)                                          \
+    X(SWAPS, sizeof(struct arena_swap), 0, ARENA_SWAPS_MAX)                                                            \
+    X(CHANGES, sizeof(struct arena_change), 0, ARENA_CHANGES_MAX)                                                      \
     X(STRINGS, 1, 0, ARENA_STRINGS_BYTES)                                                                              \
     X(MAILBOX, 1, 0, ARENA_MAILBOX_BYTES)
 
@@ -430,4 +460,6 @@ _Static_assert(sizeof(struct arena_cpu) == 64);
 _Static_assert(sizeof(struct arena_fault) == 328);
 _Static_assert(sizeof(struct arena_event) == 104);
 _Static_assert(sizeof(struct arena_request) == 56);
-_Static_assert(sizeof(struct arena_completion) == 376);
+_Static_assert(sizeof(struct arena_completion) == 384);
+_Static_assert(sizeof(struct arena_swap) == 416);
+_Static_assert(sizeof(struct arena_change) == 72);

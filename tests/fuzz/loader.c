@@ -39,8 +39,11 @@ static void stage_and_unstage(const uint8_t *data, size_t bytes)
 
     if (loader_keep_object(data, bytes, &object, NULL))
         return;
-    if (!loader_stage(object, ROOT, &cell, NULL))
-        loader_unstage(cell);
+    uint32_t old = arena_cell_find(ROOT, arena_string(arena_object(object)->name));
+    const struct loader_order order = {
+        .namespace_ = ROOT, .object = &object, .objects = 1, .old = &old, .olds = old != 0};
+    if (!loader_stage(&order, &cell, NULL))
+        loader_unstage(&cell, 1);
     loader_drop_object(object);
 }
 

@@ -85,24 +85,38 @@ enum err application_run(const char *name, int argc, const char *const *argv, st
     return length ? ERR_NOT_FOUND : ERR_INVALID;
 }
 
-enum err swap_cell(const char *name, uint32_t object, unsigned flags, struct arena_completion *report)
+enum err swap_cells(const struct swap_order *order, struct arena_completion *report)
 {
-    uint32_t cell;
-    enum err err = loader_stage(object, arena_cell(1)->namespace_, &cell, (struct loader_detail *)report->detail);
+    const struct loader_order load = {.namespace_ = order->namespace_,
+                                      .object = order->object,
+                                      .objects = order->objects,
+                                      .old = order->old,
+                                      .olds = order->olds};
+    uint32_t cell[SWAP_SET_MAX];
+    enum err err = loader_stage(&load, cell, (struct loader_detail *)report->detail);
 
-    (void)name, (void)flags;
-    if (err) {
-        loader_drop_object(object);
+    for (size_t i = 0; i < order->objects && err; i++)
+        loader_drop_object(order->object[i]);
+    if (err)
         return err;
-    }
-    loader_unstage(cell);
+    loader_unstage(cell, order->objects);
     return ERR_BUSY;
 }
 
-enum err swap_reload(const char *name, unsigned flags, struct arena_completion *report)
+enum err swap_cell(uint32_t namespace_, const char *name, uint32_t object, unsigned flags,
+                   struct arena_completion *report)
+{
+    struct swap_order order = {.namespace_ = namespace_, .flags = flags, .objects = 1, .object = {object}};
+
+    order.old[0] = arena_cell_find(namespace_, name);
+    order.olds = order.old[0] != 0;
+    return swap_cells(&order, report);
+}
+
+enum err swap_reload(uint32_t namespace_, const char *name, unsigned flags, struct arena_completion *report)
 {
     (void)flags, (void)report;
-    return arena_cell_find(arena_cell(1)->namespace_, name) ? ERR_BUSY : ERR_NOT_FOUND;
+    return arena_cell_find(namespace_, name) ? ERR_BUSY : ERR_NOT_FOUND;
 }
 
 size_t swap_reap(void)

@@ -226,6 +226,15 @@ static void rebind_all(uint32_t old, uint32_t new)
         }
 }
 
+static enum err stage(uint32_t kept, uint32_t *ret_cell)
+{
+    uint32_t object = kept, hidden = arena_cell_find(ROOT, arena_string(arena_object(kept)->name));
+    const struct loader_order order = {
+        .namespace_ = ROOT, .object = &object, .objects = 1, .old = &hidden, .olds = hidden != 0};
+
+    return loader_stage(&order, ret_cell, &detail);
+}
+
 static void swap_by_hand(const char *path)
 {
     size_t bytes;
@@ -235,7 +244,7 @@ static void swap_by_hand(const char *path)
     ck_assert_ptr_nonnull(data);
     ck_assert_int_eq(loader_keep_object(data, bytes, &object, &detail), ERR_OK);
     free(data);
-    enum err err = loader_stage(object, ROOT, &new, &detail);
+    enum err err = stage(object, &new);
     ck_assert_msg(err == ERR_OK, "%s", detail.text);
     ck_assert_uint_eq(arena_cell_find(ROOT, "channel"), old);
     ck_assert_int_eq(loader_unload(old), ERR_BUSY);
@@ -334,9 +343,9 @@ static enum err try_object(const void *data, size_t bytes)
         err = loader_keep_object(copy, bytes, &kept, &detail);
     free(copy);
     if (!err) {
-        err = loader_stage(kept, ROOT, &cell, &detail);
+        err = stage(kept, &cell);
         if (!err)
-            loader_unstage(cell);
+            loader_unstage(&cell, 1);
         loader_drop_object(kept);
     }
     ck_assert(err == ERR_OK || detail.text[0]);
@@ -394,9 +403,9 @@ START_TEST(needs_of_an_object_go_with_it)
         uint32_t kept, cell;
         ck_assert_ptr_nonnull(data);
         ck_assert_int_eq(loader_keep_object(data, bytes, &kept, &detail), ERR_OK);
-        ck_assert_msg(loader_stage(kept, ROOT, &cell, &detail) == ERR_OK, "%s: %s", path[i], detail.text);
+        ck_assert_msg(stage(kept, &cell) == ERR_OK, "%s: %s", path[i], detail.text);
         ck_assert_msg(stand_in_records(ARENA_CELLS) > cells + 1, "%s needs nothing that is not loaded", path[i]);
-        loader_unstage(cell);
+        loader_unstage(&cell, 1);
         free(data);
         struct stand_in_use now = stand_in_use();
         assert_same_use(&before_object, &now);
@@ -420,9 +429,9 @@ START_TEST(import_that_is_not_used_brings_nothing)
         for (size_t at = 0; s[i].sh_type == SHT_RELA && at < s[i].sh_size; at += sizeof(Elf64_Rela))
             ((Elf64_Rela *)(object + s[i].sh_offset + at))->r_info = R_X86_64_NONE;
     ck_assert_int_eq(loader_keep_object(object, object_bytes, &kept, &detail), ERR_OK);
-    ck_assert_msg(loader_stage(kept, ROOT, &cell, &detail) == ERR_OK, "%s", detail.text);
+    ck_assert_msg(stage(kept, &cell) == ERR_OK, "%s", detail.text);
     ck_assert_uint_eq(stand_in_records(ARENA_CELLS), cells + 1);
-    loader_unstage(cell);
+    loader_unstage(&cell, 1);
 }
 END_TEST
 

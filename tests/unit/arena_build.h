@@ -81,6 +81,8 @@ static inline void build_tables(uint8_t *ram)
                                                     9,
                                                     ARENA_REQUESTS_MAX,
                                                     ARENA_COMPLETIONS_MAX,
+                                                    9,
+                                                    17,
                                                     4096,
                                                     65536};
     struct arena_header *header = build_header(ram);

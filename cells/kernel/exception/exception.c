@@ -11,6 +11,7 @@ EXPORT(exception_bind_exit, KERNEL);
 EXPORT(exception_vector_new, DRIVER);
 EXPORT(exception_resume, KERNEL);
 EXPORT(exception_unwind_resume, KERNEL);
+EXPORT(exception_dispatch, KERNEL);
 
 #define EXCEPTIONS    32
 #define VECTORS       256
@@ -27,7 +28,6 @@ struct gate {
 
 extern const uint8_t exception_stubs[];
 _Noreturn void exception_load(const struct trap_frame *frame);
-void exception_dispatch(struct trap_frame *frame);
 
 static struct gate idt[VECTORS] __attribute__((aligned(16)));
 static exception_handler *handlers[VECTORS];

@@ -41,5 +41,8 @@ _Noreturn void exception_resume(const struct trap_frame *frame);
 /* Where the nano_core's own _Unwind_Resume jumps to, all registers untouched: the unwind cell's, set by loader_bind. */
 extern void (*exception_unwind_resume)(void);
 
+/* What every exception and interrupt comes through, called by assembly alone; exported so that its place is known. */
+void exception_dispatch(struct trap_frame *frame);
+
 /* Makes the running CPU use the one IDT. */
 void exception_init(void);

@@ -4,9 +4,17 @@
 #include "cells/kernel/arena/arena.h"
 #include "cells/kernel/loader/object.h"
 
+/* Cells that are linked apart from the rest: against each other first, then against what is loaded, but for the cells
+ * that they are to replace. */
+struct link_scope {
+    const uint32_t *staged, *hidden;
+    size_t staged_count, hidden_count;
+};
+
 /* A cell of the batch that is being linked. */
 struct link {
     struct object object;
+    const struct link_scope *scope; /* NULL: sees what its namespace sees */
     uint32_t cell;
     uint32_t *section_of; /* by section header index: section in the arena or 0; frames of its own */
     bool *needed;         /* by symbol index, behind it: a relocation of what is loaded refers to it */
@@ -33,6 +41,8 @@ void link_retract_symbols(uint32_t cell) NEEDS(arena_writer);
 void link_hash_section(uint32_t section) NEEDS(arena_writer); /* of its bytes as they are now; 0 for data */
 
 /* relocate.c */
+/* The exported symbol that `name` means for the cell; 0: none. */
+uint32_t link_find_symbol(const struct link *link, const char *name);
 void link_find_needs(const struct link *link); /* fills in `needed` */
 enum err link_relocate(const struct link *link, struct loader_detail *detail);
 /* A record in both lists; 0: the table is full. */

@@ -19,6 +19,8 @@ EXPORT(loader_stage, KERNEL);
 EXPORT(loader_unstage, KERNEL);
 EXPORT(loader_publish, KERNEL);
 EXPORT(loader_retract, KERNEL);
+EXPORT(loader_conceal, KERNEL);
+EXPORT(loader_restore, KERNEL);
 EXPORT(loader_initialize, KERNEL);
 EXPORT(loader_unload, KERNEL);
 EXPORT(loader_rebind, KERNEL);
@@ -35,6 +37,8 @@ static unsigned depth;
 static uint32_t root; /* namespace */
 static struct link batch[BATCH_MAX] GUARDED_BY(loader_turn);
 static size_t batched GUARDED_BY(loader_turn);
+static uint32_t staged_cells[BATCH_MAX] GUARDED_BY(loader_turn);
+static struct link_scope scope GUARDED_BY(loader_turn); /* of the first scope.staged_count links of the batch */
 
 /* ---- batches ---- */
 
@@ -48,25 +52,24 @@ static uint32_t cell_of_symbol(uint32_t symbol)
     return arena_section(arena_symbol(symbol)->section)->cell;
 }
 
-/* No symbol of the cell may be another's; a staged cell may repeat those of the version that it is to replace. */
-static enum err check_duplicates(uint32_t cell, bool staged, struct loader_detail *detail)
+/* No symbol of the cell may be another's; a staged cell may repeat those of the cells that it is to replace. */
+static enum err check_duplicates(const struct link *link, struct loader_detail *detail)
 {
-    uint32_t namespace_ = arena_cell(cell)->namespace_;
+    uint32_t cell = link->cell, namespace_ = arena_cell(cell)->namespace_;
 
     for (uint32_t i = arena_cell(cell)->first_symbol; i; i = arena_symbol(i)->next_in_cell) {
         const char *name = arena_string(arena_symbol(i)->name);
-        uint32_t there = arena_symbol(i)->access ? arena_symbol_find(namespace_, name) : 0;
-        if (!there || arena_symbol(there)->namespace_ != namespace_)
-            continue;
-        const char *owner = name_of(cell_of_symbol(there));
-        if (!staged || !string_equal(owner, name_of(cell)))
-            return REFUSE(ERR_DUPLICATE_SYMBOL, name_of(cell), ": exports ", name, ", as cell ", owner, " does");
+        uint32_t there = arena_symbol(i)->access ? link_find_symbol(link, name) : 0;
+        if (there && there != i && arena_symbol(there)->namespace_ == namespace_)
+            return REFUSE(ERR_DUPLICATE_SYMBOL, name_of(cell), ": exports ", name, ", as cell ",
+                          name_of(cell_of_symbol(there)), " does");
     }
     return ERR_OK;
 }
 
-static enum err batch_add(uint32_t object, uint32_t namespace_, bool staged, struct loader_detail *detail)
-    NEEDS(loader_turn)
+/* With a scope, the cell is staged: linked apart, and not seen. */
+static enum err batch_add(uint32_t object, uint32_t namespace_, const struct link_scope *in,
+                          struct loader_detail *detail) NEEDS(loader_turn)
 {
     const struct arena_object *record = arena_object(object);
     enum err err;
@@ -74,13 +77,15 @@ static enum err batch_add(uint32_t object, uint32_t namespace_, bool staged, str
     if (batched == BATCH_MAX)
         return REFUSE(ERR_FULL, "too many cells in one batch");
     struct link *link = &batch[batched];
-    *link = (struct link){};
+    *link = (struct link){.scope = in};
     if ((err = object_open(page_direct(record->phys), record->bytes, false, &link->object, detail)))
         return err;
     batched++;
-    if ((err = link_place(link, object, namespace_, detail)) || (err = check_duplicates(link->cell, staged, detail)))
+    if ((err = link_place(link, object, namespace_, detail)) || (err = check_duplicates(link, detail)))
         return err;
-    if (!staged) {
+    if (in) {
+        staged_cells[scope.staged_count++] = link->cell;
+    } else {
         GUARD(arena) held = arena_change();
         link_publish_symbols(link->cell);
     }
@@ -95,7 +100,7 @@ static enum err batch_add_member(const struct archive_member *member, struct loa
     if (err)
         return err;
     const char *name = arena_string(arena_object(object)->name);
-    err = string_equal(name, member->name) ? batch_add(object, root, false, detail)
+    err = string_equal(name, member->name) ? batch_add(object, root, NULL, detail)
                                            : REFUSE(ERR_INVALID, member->name, " is another version of cell ", name);
     if (err)
         loader_drop_object(object);
@@ -156,11 +161,14 @@ static enum err require(struct link *link, struct loader_detail *detail) NEEDS(l
         if (s.section != ELF_UNDEFINED || !link->needed[i])
             continue;
         const char *name = object_symbol_name(&link->object, &s);
-        uint32_t found = arena_symbol_find(namespace_, name);
+        uint32_t found = link_find_symbol(link, name), hidden = found ? 0 : arena_symbol_find(namespace_, name);
+        if (hidden)
+            return REFUSE(ERR_UNRESOLVED, link->object.cell.name, ": needs ", name, ", which only cell ",
+                          name_of(cell_of_symbol(hidden)), " exports, and that is to go");
         if (!found) {
             if ((err = provide(link, name, detail)))
                 return err;
-            found = arena_symbol_find(namespace_, name);
+            found = link_find_symbol(link, name);
         }
         if (!found)
             return REFUSE(ERR_UNRESOLVED, link->object.cell.name, ": needs ", name, ", which no cell exports");
@@ -197,14 +205,15 @@ static void batch_end(bool failed) NEEDS(loader_turn)
     size_t count = batch_cells(cells), links = batched;
 
     batched = 0; /* first: a fault in here does not come again with the next turn */
+    scope = (struct link_scope){0};
     for (size_t i = 0; i < links; i++)
         link_forget_sections(&batch[i]);
     if (failed)
         link_discard(cells, count);
 }
 
-/* Links what batch_add has put into the batch, and all that it needs. The first `staged` cells stay unseen. */
-static enum err batch_link(size_t staged, struct loader_detail *detail) NEEDS(loader_turn)
+/* Links what batch_add has put into the batch, and all that it needs. Staged cells stay unseen. */
+static enum err batch_link(struct loader_detail *detail) NEEDS(loader_turn)
 {
     enum err err;
 
@@ -215,7 +224,7 @@ static enum err batch_link(size_t staged, struct loader_detail *detail) NEEDS(lo
         if ((err = link_relocate(&batch[i], detail)))
             return err;
     GUARD(arena) held = arena_change();
-    for (size_t i = staged; i < batched; i++)
+    for (size_t i = scope.staged_count; i < batched; i++)
         go_live(batch[i].cell);
     return ERR_OK;
 }
@@ -364,11 +373,10 @@ static bool is_among(uint32_t cell, const uint32_t *cells, size_t count)
     return false;
 }
 
-/* Behind the first of `cells`: what it needs, and they need, that was loaded for it and has not begun to work. */
-static size_t gather_needs(uint32_t cells[BATCH_MAX]) NEEDS(loader_turn)
+/* Behind the first `count` of `cells`: what they need, and those need, that was loaded for them and has not begun to
+ * work. How many it are then. */
+static size_t gather_needs(uint32_t cells[BATCH_MAX], size_t count) NEEDS(loader_turn)
 {
-    size_t count = 1;
-
     for (size_t i = 0; i < count; i++)
         for (uint32_t s = arena_cell(cells[i])->first_section; s; s = arena_section(s)->next_in_cell)
             for (uint32_t e = arena_section(s)->first_out; e && count < BATCH_MAX; e = arena_edge(e)->next_out) {
@@ -397,7 +405,7 @@ static enum err load(const char *name, uint32_t *ret_cell, struct loader_detail 
         return REFUSE(ERR_NOT_FOUND, "there is no cell ", name, " in the archive");
     err = batch_add_member(&member, detail);
     if (!err)
-        err = batch_link(0, detail);
+        err = batch_link(detail);
     loaded.count = err ? 0 : batch_cells(loaded.cells);
     batch_end(err);
     if (err || (err = initialize(loaded.cells[0], detail)))
@@ -418,26 +426,30 @@ enum err loader_load(const char *name, uint32_t *ret_cell, struct loader_detail 
     return err;
 }
 
-enum err loader_stage(uint32_t object, uint32_t namespace_, uint32_t *ret_cell, struct loader_detail *detail)
+enum err loader_stage(const struct loader_order *order, uint32_t *ret_cells, struct loader_detail *detail)
 {
     GUARD(loader) turn = loader_hold();
-    enum err err = batch_add(object, namespace_, true, detail);
+    enum err err = ERR_OK;
 
+    scope = (struct link_scope){.staged = staged_cells, .hidden = order->old, .hidden_count = order->olds};
+    for (size_t i = 0; i < order->objects && !err; i++)
+        err = batch_add(order->object[i], order->namespace_, &scope, detail);
     if (!err)
-        err = batch_link(1, detail);
-    uint32_t cell = err ? 0 : batch[0].cell;
+        err = batch_link(detail);
+    if (!err)
+        memcpy(ret_cells, staged_cells, order->objects * sizeof *ret_cells);
     batch_end(err);
-    if (!err)
-        *ret_cell = cell;
     return err;
 }
 
-void loader_unstage(uint32_t cell)
+void loader_unstage(const uint32_t *staged, size_t count)
 {
     GUARD(loader) turn = loader_hold();
-    uint32_t cells[BATCH_MAX] = {cell};
+    uint32_t cells[BATCH_MAX];
 
-    link_discard(cells, link_unheld(cells, gather_needs(cells)));
+    assert(count <= array_size(cells));
+    memcpy(cells, staged, count * sizeof *cells);
+    link_discard(cells, link_unheld(cells, gather_needs(cells, count)));
 }
 
 void loader_publish(uint32_t cell)
@@ -446,6 +458,23 @@ void loader_publish(uint32_t cell)
 
     link_publish_symbols(cell);
     go_live(cell);
+}
+
+void loader_conceal(uint32_t cell)
+{
+    GUARD(arena) held = arena_change();
+
+    link_retract_symbols(cell);
+    arena_cell(cell)->state = CELL_LOADING;
+}
+
+void loader_restore(uint32_t cell)
+{
+    GUARD(arena) held = arena_change();
+
+    link_retract_symbols(cell); /* those that are still there: twice in the map is a circle */
+    link_publish_symbols(cell);
+    arena_cell(cell)->state = CELL_LIVE;
 }
 
 void loader_retract(uint32_t cell)

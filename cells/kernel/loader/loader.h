@@ -37,13 +37,23 @@ void loader_drop_object(uint32_t object);
 /* Checks only: ELF64 relocatable x86-64, sane tables, notes of our version. Copies the cell's name. */
 enum err loader_check_object(const void *data, size_t bytes, char ret_name[32], struct loader_detail *detail);
 
-/* Loads an object in isolation: state CELL_LOADING, its symbols not published, its imports resolved (missing
- * dependencies are loaded from the archive) and relocated, its own edges recorded. loader_unstage takes it back, as long
- * as it is not initialized, and with it what was loaded for it and serves nobody else. */
-enum err loader_stage(uint32_t object, uint32_t namespace_, uint32_t *ret_cell, struct loader_detail *detail);
-void loader_unstage(uint32_t cell);
+/* Objects that become cells together, and the live cells that those are to replace. Borrowed. */
+struct loader_order {
+    uint32_t namespace_;
+    const uint32_t *object, *old;
+    size_t objects, olds;
+};
+
+/* Loads objects in isolation: state CELL_LOADING, symbols not published, relocated, edges recorded. Their imports are met
+ * by each other first, then by what is loaded, but never by a cell that is to go; missing cells come from the archive.
+ * ret_cells has one cell for each object. loader_unstage takes them back, as long as they are not initialized, and
+ * with them what was loaded for them and serves nobody else. */
+enum err loader_stage(const struct loader_order *order, uint32_t *ret_cells, struct loader_detail *detail);
+void loader_unstage(const uint32_t *staged, size_t count);
 void loader_publish(uint32_t cell); /* symbols become visible, state CELL_LIVE */
 void loader_retract(uint32_t cell); /* symbols vanish, state CELL_OLD */
+void loader_conceal(uint32_t cell); /* takes loader_publish back */
+void loader_restore(uint32_t cell); /* takes loader_retract back, also a half of it */
 /* Runs init functions: those of its dependencies first, once each. */
 enum err loader_initialize(uint32_t cell, struct loader_detail *detail);
 

@@ -66,6 +66,37 @@ uint32_t link_add_edge(const struct arena_edge *edge)
     return index;
 }
 
+static bool is_among(uint32_t cell, const uint32_t *cells, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (cells[i] == cell)
+            return true;
+    return false;
+}
+
+static uint32_t export_of(uint32_t cell, const char *name)
+{
+    for (uint32_t i = arena_cell(cell)->first_symbol; i; i = arena_symbol(i)->next_in_cell)
+        if (arena_symbol(i)->access && string_equal(arena_string(arena_symbol(i)->name), name))
+            return i;
+    return 0;
+}
+
+uint32_t link_find_symbol(const struct link *link, const char *name)
+{
+    const struct link_scope *scope = link->scope;
+    uint32_t found;
+
+    for (size_t i = 0; scope && i < scope->staged_count; i++)
+        if ((found = export_of(scope->staged[i], name)))
+            return found;
+    found = arena_symbol_find(arena_cell(link->cell)->namespace_, name);
+    if (found && scope &&
+        is_among(arena_section(arena_symbol(found)->section)->cell, scope->hidden, scope->hidden_count))
+        return 0;
+    return found;
+}
+
 /* Fills in where `symbol` of the object leads to. */
 static enum err resolve(const struct link *link, uint32_t symbol, struct arena_edge *edge, struct loader_detail *detail)
 {
@@ -75,7 +106,7 @@ static enum err resolve(const struct link *link, uint32_t symbol, struct arena_e
     object_symbol(object, symbol, &s);
     const char *name = object_symbol_name(object, &s);
     if (s.section == ELF_UNDEFINED) {
-        edge->symbol = arena_symbol_find(arena_cell(link->cell)->namespace_, name);
+        edge->symbol = link_find_symbol(link, name);
         if (!edge->symbol)
             return REFUSE(ERR_UNRESOLVED, object->cell.name, ": needs ", name, ", which no cell exports");
         edge->to = arena_symbol(edge->symbol)->section;

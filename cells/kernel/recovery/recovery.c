@@ -104,7 +104,7 @@ static bool reload(struct arena_fault *fault, uint32_t cell, unsigned flags)
     char name[32];
 
     string_copy(name, arena_string(arena_cell(cell)->name), sizeof name);
-    enum err error = swap_reload(name, flags, &done);
+    enum err error = swap_reload(arena_cell(cell)->namespace_, name, flags, &done);
     if (error) {
         log_warn("recovery: %s is not reloaded: %s: %s", name, err_text(error), done.detail);
         return false;

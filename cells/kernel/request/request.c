@@ -15,8 +15,6 @@ CELL("request", KERNEL, 1);
 EXPORT(request_execute, APPLICATION);
 EXPORT(request_execute_member, APPLICATION);
 
-#define ROOT_NAMESPACE 1
-
 _Static_assert((int)REQUEST_DRY_RUN == (int)SWAP_DRY_RUN);
 _Static_assert(sizeof(((struct arena_completion *)0)->detail) == sizeof(struct loader_detail));
 
@@ -69,12 +67,81 @@ static enum err swap(const struct arena_request *request, const void *body, stru
 
     if (e != ERR_OK)
         return e;
-    return swap_cell(request->target, kept.object, request->flags, completion);
+    return swap_cell(NAMESPACE_ROOT, request->target, kept.object, request->flags, completion);
+}
+
+static bool is_cell_name(const char target[32])
+{
+    size_t n = 0;
+
+    while (n < 32 &&
+           ((target[n] >= 'a' && target[n] <= 'z') || (target[n] >= '0' && target[n] <= '9') || target[n] == '_'))
+        n++;
+    return n > 0 && n < 32 && !target[n];
+}
+
+/* Objects that are dropped at the end of the scope unless cells were made from them; one turn of the loader, likewise. */
+struct order_guard {
+    struct swap_order order;
+};
+
+static void order_guard_end(struct order_guard *kept)
+{
+    for (size_t i = 0; i < kept->order.objects; i++)
+        loader_drop_object(kept->order.object[i]);
+}
+
+static enum err find_old(struct swap_order *order, const char name[32], struct arena_completion *completion)
+{
+    uint32_t cell = is_cell_name(name) ? arena_cell_find(order->namespace_, name) : 0;
+
+    if (cell) {
+        order->old[order->olds++] = cell;
+        return ERR_OK;
+    }
+    format_print(completion->detail, sizeof completion->detail, "no cell %.31s is loaded", name);
+    return ERR_NOT_FOUND;
+}
+
+static enum err keep_object(struct swap_order *order, const uint8_t *body, size_t bytes,
+                            const struct swap_set_object *where, struct arena_completion *completion)
+{
+    if (where->offset < sizeof(struct swap_set) || where->offset > bytes || where->bytes > bytes - where->offset) {
+        format_print(completion->detail, sizeof completion->detail, "an object reaches out of the set");
+        return ERR_TRUNCATED;
+    }
+    enum err e =
+        loader_keep_object(body + where->offset, where->bytes, &order->object[order->objects], detail_of(completion));
+    order->objects += e == ERR_OK;
+    return e;
+}
+
+/* The header is copied before it is believed; each object is, when it is kept. */
+static enum err swap_set(const struct arena_request *request, const void *body, struct arena_completion *completion)
+{
+    OWN(heap) struct swap_set *set = heap_alloc(sizeof *set);
+    GUARD(loader) held = loader_hold();
+    GUARD(order) kept = {.order = {.namespace_ = NAMESPACE_ROOT, .flags = request->flags}};
+    enum err e = ERR_OK;
+
+    if (!set)
+        return ERR_NOMEM;
+    if (request->mailbox_bytes < sizeof *set)
+        return ERR_TRUNCATED;
+    memcpy(set, body, sizeof *set);
+    if (set->bytes != request->mailbox_bytes || set->olds > SWAP_SET_MAX || set->objects > SWAP_SET_MAX ||
+        !(set->olds + set->objects))
+        return ERR_CORRUPT;
+    for (uint32_t i = 0; i < set->olds && !e; i++)
+        e = find_old(&kept.order, set->old[i], completion);
+    for (uint32_t i = 0; i < set->objects && !e; i++)
+        e = keep_object(&kept.order, body, request->mailbox_bytes, &set->object[i], completion);
+    return e ? e : swap_cells(&kept.order, completion);
 }
 
 static enum err reload(const struct arena_request *request, const void *, struct arena_completion *completion)
 {
-    return swap_reload(request->target, request->flags, completion);
+    return swap_reload(NAMESPACE_ROOT, request->target, request->flags, completion);
 }
 
 /* A staged cell that is taken back at the end of the scope unless it was initialized. */
@@ -85,7 +152,7 @@ struct staged_guard {
 static void staged_guard_end(struct staged_guard *staged)
 {
     if (staged->cell)
-        loader_unstage(staged->cell);
+        loader_unstage(&staged->cell, 1);
 }
 
 static enum err load(const struct arena_request *request, const void *body, struct arena_completion *completion)
@@ -99,12 +166,13 @@ static enum err load(const struct arena_request *request, const void *body, stru
     if (e != ERR_OK)
         return e;
     const char *name = arena_string(arena_object(kept.object)->name);
-    if (arena_cell_find(ROOT_NAMESPACE, name)) {
+    if (arena_cell_find(NAMESPACE_ROOT, name)) {
         format_print(completion->detail, sizeof completion->detail, "%s is loaded already; swap replaces it", name);
         return ERR_EXISTS;
     }
     add_phase(completion, "copy", &since);
-    e = loader_stage(kept.object, ROOT_NAMESPACE, &staged.cell, detail_of(completion));
+    const struct loader_order order = {.namespace_ = NAMESPACE_ROOT, .object = &kept.object, .objects = 1};
+    e = loader_stage(&order, &staged.cell, detail_of(completion));
     if (e != ERR_OK)
         return e;
     loader_publish(staged.cell);
@@ -134,7 +202,7 @@ static uint32_t user_of(uint32_t cell)
 static enum err unload(const struct arena_request *request, const void *, struct arena_completion *completion)
 {
     GUARD(loader) held = loader_hold();
-    uint32_t cell = arena_cell_find(ROOT_NAMESPACE, request->target);
+    uint32_t cell = arena_cell_find(NAMESPACE_ROOT, request->target);
 
     if (!cell || !arena_cell(cell)->object) {
         string_copy(completion->detail, request->target, sizeof completion->detail);
@@ -197,20 +265,14 @@ static const struct kind {
     request_handler *handler;
     bool needs_target, needs_body, may_be_dry;
 } kinds[] = {
-    [REQUEST_PING] = {"ping", ping, false, false, false},     [REQUEST_SWAP] = {"swap", swap, true, true, true},
-    [REQUEST_RELOAD] = {"reload", reload, true, false, true}, [REQUEST_LOAD] = {"load", load, false, true, false},
-    [REQUEST_SPAWN] = {"spawn", spawn, true, false, false},   [REQUEST_UNLOAD] = {"unload", unload, true, false, false},
+    [REQUEST_PING] = {"ping", ping, false, false, false},
+    [REQUEST_SWAP] = {"swap", swap, true, true, true},
+    [REQUEST_RELOAD] = {"reload", reload, true, false, true},
+    [REQUEST_LOAD] = {"load", load, false, true, false},
+    [REQUEST_SPAWN] = {"spawn", spawn, true, false, false},
+    [REQUEST_UNLOAD] = {"unload", unload, true, false, false},
+    [REQUEST_SWAP_SET] = {"swap", swap_set, false, true, true},
 };
-
-static bool is_cell_name(const char target[32])
-{
-    size_t n = 0;
-
-    while (n < 32 &&
-           ((target[n] >= 'a' && target[n] <= 'z') || (target[n] >= '0' && target[n] <= '9') || target[n] == '_'))
-        n++;
-    return n > 0 && n < 32 && !target[n];
-}
 
 static enum err decode(const struct arena_request *request, const struct kind **ret_kind)
 {

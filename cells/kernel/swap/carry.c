@@ -21,7 +21,7 @@ static enum err carry_pointer(const struct plan *plan, const struct twin *twin, 
 
     if (edge->type != R_X86_64_64)
         return ERR_BAD_RELOCATION;
-    if (plan_in_cell(plan->old, value))
+    if (plan_in_old(plan, value))
         value = plan_map(plan, value);
     if (value && !arena_section_at(value))
         return ERR_OK; /* changed at run time, to something in the heap */
@@ -52,7 +52,7 @@ static void carry_own_pointers(const struct plan *plan, const struct twin *twin)
     uint64_t *word = (uint64_t *)((s->virt + 7) & ~7ul), *end = (uint64_t *)((s->virt + s->bytes) & ~7ul);
 
     for (; word < end; word++)
-        if (plan_in_cell(plan->old, *word) && plan_map(plan, *word))
+        if (plan_in_old(plan, *word) && plan_map(plan, *word))
             *word = plan_map(plan, *word);
 }
 
@@ -69,24 +69,44 @@ static enum err carry_section(const struct plan *plan, const struct twin *twin)
     return error;
 }
 
-/* ---- the transfer function ---- */
+/* ---- transfer functions ---- */
+
+struct transferring {
+    const struct plan *plan;
+    uint32_t first; /* the old cell that is asked first; 0: none */
+};
+
+static const struct arena_section *find_section(uint32_t cell, const char *name)
+{
+    uint32_t i = cell ? arena_cell(cell)->first_section : 0;
+
+    while (i && !string_equal(arena_string(arena_section(i)->name), name))
+        i = arena_section(i)->next_in_cell;
+    return i ? arena_section(i) : NULL;
+}
 
 static const void *find_data(const struct cell_transfer *transfer, const char *section, size_t *ret_bytes)
 {
-    uint32_t i = arena_cell(transfer->old_cell)->first_section;
+    const struct transferring *t = transfer->context;
+    const struct arena_section *found = find_section(t->first, section);
 
-    for (; i; i = arena_section(i)->next_in_cell) {
-        const struct arena_section *s = arena_section(i);
-        if (!string_equal(arena_string(s->name), section))
-            continue;
-        if (ret_bytes)
-            *ret_bytes = s->bytes;
-        return (const void *)s->virt;
-    }
-    return NULL;
+    for (size_t i = 0; i < t->plan->olds && !found; i++)
+        found = find_section(t->plan->old[i], section);
+    if (found && ret_bytes)
+        *ret_bytes = found->bytes;
+    return found ? (const void *)found->virt : NULL;
 }
 
-/* Bytes of the old data that only a transfer function can take over. */
+/* The old cell of the same name; where there is none, the first. */
+static uint32_t predecessor(const struct plan *plan, uint32_t new_)
+{
+    for (size_t i = 0; i < plan->olds; i++)
+        if (arena_cell(plan->old[i])->name == arena_cell(new_)->name)
+            return plan->old[i];
+    return plan->olds ? plan->old[0] : 0;
+}
+
+/* Bytes of the old data that only transfer functions can take over. */
 static uint64_t left_to_transfer(const struct plan *plan)
 {
     uint64_t bytes = 0;
@@ -99,42 +119,61 @@ static uint64_t left_to_transfer(const struct plan *plan)
     return bytes;
 }
 
-/* A reload of the same object has carried everything. */
-static bool needs_transfer(const struct plan *plan)
+static enum err run_transfer(const struct plan *plan, uint32_t new_)
 {
-    const struct arena_cell *old = arena_cell(plan->old), *new_ = arena_cell(plan->new_);
-
-    return !plan->fresh && new_->transfer_section && old->object != new_->object;
-}
-
-static enum err run_transfer(const struct plan *plan)
-{
-    uint32_t section = arena_cell(plan->new_)->transfer_section;
-    struct cell_transfer transfer = {
-        .from_version = arena_cell(plan->old)->version, .find = find_data, .old_cell = plan->old};
-    enum err (*function)(const struct cell_transfer *) = (void *)arena_section(section)->virt;
+    const struct transferring context = {plan, predecessor(plan, new_)};
+    const struct arena_cell *first = arena_cell(context.first);
+    const struct cell_transfer transfer = {.from_version = first->version, .find = find_data, .context = &context};
+    enum err (*function)(const struct cell_transfer *) =
+        (void *)arena_section(arena_cell(new_)->transfer_section)->virt;
 
     return function(&transfer);
+}
+
+/* A reload of the same object has carried everything. */
+static bool needs_transfer(const struct plan *plan, uint32_t new_)
+{
+    const struct arena_cell *c = arena_cell(new_);
+    uint32_t old = predecessor(plan, new_);
+
+    return !plan->fresh && c->transfer_section && old && arena_cell(old)->object != c->object;
+}
+
+static enum err transfer_all(const struct plan *plan, uint64_t *bytes, struct loader_detail *detail)
+{
+    bool any = false;
+
+    for (size_t i = 0; i < plan->news; i++) {
+        if (!needs_transfer(plan, plan->new_[i]))
+            continue;
+        enum err error = run_transfer(plan, plan->new_[i]);
+        if (error) {
+            plan_say(detail, arena_string(arena_cell(plan->new_[i])->name),
+                     ": its data cannot be taken over: ", err_text(error), "");
+            return error;
+        }
+        any = true;
+    }
+    *bytes += any ? left_to_transfer(plan) : 0;
+    return ERR_OK;
 }
 
 enum err carry_data(const struct plan *plan, uint64_t *ret_bytes, struct loader_detail *detail)
 {
     uint64_t bytes = 0;
-    enum err error = ERR_OK;
 
-    for (size_t i = 0; i < plan->twins && !error; i++)
-        if (plan->twin[i].carried) {
-            error = carry_section(plan, &plan->twin[i]);
-            bytes += arena_section(plan->twin[i].old)->bytes;
+    for (size_t i = 0; i < plan->twins; i++) {
+        const struct twin *twin = &plan->twin[i];
+        enum err error = twin->carried ? carry_section(plan, twin) : ERR_OK;
+        if (error) {
+            plan_say(detail, arena_string(arena_section(twin->old)->name), ": cannot be taken over: ", err_text(error),
+                     "");
+            return error;
         }
-    if (!error && needs_transfer(plan)) {
-        error = run_transfer(plan);
-        bytes += left_to_transfer(plan);
+        bytes += twin->carried ? twin->bytes : 0;
     }
-    if (error)
-        plan_say(detail, arena_string(arena_cell(plan->new_)->name),
-                 ": its data cannot be taken over: ", err_text(error), "");
-    else
+    enum err error = transfer_all(plan, &bytes, detail);
+    if (!error)
         *ret_bytes = bytes;
     return error;
 }

@@ -1,9 +1,10 @@
 /* See plan.h. Reads the arena only. */
 #include "cells/kernel/swap/plan.h"
 #include "cells/kernel/arena/arena.h"
+#include "cells/kernel/swap/index.h"
 #include "cells/lib/format/format.h"
+#include "cells/lib/string/string.h"
 
-#define WORDS_MAX     1024
 #define R_X86_64_64   1
 #define R_X86_64_PC64 24
 
@@ -17,6 +18,11 @@ static const char *name_of(uint32_t section)
     return arena_string(arena_section(section)->name);
 }
 
+static const char *cell_name(uint32_t section)
+{
+    return arena_string(arena_cell(arena_section(section)->cell)->name);
+}
+
 static bool is_data(uint32_t section)
 {
     uint32_t kind = arena_section(section)->kind;
@@ -24,30 +30,45 @@ static bool is_data(uint32_t section)
     return kind == SECTION_DATA || kind == SECTION_BSS;
 }
 
-/* ---- twins ---- */
-
-/* How many sections of the same name and kind come before this one in its cell. */
-static unsigned ordinal(uint32_t section)
+bool plan_is_old(const struct plan *plan, uint32_t cell)
 {
-    const struct arena_section *s = arena_section(section);
-    unsigned n = 0;
-
-    for (uint32_t i = arena_cell(s->cell)->first_section; i && i != section; i = arena_section(i)->next_in_cell)
-        n += arena_section(i)->name == s->name;
-    return n;
+    for (size_t i = 0; i < plan->olds; i++)
+        if (plan->old[i] == cell)
+            return true;
+    return false;
 }
 
-static uint32_t find_twin(uint32_t section, uint32_t cell)
+static bool is_new(const struct plan *plan, uint32_t cell)
 {
-    const struct arena_section *s = arena_section(section), *t;
-    unsigned n = ordinal(section);
+    for (size_t i = 0; i < plan->news; i++)
+        if (plan->new_[i] == cell)
+            return true;
+    return false;
+}
 
-    for (uint32_t i = arena_cell(cell)->first_section; i; i = t->next_in_cell) {
-        t = arena_section(i);
-        if (t->name == s->name && n-- == 0)
-            return is_data(i) == is_data(section) && (is_data(i) || t->kind == s->kind) ? i : 0;
+/* ---- twins ---- */
+
+static bool may_be_twins(uint32_t old, uint32_t new_)
+{
+    return is_data(old) == is_data(new_) && (is_data(old) || arena_section(old)->kind == arena_section(new_)->kind);
+}
+
+/* In the new cell of the same name the section of the same name and ordinal; where that cell lacks it, or there is none, the
+ * only section of that name in the others: cells may be split, merged and renamed. */
+static uint32_t find_twin(const struct plan *plan, const struct index_entry *old)
+{
+    uint32_t elsewhere = 0;
+    size_t others = 0;
+
+    for (const struct index_entry *e = NULL; (e = index_find(plan->sections, old->name, e));) {
+        if (e->cell == old->cell && e->ordinal == old->ordinal)
+            return may_be_twins(old->record, e->record) ? e->record : 0;
+        if (e->cell == old->cell)
+            continue;
+        elsewhere = e->record;
+        others++;
     }
-    return 0;
+    return others == 1 && old->ordinal == 0 && may_be_twins(old->record, elsewhere) ? elsewhere : 0;
 }
 
 static unsigned field_bytes(const struct arena_edge *edge)
@@ -102,92 +123,237 @@ static bool same_shape(uint32_t a, uint32_t b)
     return arena_section(a)->bytes == arena_section(b)->bytes && (!s || !t || s == t);
 }
 
-static void fill_twin(const struct plan *plan, struct twin *twin, uint32_t section)
+static struct twin make_twin(const struct plan *plan, const struct index_entry *old)
 {
-    bool same_object = arena_cell(plan->old)->object == arena_cell(plan->new_)->object;
+    const struct arena_section *s = arena_section(old->record);
+    struct twin twin = {.virt = s->virt, .bytes = s->bytes, .old = old->record, .new_ = find_twin(plan, old)};
 
-    *twin = (struct twin){.old = section, .new_ = find_twin(section, plan->new_)};
-    if (!twin->new_)
-        return;
-    if (is_data(section))
-        twin->carried = !plan->fresh && same_shape(section, twin->new_);
+    if (!twin.new_)
+        return twin;
+    uint32_t object = arena_cell(s->cell)->object;
+    if (is_data(twin.old))
+        twin.carried = !plan->fresh && same_shape(twin.old, twin.new_);
     else
-        twin->same = same_object || same_contents(section, twin->new_);
+        twin.same = (object && object == arena_cell(arena_section(twin.new_)->cell)->object) ||
+                    same_contents(twin.old, twin.new_);
+    return twin;
 }
 
-enum err plan_pair(struct plan *plan, uint32_t old, uint32_t new_, bool fresh, struct loader_detail *detail)
+/* Shell sort: in place, no recursion. */
+static void sort_twins(struct twin *twin, size_t count)
 {
-    size_t sections = arena_cell(old)->sections, steps = 0;
+    for (size_t gap = count / 2; gap > 0; gap /= 2)
+        for (size_t i = gap; i < count; i++) {
+            struct twin moving = twin[i];
+            size_t k = i;
+            for (; k >= gap && moving.virt < twin[k - gap].virt; k -= gap)
+                twin[k] = twin[k - gap];
+            twin[k] = moving;
+        }
+}
 
-    for (uint32_t s = arena_cell(old)->first_section; s; s = arena_section(s)->next_in_cell)
-        steps += arena_section(s)->incoming;
-    *plan = (struct plan){.old = old, .new_ = new_, .fresh = fresh};
-    plan->memory = page_map(sections * sizeof *plan->twin + steps * sizeof *plan->step + WORDS_MAX * sizeof *plan->word,
-                            PAGE_WRITE);
-    if (!plan->memory) {
-        plan_say(detail, "no memory for the plan of ", arena_string(arena_cell(old)->name), "", "");
-        return ERR_NOMEM;
+static void widen(struct plan *plan, uint64_t virt, uint32_t bytes)
+{
+    if (!bytes)
+        return;
+    if (virt < plan->low)
+        plan->low = virt;
+    if (virt + bytes > plan->high)
+        plan->high = virt + bytes;
+}
+
+static void find_bounds(struct plan *plan)
+{
+    plan->low = UINT64_MAX;
+    for (size_t i = 0; i < plan->olds; i++) {
+        const struct arena_cell *c = arena_cell(plan->old[i]);
+        widen(plan, c->text_virt, c->text_bytes);
+        widen(plan, c->rodata_virt, c->rodata_bytes);
+        widen(plan, c->data_virt, c->data_bytes);
     }
-    plan->step = page_start(plan->memory);
-    plan->word = (struct word *)(plan->step + steps);
-    plan->twin = (struct twin *)(plan->word + WORDS_MAX);
-    for (uint32_t s = arena_cell(old)->first_section; s; s = arena_section(s)->next_in_cell)
-        fill_twin(plan, &plan->twin[plan->twins++], s);
-    return ERR_OK;
 }
 
-void plan_end(struct plan *plan)
+struct sizes {
+    size_t sections, symbols, incoming;
+};
+
+static void add_sizes(struct sizes *sizes, uint32_t cell)
 {
+    sizes->sections += arena_cell(cell)->sections;
+    for (uint32_t i = arena_cell(cell)->first_symbol; i; i = arena_symbol(i)->next_in_cell)
+        sizes->symbols += arena_symbol(i)->access != 0;
+    for (uint32_t s = arena_cell(cell)->first_section; s; s = arena_section(s)->next_in_cell)
+        sizes->incoming += arena_section(s)->incoming;
+}
+
+static void add_new(struct plan *plan, uint32_t cell)
+{
+    uint32_t name = arena_cell(cell)->name;
+
+    for (uint32_t s = arena_cell(cell)->first_section; s; s = arena_section(s)->next_in_cell)
+        index_add(plan->sections, arena_section(s)->name, name, s);
+    for (uint32_t i = arena_cell(cell)->first_symbol; i; i = arena_symbol(i)->next_in_cell)
+        if (arena_symbol(i)->access)
+            index_add(plan->symbols, arena_symbol(i)->name, name, i);
+}
+
+static void pair(struct plan *plan, struct index *old)
+{
+    for (size_t i = 0; i < plan->news; i++)
+        add_new(plan, plan->new_[i]);
+    for (size_t i = 0; i < plan->olds; i++)
+        for (uint32_t s = arena_cell(plan->old[i])->first_section; s; s = arena_section(s)->next_in_cell)
+            index_add(old, arena_section(s)->name, arena_cell(plan->old[i])->name, s);
+    for (size_t i = 0; i < old->entries; i++)
+        plan->twin[plan->twins++] = make_twin(plan, &old->entry[i]);
+    sort_twins(plan->twin, plan->twins);
+    find_bounds(plan);
+}
+
+struct plan *plan_pair(const uint32_t *old, size_t olds, const uint32_t *new_, size_t news, bool fresh)
+{
+    struct sizes of_old = {0}, of_new = {0};
+
+    for (size_t i = 0; i < olds; i++)
+        add_sizes(&of_old, old[i]);
+    for (size_t i = 0; i < news; i++)
+        add_sizes(&of_new, new_[i]);
+    size_t twins = of_old.sections * sizeof(struct twin), steps = of_old.incoming * sizeof(struct step);
+    size_t sections = index_bytes(of_new.sections), symbols = index_bytes(of_new.symbols);
+    OWN(mapped_pages)
+    struct mapped_pages *memory =
+        page_map(sizeof(struct plan) + steps + twins + sections + symbols + index_bytes(of_old.sections), PAGE_WRITE);
+    if (!memory)
+        return NULL;
+    struct plan *plan = page_start(memory);
+    *plan = (struct plan){.olds = olds, .news = news, .fresh = fresh};
+    memcpy(plan->old, old, olds * sizeof *old);
+    memcpy(plan->new_, new_, news * sizeof *new_);
+    plan->step = (struct step *)(plan + 1);
+    plan->twin = (struct twin *)((uint8_t *)plan->step + steps);
+    uint8_t *rest = (uint8_t *)plan->twin + twins;
+    plan->sections = index_make(rest, of_new.sections);
+    plan->symbols = index_make(rest + sections, of_new.symbols);
+    pair(plan, index_make(rest + sections + symbols, of_old.sections));
+    plan->memory = MOVE(memory);
+    return plan;
+}
+
+void plan_put(TAKES struct plan *plan)
+{
+    if (!plan)
+        return;
+    mapped_pages_put(MOVE(plan->word_memory));
     mapped_pages_put(MOVE(plan->memory));
 }
 
-static const struct twin *twin_of(const struct plan *plan, uint32_t section)
+/* ---- words ---- */
+
+enum err plan_reserve_words(struct plan *plan, size_t words)
 {
-    for (size_t i = 0; i < plan->twins; i++)
-        if (plan->twin[i].old == section)
-            return &plan->twin[i];
-    return NULL;
+    plan->words = 0;
+    plan->words_lost = false;
+    if (words <= plan->words_max)
+        return ERR_OK;
+    mapped_pages_put(MOVE(plan->word_memory));
+    plan->words_max = 0;
+    plan->word_memory = page_map(words * sizeof *plan->word, PAGE_WRITE);
+    if (!plan->word_memory)
+        return ERR_NOMEM;
+    plan->word = page_start(plan->word_memory);
+    plan->words_max = words;
+    return ERR_OK;
+}
+
+void plan_add_word(struct plan *plan, uint64_t *at, uint64_t before, uint64_t after)
+{
+    if (plan->words < plan->words_max)
+        plan->word[plan->words++] = (struct word){at, before, after};
+    else
+        plan->words_lost = true;
 }
 
 /* ---- addresses ---- */
 
-bool plan_in_regions(uint32_t cell, uint64_t address)
+static bool in_text(uint32_t cell, uint64_t address)
+{
+    return address - arena_cell(cell)->text_virt < arena_cell(cell)->text_bytes;
+}
+
+static bool in_regions(uint32_t cell, uint64_t address)
 {
     const struct arena_cell *c = arena_cell(cell);
 
-    return address - c->text_virt < c->text_bytes || address - c->rodata_virt < c->rodata_bytes ||
+    return in_text(cell, address) || address - c->rodata_virt < c->rodata_bytes ||
            address - c->data_virt < c->data_bytes;
+}
+
+bool plan_in_regions(const struct plan *plan, uint64_t address)
+{
+    for (size_t i = 0; i < plan->olds; i++)
+        if (in_regions(plan->old[i], address))
+            return true;
+    return false;
+}
+
+bool plan_in_old_text(const struct plan *plan, uint64_t address)
+{
+    for (size_t i = 0; i < plan->olds; i++)
+        if (in_text(plan->old[i], address))
+            return true;
+    return false;
+}
+
+/* The twin of the old section that holds `address`; NULL: none does. */
+static const struct twin *twin_at(const struct plan *plan, uint64_t address)
+{
+    size_t low = 0, high = plan->twins;
+
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+        if (plan->twin[middle].virt <= address)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    const struct twin *twin = low ? &plan->twin[low - 1] : NULL;
+    return twin && address - twin->virt < twin->bytes ? twin : NULL;
+}
+
+static uint64_t map_in(const struct twin *twin, uint64_t address)
+{
+    uint64_t offset = address - twin->virt;
+    bool whole = twin->same || twin->carried, entry = offset == 0 && arena_section(twin->old)->kind == SECTION_TEXT;
+
+    return twin->new_ && (whole || entry) ? arena_section(twin->new_)->virt + offset : 0;
 }
 
 uint64_t plan_map(const struct plan *plan, uint64_t address)
 {
-    for (size_t i = 0; i < plan->twins; i++) {
-        const struct twin *twin = &plan->twin[i];
-        const struct arena_section *s = arena_section(twin->old);
-        uint64_t offset = address - s->virt;
-        if (offset >= s->bytes)
-            continue;
-        bool whole = twin->same || twin->carried, entry = offset == 0 && s->kind == SECTION_TEXT;
-        return twin->new_ && (whole || entry) ? arena_section(twin->new_)->virt + offset : 0;
+    const struct twin *twin = twin_at(plan, address);
+
+    return twin ? map_in(twin, address) : 0;
+}
+
+uint32_t plan_twin(const struct plan *plan, uint32_t section, bool back)
+{
+    if (!back) {
+        const struct twin *twin = twin_at(plan, arena_section(section)->virt);
+        return twin && twin->old == section ? twin->new_ : 0;
     }
+    for (size_t i = 0; i < plan->twins; i++)
+        if (plan->twin[i].new_ == section)
+            return plan->twin[i].old;
     return 0;
 }
 
 /* ---- edges ---- */
 
-static enum err refuse(enum err e, struct loader_detail *detail, const struct plan *plan, const char *name,
-                       const char *what)
+/* `section` is one of an old cell. */
+static enum err refuse(enum err e, struct loader_detail *detail, uint32_t section, const char *name, const char *what)
 {
-    plan_say(detail, arena_string(arena_cell(plan->new_)->name), ": ", name, what);
+    plan_say(detail, cell_name(section), ": ", name, what);
     return e;
-}
-
-static uint32_t find_symbol(uint32_t cell, uint32_t name)
-{
-    for (uint32_t i = arena_cell(cell)->first_symbol; i; i = arena_symbol(i)->next_in_cell)
-        if (arena_symbol(i)->name == name && arena_symbol(i)->access)
-            return i;
-    return 0;
 }
 
 static enum err resolve_symbol(const struct plan *plan, const struct arena_edge *edge, struct place *ret_place,
@@ -196,16 +362,16 @@ static enum err resolve_symbol(const struct plan *plan, const struct arena_edge 
     const struct arena_symbol *old = arena_symbol(edge->symbol);
     const struct arena_cell *user = arena_cell(arena_section(edge->from)->cell);
     const char *name = arena_string(old->name);
-    uint32_t found = find_symbol(plan->new_, old->name);
+    const struct index_entry *found = index_find(plan->symbols, old->name, NULL);
 
     if (!found)
-        return refuse(ERR_MISSING_SYMBOL, detail, plan, name, " is used by others, and the new version lacks it");
-    const struct arena_symbol *symbol = arena_symbol(found);
+        return refuse(ERR_MISSING_SYMBOL, detail, edge->to, name, " is used by others, and the new version lacks it");
+    const struct arena_symbol *symbol = arena_symbol(found->record);
     if (old->type_hash && symbol->type_hash && old->type_hash != symbol->type_hash)
-        return refuse(ERR_WRONG_TYPE, detail, plan, name, " has another type in the new version");
+        return refuse(ERR_WRONG_TYPE, detail, edge->to, name, " has another type in the new version");
     if (symbol->access < user->kind)
-        return refuse(ERR_NO_ACCESS, detail, plan, name, " is no longer for all of the cells that use it");
-    *ret_place = (struct place){symbol->section, symbol->offset + edge->target - old->offset, found};
+        return refuse(ERR_NO_ACCESS, detail, edge->to, name, " is no longer for all of the cells that use it");
+    *ret_place = (struct place){symbol->section, symbol->offset + edge->target - old->offset, found->record};
     return ERR_OK;
 }
 
@@ -213,11 +379,11 @@ static enum err resolve_symbol(const struct plan *plan, const struct arena_edge 
 static enum err resolve_section(const struct plan *plan, const struct arena_edge *edge, struct place *ret_place,
                                 struct loader_detail *detail)
 {
-    uint64_t address = arena_section(edge->to)->virt + edge->target, mapped = plan_map(plan, address);
-    const struct twin *twin = twin_of(plan, edge->to);
+    uint64_t address = arena_section(edge->to)->virt + edge->target;
+    const struct twin *twin = twin_at(plan, address);
 
-    if (!mapped || !twin)
-        return refuse(ERR_MISSING_SYMBOL, detail, plan, name_of(edge->to),
+    if (!twin || !map_in(twin, address))
+        return refuse(ERR_MISSING_SYMBOL, detail, edge->to, name_of(edge->to),
                       " is bound by others, and the new version lacks it");
     *ret_place = (struct place){twin->new_, edge->target, 0};
     return ERR_OK;
@@ -243,8 +409,8 @@ static enum err plan_foreign(struct plan *plan, uint32_t index, struct loader_de
     uint32_t user = arena_section(edge->from)->cell;
     struct place to;
 
-    if (user == plan->new_)
-        return refuse(ERR_UNRESOLVED, detail, plan, name_of(edge->to),
+    if (is_new(plan, user))
+        return refuse(ERR_UNRESOLVED, detail, edge->to, name_of(edge->to),
                       " of the old version is needed by the new one, which does not have it");
     enum err e = resolve(plan, edge, &to, detail);
     if (e && arena_cell(user)->state == CELL_OLD)
@@ -261,7 +427,7 @@ static enum err plan_edges(struct plan *plan, bool own, struct loader_detail *de
         for (uint32_t e = arena_section(twin->old)->first_in; e; e = arena_edge(e)->next_in) {
             const struct arena_section *from = arena_section(arena_edge(e)->from);
             enum err error = ERR_OK;
-            if ((from->cell == plan->old) != own)
+            if (plan_is_old(plan, from->cell) != own)
                 continue;
             if (!own)
                 error = plan_foreign(plan, e, detail);
@@ -276,22 +442,38 @@ static enum err plan_edges(struct plan *plan, bool own, struct loader_detail *de
 
 /* ---- data ---- */
 
+/* Whether a transfer function looks after the data of the section's cell: that of the new cell of the same name, or where
+ * there is none, of any. */
+static bool has_transfer(const struct plan *plan, uint32_t section)
+{
+    uint32_t name = arena_cell(arena_section(section)->cell)->name;
+    bool any = false;
+
+    for (size_t i = 0; i < plan->news; i++) {
+        const struct arena_cell *new_ = arena_cell(plan->new_[i]);
+        if (new_->name == name)
+            return new_->transfer_section;
+        any |= new_->transfer_section != 0;
+    }
+    return any;
+}
+
 /* Data that can neither be copied nor is taken over by a transfer function must not be lost silently. */
 static enum err check_data(const struct plan *plan, const struct twin *twin, struct loader_detail *detail)
 {
-    if (!is_data(twin->old) || plan->fresh || arena_cell(plan->new_)->transfer_section)
+    if (!is_data(twin->old) || plan->fresh || has_transfer(plan, twin->old))
         return ERR_OK;
     if (twin->new_ && !twin->carried)
-        return refuse(ERR_WRONG_TYPE, detail, plan, name_of(twin->old),
+        return refuse(ERR_WRONG_TYPE, detail, twin->old, name_of(twin->old),
                       " has another size or type, and there is no transfer function");
     if (!twin->new_)
-        return refuse(ERR_MISSING_SYMBOL, detail, plan, name_of(twin->old),
+        return refuse(ERR_MISSING_SYMBOL, detail, twin->old, name_of(twin->old),
                       " would be lost: the new version lacks it, and has no transfer function");
     for (uint32_t e = arena_section(twin->old)->first_out; e; e = arena_edge(e)->next_out) {
         const struct arena_edge *edge = arena_edge(e);
         uint64_t value = *(const uint64_t *)(arena_section(twin->old)->virt + edge->offset);
-        if (edge->type == R_X86_64_64 && plan_in_cell(plan->old, value) && !plan_map(plan, value))
-            return refuse(ERR_MISSING_SYMBOL, detail, plan, name_of(twin->old),
+        if (edge->type == R_X86_64_64 && plan_in_old(plan, value) && !plan_map(plan, value))
+            return refuse(ERR_MISSING_SYMBOL, detail, twin->old, name_of(twin->old),
                           " points to what the new version lacks");
     }
     return ERR_OK;

@@ -3,11 +3,13 @@
 #include "cells/cell.h"
 #include "cells/kernel/loader/loader.h"
 #include "cells/kernel/page/page.h"
-#include "guest/abi/layout.h"
+#include "guest/abi/swap_set.h"
 
-/* A section of the old cell and the one of the new cell that takes its place. */
+/* Where something of the old cells has its counterpart in the new ones. */
 struct twin {
-    uint32_t old, new_; /* 0: there is none */
+    uint64_t virt; /* of the old section */
+    uint32_t bytes;
+    uint32_t old, new_; /* sections; new_ 0: there is none */
     bool same;          /* same contents but for relocations: an address within it can be carried over */
     bool carried;       /* data whose bytes are copied */
 };
@@ -22,39 +24,54 @@ struct step {
     struct place from, to;
 };
 
-/* A word somewhere in memory that points into the old cell. */
+/* A word somewhere in memory that points into an old cell. */
 struct word {
-    uint64_t phys, before, after;
+    uint64_t *at; /* in the direct map, or on a stack */
+    uint64_t before, after;
 };
 
+/* Lies in pages of its own, which scans leave out, since it is full of addresses in the old cells. */
 struct plan {
-    uint32_t old, new_;
-    bool fresh; /* static data starts anew */
-    struct twin *twin;
+    struct mapped_pages *memory, *word_memory;
+    uint32_t old[SWAP_SET_MAX], new_[SWAP_SET_MAX];
+    size_t olds, news;
+    uint64_t low, high; /* all regions of the old cells lie between */
+    bool fresh;         /* static data starts anew */
+    struct twin *twin;  /* by address */
     size_t twins;
-    struct step *step; /* those of other cells first, then the old cell's own ways to data that moves */
-    size_t steps, foreign_steps, applied;
+    struct step *step; /* those of other cells first, then the old cells' own ways to data that moves */
+    size_t steps, foreign_steps;
     struct word *word;
-    size_t words;
-    struct mapped_pages *memory;
+    size_t words, words_max;
+    bool words_lost;                  /* there were more */
+    size_t tasks;                     /* whose stacks were scanned */
+    struct index *sections, *symbols; /* of the new cells, by name */
 };
 
-void plan_end(struct plan *plan);
-
-/* Twins only, for addresses: plan_end afterwards. */
-enum err plan_pair(struct plan *plan, uint32_t old, uint32_t new_, bool fresh, struct loader_detail *detail);
+/* Twins only, for addresses. NULL: no memory. */
+void plan_put(TAKES struct plan *plan);
+OWNABLE(plan)
+RELEASED_BY(plan_put)
+struct plan *plan_pair(const uint32_t *old, size_t olds, const uint32_t *new_, size_t news, bool fresh);
 /* Verifies and fills in all steps. */
 enum err plan_make(struct plan *plan, struct loader_detail *detail);
 /* True while each edge of a step leads where it did then. Whether there are more of them now is for others to see. */
 bool plan_is_current(const struct plan *plan);
+/* Room for so many words, none of them filled in. */
+enum err plan_reserve_words(struct plan *plan, size_t words);
+void plan_add_word(struct plan *plan, uint64_t *at, uint64_t before, uint64_t after);
 
-bool plan_in_regions(uint32_t cell, uint64_t address);
-/* True when `address` lies in a region of the cell. Most words of memory are told apart by one comparison. */
-static inline bool plan_in_cell(uint32_t cell, uint64_t address)
+bool plan_is_old(const struct plan *plan, uint32_t cell);
+bool plan_in_regions(const struct plan *plan, uint64_t address);
+/* True when `address` lies in a region of an old cell. Most words of memory are told apart by one comparison. */
+static inline bool plan_in_old(const struct plan *plan, uint64_t address)
 {
-    return address - LAYOUT_CELL_VIRT < LAYOUT_CELL_END - LAYOUT_CELL_VIRT && plan_in_regions(cell, address);
+    return address - plan->low < plan->high - plan->low && plan_in_regions(plan, address);
 }
-/* What takes the place of an address in the old cell; 0: nothing does. */
+bool plan_in_old_text(const struct plan *plan, uint64_t address);
+/* What takes the place of an address in an old cell; 0: nothing does. */
 uint64_t plan_map(const struct plan *plan, uint64_t address);
+/* The section that takes the place of an old one, or with `back` the other way round; 0: none. */
+uint32_t plan_twin(const struct plan *plan, uint32_t section, bool back);
 
 void plan_say(struct loader_detail *detail, const char *a, const char *b, const char *c, const char *d);

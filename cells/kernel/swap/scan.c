@@ -8,7 +8,6 @@
 #include "cells/kernel/unwind/unwind.h"
 #include "guest/abi/layout.h"
 
-#define WORDS_MAX     1024
 #define PAGE_BYTES    4096ul
 #define ENTRIES       512
 #define ENTRY_PRESENT 1ull
@@ -51,43 +50,50 @@ static bool live_stack(const struct task *task, uint64_t own_rsp, uint64_t *ret_
     return true;
 }
 
-struct rewrite {
-    const struct plan *plan;
+struct collect {
+    struct plan *plan;
+    const struct reach *reach;
     uint64_t own_rsp, inside;
+    size_t tasks;
 };
 
-static void rewrite_stack(struct task *task, void *context)
+static void collect_stack(struct task *task, void *context)
 {
-    struct rewrite *rewrite = context;
-    const struct arena_cell *old = arena_cell(rewrite->plan->old);
+    struct collect *collect = context;
+    struct plan *plan = collect->plan;
     uint64_t low, high;
 
-    if (!live_stack(task, rewrite->own_rsp, &low, &high))
+    if (!reach_task(collect->reach, task) || !live_stack(task, collect->own_rsp, &low, &high))
         return;
+    collect->tasks++;
     for (uint64_t *word = (uint64_t *)low; word < (uint64_t *)high; word++) {
-        if (!plan_in_cell(rewrite->plan->old, *word))
+        if (!plan_in_old(plan, *word))
             continue;
-        rewrite->inside += *word - old->text_virt < old->text_bytes;
-        uint64_t to = plan_map(rewrite->plan, *word);
+        collect->inside += plan_in_old_text(plan, *word);
+        uint64_t to = plan_map(plan, *word);
         if (to)
-            *word = to;
+            plan_add_word(plan, word, *word, to);
     }
 }
 
-uint64_t scan_stacks(const struct plan *plan, uint64_t own_rsp)
+uint64_t scan_stacks(struct plan *plan, const struct reach *reach, uint64_t own_rsp)
 {
-    struct rewrite rewrite = {.plan = plan, .own_rsp = own_rsp};
+    struct collect collect = {.plan = plan, .reach = reach, .own_rsp = own_rsp};
 
-    task_each(rewrite_stack, &rewrite);
-    return rewrite.inside;
+    task_each(collect_stack, &collect);
+    plan->tasks = collect.tasks;
+    return collect.inside;
 }
 
 /* ---- who holds a cell ---- */
 
 struct hold {
-    uint32_t cell;
+    const struct plan *plan;
     uint64_t own_rsp;
+    bool frames_only; /* what else lies on stacks does not count */
     bool found;
+    struct task *task;
+    uint64_t rip; /* of the frame that was found */
 };
 
 static bool is_entry(uint64_t address)
@@ -97,16 +103,14 @@ static bool is_entry(uint64_t address)
     return section && arena_section(section)->virt == address;
 }
 
-static bool in_text(uint32_t cell, uint64_t address)
-{
-    return address - arena_cell(cell)->text_virt < arena_cell(cell)->text_bytes;
-}
-
 static bool visit_frame(const struct unwind_frame *frame, void *context)
 {
     struct hold *hold = context;
 
-    hold->found |= in_text(hold->cell, frame->rip) || in_text(hold->cell, frame->rip - 1);
+    if (plan_in_old_text(hold->plan, frame->rip) || plan_in_old_text(hold->plan, frame->rip - 1)) {
+        hold->found = true;
+        hold->rip = frame->rip;
+    }
     return !hold->found;
 }
 
@@ -136,39 +140,56 @@ static void walk_self(const struct task *task, struct hold *hold)
     unwind_walk(&frame, low, high, visit_frame, hold);
 }
 
+static void hold_frames(struct task *task, uint64_t low, uint64_t high, struct hold *hold)
+{
+    const struct cpu *cpu = cpu_running(task);
+
+    if (cpu == cpu_this())
+        walk_self(task, hold);
+    else
+        walk_task(task, cpu, low, high, hold);
+    if (hold->found)
+        hold->task = task;
+}
+
 /* A word within a function counts only when it is a frame's return address: others are left over from calls that have
  * ended, in parts of frames that were never written. */
 static void hold_stack(struct task *task, void *context)
 {
     struct hold *hold = context;
-    const struct cpu *cpu = cpu_running(task);
     uint64_t low, high;
     bool within = false;
 
     if (hold->found || !live_stack(task, hold->own_rsp, &low, &high))
         return;
     for (const uint64_t *word = (const uint64_t *)low; word < (const uint64_t *)high; word++) {
-        if (!plan_in_cell(hold->cell, *word))
+        if (!plan_in_old(hold->plan, *word))
             continue;
-        if (in_text(hold->cell, *word) && !is_entry(*word))
+        if (plan_in_old_text(hold->plan, *word) && !is_entry(*word))
             within = true;
-        else
+        else if (!hold->frames_only)
             hold->found = true;
     }
-    if (hold->found || !within)
-        return;
-    if (cpu == cpu_this())
-        walk_self(task, hold);
-    else
-        walk_task(task, cpu, low, high, hold);
+    if (!hold->found && within)
+        hold_frames(task, low, high, hold);
 }
 
-bool scan_stacks_hold(uint32_t cell, uint64_t own_rsp)
+bool scan_stacks_hold(const struct plan *plan, uint64_t own_rsp)
 {
-    struct hold hold = {.cell = cell, .own_rsp = own_rsp};
+    struct hold hold = {.plan = plan, .own_rsp = own_rsp};
 
     task_each(hold_stack, &hold);
     return hold.found;
+}
+
+struct task *scan_frames(const struct plan *plan, uint64_t own_rsp, uint64_t *ret_rip)
+{
+    struct hold hold = {.plan = plan, .own_rsp = own_rsp, .frames_only = true};
+
+    task_each(hold_stack, &hold);
+    if (hold.task)
+        *ret_rip = hold.rip;
+    return hold.task;
 }
 
 /* ---- memory ---- */
@@ -180,7 +201,7 @@ struct visit {
     void *context;
     struct {
         uint64_t low, high;
-    } skip[ARENA_TASKS_MAX + CPU_MAX];
+    } skip[ARENA_TASKS_MAX + CPU_MAX + 4];
     size_t skips;
 };
 
@@ -240,14 +261,14 @@ static void visit_mapped(const struct visit *visit)
     }
 }
 
-/* Static data of all cells but `but`; stacks that lie in the image are left out. */
-static void visit_data(const struct visit *visit, uint32_t but)
+/* Static data of all cells but the old ones; stacks that lie in the image are left out. */
+static void visit_data(const struct visit *visit, const struct plan *plan)
 {
     uint32_t used = arena_header()->table[ARENA_CELLS].used;
 
     for (uint32_t i = 1; i < used; i++) {
         const struct arena_cell *cell = arena_cell(i);
-        if (i == but || cell->state == CELL_FREE)
+        if (plan_is_old(plan, i) || cell->state == CELL_FREE)
             continue;
         for (uint32_t s = cell->first_section; s; s = arena_section(s)->next_in_cell) {
             const struct arena_section *section = arena_section(s);
@@ -259,19 +280,27 @@ static void visit_data(const struct visit *visit, uint32_t but)
     }
 }
 
-static void visit_memory(uint32_t but, visit_words *words, void *context)
+static void skip_pages(struct visit *visit, const struct mapped_pages *mp)
+{
+    if (mp)
+        add_skip(visit, (uint64_t)page_start(mp), (uint64_t)page_start(mp) + page_bytes(mp));
+}
+
+static void visit_memory(const struct plan *plan, visit_words *words, void *context)
 {
     static struct visit visit; /* under the loader's turn */
 
     visit.words = words;
     visit.context = context;
     visit.skips = 0;
+    skip_pages(&visit, plan->memory);
+    skip_pages(&visit, plan->word_memory);
     for (unsigned i = 0; i < cpu_count(); i++)
         add_skip(&visit, (uint64_t)cpu_get(i)->fault_stack_low, (uint64_t)cpu_get(i)->fault_stack_low + CPU_STACKS);
     add_skip(&visit, (uint64_t)image_stack, (uint64_t)image_stack_top);
     task_each(skip_stack, &visit);
     visit_mapped(&visit);
-    visit_data(&visit, but);
+    visit_data(&visit, plan);
 }
 
 /* The page cell's handle of a region of the cell says where the region is; it points to nothing in there. */
@@ -287,24 +316,14 @@ static void collect_words(uint64_t *word, size_t words, uint64_t phys, void *con
     struct plan *plan = context;
     uint64_t to;
 
-    for (size_t i = 0; i < words && plan->words < WORDS_MAX; i++)
-        if (plan_in_cell(plan->old, word[i]) && !is_handle(phys + 8 * i, word[i]) && (to = plan_map(plan, word[i])))
-            plan->word[plan->words++] = (struct word){phys + 8 * i, word[i], to};
+    for (size_t i = 0; i < words; i++)
+        if (plan_in_old(plan, word[i]) && !is_handle(phys + 8 * i, word[i]) && (to = plan_map(plan, word[i])))
+            plan_add_word(plan, &word[i], word[i], to);
 }
 
 void scan_memory(struct plan *plan)
 {
-    plan->words = 0;
-    visit_memory(plan->old, collect_words, plan);
-}
-
-void scan_apply(const struct plan *plan)
-{
-    for (size_t i = 0; i < plan->words; i++) {
-        uint64_t before = plan->word[i].before;
-        (void)__atomic_compare_exchange_n((uint64_t *)page_direct(plan->word[i].phys), &before, plan->word[i].after,
-                                          false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
-    }
+    visit_memory(plan, collect_words, plan);
 }
 
 static void hold_words(uint64_t *word, size_t words, uint64_t phys, void *context)
@@ -312,27 +331,19 @@ static void hold_words(uint64_t *word, size_t words, uint64_t phys, void *contex
     struct hold *hold = context;
 
     for (size_t i = 0; i < words && !hold->found; i++)
-        if (plan_in_cell(hold->cell, word[i]) && !is_handle(phys + 8 * i, word[i]))
-            hold->found = !in_text(hold->cell, word[i]) || is_entry(word[i]);
+        if (plan_in_old(hold->plan, word[i]) && !is_handle(phys + 8 * i, word[i]))
+            hold->found = !plan_in_old_text(hold->plan, word[i]) || is_entry(word[i]);
 }
 
-bool scan_memory_holds(uint32_t cell)
+bool scan_memory_holds(const struct plan *plan)
 {
-    struct hold hold = {.cell = cell};
+    struct hold hold = {.plan = plan};
 
-    visit_memory(cell, hold_words, &hold);
+    visit_memory(plan, hold_words, &hold);
     return hold.found;
 }
 
 /* ---- tasks' functions ---- */
-
-static uint32_t twin_section(const struct plan *plan, uint32_t section, bool back)
-{
-    for (size_t i = 0; i < plan->twins; i++)
-        if ((back ? plan->twin[i].new_ : plan->twin[i].old) == section && plan->twin[i].new_)
-            return back ? plan->twin[i].old : plan->twin[i].new_;
-    return section;
-}
 
 struct move {
     const struct plan *plan;
@@ -341,9 +352,9 @@ struct move {
 
 static void move_function(struct task_function *function, const struct move *move)
 {
-    uint32_t to = function->section ? twin_section(move->plan, function->section, move->back) : 0;
+    uint32_t to = function->section ? plan_twin(move->plan, function->section, move->back) : 0;
 
-    if (to == function->section)
+    if (!to)
         return;
     function->section = to;
     function->address = arena_section(to)->virt + function->offset;
@@ -368,18 +379,21 @@ void scan_tasks_move(const struct plan *plan, bool back)
     task_each(move_task, &move);
 }
 
+static bool is_in_old(const struct plan *plan, const struct task_function *function)
+{
+    return function->section && plan_is_old(plan, arena_section(function->section)->cell);
+}
+
 static void hold_task(struct task *task, void *context)
 {
     struct hold *hold = context;
 
-    if ((task->entry.section && arena_section(task->entry.section)->cell == hold->cell) ||
-        (task->ended.section && arena_section(task->ended.section)->cell == hold->cell))
-        hold->found = true;
+    hold->found |= is_in_old(hold->plan, &task->entry) || is_in_old(hold->plan, &task->ended);
 }
 
-bool scan_tasks_hold(uint32_t cell)
+bool scan_tasks_hold(const struct plan *plan)
 {
-    struct hold hold = {.cell = cell};
+    struct hold hold = {.plan = plan};
 
     task_each(hold_task, &hold);
     return hold.found;

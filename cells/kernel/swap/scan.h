@@ -1,22 +1,25 @@
-/* Looks for words that point into a cell: on stacks, in the heap, in static data. Internal to the swap cell. */
+/* Looks for words that point into the old cells of a plan: on stacks, in the heap, in static data. Changes nothing but the
+ * plan's list of words. Internal to the swap cell. */
 #pragma once
 #include "cells/kernel/arena/arena.h"
 #include "cells/kernel/swap/plan.h"
+#include "cells/kernel/swap/reach.h"
 
-/* Others parked: rewrites all words on stacks that point into the old cell and have a place in the new one. The
- * caller's own frames, below `own_rsp`, are left out. How many words lie within functions of the old cell. */
-uint64_t scan_stacks(const struct plan *plan, uint64_t own_rsp);
+struct task;
 
-/* Fills in plan->word with the words of heap and static data that point into the old cell and can be rewritten. */
+/* Others parked: adds the words on stacks that have a place in the new cells, of tasks that can reach the old ones. The
+ * caller's own frames, below `own_rsp`, are left out. How many words lie within functions of the old cells. */
+uint64_t scan_stacks(struct plan *plan, const struct reach *reach, uint64_t own_rsp);
+/* Adds the words of heap and static data that have a place in the new cells. */
 void scan_memory(struct plan *plan);
-/* Rewrites those that still say the same; any context. */
-void scan_apply(const struct plan *plan);
 
-/* Others parked: whether a frame on some stack will return into the cell, or its data is pointed to from there. */
-bool scan_stacks_hold(uint32_t cell, uint64_t own_rsp);
-/* Whether a word of heap or static data points to the start of a function, or to data, of the cell. */
-bool scan_memory_holds(uint32_t cell);
+/* Others parked: whether a frame on some stack will return into an old cell, or its data is pointed to from there. */
+bool scan_stacks_hold(const struct plan *plan, uint64_t own_rsp);
+/* Whether a word of heap or static data points to the start of a function, or to data, of an old cell. */
+bool scan_memory_holds(const struct plan *plan);
+/* Others parked: a task that has a frame in an old cell, and where; NULL: none. */
+struct task *scan_frames(const struct plan *plan, uint64_t own_rsp, uint64_t *ret_rip);
 
-/* Function pointers of tasks: rewritten by the plan, or asked for. */
+/* Functions of tasks (entry, ended): led to their twins or back, or asked for. */
 void scan_tasks_move(const struct plan *plan, bool back) NEEDS(arena_writer);
-bool scan_tasks_hold(uint32_t cell);
+bool scan_tasks_hold(const struct plan *plan);

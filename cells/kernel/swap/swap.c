@@ -1,45 +1,55 @@
-/* See swap.h. The stages in order; plan.c verifies, carry.c moves data, scan.c finds words that point into a cell. */
+/* See swap.h. The stages in order; plan.c verifies, carry.c moves data, scan.c finds words that point into a cell, commit.c
+ * applies and takes back, record.c keeps the log. */
 #include "cells/kernel/swap/swap.h"
 #include "cells/kernel/arena/arena.h"
 #include "cells/kernel/cpu/cpu.h"
 #include "cells/kernel/loader/loader.h"
 #include "cells/kernel/park/park.h"
 #include "cells/kernel/swap/carry.h"
+#include "cells/kernel/swap/commit.h"
 #include "cells/kernel/swap/plan.h"
+#include "cells/kernel/swap/reach.h"
+#include "cells/kernel/swap/record.h"
 #include "cells/kernel/swap/scan.h"
-#include "cells/kernel/task/task.h"
 #include "cells/lib/string/string.h"
 
 CELL("swap", KERNEL, 1);
+EXPORT(swap_cells, KERNEL);
 EXPORT(swap_cell, KERNEL);
 EXPORT(swap_reload, KERNEL);
 EXPORT(swap_reap, KERNEL);
 
-#define ATTEMPTS_MAX 3 /* against cells that begin to use the old one while it is being planned for */
-#define ROOT         1 /* namespace */
+#define ATTEMPTS_MAX 3 /* against cells that begin to use an old one while it is being planned for */
+#define WORDS_MIN    2048
+#define WORDS_MAX    (1u << 20)
+#define STACK_WORDS  1024 /* room for what is found on stacks only when the others are parked */
 #define FNV_START    0xcbf29ce484222325
 #define FNV_PRIME    0x100000001b3
 
-/* Which cell took over from an old one, by index. */
-static uint32_t heir[ARENA_CELLS_MAX];
+/* The swap in which a cell came, and the one in which it went; 0: none. By index. */
+static uint32_t came[ARENA_CELLS_MAX], went[ARENA_CELLS_MAX];
+static uint32_t swap_number;
+
+static struct reach reach; /* under the loader's turn */
 
 struct job {
-    const char *name;
-    uint32_t object, old, new_;
-    unsigned flags;
+    const struct swap_order *order;
+    uint32_t new_[SWAP_SET_MAX];
+    size_t news; /* 0: not staged */
     struct arena_completion *report;
     struct loader_detail detail;
     uint64_t phase_start_ns;
+    size_t words; /* room for them */
     bool committed;
 };
 
 /* Takes back what was staged and not published; also when a fault unwinds the swap. */
 static void job_end(struct job *job)
 {
-    if (!job->new_)
-        loader_drop_object(job->object);
-    else if (arena_cell(job->new_)->state == CELL_LOADING)
-        loader_unstage(job->new_);
+    if (job->news && !job->committed)
+        loader_unstage(job->new_, job->news);
+    for (size_t i = 0; i < job->order->objects && !job->news; i++)
+        loader_drop_object(job->order->object[i]);
 }
 
 static void phase(struct job *job, const char *name)
@@ -57,189 +67,266 @@ static void phase(struct job *job, const char *name)
 
 /* ---- (i) stage ---- */
 
-static enum err find_old(struct job *job)
+static bool is_ordered_out(const struct swap_order *order, uint32_t cell)
 {
-    job->old = arena_cell_find(ROOT, job->name);
-    if (!job->old || arena_cell(job->old)->state != CELL_LIVE) {
-        plan_say(&job->detail, "no cell ", job->name, " is loaded", "");
+    for (size_t i = 0; i < order->olds; i++)
+        if (order->old[i] == cell)
+            return true;
+    return false;
+}
+
+static enum err check_old(struct job *job, size_t i)
+{
+    uint32_t cell = job->order->old[i];
+    const char *name = arena_string(arena_cell(cell)->name);
+
+    if (arena_cell(cell)->state != CELL_LIVE || arena_cell(cell)->namespace_ != job->order->namespace_) {
+        plan_say(&job->detail, "no cell ", name, " is loaded there", "");
         return ERR_NOT_FOUND;
     }
-    if (!arena_cell(job->old)->object) {
-        plan_say(&job->detail, job->name, " is part of the nano_core image; swap loaded cells only", "", "");
+    if (!arena_cell(cell)->object) {
+        plan_say(&job->detail, name, " is part of the nano_core image; swap loaded cells only", "", "");
         return ERR_NOT_SWAPPABLE;
     }
+    for (size_t k = 0; k < i; k++)
+        if (job->order->old[k] == cell) {
+            plan_say(&job->detail, "cell ", name, " is to go twice", "");
+            return ERR_INVALID;
+        }
     return ERR_OK;
 }
 
-static enum err check_object(struct job *job)
+static bool is_intact(const struct arena_object *object)
 {
-    const struct arena_object *object = arena_object(job->object);
     const uint8_t *data = page_direct(object->phys);
     uint64_t hash = FNV_START;
 
     for (uint32_t i = 0; i < object->bytes; i++)
         hash = (hash ^ data[i]) * FNV_PRIME;
-    if (hash != object->hash) {
-        plan_say(&job->detail, "the pristine object of ", job->name, " is damaged", "");
+    return hash == object->hash;
+}
+
+static enum err check_object(struct job *job, size_t i)
+{
+    const struct swap_order *order = job->order;
+    const struct arena_object *object = arena_object(order->object[i]);
+    const char *name = arena_string(object->name);
+    uint32_t there = arena_cell_find(order->namespace_, name);
+
+    if (!is_intact(object)) {
+        plan_say(&job->detail, "the pristine object of ", name, " is damaged", "");
         return ERR_CORRUPT;
     }
-    if (!string_equal(arena_string(object->name), job->name)) {
-        plan_say(&job->detail, "the object is of cell ", arena_string(object->name), ", not of ", job->name);
-        return ERR_INVALID;
+    if (there && arena_cell(there)->namespace_ == order->namespace_ && !is_ordered_out(order, there)) {
+        plan_say(&job->detail, "cell ", name, " is loaded already, and is not among those to be replaced", "");
+        return ERR_EXISTS;
     }
+    for (size_t k = 0; k < i; k++)
+        if (arena_object(order->object[k])->name == object->name) {
+            plan_say(&job->detail, "two objects of cell ", name, "", "");
+            return ERR_EXISTS;
+        }
     return ERR_OK;
 }
 
-/* Cells that the new one needs and that were loaded for it. */
+/* Cells that the new ones need and that were loaded for them. */
 static enum err initialize_needs(struct job *job)
 {
-    for (uint32_t s = arena_cell(job->new_)->first_section; s; s = arena_section(s)->next_in_cell)
-        for (uint32_t e = arena_section(s)->first_out; e; e = arena_edge(e)->next_out) {
-            uint32_t need = arena_section(arena_edge(e)->to)->cell;
-            bool ready = need == job->new_ || arena_cell(need)->initialized;
-            enum err error = ready ? ERR_OK : loader_initialize(need, &job->detail);
-            if (error)
-                return error;
-        }
+    for (size_t i = 0; i < job->news; i++)
+        for (uint32_t s = arena_cell(job->new_[i])->first_section; s; s = arena_section(s)->next_in_cell)
+            for (uint32_t e = arena_section(s)->first_out; e; e = arena_edge(e)->next_out) {
+                uint32_t need = arena_section(arena_edge(e)->to)->cell;
+                bool ready = arena_cell(need)->state == CELL_LOADING || arena_cell(need)->initialized;
+                enum err error = ready ? ERR_OK : loader_initialize(need, &job->detail);
+                if (error)
+                    return error;
+            }
     return ERR_OK;
 }
 
 static enum err stage(struct job *job)
 {
-    enum err error = find_old(job);
+    const struct swap_order *order = job->order;
+    const struct loader_order load = {.namespace_ = order->namespace_,
+                                      .object = order->object,
+                                      .objects = order->objects,
+                                      .old = order->old,
+                                      .olds = order->olds};
+    enum err error = ERR_OK;
 
+    for (size_t i = 0; i < order->olds && !error; i++)
+        error = check_old(job, i);
+    for (size_t i = 0; i < order->objects && !error; i++)
+        error = check_object(job, i);
     if (!error)
-        error = check_object(job);
+        error = loader_stage(&load, job->new_, &job->detail);
     if (!error)
-        error = loader_stage(job->object, arena_cell(job->old)->namespace_, &job->new_, &job->detail);
+        job->news = order->objects;
     phase(job, "stage");
     return error;
 }
 
 /* ---- (iii), (iv): commit, others parked ---- */
 
-static bool rebind(const struct step *step, const struct place *to)
-{
-    return loader_rebind(step->edge, to->section, to->target, to->symbol) == ERR_OK;
-}
-
-/* Takes back what has been rewritten, unless the commit came to its end; also when a fault unwinds it. */
+/* Takes back what has been done, unless the commit came to its end; also when a fault unwinds it. */
 struct undo_guard {
-    struct plan *plan;
+    struct commit *commit;
 };
 
 static void undo_guard_end(struct undo_guard *undo)
 {
-    struct plan *plan = undo->plan;
-
-    if (!plan)
-        return;
-    while (plan->applied > 0) {
-        plan->applied--;
-        (void)rebind(&plan->step[plan->applied], &plan->step[plan->applied].from);
-    }
+    if (undo->commit)
+        commit_undo(undo->commit);
 }
 
-static enum err rewrite(struct plan *plan)
-{
-    for (; plan->applied < plan->steps; plan->applied++)
-        if (!rebind(&plan->step[plan->applied], &plan->step[plan->applied].to))
-            return ERR_BAD_RELOCATION;
-    return ERR_OK;
-}
-
-static uint64_t incoming_of(uint32_t cell)
+static uint64_t incoming_of(const struct swap_order *order)
 {
     uint64_t n = 0;
 
-    for (uint32_t s = arena_cell(cell)->first_section; s; s = arena_section(s)->next_in_cell)
-        n += arena_section(s)->incoming;
+    for (size_t i = 0; i < order->olds; i++)
+        for (uint32_t s = arena_cell(order->old[i])->first_section; s; s = arena_section(s)->next_in_cell)
+            n += arena_section(s)->incoming;
     return n;
 }
 
-/* What cannot fail any more. */
-static void take_over(struct job *job, struct plan *plan) NEEDS(arena_writer)
+/* Whether the new cell's data is that of an old one: then it has begun to work long ago. */
+static bool took_data(const struct plan *plan, uint32_t new_)
 {
-    job->report->frames = scan_stacks(plan, (uint64_t)__builtin_frame_address(0));
-    scan_apply(plan);
-    scan_tasks_move(plan, false);
-    loader_retract(job->old);
-    loader_publish(job->new_);
-    if (!plan->fresh)
-        arena_cell(job->new_)->initialized = arena_cell(job->old)->initialized;
-    arena_cell(job->new_)->reloads = arena_cell(job->old)->reloads;
-    heir[job->old] = job->new_;
+    for (size_t i = 0; i < plan->twins; i++)
+        if (plan->twin[i].carried && arena_section(plan->twin[i].new_)->cell == new_)
+            return true;
+    return !plan->fresh && plan->olds && arena_cell(new_)->transfer_section;
+}
+
+static void inherit(const struct plan *plan, uint32_t new_)
+{
+    struct arena_cell *c = arena_cell(new_);
+
+    for (size_t i = 0; i < plan->olds; i++) {
+        const struct arena_cell *old = arena_cell(plan->old[i]);
+        if (old->name != c->name)
+            continue;
+        c->reloads = old->reloads;
+        if (!plan->fresh)
+            c->initialized = old->initialized;
+        return;
+    }
+    if (took_data(plan, new_))
+        c->initialized = arena_cell(plan->old[0])->initialized;
+}
+
+/* What is remembered of a swap that came to its end. */
+static void take_over(const struct plan *plan)
+{
+    swap_number++;
+    for (size_t i = 0; i < plan->news; i++) {
+        inherit(plan, plan->new_[i]);
+        came[plan->new_[i]] = swap_number;
+    }
+    for (size_t i = 0; i < plan->olds; i++)
+        went[plan->old[i]] = swap_number;
+}
+
+static enum err commit_parked(struct job *job, struct plan *plan, uint64_t incoming)
+{
+    struct commit commit = {.plan = plan};
+    GUARD(undo) undo = {&commit};
+    GUARD(arena) change = arena_change();
+    enum err error;
+
+    if (incoming_of(job->order) != incoming || !plan_is_current(plan)) { /* users that are not in the plan */
+        plan_say(&job->detail, "new users come up all the time; try again", "", "", "");
+        return ERR_BUSY;
+    }
+    error = carry_data(plan, &job->report->transferred_bytes, &job->detail);
+    phase(job, "transfer");
+    if (!error)
+        error = commit_apply(&commit, job->report, &reach, &job->detail);
+    phase(job, "relocate");
+    if (error)
+        return error;
+    take_over(plan);
+    job->report->words = plan->words;
+    job->report->tasks = (uint32_t)plan->tasks;
+    undo.commit = NULL;
+    job->committed = true;
+    return ERR_OK;
 }
 
 static enum err commit(struct job *job, struct plan *plan, uint64_t incoming)
 {
-    struct arena_completion *report = job->report;
     uint64_t started_ns;
     enum err error;
     {
         GUARD(park) parked = park_all();
-        GUARD(undo) undo = {plan};
-        GUARD(arena) change = arena_change();
         started_ns = parked.started_ns;
         phase(job, "park");
-        if (incoming_of(job->old) != incoming || !plan_is_current(plan)) { /* users that are not in the plan */
-            plan_say(&job->detail, job->name, " gets new users all the time; try again", "", "");
-            return ERR_BUSY;
-        }
-        error = carry_data(plan, &report->transferred_bytes, &job->detail);
-        phase(job, "transfer");
-        if (!error)
-            error = rewrite(plan);
-        phase(job, "relocate");
-        if (!error) {
-            take_over(job, plan);
-            undo.plan = NULL;
-            job->committed = true;
-        }
+        error = commit_parked(job, plan, incoming);
     }
-    report->pause_ns = cpu_ns() - started_ns;
+    job->report->pause_ns = cpu_ns() - started_ns;
     phase(job, "publish");
     return error;
 }
 
 /* ---- the whole ---- */
 
-static void preview(struct job *job, struct plan *plan)
+static void preview(struct job *job, const struct plan *plan)
 {
     job->report->relocations = plan->foreign_steps;
     for (size_t i = 0; i < plan->twins; i++)
         if (plan->twin[i].carried)
-            job->report->transferred_bytes += arena_section(plan->twin[i].old)->bytes;
+            job->report->transferred_bytes += plan->twin[i].bytes;
 }
 
-static enum err verify(struct job *job, struct plan *plan)
+/* Words of memory while the guest still runs; those on stacks come when it stands still. */
+static enum err scan(struct job *job, struct plan *plan)
 {
-    enum err error = plan_pair(plan, job->old, job->new_, job->flags & SWAP_FRESH_DATA, &job->detail);
-
-    if (!error)
-        error = plan_make(plan, &job->detail);
-    phase(job, "verify");
-    return error;
+    for (; job->words <= WORDS_MAX; job->words *= 2) {
+        enum err error = plan_reserve_words(plan, job->words);
+        if (error)
+            return error;
+        scan_memory(plan);
+        if (!plan->words_lost && plan->words + STACK_WORDS <= job->words)
+            break;
+    }
+    reach_find(&reach, plan);
+    phase(job, "scan");
+    return job->words <= WORDS_MAX ? ERR_OK : ERR_FULL;
 }
 
-/* Plans and commits; ERR_BUSY: the old cell got new users meanwhile. */
+/* Plans and commits. ERR_BUSY: an old cell got new users meanwhile. ERR_FULL: there was too little room for words. */
 static enum err attempt(struct job *job)
 {
-    struct plan plan __attribute__((cleanup(plan_end))) = {};
-    uint64_t incoming = incoming_of(job->old);
-    enum err error = verify(job, &plan);
+    const struct swap_order *order = job->order;
+    uint64_t incoming = incoming_of(order);
+    OWN(plan)
+    struct plan *plan = plan_pair(order->old, order->olds, job->new_, job->news, order->flags & SWAP_FRESH_DATA);
 
+    if (!plan) {
+        plan_say(&job->detail, "no memory for the plan", "", "", "");
+        return ERR_NOMEM;
+    }
+    enum err error = plan_make(plan, &job->detail);
+    phase(job, "verify");
     if (error)
         return error;
-    preview(job, &plan);
-    if (job->flags & SWAP_DRY_RUN)
+    preview(job, plan);
+    if (order->flags & SWAP_DRY_RUN)
         return ERR_OK;
     error = initialize_needs(job);
-    if (error)
-        return error;
-    scan_memory(&plan);
-    phase(job, "scan");
-    return commit(job, &plan, incoming);
+    if (!error)
+        error = scan(job, plan);
+    return error ? error : commit(job, plan, incoming);
+}
+
+static enum err initialize_new(struct job *job)
+{
+    enum err error = ERR_OK;
+
+    for (size_t i = 0; i < job->news && !error; i++)
+        if (!arena_cell(job->new_[i])->initialized)
+            error = loader_initialize(job->new_[i], &job->detail);
+    return error;
 }
 
 static enum err conclude(struct job *job, enum err error)
@@ -249,62 +336,121 @@ static enum err conclude(struct job *job, enum err error)
     if (error)
         report->relocations = report->transferred_bytes = 0;
     if (job->committed) {
-        report->result = job->new_;
         arena_count(COUNTER_swaps, 1);
-        arena_event(EVENT_CELL_SWAPPED, job->new_, arena_cell(job->new_)->version, job->name);
-        if (!arena_cell(job->new_)->initialized)
-            error = loader_initialize(job->new_, &job->detail);
+        for (size_t i = 0; i < job->news; i++) {
+            const struct arena_cell *c = arena_cell(job->new_[i]);
+            arena_event(EVENT_CELL_SWAPPED, job->new_[i], c->version, arena_string(c->name));
+        }
+        report->result = job->new_[0];
+        error = initialize_new(job);
     }
     report->error = error;
     string_copy(report->detail, job->detail.text, sizeof report->detail);
     return error;
 }
 
-enum err swap_cell(const char *name, uint32_t object, unsigned flags, struct arena_completion *report)
+static bool is_whole(const struct swap_order *order)
 {
+    bool whole = order->olds <= SWAP_SET_MAX && order->objects <= SWAP_SET_MAX && order->olds + order->objects > 0;
+
+    for (size_t i = 0; whole && i < order->olds; i++)
+        whole = order->old[i] != 0;
+    for (size_t i = 0; whole && i < order->objects; i++)
+        whole = order->object[i] != 0;
+    return whole;
+}
+
+enum err swap_cells(const struct swap_order *order, struct arena_completion *report)
+{
+    if (!is_whole(order))
+        return report->error = ERR_INVALID;
     GUARD(loader) turn = loader_hold();
     struct job job __attribute__((cleanup(job_end))) = {
-        .name = name, .object = object, .flags = flags, .report = report, .phase_start_ns = cpu_ns()};
+        .order = order, .report = report, .phase_start_ns = cpu_ns(), .words = WORDS_MIN};
+    static struct record record;
     uint64_t seq = report->seq;
 
     memset(report, 0, sizeof *report);
     report->seq = seq;
+    record_begin(&record, order);
     enum err error = stage(&job);
+    record_staged(&record, job.new_, job.news);
     uint32_t staged_phases = report->phases;
     for (int attempts = 0; !error && attempts < ATTEMPTS_MAX; attempts++) {
         report->phases = staged_phases;
+        report->transferred_bytes = 0;
         error = attempt(&job);
-        if (error != ERR_BUSY)
+        if (error != ERR_BUSY && error != ERR_FULL)
             break;
-        error = attempts + 1 < ATTEMPTS_MAX ? ERR_OK : ERR_BUSY;
+        job.words *= 1 + (error == ERR_FULL);
+        error = attempts + 1 < ATTEMPTS_MAX ? ERR_OK : error;
     }
-    return conclude(&job, error);
+    error = conclude(&job, error);
+    if (!(order->flags & SWAP_DRY_RUN))
+        record_end(&record, report);
+    return error;
 }
 
-enum err swap_reload(const char *name, unsigned flags, struct arena_completion *report)
+static enum err by_name(uint32_t namespace_, const char *name, struct swap_order *order,
+                        struct arena_completion *report)
+{
+    uint64_t seq = report->seq;
+
+    memset(report, 0, sizeof *report);
+    report->seq = seq;
+    order->namespace_ = namespace_;
+    order->old[0] = arena_cell_find(namespace_, name);
+    order->olds = 1;
+    if (order->old[0])
+        return ERR_OK;
+    plan_say((struct loader_detail *)report->detail, "no cell ", name, " is loaded", "");
+    return report->error = ERR_NOT_FOUND;
+}
+
+enum err swap_cell(uint32_t namespace_, const char *name, uint32_t object, unsigned flags,
+                   struct arena_completion *report)
 {
     GUARD(loader) turn = loader_hold();
-    uint32_t cell = arena_cell_find(ROOT, name);
+    struct swap_order order = {.flags = flags, .objects = 1, .object = {object}};
+    enum err error = by_name(namespace_, name, &order, report);
 
-    return swap_cell(name, cell ? arena_cell(cell)->object : 0, flags, report);
+    if (!error && !string_equal(arena_string(arena_object(object)->name), name)) {
+        plan_say((struct loader_detail *)report->detail, "the object is of cell ",
+                 arena_string(arena_object(object)->name), ", not of ", name);
+        error = report->error = ERR_INVALID;
+    }
+    if (!error)
+        return swap_cells(&order, report);
+    loader_drop_object(object);
+    return error;
+}
+
+enum err swap_reload(uint32_t namespace_, const char *name, unsigned flags, struct arena_completion *report)
+{
+    GUARD(loader) turn = loader_hold();
+    struct swap_order order = {.flags = flags, .objects = 1};
+    enum err error = by_name(namespace_, name, &order, report);
+
+    if (error)
+        return error;
+    order.object[0] = arena_cell(order.old[0])->object;
+    order.objects = order.object[0] != 0;
+    return swap_cells(&order, report);
 }
 
 /* ---- old cells ---- */
 
-/* What still points to the old cell is led to its heir where that has the same. */
-static void lead_to_heir(uint32_t cell)
+/* What still points to the old cell is led to those that took over, where they have the same. */
+static void lead_to_heirs(struct plan *plan)
 {
-    struct plan plan __attribute__((cleanup(plan_end))) = {};
-    struct loader_detail detail;
-    uint32_t to = heir[cell];
-
-    if (!to || (arena_cell(to)->state != CELL_LIVE && arena_cell(to)->state != CELL_OLD) ||
-        arena_cell(to)->name != arena_cell(cell)->name || plan_pair(&plan, cell, to, false, &detail))
+    if (!plan->news || plan_reserve_words(plan, WORDS_MIN))
         return;
-    scan_memory(&plan);
-    scan_apply(&plan);
+    scan_memory(plan);
+    reach.all = true;
     GUARD(park) parked = park_all();
-    (void)scan_stacks(&plan, (uint64_t)__builtin_frame_address(0));
+    (void)scan_stacks(plan, &reach, (uint64_t)__builtin_frame_address(0));
+    for (size_t i = 0; i < plan->words; i++)
+        commit_word(&plan->word[i]);
 }
 
 static bool edges_hold(uint32_t cell)
@@ -316,12 +462,38 @@ static bool edges_hold(uint32_t cell)
     return false;
 }
 
-static bool is_held(uint32_t cell)
+static bool is_held(const struct plan *plan)
 {
-    if (edges_hold(cell) || scan_tasks_hold(cell) || scan_memory_holds(cell))
+    if (edges_hold(plan->old[0]) || scan_tasks_hold(plan) || scan_memory_holds(plan))
         return true;
     GUARD(park) parked = park_all();
-    return scan_stacks_hold(cell, (uint64_t)__builtin_frame_address(0));
+    return scan_stacks_hold(plan, (uint64_t)__builtin_frame_address(0));
+}
+
+static size_t find_heirs(uint32_t cell, uint32_t ret_heirs[SWAP_SET_MAX])
+{
+    uint32_t used = arena_header()->table[ARENA_CELLS].used;
+    size_t count = 0;
+
+    for (uint32_t i = 1; went[cell] && i < used && count < SWAP_SET_MAX; i++)
+        if (came[i] == went[cell] && (arena_cell(i)->state == CELL_LIVE || arena_cell(i)->state == CELL_OLD))
+            ret_heirs[count++] = i;
+    return count;
+}
+
+/* False: something holds it. */
+static bool reap(uint32_t cell)
+{
+    uint32_t heirs[SWAP_SET_MAX];
+    OWN(plan) struct plan *plan = plan_pair(&cell, 1, heirs, find_heirs(cell, heirs), false);
+
+    if (!plan)
+        return false;
+    lead_to_heirs(plan);
+    if (is_held(plan) || loader_unload(cell))
+        return false;
+    came[cell] = went[cell] = 0;
+    return true;
 }
 
 size_t swap_reap(void)
@@ -333,13 +505,8 @@ size_t swap_reap(void)
         if (arena_cell(i)->state != CELL_OLD)
             continue;
         GUARD(loader) turn = loader_hold();
-        if (arena_cell(i)->state != CELL_OLD) /* gone, while somebody else had the turn */
-            continue;
-        lead_to_heir(i);
-        if (is_held(i) || loader_unload(i))
-            still++;
-        else
-            heir[i] = 0;
+        if (arena_cell(i)->state == CELL_OLD) /* else gone, while somebody else had the turn */
+            still += !reap(i);
     }
     return still;
 }

@@ -36,7 +36,7 @@ static enum err swap_bytes(const char *name, const void *data, size_t bytes, uns
     uint32_t object;
     enum err e = loader_keep_object(data, bytes, &object, &detail);
 
-    return e ? e : swap_cell(name, object, flags, &report);
+    return e ? e : swap_cell(NAMESPACE_ROOT, name, object, flags, &report);
 }
 
 #define SWAP(cell, object, flags)                                                                                      \
@@ -137,13 +137,13 @@ static void carried(const struct testing *test)
 
     testing_need(test, fragile_bind(twice) == ERR_OK);
     testing_need(test, fragile_add(1) == total + 2);
-    testing_need(test, swap_reload("fragile", 0, &report) == ERR_OK && report.transferred_bytes > 0);
+    testing_need(test, swap_reload(NAMESPACE_ROOT, "fragile", 0, &report) == ERR_OK && report.transferred_bytes > 0);
     testing_need(test, fragile_add(1) == total + 4 && fragile_calls() == calls + 3);
     testing_need(test, string_equal(fragile_word(2), "three"));
     testing_need(test, SWAP("fragile", fragile_v2, 0) == ERR_OK);
     testing_need(test, fragile_add(1) == total + 6 && fragile_calls() == calls + 4);
     testing_need(test, string_equal(fragile_word(0), "one"));
-    testing_need(test, swap_reload("fragile", SWAP_FRESH_DATA, &report) == ERR_OK);
+    testing_need(test, swap_reload(NAMESPACE_ROOT, "fragile", SWAP_FRESH_DATA, &report) == ERR_OK);
     testing_need(test, fragile_add(1) == 1 && fragile_calls() == 1);
     testing_need(test, all_reaped());
 }
@@ -156,12 +156,12 @@ static void pointers_follow(const struct testing *test)
 {
     kept_word = fragile_word(2);
     chosen = twice;
-    testing_need(test, swap_reload("fragile", 0, &report) == ERR_OK && all_reaped());
+    testing_need(test, swap_reload(NAMESPACE_ROOT, "fragile", 0, &report) == ERR_OK && all_reaped());
     testing_need(test, arena_cell_at((uint64_t)kept_word) == report.result && string_equal(kept_word, "three"));
     testing_need(test, chosen == twice);
     kept_word = NULL;
     chosen = fragile_add;
-    testing_need(test, swap_reload("fragile", 0, &report) == ERR_OK && all_reaped());
+    testing_need(test, swap_reload(NAMESPACE_ROOT, "fragile", 0, &report) == ERR_OK && all_reaped());
     testing_need(test, arena_cell_at((uint64_t)chosen) == report.result);
 }
 
@@ -185,7 +185,7 @@ static void frames_stay(const struct testing *test)
     OWN(task) struct task *task = task_spawn("inside", call_fragile, (uint64_t)flag, NULL);
     testing_need(test, flag && task);
     scheduler_sleep_ns(4 * WAIT_NS);
-    testing_need(test, swap_reload("fragile", 0, &report) == ERR_OK && report.frames >= 1);
+    testing_need(test, swap_reload(NAMESPACE_ROOT, "fragile", 0, &report) == ERR_OK && report.frames >= 1);
     testing_need(test, all_reaped()); /* the same code: its frame has moved on */
     testing_need(test, SWAP("fragile", fragile_v2, 0) == ERR_OK && report.frames >= 1);
     scheduler_sleep_ns(40 * WAIT_NS);
@@ -262,8 +262,8 @@ static void refused(const struct testing *test)
     expect(test, "other type", SWAP("fragile", fragile_v4, 0), ERR_WRONG_TYPE, &before);
     expect(test, "other data", SWAP("fragile", fragile_v5, 0), ERR_WRONG_TYPE, &before);
     expect(test, "of another cell", SWAP("fragile", channel, 0), ERR_INVALID, &before);
-    expect(test, "nano_core", swap_reload("nano_core", 0, &report), ERR_NOT_SWAPPABLE, &before);
-    expect(test, "no such cell", swap_reload("nothing", 0, &report), ERR_NOT_FOUND, &before);
+    expect(test, "nano_core", swap_reload(NAMESPACE_ROOT, "nano_core", 0, &report), ERR_NOT_SWAPPABLE, &before);
+    expect(test, "no such cell", swap_reload(NAMESPACE_ROOT, "nothing", 0, &report), ERR_NOT_FOUND, &before);
     expect(test, "dry run", SWAP("channel", channel_v2, SWAP_DRY_RUN), ERR_OK, &before);
     testing_need(test, report.relocations > 0 && report.phases >= 2);
 }
@@ -287,7 +287,7 @@ static void unwound(const struct testing *test)
             expect(test, "a transfer that faults", ERR_OK, ERR_OK, &before);
     }
     testing_need(test, fragile_add(0) == total);
-    testing_need(test, swap_reload("fragile", SWAP_FRESH_DATA, &report) == ERR_OK && all_reaped());
+    testing_need(test, swap_reload(NAMESPACE_ROOT, "fragile", SWAP_FRESH_DATA, &report) == ERR_OK && all_reaped());
 }
 
 /* ---- the core ---- */
@@ -328,7 +328,7 @@ static void core_replaced(const struct testing *test)
         if (cell->state != CELL_LIVE || !cell->object)
             continue;
         string_copy(name, arena_string(cell->name), sizeof name);
-        enum err e = swap_reload(name, 0, &report);
+        enum err e = swap_reload(NAMESPACE_ROOT, name, 0, &report);
         if (e != ERR_OK || !all_work()) {
             log_warn("reload of %s: %s: %s", name, err_text(e), report.detail);
             testing_fail(test, "reload", "test_swap.c", __LINE__);

@@ -7,6 +7,7 @@
 #include "cells/kernel/log/log.h"
 #include "cells/kernel/page/page.h"
 #include "cells/kernel/scheduler/scheduler.h"
+#include "cells/lib/string/string.h"
 #include "guest/abi/layout.h"
 
 CELL("testing", KERNEL, 1);
@@ -15,6 +16,8 @@ EXPORT(testing_ok, APPLICATION);
 EXPORT(testing_fail, APPLICATION);
 EXPORT(testing_end, APPLICATION);
 EXPORT(testing_tasks, APPLICATION);
+EXPORT(testing_records, APPLICATION);
+EXPORT(testing_same, APPLICATION);
 EXPORT(testing_has_recovery, APPLICATION);
 
 #define SETTLE_TRIES 100
@@ -36,6 +39,37 @@ size_t testing_tasks(void)
     for (uint32_t i = 1; i < ARENA_TASKS_MAX; i++)
         tasks += arena_task(i)->state != TASK_FREE;
     return tasks;
+}
+
+struct testing_records testing_records(void)
+{
+    struct testing_records r = {.strings = arena_header()->counter[COUNTER_strings], .frames_free = frame_free_count()};
+
+    for (uint32_t i = 1; i < ARENA_CELLS_MAX; i++)
+        r.cells += arena_cell(i)->state != CELL_FREE;
+    for (uint32_t i = 1; i < ARENA_OBJECTS_MAX; i++)
+        r.objects += arena_object(i)->check != 0;
+    for (uint32_t i = 1; i < ARENA_EDGES_MAX; i++)
+        r.edges += arena_edge(i)->check != 0;
+    for (uint32_t i = 1; i < ARENA_SYMBOLS_MAX; i++)
+        r.symbols += arena_symbol(i)->check != 0;
+    for (uint32_t i = 1; i < ARENA_SECTIONS_MAX; i++)
+        r.sections += arena_section(i)->check != 0;
+    return r;
+}
+
+void testing_same(const struct testing *test, const char *what, const struct testing_records *before)
+{
+    struct testing_records now = testing_records();
+
+    if (memcmp(&now, before, sizeof now) == 0)
+        return;
+    log_warn("%s: cells %zu %zu, objects %zu %zu, edges %zu %zu, symbols %zu %zu, sections %zu %zu, strings %zu %zu, "
+             "frames %zu %zu",
+             what, before->cells, now.cells, before->objects, now.objects, before->edges, now.edges, before->symbols,
+             now.symbols, before->sections, now.sections, before->strings, now.strings, before->frames_free,
+             now.frames_free);
+    testing_fail(test, what, "testing.c", __LINE__);
 }
 
 bool testing_has_recovery(void)

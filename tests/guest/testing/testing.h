@@ -18,6 +18,14 @@ _Noreturn void testing_fail(const struct testing *test, const char *what, const 
 _Noreturn void testing_end(const struct testing *test);
 
 size_t testing_tasks(void); /* in the arena's table */
+
+/* What loaded cells take. Of these a refused or failed change must leave none behind. */
+struct testing_records {
+    size_t cells, objects, edges, symbols, sections, strings, frames_free;
+};
+struct testing_records testing_records(void);
+/* Fails and prints both when they differ. */
+void testing_same(const struct testing *test, const char *what, const struct testing_records *before);
 bool testing_has_recovery(void);
 
 #define testing_need(test, condition) ((condition) ? (void)0 : testing_fail(test, #condition, __FILE_NAME__, __LINE__))

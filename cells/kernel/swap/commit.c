@@ -1,0 +1,132 @@
+/* See commit.h. */
+#include "cells/kernel/swap/commit.h"
+#include "cells/kernel/arena/arena.h"
+#include "cells/kernel/swap/carry.h"
+#include "cells/kernel/swap/scan.h"
+#include "cells/kernel/swap/swap.h"
+
+EXPORT(swap_step_hook, KERNEL);
+
+void (*swap_step_hook)(unsigned step);
+
+static void begin_step(struct commit *commit)
+{
+    commit->steps++;
+    if (swap_step_hook)
+        swap_step_hook(commit->steps);
+}
+
+static bool rebind(const struct step *step, const struct place *to)
+{
+    return loader_rebind(step->edge, to->section, to->target, to->symbol) == ERR_OK;
+}
+
+static enum err rewrite_edges(struct commit *commit)
+{
+    struct plan *plan = commit->plan;
+
+    for (; commit->edges < plan->steps; commit->edges++) {
+        const struct step *step = &plan->step[commit->edges];
+        begin_step(commit);
+        if (!rebind(step, &step->to))
+            return ERR_BAD_RELOCATION;
+    }
+    return ERR_OK;
+}
+
+static void set_word(uint64_t *at, uint64_t before, uint64_t after)
+{
+    (void)__atomic_compare_exchange_n(at, &before, after, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+}
+
+void commit_word(const struct word *word)
+{
+    set_word(word->at, word->before, word->after);
+}
+
+static void rewrite_words(struct commit *commit)
+{
+    const struct plan *plan = commit->plan;
+
+    begin_step(commit);
+    for (; commit->words < plan->words; commit->words++) {
+        if (commit->words == plan->words / 2)
+            begin_step(commit);
+        commit_word(&plan->word[commit->words]);
+    }
+}
+
+static void move_symbols(struct commit *commit)
+{
+    const struct plan *plan = commit->plan;
+
+    for (; commit->retracted < plan->olds; commit->retracted++) {
+        begin_step(commit);
+        loader_retract(plan->old[commit->retracted]);
+    }
+    for (; commit->published < plan->news; commit->published++) {
+        begin_step(commit);
+        loader_publish(plan->new_[commit->published]);
+    }
+}
+
+static enum err find_words(struct commit *commit, struct arena_completion *report, const struct reach *reach,
+                           struct loader_detail *detail)
+{
+    begin_step(commit);
+    report->frames = scan_stacks(commit->plan, reach, (uint64_t)__builtin_frame_address(0));
+    if (!commit->plan->words_lost)
+        return ERR_OK;
+    plan_say(detail, "more words of memory point to what is to go than there is room for in the plan", "", "", "");
+    return ERR_FULL;
+}
+
+enum err commit_apply(struct commit *commit, struct arena_completion *report, const struct reach *reach,
+                      struct loader_detail *detail)
+{
+    enum err error = find_words(commit, report, reach, detail);
+
+    if (!error)
+        error = rewrite_edges(commit);
+    if (error)
+        return error;
+    rewrite_words(commit);
+    begin_step(commit);
+    commit->tasks = true;
+    scan_tasks_move(commit->plan, false);
+    move_symbols(commit);
+    begin_step(commit);
+    return ERR_OK;
+}
+
+/* The step that a fault has cut short counts as begun: what it has not done yet is no harm to take back. */
+static size_t begun(size_t done, size_t all)
+{
+    return done < all ? done + 1 : all;
+}
+
+static void undo_symbols(const struct commit *commit)
+{
+    const struct plan *plan = commit->plan;
+
+    for (size_t i = begun(commit->published, plan->news); i > 0; i--)
+        if (arena_cell(plan->new_[i - 1])->state != CELL_FREE)
+            loader_conceal(plan->new_[i - 1]);
+    for (size_t i = begun(commit->retracted, plan->olds); i > 0; i--)
+        loader_restore(plan->old[i - 1]);
+}
+
+void commit_undo(struct commit *commit)
+{
+    const struct plan *plan = commit->plan;
+    GUARD(arena) change = arena_change();
+
+    if (commit->tasks) {
+        undo_symbols(commit);
+        scan_tasks_move(plan, true);
+    }
+    for (size_t i = begun(commit->words, plan->words); i > 0; i--)
+        set_word(plan->word[i - 1].at, plan->word[i - 1].after, plan->word[i - 1].before);
+    for (size_t i = begun(commit->edges, plan->steps); i > 0; i--)
+        (void)rebind(&plan->step[i - 1], &plan->step[i - 1].from);
+}

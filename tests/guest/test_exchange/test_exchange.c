@@ -1,0 +1,207 @@
+/* Swaps of several cells at once: two become one and one becomes two, with data, edges and pointers following; what does not
+ * fit is refused; a fault at each step of the commit leaves the old cells as they were; each is in the log. */
+#include "cells/kernel/archive/archive.h"
+#include "cells/kernel/arena/arena.h"
+#include "cells/kernel/heap/heap.h"
+#include "cells/kernel/loader/loader.h"
+#include "cells/kernel/log/log.h"
+#include "cells/kernel/panic/panic.h"
+#include "cells/kernel/scheduler/scheduler.h"
+#include "cells/kernel/swap/swap.h"
+#include "cells/kernel/task/task.h"
+#include "cells/lib/string/string.h"
+#include "tests/guest/left/left.h"
+#include "tests/guest/testing/testing.h"
+
+CELL("test_exchange", KERNEL, 1);
+
+#define NAMES_MAX 3
+#define WAIT_NS   5000000
+
+typedef const char *names[NAMES_MAX]; /* NULL ends them */
+
+static struct arena_completion report;
+
+static enum err exchange(const names old, const names member, unsigned flags)
+{
+    GUARD(loader) turn = loader_hold();
+    struct swap_order order = {.namespace_ = NAMESPACE_ROOT, .flags = flags};
+    struct loader_detail detail;
+    struct archive_member found;
+
+    for (size_t i = 0; i < NAMES_MAX && old[i]; i++)
+        order.old[order.olds++] = arena_cell_find(NAMESPACE_ROOT, old[i]);
+    for (size_t i = 0; i < NAMES_MAX && member[i]; i++) {
+        enum err e = archive_find(member[i], &found);
+        if (!e)
+            e = loader_keep_object(found.data, found.bytes, &order.object[order.objects], &detail);
+        if (e)
+            return e;
+        order.objects++;
+    }
+    return swap_cells(&order, &report);
+}
+
+static const names both = {"left", "right"}, left = {"left"}, right = {"right"}, one = {"left_v2"}, none = {NULL};
+
+static bool all_reaped(void)
+{
+    for (int i = 0; i < 400 && swap_reap(); i++)
+        scheduler_sleep_ns(WAIT_NS);
+    return !swap_reap();
+}
+
+/* What the cells say goes on from what they said before, whichever they are. */
+static uint64_t calls;
+
+static void check_goes_on(const struct testing *test)
+{
+    uint64_t sum = right_sum();
+
+    calls++;
+    testing_need(test, left_call() == 2 * calls);
+    testing_need(test, right_sum() == sum + calls);
+}
+
+static void merge_and_split(const struct testing *test)
+{
+    static uint64_t (*volatile kept)(uint64_t n);
+    uint32_t cell;
+
+    kept = right_twice;
+    check_goes_on(test);
+    testing_need(test, exchange(both, one, 0) == ERR_OK && report.transferred_bytes >= 24);
+    check_goes_on(test);
+    cell = arena_cell_find(NAMESPACE_ROOT, "left");
+    testing_need(test, arena_cell(cell)->version == 2 && !arena_cell_find(NAMESPACE_ROOT, "right"));
+    testing_need(test, arena_cell_at((uint64_t)kept) == cell);
+    testing_need(test, all_reaped());
+    check_goes_on(test);
+    testing_need(test, exchange(left, both, 0) == ERR_OK);
+    check_goes_on(test);
+    testing_need(test, arena_cell_at((uint64_t)kept) == arena_cell_find(NAMESPACE_ROOT, "right"));
+    testing_need(test, all_reaped());
+    check_goes_on(test);
+}
+
+/* ---- refusals ---- */
+
+static void refuse(const struct testing *test, const char *what, enum err want, const names old, const names member)
+{
+    const struct testing_records before = testing_records();
+    enum err e = exchange(old, member, 0);
+
+    if (e != want) {
+        log_warn("%s: %s: %s", what, err_text(e), report.detail);
+        testing_fail(test, what, "test_exchange.c", __LINE__);
+    }
+    testing_same(test, what, &before);
+    check_goes_on(test);
+}
+
+static void refused(const struct testing *test)
+{
+    static const names twice = {"left", "left"};
+
+    refuse(test, "two cells with one symbol", ERR_DUPLICATE_SYMBOL, left, one);
+    refuse(test, "removal of what is used", ERR_MISSING_SYMBOL, right, none);
+    refuse(test, "loaded already", ERR_EXISTS, none, right);
+    refuse(test, "two versions at once", ERR_EXISTS, both, twice);
+    refuse(test, "the same cell twice", ERR_INVALID, twice, one);
+    refuse(test, "a need that goes", ERR_UNRESOLVED, both, left);
+    testing_need(test, exchange(both, one, SWAP_DRY_RUN) == ERR_OK && report.relocations > 0);
+    check_goes_on(test);
+}
+
+/* ---- a fault at each step ---- */
+
+static unsigned fault_at, steps;
+
+static void on_step(unsigned step)
+{
+    steps = step;
+    if (step != fault_at)
+        return;
+    fault_at = 0;
+    panic("a fault at a step of the commit");
+}
+
+static void exchange_in_vain(uint64_t)
+{
+    (void)exchange(both, one, 0);
+}
+
+static void fault_once(const struct testing *test, unsigned step, bool counted)
+{
+    const struct testing_records before = testing_records();
+    uint64_t cells[2] = {arena_cell_find(NAMESPACE_ROOT, "left"), arena_cell_find(NAMESPACE_ROOT, "right")};
+
+    fault_at = step;
+    OWN(task) struct task *task = task_spawn("exchange", exchange_in_vain, 0, NULL);
+    testing_need(test, task && task_join(MOVE(task), NULL) == ERR_CLOSED && fault_at == 0);
+    testing_need(test, arena_cell_find(NAMESPACE_ROOT, "left") == cells[0]);
+    testing_need(test, arena_cell_find(NAMESPACE_ROOT, "right") == cells[1]);
+    testing_need(test, arena_cell(cells[0])->state == CELL_LIVE && arena_cell(cells[1])->state == CELL_LIVE);
+    check_goes_on(test);
+    testing_need(test, all_reaped());
+    if (counted)
+        testing_same(test, "a fault amid the commit", &before);
+}
+
+static void faults(const struct testing *test)
+{
+    testing_need(test, loader_bind(&swap_step_hook, on_step) == ERR_OK);
+    testing_need(test, exchange(both, one, 0) == ERR_OK && all_reaped() && exchange(left, both, 0) == ERR_OK);
+    testing_need(test, all_reaped() && exchange(both, one, 0) == ERR_OK);
+    unsigned all = steps;
+    testing_need(test, all > 10 && all_reaped() && exchange(left, both, 0) == ERR_OK && all_reaped());
+    for (int i = 0; i < 2; i++) /* recovery reloads this cell once, which takes another place */
+        fault_once(test, 1, false);
+    for (unsigned step = 1; step <= all; step++)
+        fault_once(test, step, true);
+    log_info("a fault at each of %u steps", all);
+    testing_need(test, loader_bind(&swap_step_hook, NULL) == ERR_OK);
+    merge_and_split(test);
+}
+
+/* ---- the log ---- */
+
+static void logged(const struct testing *test)
+{
+    uint64_t swaps = arena_header()->swap_seq, changes = arena_header()->change_seq;
+
+    testing_need(test, exchange(both, one, 0) == ERR_OK && exchange(right, none, 0) == ERR_INVALID);
+    testing_need(test, exchange(left, both, SWAP_DRY_RUN) == ERR_OK && exchange(left, right, 0) == ERR_MISSING_SYMBOL);
+    testing_need(test, arena_header()->swap_seq == swaps + 2);
+    const struct arena_swap *swap = arena_record(ARENA_SWAPS, (uint32_t)((swaps + 1) % (ARENA_SWAPS_MAX - 1)) + 1);
+    testing_need(test, swap->seq == swaps + 1 && swap->done.error == ERR_OK && swap->done.phases >= 6);
+    testing_need(test, swap->changes == 2 && swap->first_change == changes + 1);
+    const struct arena_change *change =
+        arena_record(ARENA_CHANGES, (uint32_t)((changes + 1) % (ARENA_CHANGES_MAX - 1)) + 1);
+    testing_need(test, change->swap == swap->seq && string_equal(change->cell, "left"));
+    testing_need(test, change->old_version == 1 && change->new_version == 2);
+    testing_need(test, change->old_object && change->new_object && change->old_object != change->new_object);
+    testing_need(test,
+                 change[1].new_version == 0 && change[1].new_object == 0 && string_equal(change[1].cell, "right"));
+    testing_need(test, all_reaped() && exchange(left, both, 0) == ERR_OK && all_reaped());
+}
+
+static int test_exchange_main(int argc, char **argv)
+{
+    struct testing test = testing_begin("test_exchange");
+
+    (void)argc;
+    (void)argv;
+    merge_and_split(&test);
+    test = testing_begin("test_exchange");
+    merge_and_split(&test);
+    testing_ok(&test, "two cells become one, and one two, and all goes on");
+    refused(&test);
+    testing_ok(&test, "what does not fit is refused and leaves no trace");
+    faults(&test);
+    testing_ok(&test, "a fault at any step of the commit leaves the old cells as they were");
+    logged(&test);
+    testing_ok(&test, "swaps and what they changed are in the log");
+    testing_end(&test);
+}
+MAIN(test_exchange_main);
