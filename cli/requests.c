@@ -11,6 +11,7 @@
 #include "cli/cli.h"
 #include "cli/target.h"
 #include "cli/verbs.h"
+#include "guest/abi/swap_set.h"
 #include "introspect/request.h"
 
 enum { TIMEOUT_S = 10, LOCK_MS = 5000 };
@@ -154,7 +155,9 @@ static void print_json(const struct arena_completion *c)
     json_object_set_new(o, "phases", phases);
     json_object_set_new(o, "pause_ns", json_integer((json_int_t)c->pause_ns));
     json_object_set_new(o, "relocations", json_integer((json_int_t)c->relocations));
+    json_object_set_new(o, "words", json_integer((json_int_t)c->words));
     json_object_set_new(o, "frames", json_integer((json_int_t)c->frames));
+    json_object_set_new(o, "tasks", json_integer((json_int_t)c->tasks));
     json_object_set_new(o, "transferred_bytes", json_integer((json_int_t)c->transferred_bytes));
     json_dumpf(o, stdout, JSON_INDENT(2));
     putchar('\n');
@@ -163,11 +166,12 @@ static void print_json(const struct arena_completion *c)
 
 static void print_swap(const struct asking *a, const char *what, const struct arena_completion *c)
 {
-    printf("%s %s: %lu relocations, %lu frames of tasks in the old cell, %lu bytes transferred\n", what,
-           a->dry_run ? "could be swapped" : "swapped", (unsigned long)c->relocations, (unsigned long)c->frames,
-           (unsigned long)c->transferred_bytes);
+    printf("%s %s: %lu relocations, %lu bytes transferred\n", what, a->dry_run ? "could be swapped" : "swapped",
+           (unsigned long)c->relocations, (unsigned long)c->transferred_bytes);
     if (!a->dry_run)
-        printf("other CPUs stood still for %.1f us\n", (double)c->pause_ns / 1000);
+        printf("%lu words of memory led to what is new, %lu return addresses found on %u stacks\n"
+               "other CPUs stood still for %.1f us\n",
+               (unsigned long)c->words, (unsigned long)c->frames, c->tasks, (double)c->pause_ns / 1000);
     for (uint32_t i = 0; i < c->phases; i++)
         printf("  %-16s %10.1f us\n", c->phase[i].name, (double)c->phase[i].ns / 1000);
 }
@@ -242,37 +246,77 @@ static int known_cell(struct asking *a, const char *name)
 
 /* ---- verbs ---- */
 
-/* All of them, before the first is swapped. */
-static int check_pairs(const struct asking *a)
-{
-    for (int i = 0; i < a->argc; i++) {
-        const char *equals = strchr(a->argv[i], '=');
+/* The set that a swap is about, as it goes into the mailbox: its header, then the objects one behind the other. */
+struct bundle {
+    struct swap_set *set; /* owned */
+    size_t room;
+    char what[64]; /* for messages: what the first operand names */
+};
 
-        if (!equals || equals == a->argv[i] || !equals[1])
-            return cli_fail(CLI_USAGE, "'%s' is not OLD=NEW.o", a->argv[i]);
-    }
+static int add_old(struct asking *a, struct bundle *b, const char *name)
+{
+    struct swap_set *set = b->set;
+
+    if (strlen(name) >= sizeof set->old[0])
+        return cli_fail(CLI_UNKNOWN, "machine %s has no cell with so long a name; at most %zu characters can be had",
+                        a->target.name, sizeof set->old[0] - 1);
+    if (set->olds == SWAP_SET_MAX)
+        return cli_fail(CLI_USAGE, "more than %d cells to be replaced", SWAP_SET_MAX);
+    int status = known_cell(a, name);
+    if (!status)
+        memcpy(set->old[set->olds++], name, strlen(name));
+    return status;
+}
+
+static int add_object(struct bundle *b, const char *path)
+{
+    struct swap_set *set = b->set;
+    void *data;
+    size_t bytes;
+
+    if (set->objects == SWAP_SET_MAX)
+        return cli_fail(CLI_USAGE, "more than %d objects", SWAP_SET_MAX);
+    int status = read_file(path, b->room - set->bytes, &data, &bytes);
+    if (status)
+        return status;
+    memcpy((uint8_t *)set + set->bytes, data, bytes);
+    set->object[set->objects++] = (struct swap_set_object){set->bytes, (uint32_t)bytes};
+    set->bytes += (uint32_t)bytes;
+    free(data);
     return CLI_DONE;
 }
 
-static int swap_one(struct asking *a, const char *pair)
+/* OLD[,OLD...]=NEW.o[,NEW.o...]; one side may be empty: cells are added or removed. */
+static int add_pair(struct asking *a, struct bundle *b, char *pair)
 {
-    const char *equals = strchr(pair, '=');
-    char name[64];
-    void *data = NULL;
-    struct request r = {.kind = REQUEST_SWAP, .flags = a->dry_run ? REQUEST_DRY_RUN : 0, .target = name};
-    struct arena_completion c = {0};
+    char *equals = strchr(pair, '='), *rest, *word;
+    int status = CLI_DONE;
 
-    snprintf(name, sizeof name, "%.*s", (int)(equals - pair), pair);
-    int status = known_cell(a, name);
-    if (!status)
-        status = read_file(equals + 1, request_room(a->target.ram, a->target.ram_bytes), &data, &r.mailbox_bytes);
-    if (status)
-        return status;
-    r.mailbox = data;
-    status = ask(a, &r, name, &c);
-    if (!status && !a->json)
-        print_swap(a, name, &c);
-    free(data);
+    if (!equals || !pair[1])
+        return cli_fail(CLI_USAGE, "'%s' is not OLD[,OLD]=NEW.o[,NEW.o]", pair);
+    *equals = '\0';
+    for (word = strtok_r(pair, ",", &rest); word && !status; word = strtok_r(NULL, ",", &rest))
+        status = add_old(a, b, word);
+    for (word = strtok_r(equals + 1, ",", &rest); word && !status; word = strtok_r(NULL, ",", &rest))
+        status = add_object(b, word);
+    return status;
+}
+
+static int open_bundle(struct asking *a, struct bundle *b)
+{
+    int status = CLI_DONE;
+
+    b->room = request_room(a->target.ram, a->target.ram_bytes);
+    b->set = b->room > sizeof *b->set ? calloc(1, b->room) : NULL;
+    if (!b->set)
+        return cli_fail(CLI_FAILED, b->room ? "out of memory" : "machine %s has no mailbox", a->target.name);
+    b->set->bytes = sizeof *b->set;
+    snprintf(b->what, sizeof b->what, "%.*s", (int)strcspn(a->argv[0], "="), a->argv[0]);
+    for (int i = 0; i < a->argc; i++)
+        if (!strchr(a->argv[i], '='))
+            return cli_fail(CLI_USAGE, "'%s' is not OLD[,OLD]=NEW.o[,NEW.o]", a->argv[i]);
+    for (int i = 0; i < a->argc && !status; i++)
+        status = add_pair(a, b, a->argv[i]);
     return status;
 }
 
@@ -286,16 +330,27 @@ static int count_pairs(int argc, char **argv)
     return pairs ? pairs : 1;
 }
 
+/* All pairs in one transaction. */
 int verb_swap(int argc, char **argv)
 {
     struct asking a = {0};
+    struct bundle b = {0};
+    struct arena_completion c = {0};
     int status = open_asking(argc, argv, "m:t:jn", 1, count_pairs(argc, argv), &a);
 
     if (status)
         return status;
-    status = check_pairs(&a);
-    for (int i = 0; !status && i < a.argc; i++)
-        status = swap_one(&a, a.argv[i]);
+    status = open_bundle(&a, &b);
+    if (!status) {
+        const struct request r = {.kind = REQUEST_SWAP_SET,
+                                  .flags = a.dry_run ? REQUEST_DRY_RUN : 0,
+                                  .mailbox = b.set,
+                                  .mailbox_bytes = b.set->bytes};
+        status = ask(&a, &r, b.what, &c);
+    }
+    if (!status && !a.json)
+        print_swap(&a, b.what, &c);
+    free(b.set);
     close_asking(&a);
     return status;
 }

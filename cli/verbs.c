@@ -35,7 +35,8 @@ static const char swap_help[] =
     "  -m, --machine N  the machine, when it is not the first operand\n"
     "  -t, --timeout S  how long the guest may take (default 10)\n"
     "  -j, --json       for scripts\n"
-    "\nSeveral OLD=NEW.o are swapped one after the other; the first that is refused ends it.\n";
+    "\nAll operands are one transaction: all cells are swapped, or none. With several names on either side cells are\n"
+    "merged, split or renamed; without a name they are added, without an object removed.\n";
 
 static const char inject_help[] =
     "  --into TARGET    cell:NAME[:SECTION], symbol:NAME[+OFFSET[+BYTES]], task:NAME:stack,\n"
@@ -80,7 +81,8 @@ const struct verb verbs[] = {
     {"verify", "[N]", "Compare every loaded section with what the loader should have written", verify_help,
      verb_verify},
     {"disasm", "[N] CELL[:SECTION]", "Disassemble live code, relocations named", reading_help, verb_disasm},
-    {"swap", "[N] OLD=NEW.o ... [--dry-run]", "Replace cells of a running guest", swap_help, verb_swap},
+    {"swap", "[N] OLD[,OLD]=NEW.o[,NEW.o] ... [--dry-run]", "Replace cells of a running guest", swap_help, verb_swap},
+    {"swaps", "[N]", "List the swaps that were tried, and how they went", last_help, verb_swaps},
     {"reload", "[N] CELL", "Replace a cell by a fresh copy of itself", request_help, verb_reload},
     {"load", "[N] CELL.o", "Load one more cell from a file", request_help, verb_load},
     {"unload", "[N] CELL", "Unload a cell that nothing needs", request_help, verb_unload},

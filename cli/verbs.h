@@ -33,6 +33,7 @@ int verb_doctor(int argc, char **argv);
 int verb_tui(int argc, char **argv);
 /* requests.c */
 int verb_swap(int argc, char **argv);
+int verb_swaps(int argc, char **argv);
 int verb_reload(int argc, char **argv);
 int verb_load(int argc, char **argv);
 int verb_unload(int argc, char **argv);
