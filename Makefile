@@ -68,7 +68,7 @@ PROBE    := $(B)/tests/probe.elf
 
 # ---- targets -----------------------------------------------------------------------------------------------------
 
-.PHONY: all deps run test check lab iso bench help clean fuzz
+.PHONY: all deps run test soak check lab iso bench help clean fuzz
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 10
 
@@ -85,6 +85,10 @@ run: deps ## install, build, boot the guest, open the TUI on it
 test: deps ## install, build, run every test, print one closing summary
 	@$(MAKE) --no-print-directory all $(B)/tests/delias-tests $(TEST_ARCHIVE) $(PROBE) $(FUZZ:%=$(B)/fuzz/%)
 	@$(B)/tests/delias-tests
+
+soak: deps ## a cell loaded, swapped and unloaded 10,000 times, minutes long
+	@$(MAKE) --no-print-directory all $(TEST_ARCHIVE)
+	@CHURN=10000 CHURN_CPUS=2 GUEST_SECONDS=7200 bash tests/guest/test_churn.sh
 
 check: deps ## format, analyzers, lock annotations, layering: all as errors
 	@$(MAKE) --no-print-directory all

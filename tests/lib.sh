@@ -26,7 +26,7 @@ guest_test() {
     for cpus in "$@"; do
         log=build/tests/log/$name.$cpus.serial
         status=0
-        guest_run build/delias.elf build/tests/guest.archive "${GUEST_BY:-app}=$name on_panic=exit" "$cpus" "$log" || status=$?
+        guest_run build/delias.elf build/tests/guest.archive "${GUEST_BY:-app}=$name on_panic=exit ${GUEST_OPTIONS:-}" "$cpus" "$log" || status=$?
         if ! grep -aq "TEST $name: done" "$log" || grep -aqE 'FAILED|PANIC' "$log"; then
             tail -n 40 "$log"
             echo "$name: failed on $cpus CPUs, the hypervisor's status $status, all of the output: $log" >&2

@@ -14,6 +14,7 @@
 EXPORT(mapped_pages_put, LIBRARY);
 EXPORT(page_map, LIBRARY);
 EXPORT(page_own_frames, LIBRARY);
+EXPORT(page_virtual_bytes, LIBRARY);
 EXPORT(page_map_device, LIBRARY);
 EXPORT(page_protect, KERNEL);
 EXPORT(page_start, LIBRARY);
@@ -95,6 +96,13 @@ static enum err take_own_frame(uint64_t *ret_phys)
 size_t page_own_frames(void)
 {
     return __atomic_load_n(&own_frames, __ATOMIC_RELAXED);
+}
+
+size_t page_virtual_bytes(void)
+{
+    GUARD(lock) held = lock_take(&page_lock);
+
+    return regions[REGION_PAGES].next - LAYOUT_PAGES_VIRT + regions[REGION_CELL].next - LAYOUT_CELL_VIRT;
 }
 
 /* The entry for `virt` in the table of `level` (0: 4 KiB pages, 1: 2 MiB); NULL when a table is missing and may not be

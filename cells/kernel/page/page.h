@@ -46,6 +46,8 @@ enum err page_translate(uint64_t virt, uint64_t *ret_phys);
 /* Frames of page tables and of handles. They are kept for the next mapping and never given back, so that only
  * frame_free_count() plus this tells whether somebody else keeps a frame. */
 size_t page_own_frames(void);
+/* Of all virtual ranges that have been used so far; each is kept for the next mapping of its size class. */
+size_t page_virtual_bytes(void);
 
 /* Flushes what this CPU remembers of [virt, virt + bytes). */
 void page_flush(uint64_t virt, size_t bytes);
