@@ -41,6 +41,8 @@ void link_retract_symbols(uint32_t cell) NEEDS(arena_writer);
 void link_hash_section(uint32_t section) NEEDS(arena_writer); /* of its bytes as they are now; 0 for data */
 
 /* relocate.c */
+/* As arena_symbol_find, but for symbols of cells that others of the same name hide from the namespace. */
+uint32_t link_visible_symbol(uint32_t namespace_, const char *name);
 /* The exported symbol that `name` means for the cell; 0: none. */
 uint32_t link_find_symbol(const struct link *link, const char *name);
 void link_find_needs(const struct link *link); /* fills in `needed` */

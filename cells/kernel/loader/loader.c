@@ -23,11 +23,13 @@ EXPORT(loader_conceal, KERNEL);
 EXPORT(loader_restore, KERNEL);
 EXPORT(loader_initialize, KERNEL);
 EXPORT(loader_unload, KERNEL);
+EXPORT(loader_unload_all, KERNEL);
 EXPORT(loader_rebind, KERNEL);
 EXPORT(loader_bind, DRIVER);
 EXPORT(loader_symbol, APPLICATION);
+EXPORT(loader_symbol_in, APPLICATION);
 
-#define BATCH_MAX 96
+#define BATCH_MAX LOADER_BATCH_MAX
 
 void (*loader_wait_hook)(void);
 
@@ -52,15 +54,16 @@ static uint32_t cell_of_symbol(uint32_t symbol)
     return arena_section(arena_symbol(symbol)->section)->cell;
 }
 
-/* No symbol of the cell may be another's; a staged cell may repeat those of the cells that it is to replace. */
+/* No symbol of the cell may be another's; a staged cell may repeat those of the cells that it is to replace, any cell
+ * those of its parent's cell that it hides. */
 static enum err check_duplicates(const struct link *link, struct loader_detail *detail)
 {
-    uint32_t cell = link->cell, namespace_ = arena_cell(cell)->namespace_;
+    uint32_t cell = link->cell;
 
     for (uint32_t i = arena_cell(cell)->first_symbol; i; i = arena_symbol(i)->next_in_cell) {
         const char *name = arena_string(arena_symbol(i)->name);
         uint32_t there = arena_symbol(i)->access ? link_find_symbol(link, name) : 0;
-        if (there && there != i && arena_symbol(there)->namespace_ == namespace_)
+        if (there && there != i)
             return REFUSE(ERR_DUPLICATE_SYMBOL, name_of(cell), ": exports ", name, ", as cell ",
                           name_of(cell_of_symbol(there)), " does");
     }
@@ -490,7 +493,8 @@ static enum err run_done(uint32_t cell) NEEDS(loader_turn)
     const struct arena_cell *c = arena_cell(cell);
     uint32_t heir = arena_cell_find(c->namespace_, arena_string(c->name));
 
-    if (!c->done_section || c->initialized != INIT_DONE || (heir && heir != cell))
+    if (!c->done_section || c->initialized != INIT_DONE ||
+        (heir && heir != cell && arena_cell(heir)->namespace_ == c->namespace_))
         return ERR_OK;
     enum err (*done)(void) = (enum err(*)(void))(uintptr_t)arena_section(c->done_section)->virt;
     return done();
@@ -515,10 +519,41 @@ enum err loader_unload(uint32_t cell)
     return ERR_OK;
 }
 
+/* Moves those that say that they cannot go behind the others, and counts these. */
+static size_t run_all_done(uint32_t *cells, size_t count) NEEDS(loader_turn)
+{
+    for (size_t i = 0; i < count;) {
+        uint32_t cell = cells[i];
+        if (!run_done(cell)) {
+            i++;
+            continue;
+        }
+        cells[i] = cells[--count];
+        cells[count] = cell;
+    }
+    return count;
+}
+
+size_t loader_unload_all(uint32_t *cells, size_t count)
+{
+    GUARD(loader) turn = loader_hold();
+
+    count = link_unheld(cells, run_all_done(cells, link_unheld(cells, count)));
+    for (size_t i = 0; i < count; i++)
+        arena_event(EVENT_CELL_FREED, cells[i], arena_cell(cells[i])->version, name_of(cells[i]));
+    link_discard(cells, count);
+    return count;
+}
+
 enum err loader_symbol(const char *name, uint64_t *ret_address)
 {
+    return loader_symbol_in(root, name, ret_address);
+}
+
+enum err loader_symbol_in(uint32_t namespace_, const char *name, uint64_t *ret_address)
+{
     GUARD(arena) held = arena_change();
-    uint32_t symbol = arena_symbol_find(root, name);
+    uint32_t symbol = link_visible_symbol(namespace_, name);
 
     if (!symbol || arena_cell(cell_of_symbol(symbol))->state != CELL_LIVE)
         return ERR_NOT_FOUND;

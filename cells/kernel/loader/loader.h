@@ -4,6 +4,8 @@
 #pragma once
 #include "cells/cell.h"
 
+#define LOADER_BATCH_MAX 96 /* cells that are loaded together */
+
 /* What went wrong, for people: names the symbol, section or cell. */
 struct loader_detail {
     char text[128];
@@ -60,6 +62,9 @@ enum err loader_initialize(uint32_t cell, struct loader_detail *detail);
 /* Frees a cell: records, edges, memory, object. ERR_BUSY when a foreign edge still leads to it, or its done function
  * says so; that one runs only when no other version of the cell has taken over. Tasks in it are for the caller to see. */
 enum err loader_unload(uint32_t cell);
+/* The same for cells that may lead to each other: frees those that nothing else leads to, and returns how many these are;
+ * the others stand behind them in `cells` then. */
+size_t loader_unload_all(uint32_t *cells, size_t count);
 
 /* Rewrites one edge so that it leads to section `to` + `target`; text is patched through the direct map. A pointer in
  * data that code has changed since stays as it is, only the edge moves.
@@ -70,5 +75,7 @@ enum err loader_rebind(uint32_t edge, uint32_t to, uint32_t target, uint32_t sym
  * function's cell rewrites it like any relocation. NULL unbinds. */
 enum err loader_bind(void *slot, const void *function);
 
-/* Exported symbol by name in the root namespace; ERR_NOT_FOUND. */
+/* Exported symbol by name in the root namespace, or as another one sees it: a cell there hides its parent's cell of the
+ * same name altogether. ERR_NOT_FOUND. */
 enum err loader_symbol(const char *name, uint64_t *ret_address);
+enum err loader_symbol_in(uint32_t namespace_, const char *name, uint64_t *ret_address);

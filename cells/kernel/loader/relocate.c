@@ -82,6 +82,16 @@ static uint32_t export_of(uint32_t cell, const char *name)
     return 0;
 }
 
+uint32_t link_visible_symbol(uint32_t namespace_, const char *name)
+{
+    uint32_t found = arena_symbol_find(namespace_, name);
+
+    if (!found || arena_symbol(found)->namespace_ == namespace_)
+        return found;
+    uint32_t cell = arena_section(arena_symbol(found)->section)->cell;
+    return arena_cell_find(namespace_, arena_string(arena_cell(cell)->name)) == cell ? found : 0;
+}
+
 uint32_t link_find_symbol(const struct link *link, const char *name)
 {
     const struct link_scope *scope = link->scope;
@@ -90,7 +100,7 @@ uint32_t link_find_symbol(const struct link *link, const char *name)
     for (size_t i = 0; scope && i < scope->staged_count; i++)
         if ((found = export_of(scope->staged[i], name)))
             return found;
-    found = arena_symbol_find(arena_cell(link->cell)->namespace_, name);
+    found = link_visible_symbol(arena_cell(link->cell)->namespace_, name);
     if (found && scope &&
         is_among(arena_section(arena_symbol(found)->section)->cell, scope->hidden, scope->hidden_count))
         return 0;
