@@ -3,14 +3,15 @@
 #include "cells/kernel/arena/arena.h"
 #include "cells/kernel/heap/heap.h"
 #include "cells/kernel/loader/loader.h"
+#include "cells/kernel/namespace/namespace.h"
 #include "cells/kernel/panic/panic.h"
 #include "cells/lib/string/string.h"
 #include "guest/abi/note.h"
 
 CELL("application", KERNEL, 1);
 EXPORT(application_run, LIBRARY);
+EXPORT(application_run_in, LIBRARY);
 
-#define ROOT_NAMESPACE  1
 #define ARGUMENTS_MAX   32
 #define ARGUMENTS_BYTES 4096
 
@@ -25,7 +26,7 @@ struct run {
 /* By name, at each start: the cell may have been swapped since. */
 static int (*main_of(const char *name))(int, char **)
 {
-    uint32_t cell = arena_cell_find(ROOT_NAMESPACE, name);
+    uint32_t cell = namespace_cell(task_this()->record->namespace_, name);
     uint32_t section = cell ? arena_cell(cell)->main_section : 0;
 
     return section ? (int (*)(int, char **))arena_section(section)->virt : NULL;
@@ -76,13 +77,20 @@ static enum err copy_arguments(const char *name, int argc, const char *const *ar
 enum err application_run(const char *name, int argc, const char *const *argv, struct task **ret_task,
                          struct loader_detail *ret_detail)
 {
+    return application_run_in(task_this() ? task_this()->record->namespace_ : NAMESPACE_ROOT, name, argc, argv,
+                              ret_task, ret_detail);
+}
+
+enum err application_run_in(uint32_t namespace_, const char *name, int argc, const char *const *argv,
+                            struct task **ret_task, struct loader_detail *ret_detail)
+{
     OWN(heap) struct loader_detail *detail = heap_alloc(sizeof *detail);
     OWN(heap) struct run *run = NULL;
     uint32_t cell;
 
     if (!detail)
         return ERR_NOMEM;
-    enum err e = loader_load(name, &cell, detail);
+    enum err e = namespace_load(namespace_, name, &cell, detail);
     if (ret_detail)
         *ret_detail = *detail;
     if (e == ERR_OK && !arena_cell(cell)->main_section)
@@ -92,7 +100,8 @@ enum err application_run(const char *name, int argc, const char *const *argv, st
     if (e != ERR_OK)
         return e;
     struct task *task =
-        task_spawn(name, run_main, (uint64_t)run, &(struct task_options){.restartable = true, .ended = run_ended});
+        task_spawn(name, run_main, (uint64_t)run,
+                   &(struct task_options){.restartable = true, .namespace_ = namespace_, .ended = run_ended});
     if (!task)
         return ERR_NOMEM;
     (void)MOVE(run); /* run_ended frees it */

@@ -9,3 +9,6 @@ struct loader_detail;
  * name by custom. Its exit code is main's value. The caller owns *ret_task; ret_detail may be NULL. */
 enum err application_run(const char *name, int argc, const char *const *argv, struct task **ret_task,
                          struct loader_detail *ret_detail);
+/* The same in `namespace_`, in place of the caller's own: with the cell as it is there, and the task in it. */
+enum err application_run_in(uint32_t namespace_, const char *name, int argc, const char *const *argv,
+                            struct task **ret_task, struct loader_detail *ret_detail);

@@ -9,6 +9,7 @@
 #include "cells/kernel/loader/loader.h"
 #include "cells/kernel/log/log.h"
 #include "cells/kernel/mend/mend.h"
+#include "cells/kernel/namespace/namespace.h"
 #include "cells/kernel/page/page.h"
 #include "cells/kernel/panic/panic.h"
 #include "cells/kernel/scheduler/scheduler.h"
@@ -300,6 +301,7 @@ static void idle(void)
     audit_tasks();
     look_at_faults();
     (void)swap_reap();
+    (void)namespace_reap();
 }
 
 static enum err recovery_init(void)

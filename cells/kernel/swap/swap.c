@@ -18,6 +18,7 @@ EXPORT(swap_cells, KERNEL);
 EXPORT(swap_cell, KERNEL);
 EXPORT(swap_reload, KERNEL);
 EXPORT(swap_reap, KERNEL);
+EXPORT(swap_free, KERNEL);
 
 #define ATTEMPTS_MAX 3 /* against cells that begin to use an old one while it is being planned for */
 #define WORDS_MIN    2048
@@ -464,10 +465,32 @@ static bool edges_hold(uint32_t cell)
 
 static bool is_held(const struct plan *plan)
 {
-    if (edges_hold(plan->old[0]) || scan_tasks_hold(plan) || scan_memory_holds(plan))
+    if (scan_tasks_hold(plan) || scan_memory_holds(plan))
         return true;
     GUARD(park) parked = park_all();
     return scan_stacks_hold(plan, (uint64_t)__builtin_frame_address(0));
+}
+
+static bool are_held(const uint32_t *cells, size_t count)
+{
+    bool held = false;
+
+    for (size_t at = 0; at < count && !held; at += SWAP_SET_MAX) {
+        size_t some = count - at < SWAP_SET_MAX ? count - at : SWAP_SET_MAX;
+        OWN(plan) struct plan *plan = plan_pair(cells + at, some, NULL, 0, false);
+        held = !plan || is_held(plan);
+    }
+    return held;
+}
+
+size_t swap_free(uint32_t *cells, size_t count)
+{
+    GUARD(loader) turn = loader_hold();
+    size_t freed = are_held(cells, count) ? 0 : loader_unload_all(cells, count);
+
+    for (size_t i = 0; i < freed; i++)
+        came[cells[i]] = went[cells[i]] = 0;
+    return freed;
 }
 
 static size_t find_heirs(uint32_t cell, uint32_t ret_heirs[SWAP_SET_MAX])
@@ -490,7 +513,7 @@ static bool reap(uint32_t cell)
     if (!plan)
         return false;
     lead_to_heirs(plan);
-    if (is_held(plan) || loader_unload(cell))
+    if (edges_hold(cell) || is_held(plan) || loader_unload(cell))
         return false;
     came[cell] = went[cell] = 0;
     return true;

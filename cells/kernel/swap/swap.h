@@ -38,6 +38,9 @@ enum err swap_reload(uint32_t namespace_, const char *name, unsigned flags, stru
 /* Frees old cells that no edge, task, frame or word of memory refers to, after leading what it can to the cells that took
  * over; called now and then by the reaper. Number still held. */
 size_t swap_reap(void);
+/* Frees cells that may lead to each other, unless something else refers to them; how many. These stand first in `cells`
+ * then. */
+size_t swap_free(uint32_t *cells, size_t count);
 
 /* Called at each step of a commit, numbered from 1, the other CPUs parked: for tests, which make it fault. May be NULL. */
 extern void (*swap_step_hook)(unsigned step);

@@ -71,7 +71,20 @@ static void (*function_at(struct task_function function))(uint64_t)
 
 /* ---- the making of a task ---- */
 
-static void fill_record(struct task *task, const char *name, struct task_function entry,
+/* That of whoever makes the task, if none is asked for; 0: there is no such one. */
+static uint32_t choose_namespace(const struct task_options *options)
+{
+    const struct task *maker = task_this();
+
+    if (options->namespace_)
+        return arena_sound(ARENA_NAMESPACES, options->namespace_) &&
+                       arena_namespace(options->namespace_)->state == NAMESPACE_LIVE
+                   ? options->namespace_
+                   : 0;
+    return maker ? maker->record->namespace_ : NAMESPACE_ROOT;
+}
+
+static void fill_record(struct task *task, const char *name, struct task_function entry, uint32_t namespace_,
                         const struct task_options *options) NEEDS(arena_writer)
 {
     struct arena_task *record = task->record;
@@ -85,7 +98,7 @@ static void fill_record(struct task *task, const char *name, struct task_functio
     record->stack_virt = (uint64_t)page_start(task->stack);
     record->stack_phys = page_phys(task->stack);
     record->stack_bytes = TASK_STACK_BYTES;
-    record->namespace_ = 1;
+    record->namespace_ = namespace_;
     record->state = TASK_RUNNABLE;
     arena_seal(ARENA_TASKS, task->index);
 }
@@ -93,13 +106,15 @@ static void fill_record(struct task *task, const char *name, struct task_functio
 static bool enter(struct task *task, const char *name, uint64_t entry, const struct task_options *options)
 {
     GUARD(arena) change = arena_change();
+    uint32_t namespace_ = choose_namespace(options);
 
-    task->index = arena_new(ARENA_TASKS);
+    task->index = namespace_ ? arena_new(ARENA_TASKS) : 0;
     if (!task->index)
         return false;
     task->record = arena_task(task->index);
     task->entry = function_of(entry);
-    fill_record(task, name, task->entry, options);
+    task->pinned = options->pinned ? options->pinned : arena_namespace(namespace_)->cpu;
+    fill_record(task, name, task->entry, namespace_, options);
     return true;
 }
 
@@ -136,7 +151,6 @@ static struct task *make(const char *name, void (*entry)(uint64_t argument), uin
     task->stack = MOVE(stack);
     task->id = __atomic_add_fetch(&all.last_id, 1, __ATOMIC_RELAXED);
     task->argument = argument;
-    task->pinned = options->pinned;
     task->immortal = options->immortal;
     task->cpu = cpu_this()->index;
     if (options->ended)

@@ -78,14 +78,15 @@ struct task {
 };
 
 struct task_options {
-    bool restartable; /* recovery makes it anew with the same entry and argument; both must outlive it */
-    bool immortal;    /* begins anew at once when it failed, without the reaper: idle tasks, the reaper itself */
-    uint32_t pinned;
+    bool restartable;    /* recovery makes it anew with the same entry and argument; both must outlive it */
+    bool immortal;       /* begins anew at once when it failed, without the reaper: idle tasks, the reaper itself */
+    uint32_t pinned;     /* CPU index + 1; 0: where its namespace's tasks run */
+    uint32_t namespace_; /* that it runs in; 0: that of the task that makes it */
     void (*ended)(uint64_t argument); /* told at its end, also a failed one; runs in the reaper; may be NULL */
 };
 
 /* A runnable task that calls entry(argument). Its handle may be joined once, or let go with task_put. NULL: out of
- * memory or of task records. Never from an interrupt handler. */
+ * memory or of task records, or no such namespace. Never from an interrupt handler. */
 void task_put(TAKES struct task *task);
 OWNABLE(task)
 RELEASED_BY(task_put)

@@ -1,0 +1,51 @@
+/* Namespaces: sets of cells that live side by side (thesis §8.3, figure 8.1). A child has every cell of its parent that
+ * it does not hold itself, so that a branch costs one record. A cell that is changed in a child is copied on write: the
+ * other version is loaded for the child alone, and with it, from their pristine objects, those inherited cells that
+ * depend on it, so that tasks of the child come to their own version by way of their own copies. All else stays shared.
+ *
+ * A cell with static data or an init function is a singleton, unless it says PER_NAMESPACE(): it is never copied, goes
+ * on with its own namespace's cells whoever calls it, and cannot be changed in a child.
+ *
+ * Functions that load take the loader's turn; from tasks only, never from an interrupt handler. */
+#pragma once
+#include "cells/cell.h"
+#include "cells/kernel/loader/loader.h"
+
+struct arena_completion;
+
+uint32_t namespace_find(const char *name); /* 0: none that is live */
+
+struct namespace_options {
+    uint32_t flags; /* NAMESPACE_* of the arena; those of the parent are added */
+    uint32_t cpu;   /* where its tasks run, index + 1; 0: where those of the parent do */
+};
+
+/* A child of `parent`, with nothing of its own yet. Names are of a-z, 0-9 and _, shorter than 32 characters.
+ * ERR_INVALID, ERR_EXISTS, ERR_RANGE (no such CPU), ERR_FULL. `options` may be NULL. */
+enum err namespace_branch(uint32_t parent, const char *name, const struct namespace_options *options,
+                          uint32_t *ret_namespace, struct loader_detail *detail);
+
+/* Ends a namespace and frees its cells. ERR_BUSY: tasks are in it, it has children, or cells of others lead to its own.
+ * Cells that something else still points to are freed by namespace_reap. */
+enum err namespace_remove(uint32_t namespace_, struct loader_detail *detail);
+/* Frees what it can of removed namespaces; called now and then by the reaper. Number of those still held. */
+size_t namespace_reap(void);
+
+/* The live cell of that name that the namespace has, its own or an inherited one; 0: none. */
+uint32_t namespace_cell(uint32_t namespace_, const char *name);
+bool namespace_is_singleton(uint32_t cell);
+
+/* Makes sure that `namespace_` has cell `name`, initialized, with all it needs: its own, an inherited one, or one from the
+ * archive, which goes to the root, for all, unless only this namespace has what it needs. An inherited one that reaches
+ * what is changed here is copied first. */
+enum err namespace_load(uint32_t namespace_, const char *name, uint32_t *ret_cell, struct loader_detail *detail);
+
+enum namespace_change_flags { NAMESPACE_DRY_RUN = 1 };
+
+/* Gives `namespace_`, a child, the cells in `objects` in place of inherited ones of the same name (or beside them, for a
+ * name that it does not have), atomically: all that depends on them is copied and linked, or nothing has changed. Cells
+ * that the child holds already are the swap cell's business: ERR_EXISTS.
+ * Fills in everything of `report` but its seq: relocations are those of the child's cells that were there before, and the
+ * detail says which cells were copied and which singletons stay. Objects that no cell came from are the caller's. */
+enum err namespace_change(uint32_t namespace_, const uint32_t *objects, size_t count, unsigned flags,
+                          struct arena_completion *report);
