@@ -210,8 +210,9 @@ $(ARCHIVE): $(B)/cells/nano_core.o $(CELLS:%=$(B)/cells/%.o) $(ALT_CELLS:%=$(B)/
 	$(call say,CELL)
 	$(Q)$(B)/bin/cell archive -o $@ $^
 
-# The objects that it swaps in are part of it.
-$(B)/guest/tests/guest/test_swap/objects.o: $(patsubst %,$(B)/cells/%.o,$(TEST_ALT_CELLS) fragile channel channel_v2)
+# The objects that they swap in are part of them.
+$(B)/guest/tests/guest/test_swap/objects.o: $(patsubst %,$(B)/cells/%.o,$(filter fragile%,$(TEST_ALT_CELLS)) fragile channel channel_v2)
+$(B)/guest/tests/guest/test_namespaces/objects.o: $(patsubst %,$(B)/cells/%.o,$(filter figure%,$(TEST_ALT_CELLS)) figure_b figure_c figure_once)
 
 $(TEST_ARCHIVE): $(B)/cells/nano_core.o $(CELLS:%=$(B)/cells/%.o) $(ALT_CELLS:%=$(B)/cells/%.o) \
                  $(TEST_CELLS:%=$(B)/cells/%.o) $(TEST_ALT_CELLS:%=$(B)/cells/%.o)

@@ -1,0 +1,487 @@
+/* Namespaces (thesis §8.3, figure 8.1): two that differ in cell C, tasks in both at once, each coming to its own C and to
+ * the same A and B; singletons stay single; what is refused leaves no trace; a branch of a branch; swaps and reloads keep
+ * to their namespace; and a removed one gives everything back. */
+#include "cells/kernel/namespace/namespace.h"
+#include "cells/kernel/application/application.h"
+#include "cells/kernel/arena/arena.h"
+#include "cells/kernel/cpu/cpu.h"
+#include "cells/kernel/loader/loader.h"
+#include "cells/kernel/log/log.h"
+#include "cells/kernel/page/page.h"
+#include "cells/kernel/scheduler/scheduler.h"
+#include "cells/kernel/swap/swap.h"
+#include "cells/kernel/task/task.h"
+#include "cells/lib/format/format.h"
+#include "cells/lib/string/string.h"
+#include "tests/guest/figure_once/figure_once.h"
+#include "tests/guest/testing/testing.h"
+
+CELL("test_namespaces", KERNEL, 1);
+
+#define WAIT_NS 5000000
+#define TURNS   200000
+
+#define OBJECT(name) extern const uint8_t object_##name[], object_##name##_end[]
+OBJECT(figure_b);
+OBJECT(figure_b_v2);
+OBJECT(figure_c);
+OBJECT(figure_c_v2);
+OBJECT(figure_c_v3);
+OBJECT(figure_c_v4);
+OBJECT(figure_c_v5);
+OBJECT(figure_once);
+
+static struct arena_completion report;
+static struct loader_detail detail;
+
+/* ---- asking ---- */
+
+static enum err change_bytes(uint32_t namespace_, const void *data, size_t bytes, unsigned flags)
+{
+    GUARD(loader) turn = loader_hold();
+    uint32_t object;
+    enum err e = loader_keep_object(data, bytes, &object, &detail);
+
+    if (!e)
+        e = namespace_change(namespace_, &object, 1, flags, &report);
+    if (!e && !(flags & NAMESPACE_DRY_RUN))
+        return ERR_OK;
+    loader_drop_object(object);
+    return e;
+}
+
+#define CHANGE(namespace_, object, flags)                                                                              \
+    change_bytes(namespace_, object_##object, (size_t)(object_##object##_end - object_##object), flags)
+
+static uint32_t branch(const struct testing *test, uint32_t parent, const char *name)
+{
+    uint32_t child;
+    enum err e = namespace_branch(parent, name, NULL, &child, &detail);
+
+    if (e)
+        log_warn("branch %s: %s: %s", name, err_text(e), detail.text);
+    testing_need(test, e == ERR_OK);
+    return child;
+}
+
+/* Inverted, as in a figure_note: an address in memory would hold the cell. 0: there is none. */
+static uint64_t place_of(uint32_t namespace_, const char *symbol)
+{
+    uint64_t at = 0;
+
+    return loader_symbol_in(namespace_, symbol, &at) ? 0 : ~at;
+}
+
+static bool is_shared(uint32_t a, uint32_t b, const char *symbol)
+{
+    return place_of(a, symbol) && place_of(a, symbol) == place_of(b, symbol);
+}
+
+static struct task *start(const struct testing *test, uint32_t namespace_, const char *slot, const char *turns)
+{
+    const char *argv[] = {"figure_app", slot, turns};
+    struct task *task;
+    enum err e = application_run_in(namespace_, "figure_app", 3, argv, &task, &detail);
+
+    if (e)
+        log_warn("figure_app: %s: %s", err_text(e), detail.text);
+    testing_need(test, e == ERR_OK);
+    return task;
+}
+
+static int32_t outcome(const struct testing *test, struct task *taken)
+{
+    int32_t code = -2;
+
+    testing_need(test, task_join(taken, &code) == ERR_OK);
+    return code;
+}
+
+static int32_t run(const struct testing *test, uint32_t namespace_)
+{
+    figure_once_expect(1);
+    return outcome(test, start(test, namespace_, "0", "50"));
+}
+
+/* ---- counting ---- */
+
+/* The reaper frees in its own time. */
+static bool all_reaped(void)
+{
+    size_t old = 1;
+
+    for (int tries = 0; tries < 400 && old; tries++) {
+        scheduler_sleep_ns(WAIT_NS);
+        old = 0;
+        for (uint32_t i = 1; i < ARENA_CELLS_MAX; i++)
+            old += arena_cell(i)->state == CELL_OLD;
+    }
+    return !old;
+}
+
+struct use {
+    size_t records[ARENA_EDGES + 1];
+    uint64_t strings;
+};
+
+static struct use count_use(void)
+{
+    struct use use = {.strings = arena_header()->counter[COUNTER_strings]};
+
+    (void)all_reaped();
+    for (enum arena_table t = ARENA_NAMESPACES; t <= ARENA_EDGES; t++)
+        for (uint32_t i = 1; i < arena_header()->table[t].used; i++)
+            use.records[t] += arena_sound(t, i) && *(const uint32_t *)arena_record(t, i);
+    return use;
+}
+
+static bool same_use(const struct use *a, const struct use *b)
+{
+    return !memcmp(a, b, sizeof *a);
+}
+
+static void expect_use(const struct testing *test, const struct use *before)
+{
+    struct use now = count_use();
+
+    for (enum arena_table t = ARENA_NAMESPACES; t <= ARENA_EDGES; t++)
+        if (now.records[t] != before->records[t])
+            log_warn("table %u: %zu records, then %zu", t, before->records[t], now.records[t]);
+    testing_need(test, same_use(before, &now));
+}
+
+static void remove(const struct testing *test, uint32_t namespace_)
+{
+    enum err e = namespace_remove(namespace_, &detail);
+
+    for (int i = 0; i < 400 && e == ERR_BUSY; i++) { /* a task that has ended is still being taken down */
+        scheduler_sleep_ns(WAIT_NS);
+        e = namespace_remove(namespace_, &detail);
+    }
+    if (e)
+        log_warn("remove: %s: %s", err_text(e), detail.text);
+    testing_need(test, e == ERR_OK);
+}
+
+/* ---- figure 8.1 ---- */
+
+static void a_branch_shares_all(const struct testing *test)
+{
+    struct use before = count_use();
+    uint32_t child = branch(test, NAMESPACE_ROOT, "child");
+    struct use after = count_use();
+
+    testing_need(test, namespace_find("child") == child);
+    testing_need(test, after.records[ARENA_CELLS] == before.records[ARENA_CELLS]);
+    testing_need(test, is_shared(child, NAMESPACE_ROOT, "figure_c") && is_shared(child, NAMESPACE_ROOT, "figure_user"));
+    testing_need(test, run(test, child) == 1 && count_use().records[ARENA_CELLS] == before.records[ARENA_CELLS]);
+    remove(test, child);
+    expect_use(test, &before);
+}
+
+static void check_note(const struct testing *test, uint32_t namespace_, unsigned slot)
+{
+    struct figure_note note = figure_once_noted(slot);
+
+    testing_need(test, note.turns == TURNS && !note.wrong);
+    testing_need(test, note.a == place_of(namespace_, "figure_a") && note.b == place_of(namespace_, "figure_b"));
+    testing_need(test, note.c == place_of(namespace_, "figure_c") && note.user == place_of(namespace_, "figure_user"));
+}
+
+static void both_at_once(const struct testing *test, uint32_t child)
+{
+    static const char *const slots[FIGURE_SLOTS] = {"0", "1", "2", "3", "4", "5", "6", "7"};
+    unsigned count = 2 * cpu_count() < FIGURE_SLOTS ? 2 * cpu_count() : FIGURE_SLOTS;
+    struct task *task[FIGURE_SLOTS];
+
+    figure_once_expect(count);
+    for (unsigned i = 0; i < count; i++)
+        task[i] = start(test, i % 2 ? child : NAMESPACE_ROOT, slots[i], "200000");
+    for (unsigned i = 0; i < count; i++)
+        testing_need(test, outcome(test, task[i]) == (i % 2 ? 1000 : 1));
+    for (unsigned i = 0; i < count; i++)
+        check_note(test, i % 2 ? child : NAMESPACE_ROOT, i);
+    struct figure_note here = figure_once_noted(0), there = figure_once_noted(1);
+    testing_need(test, here.a == there.a && here.b == there.b);
+    testing_need(test, here.c != there.c && here.user != there.user && here.each != there.each);
+    /* one run before in the child, more in the root */
+    testing_need(test, there.of_each > 101 && there.of_each <= 101 + count / 2 && here.of_each > 101 + count / 2);
+}
+
+static uint64_t singletons_keep_the_roots(void)
+{
+    return figure_once_c(0);
+}
+
+static void figure(const struct testing *test, uint32_t child)
+{
+    struct use before = count_use();
+    uint64_t user = place_of(NAMESPACE_ROOT, "figure_user"), begun = figure_once_begun();
+
+    testing_need(test, CHANGE(child, figure_c_v2, NAMESPACE_DRY_RUN) == ERR_OK);
+    testing_need(test, is_shared(child, NAMESPACE_ROOT, "figure_c") && figure_once_begun() == begun);
+    expect_use(test, &before);
+    testing_need(test, CHANGE(child, figure_c_v2, 0) == ERR_OK);
+    log_info("%s", report.detail);
+    testing_need(test, !report.relocations && !report.pause_ns && figure_once_begun() == begun + 1);
+    testing_need(test, is_shared(child, NAMESPACE_ROOT, "figure_a") && is_shared(child, NAMESPACE_ROOT, "figure_b"));
+    testing_need(test, is_shared(child, NAMESPACE_ROOT, "figure_once_c"));
+    testing_need(test, !is_shared(child, NAMESPACE_ROOT, "figure_c"));
+    testing_need(test, !is_shared(child, NAMESPACE_ROOT, "figure_user"));
+    testing_need(test, place_of(NAMESPACE_ROOT, "figure_user") == user);
+    testing_need(test, run(test, child) == 1000 && run(test, NAMESPACE_ROOT) == 1);
+    both_at_once(test, child);
+    testing_need(test, singletons_keep_the_roots() == 1);
+}
+
+/* ---- what is refused ---- */
+
+static void expect(const struct testing *test, enum err e, enum err wanted, const char *part, const struct use *before)
+{
+    const char *text = report.detail;
+
+    while (*text && !string_starts(text, part))
+        text++;
+    if (e != wanted || !*text)
+        log_warn("%s: %s", err_text(e), report.detail);
+    testing_need(test, e == wanted && *text);
+    expect_use(test, before);
+}
+
+static void refused(const struct testing *test)
+{
+    uint32_t child = branch(test, NAMESPACE_ROOT, "strict"), other;
+    struct use before = count_use();
+    uint64_t begun = figure_once_begun(), ended = figure_once_ended();
+
+    expect(test, CHANGE(child, figure_once, 0), ERR_REFUSED, "figure_once is a singleton", &before);
+    expect(test, CHANGE(child, figure_c_v3, 0), ERR_UNRESOLVED, "figure_c_more", &before);
+    expect(test, CHANGE(child, figure_c_v4, 0), ERR_REFUSED, "figure_c has state", &before);
+    expect(test, CHANGE(child, figure_c_v5, 0), ERR_WRONG_TYPE, "figure_c_more", &before);
+    figure_once_refuse(true);
+    expect(test, CHANGE(child, figure_c_v2, 0), ERR_INIT_FAILED, "figure_each", &before);
+    figure_once_refuse(false);
+    testing_need(test, figure_once_begun() - begun == figure_once_ended() - ended);
+    testing_need(test, is_shared(child, NAMESPACE_ROOT, "figure_user") && run(test, child) == 1);
+    testing_need(test, namespace_branch(NAMESPACE_ROOT, "strict", NULL, &other, &detail) == ERR_EXISTS);
+    testing_need(test, namespace_branch(NAMESPACE_ROOT, "", NULL, &other, &detail) == ERR_INVALID);
+    testing_need(test, namespace_branch(NAMESPACE_ROOT, "../x", NULL, &other, &detail) == ERR_INVALID);
+    testing_need(test, namespace_branch(NAMESPACE_ROOT, "a_name_of_thirty_two_characters_", NULL, &other, &detail) ==
+                           ERR_INVALID);
+    testing_need(test, namespace_branch(0, "nobodys", NULL, &other, &detail) == ERR_NOT_FOUND);
+    testing_need(test, namespace_branch(NAMESPACE_ROOT, "far", &(struct namespace_options){.cpu = cpu_count() + 1},
+                                        &other, &detail) == ERR_RANGE);
+    testing_need(test, namespace_remove(NAMESPACE_ROOT, &detail) == ERR_REFUSED);
+    expect_use(test, &before);
+    remove(test, child);
+}
+
+/* ---- changes of what is held already, and under tasks that run ---- */
+
+static void more_changes(const struct testing *test, uint32_t child)
+{
+    struct use before;
+    uint64_t user = place_of(child, "figure_user");
+
+    testing_need(test, CHANGE(child, figure_c_v2, 0) == ERR_EXISTS);
+    before = count_use();
+    testing_need(test, CHANGE(child, figure_b_v2, 0) == ERR_OK);
+    log_info("%s", report.detail);
+    testing_need(test, report.relocations && place_of(child, "figure_user") == user); /* its app is led to the new B */
+    testing_need(test, count_use().records[ARENA_CELLS] == before.records[ARENA_CELLS] + 1);
+    testing_need(test, run(test, child) == 1000 && figure_once_noted(0).of_b == 70);
+    testing_need(test, run(test, NAMESPACE_ROOT) == 1 && figure_once_noted(0).of_b == 7);
+}
+
+static enum err swap_in(uint32_t namespace_, const void *data, size_t bytes)
+{
+    GUARD(loader) turn = loader_hold();
+    uint32_t object;
+    enum err e = loader_keep_object(data, bytes, &object, &detail);
+
+    return e ? e : swap_cell(namespace_, "figure_c", object, 0, &report);
+}
+
+#define SWAP(namespace_, object) swap_in(namespace_, object_##object, (size_t)(object_##object##_end - object_##object))
+
+static void swaps_keep_to_their_namespace(const struct testing *test, uint32_t child)
+{
+    uint64_t mine = place_of(child, "figure_c"), roots = place_of(NAMESPACE_ROOT, "figure_c");
+
+    testing_need(test, SWAP(child, figure_c) == ERR_OK);
+    testing_need(test, place_of(child, "figure_c") != mine && place_of(NAMESPACE_ROOT, "figure_c") == roots);
+    testing_need(test, run(test, child) == 1 && run(test, NAMESPACE_ROOT) == 1);
+    testing_need(test, SWAP(NAMESPACE_ROOT, figure_c_v2) == ERR_OK);
+    testing_need(test, run(test, child) == 1 && run(test, NAMESPACE_ROOT) == 1000);
+    testing_need(test, singletons_keep_the_roots() == 1000);
+    testing_need(test, SWAP(NAMESPACE_ROOT, figure_c) == ERR_OK && SWAP(child, figure_c_v2) == ERR_OK);
+    testing_need(test, run(test, child) == 1000 && run(test, NAMESPACE_ROOT) == 1);
+}
+
+static int32_t run_named(const struct testing *test, uint32_t namespace_, const char *name)
+{
+    struct task *task;
+
+    testing_need(test, application_run_in(namespace_, name, 1, &name, &task, &detail) == ERR_OK);
+    return outcome(test, task);
+}
+
+static void what_comes_later(const struct testing *test, uint32_t child)
+{
+    const char *name = "figure_more";
+    struct task *task;
+
+    testing_need(test, run_named(test, child, "figure_late") == 1000);
+    testing_need(test, run_named(test, NAMESPACE_ROOT, "figure_late") == 1);
+    testing_need(test, arena_cell_find(child, "figure_late") != arena_cell_find(NAMESPACE_ROOT, "figure_late"));
+    /* only the child has what this one needs */
+    testing_need(test, application_run_in(NAMESPACE_ROOT, name, 1, &name, &task, &detail) == ERR_UNRESOLVED);
+    testing_need(test, run_named(test, child, name) == 71 && !arena_cell_find(NAMESPACE_ROOT, name));
+}
+
+/* ---- a branch of a branch ---- */
+
+static void branch_of_a_branch(const struct testing *test, uint32_t child)
+{
+    struct use before = count_use();
+    uint32_t grandchild = branch(test, child, "grandchild");
+
+    testing_need(test, is_shared(grandchild, child, "figure_c") && run(test, grandchild) == 1000);
+    testing_need(test, namespace_remove(child, &detail) == ERR_BUSY);
+    testing_need(test, CHANGE(grandchild, figure_c, 0) == ERR_OK);
+    testing_need(test, run(test, grandchild) == 1 && run(test, child) == 1000 && run(test, NAMESPACE_ROOT) == 1);
+    testing_need(test, is_shared(grandchild, child, "figure_b") && !is_shared(grandchild, NAMESPACE_ROOT, "figure_b"));
+    remove(test, grandchild);
+    expect_use(test, &before);
+}
+
+/* ---- tasks ---- */
+
+static void note_namespace(uint64_t argument)
+{
+    *(uint32_t *)argument = task_this()->record->namespace_;
+}
+
+static void spawn_another(uint64_t argument)
+{
+    OWN(task) struct task *task = task_spawn("inner", note_namespace, argument, NULL);
+
+    if (task)
+        (void)task_join(MOVE(task), NULL);
+}
+
+static void tasks_inherit(const struct testing *test, uint32_t child)
+{
+    uint32_t in = 0;
+    OWN(task)
+    struct task *task = task_spawn("outer", spawn_another, (uint64_t)&in, &(struct task_options){.namespace_ = child});
+
+    testing_need(test, task && task_join(MOVE(task), NULL) == ERR_OK && in == child);
+    testing_need(test, !task_spawn("lost", note_namespace, (uint64_t)&in, &(struct task_options){.namespace_ = 15}));
+    figure_once_expect(2);
+    OWN(task) struct task *waits = start(test, child, "0", "1");
+    while (waits->record->state != TASK_BLOCKED)
+        scheduler_sleep_ns(WAIT_NS);
+    testing_need(test, namespace_remove(child, &detail) == ERR_BUSY);
+    figure_once_meet();
+    testing_need(test, outcome(test, MOVE(waits)) == 1000);
+}
+
+static void bound_to_a_cpu(const struct testing *test)
+{
+    struct namespace_options options = {.cpu = cpu_count()};
+    uint32_t child;
+
+    testing_need(test, namespace_branch(NAMESPACE_ROOT, "bound", &options, &child, &detail) == ERR_OK);
+    figure_once_expect(1);
+    testing_need(test, outcome(test, start(test, child, "0", "20000")) == 1);
+    testing_need(test, figure_once_noted(0).cpus == 1ul << (cpu_count() - 1));
+    remove(test, child);
+}
+
+/* ---- recovery ---- */
+
+static void damage_is_mended_where_it_is(const struct testing *test, uint32_t child)
+{
+    uint64_t at = ~place_of(child, "figure_c"), roots = place_of(NAMESPACE_ROOT, "figure_c"), phys;
+    uint64_t reloads = arena_header()->counter[COUNTER_reloads];
+
+    testing_need(test, page_translate(at, &phys) == ERR_OK);
+    memset(page_direct(phys), 0x06, 4); /* no instruction in 64-bit mode */
+    testing_need(test, run(test, child) == 1000);
+    testing_need(test, arena_header()->counter[COUNTER_reloads] == reloads + 1);
+    testing_need(test, place_of(NAMESPACE_ROOT, "figure_c") == roots);
+    uint32_t cell = arena_cell_find(child, "figure_c");
+    testing_need(test, arena_cell(cell)->namespace_ == child && arena_cell(cell)->version == 2);
+    testing_need(test, run(test, NAMESPACE_ROOT) == 1);
+}
+
+/* ---- all ---- */
+
+static void all_of_it(const struct testing *test, bool mends)
+{
+    struct use before = count_use();
+    uint64_t ended = figure_once_ended();
+    uint32_t child = branch(test, NAMESPACE_ROOT, "second");
+
+    figure(test, child);
+    testing_ok(test, "two namespaces differ in C, and tasks in both come to their own C and the same A and B");
+    more_changes(test, child);
+    testing_ok(test, "what a namespace holds already is led to what is changed later");
+    swaps_keep_to_their_namespace(test, child);
+    testing_ok(test, "a swap in one namespace leaves the other as it was");
+    branch_of_a_branch(test, child);
+    testing_ok(test, "a branch of a branch");
+    tasks_inherit(test, child);
+    testing_ok(test, "a task runs in the namespace of who made it, which stays while it runs");
+    if (mends)
+        damage_is_mended_where_it_is(test, child);
+    testing_ok(test, "a damaged cell is reloaded in its namespace");
+    remove(test, child);
+    expect_use(test, &before);
+    testing_need(test, figure_once_ended() == ended + 2); /* in the child, and in the grandchild */
+    testing_ok(test, "a removed namespace gives everything back");
+}
+
+static void later(const struct testing *test)
+{
+    uint32_t child = branch(test, NAMESPACE_ROOT, "second");
+
+    testing_need(test, CHANGE(child, figure_c_v2, 0) == ERR_OK && CHANGE(child, figure_b_v2, 0) == ERR_OK);
+    what_comes_later(test, child);
+    remove(test, child);
+}
+
+/* Loads what stays, and what is made once. */
+static void warm_up(const struct testing *test)
+{
+    testing_need(test, run(test, NAMESPACE_ROOT) == 1);
+    uint32_t child = branch(test, NAMESPACE_ROOT, "warm");
+    testing_need(test, CHANGE(child, figure_c_v2, 0) == ERR_OK && run(test, child) == 1000);
+    testing_need(test, SWAP(child, figure_c) == ERR_OK);
+    remove(test, child);
+    testing_need(test, SWAP(NAMESPACE_ROOT, figure_c_v2) == ERR_OK && SWAP(NAMESPACE_ROOT, figure_c) == ERR_OK);
+    later(test);
+    testing_need(test, all_reaped());
+}
+
+static int test_namespaces_main(int, char **)
+{
+    const struct testing nothing = {.name = "test_namespaces"};
+
+    warm_up(&nothing);
+    const struct testing test = testing_begin("test_namespaces");
+    a_branch_shares_all(&test);
+    testing_ok(&test, "a branch copies nothing");
+    refused(&test);
+    testing_ok(&test, "what is refused is named and leaves nothing behind, singletons first of all");
+    bound_to_a_cpu(&test);
+    testing_ok(&test, "tasks of a bound namespace stay on its CPU");
+    all_of_it(&test, testing_has_recovery());
+    struct use before = count_use();
+    later(&test);
+    expect_use(&test, &before);
+    testing_ok(&test, "cells that come later are linked as their namespace has it");
+    testing_end(&test);
+}
+MAIN(test_namespaces_main);
