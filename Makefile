@@ -34,13 +34,14 @@ GUEST_CFLAGS := $(BASE) $(WARN) -O2 -ffreestanding -mcmodel=kernel -mno-red-zone
 
 # ---- sources -----------------------------------------------------------------------------------------------------
 
-# The cells that are linked into the nano_core: what loading the first cell takes, and nothing else.
+# The cells that are linked into the nano_core: what loading the first cell takes, and nothing else. They are in the
+# archive too: later each is loaded like any other, from the same object, and takes the place of the one in the image.
 CORE_CELLS := boot frame page arena archive loader exception panic cpu lock string
 
 CELL_DIRS  := $(patsubst %/,%,$(sort $(wildcard cells/kernel/*/ cells/drivers/*/ cells/net/*/ cells/fs/*/ cells/gfx/*/ cells/lib/*/ cells/app/*/)))
 TEST_CELL_DIRS := $(patsubst %/,%,$(sort $(wildcard tests/guest/*/)))
 CORE_DIRS  := $(foreach c,$(CORE_CELLS),$(filter %/$(c),$(CELL_DIRS)))
-LOAD_DIRS  := $(foreach d,$(filter-out $(CORE_DIRS),$(CELL_DIRS)),$(if $(wildcard $(d)/*.c),$(d)))
+LOAD_DIRS  := $(foreach d,$(CELL_DIRS),$(if $(wildcard $(d)/*.c),$(d)))
 # A cell folder NAME_vN is another version of cell NAME: in the archive as NAME_vN.o, for swaps only.
 ALT_CELLS  := $(foreach n,2 3 4 5,$(filter %_v$(n),$(notdir $(LOAD_DIRS))))
 CELLS      := $(filter-out $(ALT_CELLS),$(notdir $(LOAD_DIRS)))
@@ -182,16 +183,25 @@ CORE_SRC := $(wildcard guest/*.c guest/*.S $(CORE_DIRS:%=%/*.c) $(CORE_DIRS:%=%/
 CORE_OBJ := $(patsubst %,$(B)/guest/%.o,$(basename $(CORE_SRC)))
 $(CORE_OBJ): GUEST_CFLAGS += -Os
 
-$(KERNEL): guest/kernel.ld $(CORE_OBJ)
+# What the image has beside cells: the way in.
+$(B)/raw/nano_core.o: $(filter $(B)/guest/guest/%,$(CORE_OBJ))
 	@mkdir -p $(@D)
 	$(call say,LD)
-	$(Q)ld -n -nostdlib --build-id=sha1 --emit-relocs -z max-page-size=4096 --orphan-handling=warn -T $< -o $@ $(CORE_OBJ)
+	$(Q)ld -r -o $@ $^
 
-# The nano_core as a cell object: its symbols, exports and type hashes, for the metadata of the running image.
+# The image has the sections of the cells' own objects; the map says where.
+CORE_RAW := $(B)/raw/nano_core.o $(CORE_CELLS:%=$(B)/raw/%.o)
+$(KERNEL): guest/kernel.ld $(CORE_RAW)
+	@mkdir -p $(@D)
+	$(call say,LD)
+	$(Q)ld -n -nostdlib --build-id=sha1 --emit-relocs -z max-page-size=4096 --orphan-handling=warn -Map $(B)/delias.map \
+	    -T $< -o $@ $(CORE_RAW)
+
+# The way in as a cell object, with the places of all sections of the image.
 $(B)/cells/nano_core.o: $(KERNEL) $(B)/bin/cell
 	@mkdir -p $(@D) $(B)/cells.debug
 	$(call say,CELL)
-	$(Q)$(B)/bin/cell describe $(KERNEL) -o $@
+	$(Q)$(B)/bin/cell describe $(KERNEL) $(B)/delias.map $(B)/raw/nano_core.o -o $@
 
 define CELL_template
 $(2)_OBJ := $$(patsubst %,$(B)/guest/%.o,$$(basename $$(wildcard $(1)/*.c $(1)/*.S)))

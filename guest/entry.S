@@ -1,5 +1,5 @@
-/* Entry of every processor: from 32-bit protected mode (PVH, Multiboot2, or an application processor's trampoline) to
- * 64-bit C at the image's virtual address, on early page tables. Detects nothing and keeps the loader's words for C. */
+/* Entry of the boot processor: from 32-bit protected mode (PVH, Multiboot2) to 64-bit C at the image's virtual address, on
+ * early page tables. Detects nothing and keeps the loader's words for C. */
 #include "guest/abi/layout.h"
 #include "cells/kernel/boot/image.h"
 
@@ -18,7 +18,7 @@
     .set layout_arena_phys, LAYOUT_ARENA_PHYS
     .set layout_arena_bytes, LAYOUT_ARENA_BYTES
 
-    .section .multiboot, "a"
+    .section .multiboot, "ax"
     .balign 8
 multiboot_start:
     .long MULTIBOOT2_HEADER_MAGIC, 0, multiboot_end - multiboot_start
@@ -45,7 +45,7 @@ multiboot_end:
 
     .section .text.entry, "ax"
     .code32
-    .globl entry_pvh, entry_multiboot, image_processor_entry
+    .globl entry_pvh, entry_multiboot
     .type entry_pvh, @function
 entry_pvh:
     movl $IMAGE_ENTRY_PVH, %edi
@@ -55,14 +55,7 @@ entry_pvh:
     .type entry_multiboot, @function
 entry_multiboot:
     movl $IMAGE_ENTRY_MULTIBOOT2, %edi
-    jmp entry_common
     .size entry_multiboot, . - entry_multiboot
-
-/* An application processor, in flat 32-bit protected mode; where it goes on stands in image_processor. */
-    .type image_processor_entry, @function
-image_processor_entry:
-    movl $IMAGE_ENTRY_PROCESSOR, %edi
-    .size image_processor_entry, . - image_processor_entry
 
     .type entry_common, @function
 entry_common:
@@ -94,22 +87,13 @@ entry_high:
     movl %eax, %fs
     movl %eax, %gs
     xorl %ebp, %ebp
-    cmpl $IMAGE_ENTRY_PROCESSOR, %edi
-    je entry_processor_high
     movq $image_stack_top, %rsp
     pushq $0                /* the unwinder stops at a return address of 0 */
     jmp main
-entry_processor_high:
-    movq image_processor + 0, %rax
-    movq %rax, %cr3
-    movq image_processor + 8, %rsp
-    movq image_processor + 16, %rax
-    pushq $0
-    jmp *%rax
     .size entry_common, . - entry_common
 
-/* Identity, direct and image mappings of the first 4 GiB (1 GiB for the image), writable and executable. The boot
- * processor leaves them in page_init, an application processor in entry_processor_high. */
+/* Identity, direct and image mappings of the first 4 GiB (1 GiB for the image), writable and executable,
+ * until page_init. */
     .section .data.entry_tables, "aw"
     .globl entry_root
     .balign 4096
@@ -146,13 +130,9 @@ entry_gdt_pointer:
     .word entry_gdt_pointer - entry_gdt - 1
     .long PHYS(entry_gdt)
 
-    .section .bss.image_stack, "aw", @nobits
-    .globl image_stack_guard, image_stack, image_stack_top
+    .section .data.image_stack, "aw"
+    .globl image_stack, image_stack_top
     .balign 4096
-image_stack_guard:
-    .skip 4096
-    .size image_stack_guard, . - image_stack_guard
-    .type image_stack_guard, @object
 image_stack:
     .skip IMAGE_STACK_BYTES
     .size image_stack, . - image_stack

@@ -5,15 +5,18 @@
 #include "cells/kernel/boot/boot.h"
 #include "cells/kernel/boot/image.h"
 #include "cells/kernel/cpu/cpu.h"
+#include "cells/kernel/exception/exception.h"
 #include "cells/kernel/frame/frame.h"
 #include "cells/kernel/loader/loader.h"
 #include "cells/kernel/page/page.h"
 #include "cells/kernel/panic/panic.h"
 #include "cells/lib/string/string.h"
+#include "guest/abi/layout.h"
 
 CELL("nano_core", KERNEL, 1);
 
-#define BUILD_ID_OFFSET 16 /* behind the header of the ELF note */
+#define BUILD_ID_OFFSET   16 /* behind the header of the ELF note */
+#define EARLY_STACK_BYTES 4096
 
 _Noreturn void main(unsigned entry, uint64_t phys);
 
@@ -24,6 +27,39 @@ static void need(enum err e, const char *what)
     panic_print(what);
     panic_print(": ");
     panic_halt(err_text(e));
+}
+
+/* Until pages can be mapped; all that is left here goes with the image. */
+static uint8_t early_cpu[CPU_AREA_BYTES] __attribute__((aligned(16)));
+static uint8_t early_fault_stack[EARLY_STACK_BYTES] __attribute__((aligned(16)));
+static uint8_t early_idt[EXCEPTION_TABLE_BYTES] __attribute__((aligned(16)));
+
+static void start_cpu(void)
+{
+    cpu_init_early(early_cpu, early_fault_stack + sizeof early_fault_stack);
+    exception_init(early_idt);
+}
+
+/* What the CPU points to goes to where it stays. */
+static enum err settle_cpu(void)
+{
+    struct mapped_pages *idt = page_map(EXCEPTION_TABLE_BYTES, PAGE_WRITE); /* for ever */
+
+    if (!idt)
+        return ERR_NOMEM;
+    exception_init(page_start(idt));
+    return cpu_settle();
+}
+
+static enum err map_memory(void)
+{
+    const struct page_part image[] = {
+        {image_text_start, image_text_end, PAGE_EXECUTE},
+        {image_rodata_start, image_rodata_end, PAGE_READ},
+        {image_data_start, image_data_end, PAGE_WRITE},
+    };
+
+    return page_init(image, array_size(image));
 }
 
 /* What the host reads about this boot. */
@@ -79,10 +115,11 @@ void main(unsigned entry, uint64_t phys)
 {
     panic_init();
     enum err boot_error = boot_init(entry, phys);
-    need(cpu_init(0, 0), "cpu");
+    start_cpu();
     need(boot_error, "boot information");
-    need(frame_init(), "frames");
-    need(page_init(), "page tables");
+    need(frame_init((uint64_t)image_data_end - LAYOUT_IMAGE_VIRT), "frames");
+    need(map_memory(), "page tables");
+    need(settle_cpu(), "cpu");
     arena_init();
     describe_boot();
     open_archive();

@@ -18,7 +18,7 @@ static enum err run_make(const struct arguments *a)
 
 static enum err run_describe(const struct arguments *a)
 {
-    return describe_image(a->operand[0], a->output);
+    return describe_image(a->operand[0], a->operand[1], a->operand[2], a->output);
 }
 
 static enum err run_archive(const struct arguments *a)
@@ -43,7 +43,7 @@ static const struct verb {
     enum err (*run)(const struct arguments *arguments);
 } verbs[] = {
     {"make", "make RAW.o -o OUT.o [--debug FULL.o]", 1, 1, true, run_make},
-    {"describe", "describe KERNEL.elf -o OUT.o", 1, 1, true, run_describe},
+    {"describe", "describe KERNEL.elf KERNEL.map RAW.o -o OUT.o", 3, 3, true, run_describe},
     {"archive", "archive -o FILE CELL.o ...", 1, SIZE_MAX, true, run_archive},
     {"show", "show CELL.o", 1, 1, false, run_show},
     {"compare", "compare OLD.o NEW.o", 2, 2, false, run_compare},

@@ -1,9 +1,11 @@
-/* `cell make` and `cell describe`: which sections a loadable cell may have, and what is kept of the linked nano_core. */
+/* `cell make` and `cell describe`: which sections a loadable cell may have, and what is kept of the image's way in. */
 #include "cells/tool/verbs.h"
 #include "cells/tool/pack.h"
+#include "cells/tool/places.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/sendfile.h>
 #include <unistd.h>
@@ -24,7 +26,7 @@ static bool has_symbol(const struct object *in, size_t index)
     return false;
 }
 
-static enum err keep_in_cell(const struct object *in, size_t index, enum keep *ret_keep)
+static enum err keep_in_cell(const struct object *in, size_t index, bool *ret_keep)
 {
     static const char *const kept[] = {".text", ".rodata", ".data", ".bss", ".eh_frame", ".gcc_except_table"};
     static const struct {
@@ -45,7 +47,7 @@ static enum err keep_in_cell(const struct object *in, size_t index, enum keep *r
             return complain(ERR_UNSUPPORTED, in->path, "section %s: %s", s->name, refused[i].why);
     for (size_t i = 0; i < sizeof kept / sizeof *kept; i++)
         if (begins(s->name, kept[i])) {
-            *ret_keep = s->header.sh_size || has_symbol(in, index) ? KEEP_CONTENTS : KEEP_NOTHING;
+            *ret_keep = s->header.sh_size || has_symbol(in, index);
             return ERR_OK;
         }
     if (s->header.sh_size == 0)
@@ -74,17 +76,16 @@ static enum err check_relocation(const struct object *in, size_t rela, const GEl
     }
 }
 
-static enum err keep_in_image(const struct object *in, size_t index, enum keep *ret_keep)
+/* What the linker has put into the image, whatever it is called. */
+static enum err keep_in_image(const struct object *in, size_t index, bool *ret_keep)
 {
-    const struct section *s = &in->section[index];
+    const GElf_Shdr *header = &in->section[index].header;
 
-    if (s->header.sh_flags & SHF_ALLOC)
-        *ret_keep = strcmp(s->name, ".note.gnu.build-id") == 0 ? KEEP_CONTENTS : KEEP_SIZE;
+    *ret_keep = header->sh_flags & SHF_ALLOC && header->sh_type != SHT_NOTE && header->sh_size;
     return ERR_OK;
 }
 
 static const struct packing cell_packing = {.section = keep_in_cell, .relocation = check_relocation};
-static const struct packing image_packing = {.section = keep_in_image};
 
 static enum err copy_file(const char *from, const char *to)
 {
@@ -102,7 +103,7 @@ static enum err copy_file(const char *from, const char *to)
     return e;
 }
 
-static enum err convert(const char *path, const char *out, uint16_t type, bool image)
+static enum err convert(const char *path, const char *out, const struct packing *packing)
 {
     struct object in;
     struct say say = {0};
@@ -111,19 +112,14 @@ static enum err convert(const char *path, const char *out, uint16_t type, bool i
 
     if (e != ERR_OK)
         return e;
-    if (in.header.e_type != type)
-        e = complain(ERR_NOT_OBJECT, path, image ? "is not a linked image" : "is not a relocatable object");
+    if (in.header.e_type != ET_REL)
+        e = complain(ERR_NOT_OBJECT, path, "is not a relocatable object");
     if (e == ERR_OK)
-        e = say_read(&say, &in, image);
-    if (e == ERR_OK && image) {
-        strcpy(say.name, "nano_core");
-        say.kind = CELL_KERNEL;
-        say.version = 1;
-    }
+        e = say_read(&say, &in);
     if (e == ERR_OK && !(types = types_open(path)))
         e = ERR_CORRUPT;
     if (e == ERR_OK)
-        e = pack(&in, image ? &image_packing : &cell_packing, &say, types, out);
+        e = pack(&in, packing, &say, types, out);
     types_close(types);
     say_done(&say);
     object_close(&in);
@@ -132,12 +128,21 @@ static enum err convert(const char *path, const char *out, uint16_t type, bool i
 
 enum err make_cell(const char *raw, const char *out, const char *debug)
 {
-    enum err e = convert(raw, out, ET_REL, false);
+    enum err e = convert(raw, out, &cell_packing);
 
     return e == ERR_OK && debug ? copy_file(raw, debug) : e;
 }
 
-enum err describe_image(const char *kernel, const char *out)
+enum err describe_image(const char *kernel, const char *map, const char *raw, const char *out)
 {
-    return convert(kernel, out, ET_EXEC, true);
+    struct packing packing = {.section = keep_in_image, .relocation = check_relocation};
+    void *places;
+    enum err e = places_read(kernel, map, &places, &packing.places_bytes);
+
+    if (e != ERR_OK)
+        return e;
+    packing.places = places;
+    e = convert(raw, out, &packing);
+    free(places);
+    return e;
 }

@@ -9,7 +9,7 @@ struct pack {
     const struct packing *packing;
     const struct say *say;
     const struct types *types;
-    enum keep *keep;  /* by input section */
+    bool *keep;       /* by input section */
     size_t *section;  /* input section -> output section */
     bool *wanted;     /* by input symbol */
     uint32_t *number; /* input symbol -> output symbol */
@@ -240,7 +240,7 @@ static bool is_static_data(const struct pack *p, size_t section)
 {
     const GElf_Shdr *h = &p->in->section[section].header;
 
-    return p->keep[section] == KEEP_CONTENTS && h->sh_flags & SHF_WRITE && h->sh_size > 0;
+    return p->keep[section] && h->sh_flags & SHF_WRITE && h->sh_size > 0;
 }
 
 /* In the order of the sections, since both files have the same. */
@@ -312,13 +312,11 @@ static enum err copy_relocations(struct pack *p)
     return ERR_OK;
 }
 
-static void write_section(struct out *out, const struct section *s, enum keep keep)
+static void write_section(struct out *out, const struct section *s)
 {
     GElf_Shdr header = s->header;
 
     header.sh_flags &= ~(GElf_Xword)SHF_GROUP;
-    if (keep == KEEP_SIZE)
-        header.sh_type = SHT_NOBITS;
     out_section(out, s->name, &header, s->data, s->bytes);
 }
 
@@ -341,6 +339,7 @@ static void write_relocations(struct pack *p, struct out *out, size_t symtab)
 static enum err write_all(struct pack *p, const char *path)
 {
     const GElf_Shdr note = {.sh_type = SHT_NOTE, .sh_addralign = 4};
+    const GElf_Shdr places = {.sh_type = SHT_PROGBITS, .sh_addralign = 8};
     const GElf_Shdr symtab = {.sh_type = SHT_SYMTAB, .sh_addralign = 8, .sh_entsize = sizeof(Elf64_Sym)};
     const GElf_Shdr strtab = {.sh_type = SHT_STRTAB, .sh_addralign = 1};
     struct out *out = out_new(path, p->in->header.e_type, p->in->header.e_entry);
@@ -349,8 +348,10 @@ static enum err write_all(struct pack *p, const char *path)
         return ERR_IO;
     for (size_t i = 1; i < p->in->sections; i++)
         if (p->keep[i])
-            write_section(out, &p->in->section[i], p->keep[i]);
+            write_section(out, &p->in->section[i]);
     out_section(out, NOTE_SECTION, &note, p->note, p->note_bytes);
+    if (p->packing->places)
+        out_section(out, NOTE_IMAGE, &places, p->packing->places, p->packing->places_bytes);
     size_t symbols = out_section(out, ".symtab", &symtab, p->table, p->symbols * sizeof *p->table);
     size_t names = out_section(out, ".strtab", &strtab, p->strings.text, p->strings.bytes);
     out_link(out, symbols, names, p->locals);

@@ -98,26 +98,26 @@ static size_t split(char *line, char *word[WORDS + 1])
     return n;
 }
 
-static enum err read_line(struct say *say, const char *path, char *line, bool image)
+static enum err read_line(struct say *say, const char *path, char *line)
 {
     char *word[WORDS + 1];
     size_t n = split(line, word);
 
     if (strcmp(word[0], "cell") == 0 && n == 4)
-        return image ? ERR_OK : read_cell(say, path, word);
+        return read_cell(say, path, word);
     if (strcmp(word[0], "export") == 0 && n == 3)
         return read_export(say, path, word);
     for (enum say_role r = 0; r < SAY_ROLES; r++)
         if (strcmp(word[0], say_role_name[r]) == 0 && n == 2)
-            return image ? ERR_OK : read_role(say, path, r, word[1]);
+            return read_role(say, path, r, word[1]);
     if (n == 1 && word_flag(word[0])) {
-        say->flags |= image ? 0 : word_flag(word[0]);
+        say->flags |= word_flag(word[0]);
         return ERR_OK;
     }
     return complain(ERR_INVALID, path, "%s: a line that begins with \"%s\" is not understood", SAY_SECTION, word[0]);
 }
 
-enum err say_read(struct say *ret_say, const struct object *object, bool image)
+enum err say_read(struct say *ret_say, const struct object *object)
 {
     struct say say = {0};
     size_t index = object_section(object, SAY_SECTION);
@@ -137,9 +137,9 @@ enum err say_read(struct say *ret_say, const struct object *object, bool image)
     for (size_t at = 0, next; at < bytes && e == ERR_OK; at = next) {
         next = at + strlen(say.text + at) + 1;
         if (say.text[at])
-            e = read_line(&say, object->path, say.text + at, image);
+            e = read_line(&say, object->path, say.text + at);
     }
-    if (e == ERR_OK && !image && !say.name[0])
+    if (e == ERR_OK && !say.name[0])
         e = complain(ERR_NOT_CELL, object->path, "has no CELL(...) line; say it once in one of its sources");
     if (e != ERR_OK) {
         say_done(&say);

@@ -33,7 +33,6 @@ extern const struct say_flag {
 const char *say_kind_word(uint32_t kind);
 const char *say_access_word(uint32_t access);
 
-/* Reads the lines of one cell: exactly one cell line. With `image`, those of all the cells linked into the nano_core:
- * cell lines and roles are left out. */
-enum err say_read(struct say *ret_say, const struct object *object, bool image);
+/* Reads the lines of one cell: exactly one cell line. */
+enum err say_read(struct say *ret_say, const struct object *object);
 void say_done(struct say *say);

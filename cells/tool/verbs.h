@@ -5,8 +5,9 @@
 
 /* From `ld -r` of a cell's objects: the object that the guest loads, and the whole one for the host (or NULL). */
 enum err make_cell(const char *raw, const char *out, const char *debug);
-/* From the linked nano_core: its symbols, relocations and exports, without contents. */
-enum err describe_image(const char *kernel, const char *out);
+/* From `ld -r` of what the image has beside cells: its object, with the places of all sections in the image, from the
+ * map that ld wrote. */
+enum err describe_image(const char *kernel, const char *map, const char *raw, const char *out);
 /* cpio "newc": a member NAME.o per object, named after the cell in it. */
 enum err make_archive(const char *out, char *const objects[], size_t count);
 enum err show_cell(const char *path);

@@ -113,6 +113,8 @@ struct arena_header {
     uint64_t completion_seq; /* written by the guest: number of completions posted */
     uint64_t swap_seq;       /* number of swaps logged */
     uint64_t change_seq;
+    uint32_t park_turn; /* guest only: grows each time that parked CPUs may go on */
+    uint32_t pad;
     struct arena_table_desc table[ARENA_TABLES];
     uint64_t counter[32]; /* by enum arena_counter */
 };

@@ -57,3 +57,20 @@ struct note_data {
     uint64_t deep_hash;
 };
 _Static_assert(sizeof(struct note_data) == 24);
+
+/* Where the linker has put the sections of the cells that the nano_core consists of: section NOTE_IMAGE of nano_core.o,
+ * which is not loaded. A struct note_image, its places, cell by cell, and the strings that these name by offset. */
+#define NOTE_IMAGE ".delias.image"
+
+struct note_image {
+    uint8_t build_id[20]; /* of the image */
+    uint32_t places;
+};
+
+struct note_place {
+    uint64_t virt;
+    uint32_t bytes;
+    uint32_t cell, section; /* offsets from the start of NOTE_IMAGE to their names */
+    uint32_t pad;
+};
+_Static_assert(sizeof(struct note_image) == 24 && sizeof(struct note_place) == 24);

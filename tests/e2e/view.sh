@@ -75,8 +75,8 @@ json 'has("sections") and has("bytes") and .differing == [] and .damage == [] an
 json 'type == "array"' faults $m
 echo 'ok: tables and JSON keys'
 
-json 'map(.name) | contains(["nano_core", "channel", "scheduler", "workload"])' cells $m
-json 'any(.[]; .name == "nano_core" and .sections > 50)' cells $m
+json 'map(.name) | contains(["nano_core", "frame", "loader", "channel", "scheduler", "workload"])' cells $m
+json 'any(.[]; .name == "loader" and .sections > 50)' cells $m
 json '.name == "channel" and (.dependencies | index("wait_queue")) and (.dependents | index("workload"))' cell $m channel
 json 'all(.[]; .cell == "channel") and any(.[]; .name == ".text.channel_send")' sections $m channel
 json 'all(.[]; .from == "channel:.text.channel_send") and any(.[]; .to | startswith("wait_queue:"))' \

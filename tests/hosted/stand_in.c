@@ -35,7 +35,6 @@ struct mapped_pages {
 };
 
 struct stand_in stand_in;
-uint8_t image_build_id[36];
 
 static uint8_t *ram;
 static uint8_t frame_used[FRAMES_END];
@@ -293,7 +292,7 @@ uint8_t *stand_in_file(const char *path, size_t *ret_bytes)
     return data;
 }
 
-/* What a boot loader does, and the build identity for what the linker script would name. */
+/* What a boot loader does, and the build identity, which the image's way in would have written down. */
 static bool load_image(const uint8_t *image, size_t bytes)
 {
     Elf64_Ehdr header;
@@ -310,7 +309,7 @@ static bool load_image(const uint8_t *image, size_t bytes)
             continue;
         const uint8_t *id = memmem(image + p.p_offset, p.p_filesz, "\4\0\0\0\24\0\0\0\3\0\0\0GNU", 16);
         if (id)
-            memcpy(image_build_id, id, sizeof image_build_id);
+            memcpy(arena_header()->build_id, id + 16, sizeof arena_header()->build_id);
     }
     return true;
 }

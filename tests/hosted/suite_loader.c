@@ -87,7 +87,7 @@ static void check_edge(const struct arena_edge *e)
 static void check_section(uint32_t index)
 {
     const struct arena_section *s = arena_section(index);
-    bool in_image = arena_cell(s->cell)->object == 0;
+    bool in_image = arena_in_image(arena_cell(s->cell));
     unsigned flags = stand_in_flags(s->virt);
 
     ck_assert(arena_sound(ARENA_SECTIONS, index));
@@ -116,21 +116,60 @@ static void check_everything(void)
         ck_assert(!arena_cell(i)->check || arena_sound(ARENA_CELLS, i));
 }
 
-START_TEST(image_is_a_cell)
+START_TEST(image_is_made_of_cells)
 {
-    uint32_t cell = arena_cell_find(ROOT, "nano_core");
+    static const char *const names[] = {"boot",   "frame",     "page",  "arena", "archive", "loader",
+                                        "string", "exception", "panic", "cpu",   "lock",    "nano_core"};
     uint64_t address;
+    char name[64];
 
-    ck_assert_uint_ne(cell, 0);
-    ck_assert_uint_gt(arena_cell(cell)->sections, 100);
+    for (size_t i = 0; i < array_size(names); i++) {
+        uint32_t cell = arena_cell_find(ROOT, names[i]);
+        ck_assert_uint_ne(cell, 0);
+        ck_assert_int_eq(arena_cell(cell)->state, CELL_LIVE);
+        ck_assert_uint_eq(arena_cell(cell)->object == 0, strcmp(names[i], "nano_core") == 0);
+        ck_assert(arena_in_image(arena_cell(cell)));
+        ck_assert_int_eq(loader_unload(cell), ERR_NOT_SWAPPABLE);
+    }
     ck_assert_uint_gt(at_boot.records[ARENA_EDGES], 500);
     ck_assert_int_eq(loader_symbol("frame_alloc", &address), ERR_OK);
-    ck_assert_uint_eq(arena_cell_at(address), cell);
-    char name[64];
+    ck_assert_uint_eq(arena_cell_at(address), arena_cell_find(ROOT, "frame"));
     arena_name_at(address + 1, name, sizeof name);
     ck_assert_str_eq(name, "frame_alloc");
-    ck_assert_int_eq(loader_unload(cell), ERR_NOT_SWAPPABLE);
     check_everything();
+}
+END_TEST
+
+/* Compares a section of the image with the object of its cell, but for what is relocated. */
+static void check_contents(const struct arena_section *s)
+{
+    const uint8_t *object = page_direct(arena_object(arena_cell(s->cell)->object)->phys), *found = page_direct(s->phys);
+    Elf64_Ehdr header;
+    Elf64_Shdr section;
+
+    memcpy(&header, object, sizeof header);
+    memcpy(&section, object + header.e_shoff + s->object_index * sizeof section, sizeof section);
+    ck_assert_uint_eq(section.sh_size, s->bytes);
+    for (uint32_t i = 0; i < s->bytes; i++) {
+        bool same = found[i] == (section.sh_type == SHT_NOBITS ? 0 : object[section.sh_offset + i]);
+        for (uint32_t e = s->first_out; !same && e; e = arena_edge(e)->next_out) {
+            bool wide = arena_edge(e)->type == R_X86_64_64 || arena_edge(e)->type == R_X86_64_PC64;
+            same = i - arena_edge(e)->offset < (wide ? 8 : 4);
+        }
+        ck_assert_msg(same, "%s + %u", arena_string(s->name), i);
+    }
+}
+
+START_TEST(image_has_the_code_of_the_cells)
+{
+    size_t sections = 0;
+
+    for (uint32_t i = 1; i < ARENA_SECTIONS_MAX; i++)
+        if (arena_section(i)->check && arena_cell(arena_section(i)->cell)->object) {
+            check_contents(arena_section(i));
+            sections++;
+        }
+    ck_assert_uint_gt(sections, 250);
 }
 END_TEST
 
@@ -190,12 +229,14 @@ END_TEST
 
 START_TEST(foreign_archive_is_refused)
 {
-    extern uint8_t image_build_id[];
     struct archive_member member;
+    uint8_t id[20];
 
     ck_assert_int_eq(archive_find("nano_core", &member), ERR_OK);
-    image_build_id[20] ^= 1;
+    memcpy(id, arena_header()->build_id, sizeof id);
     arena_init();
+    memcpy(arena_header()->build_id, id, sizeof id);
+    arena_header()->build_id[4] ^= 1;
     ck_assert_int_eq(loader_init(), ERR_WRONG_ABI);
     ck_assert_ptr_nonnull(strstr(stand_in.printed, "another kernel image"));
 }
@@ -695,7 +736,8 @@ Suite *suite_hosted_loader(void)
 
     tcase_set_timeout(link, 120);
     tcase_add_checked_fixture(link, setup, NULL);
-    tcase_add_test(link, image_is_a_cell);
+    tcase_add_test(link, image_is_made_of_cells);
+    tcase_add_test(link, image_has_the_code_of_the_cells);
     tcase_add_test(link, every_cell_is_linked);
     tcase_add_test(link, init_functions_run_after_those_they_need);
     tcase_add_test(link, failing_init_leaves_nothing);

@@ -28,6 +28,7 @@ struct rsdp {
 } __attribute__((packed));
 
 #define RSDP_BYTES_OLD 20
+_Static_assert(sizeof(struct rsdp) == sizeof((struct boot_info *)0)->rsdp);
 
 static const void *at(const struct mapped_pages *mp, uint64_t phys)
 {
@@ -103,21 +104,34 @@ static enum err search_root(uint64_t root, size_t width, const char *signature, 
     return ERR_NOT_FOUND;
 }
 
-enum err acpi_find(const char *signature, const struct acpi_table **ret_table)
+static enum err read_rsdp(struct rsdp *ret_rsdp)
 {
-    uint64_t phys = boot_get()->rsdp_phys;
-    struct rsdp rsdp;
+    const struct boot_info *boot = boot_get();
+    uint64_t phys = boot->rsdp_phys;
 
+    memset(ret_rsdp, 0, sizeof *ret_rsdp);
+    if (!phys && boot->rsdp_bytes) {
+        memcpy(ret_rsdp, boot->rsdp, boot->rsdp_bytes);
+        return ERR_OK;
+    }
     if (!phys)
         phys = search_bios_area();
     if (!phys)
         return ERR_NOT_FOUND;
-    {
-        OWN(mapped_pages) struct mapped_pages *mp = page_map_device(phys, sizeof rsdp, PAGE_READ);
-        if (!mp)
-            return ERR_NOMEM;
-        memcpy(&rsdp, at(mp, phys), sizeof rsdp);
-    }
+    OWN(mapped_pages) struct mapped_pages *mp = page_map_device(phys, sizeof *ret_rsdp, PAGE_READ);
+    if (!mp)
+        return ERR_NOMEM;
+    memcpy(ret_rsdp, at(mp, phys), sizeof *ret_rsdp);
+    return ERR_OK;
+}
+
+enum err acpi_find(const char *signature, const struct acpi_table **ret_table)
+{
+    struct rsdp rsdp;
+    enum err e = read_rsdp(&rsdp);
+
+    if (e != ERR_OK)
+        return e;
     if (memcmp(rsdp.signature, "RSD PTR ", 8) || !sums_to_zero(&rsdp, RSDP_BYTES_OLD))
         return ERR_CORRUPT;
     if (rsdp.revision >= 2 && rsdp.xsdt)

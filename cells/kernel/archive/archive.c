@@ -2,6 +2,8 @@
 #include "cells/kernel/archive/archive.h"
 #include "cells/lib/string/string.h"
 
+CELL("archive", KERNEL, 1);
+EXPORT(archive_open, KERNEL);
 EXPORT(archive_find, KERNEL);
 EXPORT(archive_next, KERNEL);
 

@@ -7,6 +7,8 @@
 #include "cells/lib/string/string.h"
 #include "guest/abi/layout.h"
 
+CELL("arena", KERNEL, 1);
+EXPORT(arena_init, KERNEL);
 EXPORT(arena_change, KERNEL);
 EXPORT(arena_guard_end, KERNEL);
 EXPORT(arena_header, APPLICATION);

@@ -6,6 +6,7 @@
 #pragma once
 #include "cells/cell.h"
 #include "guest/abi/arena.h"
+#include "guest/abi/layout.h"
 
 extern struct role arena_writer;
 
@@ -41,6 +42,12 @@ const char *arena_string(uint32_t offset); /* of a record's name, as long as the
 #define arena_cpu(i)       ((struct arena_cpu *)arena_record(ARENA_CPUS, i))
 #define arena_object(i)    ((struct arena_object *)arena_record(ARENA_OBJECTS, i))
 #define arena_namespace(i) ((struct arena_namespace *)arena_record(ARENA_NAMESPACES, i))
+
+/* Whether a cell runs where the boot loader has put the image. */
+static inline bool arena_in_image(const struct arena_cell *cell)
+{
+    return cell->text_virt - (LAYOUT_IMAGE_VIRT + LAYOUT_IMAGE_PHYS) < LAYOUT_ARENA_PHYS - LAYOUT_IMAGE_PHYS;
+}
 
 /* Puts an edge into both lists, takes it out of both. */
 void arena_edge_link(uint32_t edge) NEEDS(arena_writer);

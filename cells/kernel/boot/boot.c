@@ -5,6 +5,8 @@
 #include "cells/lib/string/string.h"
 #include "guest/abi/layout.h"
 
+CELL("boot", KERNEL, 1);
+EXPORT(boot_init, KERNEL);
 EXPORT(boot_get, LIBRARY);
 EXPORT(boot_option, APPLICATION);
 
@@ -54,7 +56,6 @@ struct multiboot_screen {
 } __attribute__((packed));
 
 static struct boot_info info;
-static uint8_t rsdp_copy[36] __attribute__((aligned(16)));
 
 const struct boot_info *boot_get(void)
 {
@@ -144,8 +145,8 @@ static void read_tag(const struct multiboot_tag *tag, uint32_t bytes)
         break;
     case TAG_ACPI_OLD:
     case TAG_ACPI_NEW:
-        memcpy(rsdp_copy, tag->body, bytes < sizeof rsdp_copy ? bytes : sizeof rsdp_copy);
-        info.rsdp_phys = (uint64_t)rsdp_copy - LAYOUT_IMAGE_VIRT;
+        info.rsdp_bytes = bytes < sizeof info.rsdp ? bytes : sizeof info.rsdp;
+        memcpy(info.rsdp, tag->body, info.rsdp_bytes);
         break;
     }
 }

@@ -14,7 +14,9 @@ struct boot_info {
     struct boot_range range[BOOT_RANGES_MAX];
     unsigned ranges;
     uint64_t archive_phys, archive_bytes; /* 0 bytes: none was given */
-    uint64_t rsdp_phys;                   /* 0: search the BIOS area */
+    uint64_t rsdp_phys;                   /* 0: rsdp_bytes of a copy; when that is 0 too, search the BIOS area */
+    uint8_t rsdp[36];
+    uint32_t rsdp_bytes;
     char cmdline[512];
     uint64_t entry_tsc;
     struct {

@@ -1,23 +1,25 @@
-/* See cpu.h. Descriptor tables and fault stacks of each CPU; the boot processor's are static, since it needs them
- * before there is memory to allocate. */
+/* See cpu.h. What a CPU itself points to, its tables, its data and its fault stacks, lies in mapped pages: it stays where
+ * it is when this cell is replaced. The boot processor begins with some of the image, since it needs them before there is
+ * memory to allocate. */
 #include "cells/kernel/cpu/cpu.h"
 #include "cells/kernel/boot/boot.h"
-#include "cells/kernel/boot/image.h"
 #include "cells/kernel/exception/exception.h"
 #include "cells/kernel/page/page.h"
 #include "cells/kernel/panic/panic.h"
+#include "guest/abi/arena.h"
+#include "guest/abi/layout.h"
 
+CELL("cpu", KERNEL, 1);
 EXPORT(cpu_get, LIBRARY);
 EXPORT(cpu_count, LIBRARY);
+EXPORT(cpu_new, KERNEL);
 EXPORT(cpu_init, KERNEL);
+EXPORT(cpu_init_early, KERNEL);
+EXPORT(cpu_settle, KERNEL);
 EXPORT(cpu_ns, APPLICATION);
 EXPORT(cpu_set_tsc_hz, KERNEL);
 EXPORT(cpu_park, KERNEL);
 EXPORT(cpu_unpark, KERNEL);
-EXPORT(image_processor, KERNEL);
-EXPORT(image_processor_entry, KERNEL);
-EXPORT(image_stack, KERNEL);
-EXPORT(image_stack_top, KERNEL);
 
 #define MSR_GS_BASE   0xc0000101
 #define CODE_SELECTOR 0x08
@@ -33,24 +35,21 @@ struct tss {
     uint16_t reserved3, io_map;
 } __attribute__((packed));
 
-static struct area {
+struct area {
     struct cpu cpu;
-    struct mapped_pages *stacks;
     uint64_t gdt[5];
     uint32_t pad; /* so that the stack pointers in the TSS are aligned */
     struct tss tss;
-} areas[CPU_MAX];
+};
+_Static_assert(sizeof(struct area) <= CPU_AREA_BYTES && offsetof(struct area, cpu) == 0);
+_Static_assert((offsetof(struct area, tss) + offsetof(struct tss, ist)) % 8 == 0);
 
 struct stacks {
     uint8_t fault[CPU_FAULT_STACK_BYTES], nmi[IST_BYTES], machine_check[IST_BYTES];
 };
-static struct stacks boot_stacks __attribute__((aligned(4096)));
+
+static struct area *areas[CPU_MAX];
 static unsigned count;
-static uint32_t park_turn; /* grows with each cpu_unpark */
-
-_Static_assert((offsetof(struct area, tss) + offsetof(struct tss, ist)) % 8 == 0);
-
-struct image_processor image_processor;
 
 static struct {
     uint64_t tsc, ns;                  /* a common point of both clocks */
@@ -59,7 +58,9 @@ static struct {
 
 struct cpu *cpu_get(unsigned index)
 {
-    return index < CPU_MAX && areas[index].cpu.self ? &areas[index].cpu : NULL;
+    struct area *area = index < CPU_MAX ? areas[index] : NULL;
+
+    return area ? &area->cpu : NULL;
 }
 
 unsigned cpu_count(void)
@@ -99,43 +100,73 @@ static void forget_translations(void)
     __asm__ volatile("mov %%cr3, %0; mov %0, %%cr3" : "=r"(cr3)::"memory");
 }
 
-/* Fault stacks of a CPU; the boot processor's are static, the others' mapped for ever: a CPU never leaves. */
-static struct stacks *stacks_of(unsigned index)
+static void use_area(struct area *area)
 {
-    if (index == 0)
-        return &boot_stacks;
-    areas[index].stacks = page_map(sizeof(struct stacks), PAGE_WRITE);
-    return areas[index].stacks ? page_start(areas[index].stacks) : NULL;
+    area->cpu.self = &area->cpu;
+    areas[area->cpu.index] = area;
+    cpu_msr_write(MSR_GS_BASE, (uint64_t)area); /* from here on locks work */
 }
 
-enum err cpu_init(unsigned index, uint32_t apic_id)
+static void use_stacks(struct area *area, uint8_t *fault_low, uint8_t *fault_top, uint8_t *nmi_top,
+                       uint8_t *machine_check_top)
 {
-    if (index >= CPU_MAX || areas[index].cpu.self)
-        return ERR_INVALID;
-    struct area *area = &areas[index];
-    area->cpu.self = &area->cpu;
+    area->cpu.fault_stack_low = fault_low;
+    area->cpu.fault_stack_top = fault_top;
+    area->cpu.fault_stack_ist = (void *)((uint8_t *)&area->tss + offsetof(struct tss, ist));
+    area->tss.ist[0] = (uint64_t)fault_top;
+    area->tss.ist[1] = (uint64_t)nmi_top;
+    area->tss.ist[2] = (uint64_t)machine_check_top;
+}
+
+void cpu_init_early(void *memory, void *stack_top)
+{
+    struct area *area = memory;
+
+    use_area(area);
+    use_stacks(area, stack_top, stack_top, stack_top, stack_top);
+    clock.tsc = boot_get()->entry_tsc;
+    load_tables(area);
+    count = 1;
+}
+
+struct cpu *cpu_new(unsigned index, uint32_t apic_id)
+{
+    OWN(mapped_pages) struct mapped_pages *area_pages = page_map(sizeof(struct area), PAGE_WRITE);
+    OWN(mapped_pages) struct mapped_pages *stack_pages = page_map(sizeof(struct stacks), PAGE_WRITE);
+
+    if (index >= CPU_MAX || !area_pages || !stack_pages)
+        return NULL;
+    struct area *area = page_start(MOVE(area_pages)); /* both for ever: a CPU never leaves */
+    struct stacks *stacks = page_start(MOVE(stack_pages));
     area->cpu.index = index;
     area->cpu.apic_id = apic_id;
-    cpu_msr_write(MSR_GS_BASE, (uint64_t)area); /* from here on locks work */
-    struct stacks *stacks = stacks_of(index);
-    if (!stacks)
+    use_stacks(area, stacks->fault, stacks->fault + sizeof stacks->fault, stacks->nmi + sizeof stacks->nmi,
+               stacks->machine_check + sizeof stacks->machine_check);
+    return &area->cpu;
+}
+
+enum err cpu_settle(void)
+{
+    struct cpu *cpu = cpu_new(0, 0);
+
+    if (!cpu)
         return ERR_NOMEM;
-    area->cpu.fault_stack_low = stacks->fault;
-    area->cpu.fault_stack_top = stacks->fault + sizeof stacks->fault;
-    area->cpu.fault_stack_ist = (void *)((uint8_t *)&area->tss + offsetof(struct tss, ist));
-    area->tss.ist[0] = (uint64_t)area->cpu.fault_stack_top;
-    area->tss.ist[1] = (uint64_t)(stacks->nmi + sizeof stacks->nmi);
-    area->tss.ist[2] = (uint64_t)(stacks->machine_check + sizeof stacks->machine_check);
-    if (index == 0) {
-        area->cpu.stack_low = (uint64_t)image_stack;
-        area->cpu.stack_top = (uint64_t)image_stack_top;
-        clock.tsc = boot_get()->entry_tsc;
-    }
+    use_area((struct area *)cpu);
+    load_tables((struct area *)cpu);
+    return ERR_OK;
+}
+
+enum err cpu_init(struct cpu *cpu)
+{
+    struct area *area = (struct area *)cpu;
+
+    if (areas[cpu->index])
+        return ERR_INVALID;
+    use_area(area);
     load_tables(area);
-    exception_init();
+    exception_load_table();
     __atomic_fetch_add(&count, 1, __ATOMIC_SEQ_CST);
-    if (index)
-        forget_translations(); /* nobody asked this CPU to, as long as it was not counted */
+    forget_translations(); /* nobody asked this CPU to, as long as it was not counted */
     return ERR_OK;
 }
 
@@ -155,14 +186,23 @@ void cpu_set_tsc_hz(uint64_t hz)
     cpu_interrupts_restore(rflags);
 }
 
+/* The word that the others watch, in a place that no swap moves: they stand in the loop below while this very function may
+ * be replaced. */
+static uint32_t *park_turn(void)
+{
+    return &((struct arena_header *)(LAYOUT_IMAGE_VIRT + LAYOUT_ARENA_PHYS))->park_turn;
+}
+
+/* What registers hold for the callers is pushed here, so that whoever looks through the stacks finds it. */
 void cpu_park(void)
 {
     struct cpu *cpu = cpu_this();
-    uint32_t turn = __atomic_load_n(&park_turn, __ATOMIC_ACQUIRE);
+    uint32_t turn = __atomic_load_n(park_turn(), __ATOMIC_ACQUIRE);
     uint32_t a = 0, c = 0;
 
+    __asm__ volatile("mov %%rsp, %0" : "=m"(cpu->parked_rsp)::"rbx", "r12", "r13", "r14", "r15", "memory");
     __atomic_store_n(&cpu->parked, CPU_PARKED, __ATOMIC_SEQ_CST);
-    while (__atomic_load_n(&park_turn, __ATOMIC_ACQUIRE) == turn)
+    while (__atomic_load_n(park_turn(), __ATOMIC_ACQUIRE) == turn)
         cpu_relax();
     __atomic_store_n(&cpu->parked, CPU_RUNS, __ATOMIC_SEQ_CST);
     forget_translations();
@@ -171,5 +211,5 @@ void cpu_park(void)
 
 void cpu_unpark(void)
 {
-    __atomic_fetch_add(&park_turn, 1, __ATOMIC_SEQ_CST);
+    __atomic_fetch_add(park_turn(), 1, __ATOMIC_SEQ_CST);
 }

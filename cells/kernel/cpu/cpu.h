@@ -5,6 +5,7 @@
 #define CPU_MAX               16
 #define CPU_FAULT_STACK_BYTES 0x8000
 #define CPU_FAULT_STEP        0x4000 /* a fault within a fault handler gets the next such part of the stack */
+#define CPU_AREA_BYTES        512    /* data and descriptor tables of a CPU */
 
 struct task;
 struct lock;
@@ -34,6 +35,7 @@ struct cpu {
     uint64_t stack_low, stack_top; /* the stack it came up on, later that of its idle task */
     struct arena_cpu *record;      /* NULL before the smp cell has made it */
     uint32_t parked;               /* enum cpu_parked */
+    uint64_t parked_rsp;           /* while it is: its stack is in use from here on */
     struct lock *held[CPU_LOCKS];  /* the first lock_depth of them, outermost first */
 };
 
@@ -55,11 +57,15 @@ static inline struct task *cpu_task(void)
 
 struct cpu *cpu_get(unsigned index); /* NULL when there is none */
 unsigned cpu_count(void);            /* CPUs that came up */
-/* Sets up GDT, TSS with its IST stacks, IDT and GS of the CPU that runs it. Index 0 is done at boot; application
- * processors call it with the next index. */
-enum err cpu_init(unsigned index, uint32_t apic_id);
+/* A CPU's GDT, TSS, fault stacks and data behind GS. The boot processor has cpu_init_early with zeroed memory that the
+ * caller lends it and with one stack for all exceptions, and cpu_settle as soon as pages can be mapped. For another one
+ * somebody else calls cpu_new (NULL: memory is out), and then it, on itself, cpu_init. */
+void cpu_init_early(void *memory, void *stack_top);
+enum err cpu_settle(void);
+struct cpu *cpu_new(unsigned index, uint32_t apic_id);
+enum err cpu_init(struct cpu *cpu);
 
-/* Interrupts off: stands still in the nano_core's text until cpu_unpark; then forgets its TLB and serializes. */
+/* Interrupts off: stands still until cpu_unpark; then forgets its TLB and serializes. */
 void cpu_park(void);
 void cpu_unpark(void); /* lets all go on that stand in cpu_park now */
 

@@ -6,6 +6,10 @@
 #include "cells/kernel/loader/loader.h"
 #include "cells/kernel/panic/panic.h"
 
+CELL("exception", KERNEL, 1);
+EXPORT(exception_init, KERNEL);
+EXPORT(exception_load_table, KERNEL);
+EXPORT(exception_point_gates, KERNEL);
 EXPORT(exception_bind, DRIVER);
 EXPORT(exception_bind_exit, KERNEL);
 EXPORT(exception_vector_new, DRIVER);
@@ -26,10 +30,12 @@ struct gate {
     uint32_t offset_high, reserved;
 };
 
+_Static_assert(VECTORS * sizeof(struct gate) == EXCEPTION_TABLE_BYTES);
+
 extern const uint8_t exception_stubs[];
 _Noreturn void exception_load(const struct trap_frame *frame);
 
-static struct gate idt[VECTORS] __attribute__((aligned(16)));
+static struct gate *idt; /* VECTORS of them, in a page that stays where it is */
 static exception_handler *handlers[VECTORS];
 static void (*exit_handler)(void);
 static uint32_t reserved[VECTORS];
@@ -152,19 +158,28 @@ static void set_gate(unsigned vector, unsigned ist)
     };
 }
 
-void exception_init(void)
+void exception_point_gates(void)
+{
+    for (unsigned vector = 0; vector < VECTORS; vector++)
+        set_gate(vector, vector < EXCEPTIONS ? 1 : 0);
+    set_gate(EXCEPTION_NMI, 2);
+    set_gate(EXCEPTION_DF, 3);
+    set_gate(EXCEPTION_MC, 3);
+}
+
+void exception_load_table(void)
 {
     struct {
         uint16_t limit;
         uint64_t base;
-    } __attribute__((packed)) pointer = {sizeof idt - 1, (uint64_t)idt};
+    } __attribute__((packed)) pointer = {VECTORS * sizeof *idt - 1, (uint64_t)idt};
 
-    if (cpu_this()->index == 0) {
-        for (unsigned vector = 0; vector < VECTORS; vector++)
-            set_gate(vector, vector < EXCEPTIONS ? 1 : 0);
-        set_gate(EXCEPTION_NMI, 2);
-        set_gate(EXCEPTION_DF, 3);
-        set_gate(EXCEPTION_MC, 3);
-    }
     __asm__ volatile("lidt %0" ::"m"(pointer));
+}
+
+void exception_init(void *page)
+{
+    idt = page;
+    exception_point_gates();
+    exception_load_table();
 }

@@ -38,11 +38,18 @@ unsigned exception_vector_new(void);
  * what lies below frame->rsp on that stack is free again and interrupt_depth one less. Never returns. */
 _Noreturn void exception_resume(const struct trap_frame *frame);
 
-/* Where the nano_core's own _Unwind_Resume jumps to, all registers untouched: the unwind cell's, set by loader_bind. */
+/* Where the image's own _Unwind_Resume jumps to, all registers untouched: the unwind cell's, set by loader_bind. */
 extern void (*exception_unwind_resume)(void);
 
 /* What every exception and interrupt comes through, called by assembly alone; exported so that its place is known. */
 void exception_dispatch(struct trap_frame *frame);
 
+#define EXCEPTION_TABLE_BYTES 4096
+
+/* Makes the IDT in a page of the caller's, which is not moved while it is in use, and the running CPU use it. */
+void exception_init(void *page);
 /* Makes the running CPU use the one IDT. */
-void exception_init(void);
+void exception_load_table(void);
+/* Leads all gates of the IDT to this cell's entry stubs: when another copy of it has taken over. Interrupts off, others
+ * parked. */
+void exception_point_gates(void);

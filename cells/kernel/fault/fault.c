@@ -13,6 +13,7 @@
 CELL("fault", KERNEL, 1);
 EXPORT(fault_record, KERNEL);
 EXPORT(fault_cells, KERNEL);
+EXPORT(fault_blamed, KERNEL);
 
 #define EXCEPTIONS 32
 #define SLOTS      (ARENA_FAULTS_MAX - 1)
@@ -69,6 +70,18 @@ unsigned fault_cells(uint64_t seq, uint32_t ret_cells[FAULT_CELLS])
     return cells->count;
 }
 
+/* The cells that the nano_core consists of are called by everybody, and fail of what they are told. */
+uint32_t fault_blamed(uint64_t seq)
+{
+    uint32_t cells[FAULT_CELLS];
+    unsigned count = fault_cells(seq, cells);
+
+    for (unsigned i = 0; i < count; i++)
+        if (!mend_is_core(cells[i]))
+            return cells[i];
+    return 0;
+}
+
 /* ---- what was running ---- */
 
 struct culprit {
@@ -105,8 +118,9 @@ static void look_at_stack(struct arena_fault *fault, const struct trap_frame *fr
     cells->seq = seq;
     if (unwind_stack(task, &low, &high))
         unwind_walk(frame, low, high, visit_frame, &culprit);
-    if (cells->count)
-        string_copy(fault->blamed, arena_string(arena_cell(cells->cell[0])->name), sizeof fault->blamed);
+    uint32_t blamed = fault_blamed(seq);
+    if (blamed)
+        string_copy(fault->blamed, arena_string(arena_cell(blamed)->name), sizeof fault->blamed);
     fault->ip = culprit.ip;
 }
 

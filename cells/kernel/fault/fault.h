@@ -4,10 +4,12 @@
 #include "cells/cell.h"
 #include "guest/abi/arena.h"
 
-#define FAULT_CELLS 8
+#define FAULT_CELLS 16
 
 /* The record of fault `seq`; NULL: never written, or written over since. */
 struct arena_fault *fault_record(uint64_t seq);
 
 /* The loadable cells that had a frame on the stack, innermost first, each once. How many. */
 unsigned fault_cells(uint64_t seq, uint32_t ret_cells[FAULT_CELLS]);
+/* The one of them that the fault is put down to; 0: none. */
+uint32_t fault_blamed(uint64_t seq);

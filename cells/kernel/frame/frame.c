@@ -3,12 +3,14 @@
 #include "cells/kernel/frame/frame.h"
 #include "cells/kernel/arena/arena.h"
 #include "cells/kernel/boot/boot.h"
-#include "cells/kernel/boot/image.h"
 #include "cells/kernel/lock/lock.h"
 #include "cells/kernel/panic/panic.h"
 #include "cells/lib/string/string.h"
 #include "guest/abi/layout.h"
 
+CELL("frame", KERNEL, 1);
+EXPORT(frame_init, KERNEL);
+EXPORT(frame_publish, KERNEL);
 EXPORT(frame_alloc, LIBRARY);
 EXPORT(frame_free, LIBRARY);
 EXPORT(frame_free_count, LIBRARY);
@@ -212,7 +214,7 @@ static void reserve(struct span span) NEEDS(frame_lock)
         mark(span.start / FRAME_BYTES, end - span.start / FRAME_BYTES, false);
 }
 
-UNCHECKED enum err frame_init(void)
+UNCHECKED enum err frame_init(uint64_t image_end)
 {
     const struct boot_info *boot = boot_get();
     uint64_t top = 0;
@@ -223,7 +225,7 @@ UNCHECKED enum err frame_init(void)
     words = (top / FRAME_BYTES + WORD_FRAMES - 1) / WORD_FRAMES;
     size_t summary_words = words / 64 + 1, bytes = (words + summary_words) * 8;
     struct span reserved[] = {
-        {LAYOUT_IMAGE_PHYS, (uint64_t)image_data_end - LAYOUT_IMAGE_VIRT},
+        {LAYOUT_IMAGE_PHYS, image_end},
         {LAYOUT_ARENA_PHYS, LAYOUT_ARENA_PHYS + LAYOUT_ARENA_BYTES},
         {boot->archive_phys, boot->archive_phys + boot->archive_bytes},
         {0, 0},

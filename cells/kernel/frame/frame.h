@@ -5,8 +5,9 @@
 
 #define FRAME_BYTES 4096ul
 
-/* Takes over what the boot information calls usable, except image, arena and archive. Once, on the early page tables. */
-enum err frame_init(void);
+/* Takes over what the boot information calls usable, except image, arena and archive. Once, on the early page tables.
+ * The image is what begins at LAYOUT_IMAGE_PHYS. */
+enum err frame_init(uint64_t image_end);
 /* Writes the counters frames_free and frames_total anew, after the arena was formatted. */
 void frame_publish(void);
 

@@ -24,12 +24,10 @@ static bool is_other_version(const char *member, const char *cell)
 static enum err add_member(const struct archive_member *member, size_t cursor, struct loader_detail *detail)
 {
     struct object object;
-    enum err err = object_open(member->data, member->bytes, string_equal(member->name, "nano_core"), &object, detail);
+    enum err err = object_open(member->data, member->bytes, &object, detail);
 
     if (err)
         return err;
-    if (object.image)
-        return ERR_OK;
     if (is_other_version(member->name, object.cell.name))
         return ERR_OK;
     if (!string_equal(object.cell.name, member->name))
@@ -66,7 +64,7 @@ static bool exports(size_t cursor, const char *symbol)
     struct archive_member member;
     struct object object;
 
-    if (archive_next(&cursor, &member) || object_open(member.data, member.bytes, false, &object, NULL))
+    if (archive_next(&cursor, &member) || object_open(member.data, member.bytes, &object, NULL))
         return false;
     for (uint32_t i = 0; i < object.export_count; i++) {
         struct note_symbol note;

@@ -56,7 +56,7 @@ enum err keep_member(const struct archive_member *member, uint32_t *ret_object, 
 enum err loader_check_object(const void *data, size_t bytes, char ret_name[32], struct loader_detail *detail)
 {
     struct object object;
-    enum err err = object_open(data, bytes, false, &object, detail);
+    enum err err = object_open(data, bytes, &object, detail);
 
     if (err)
         return err;

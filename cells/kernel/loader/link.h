@@ -20,9 +20,11 @@ struct link {
     bool *needed;         /* by symbol index, behind it: a relocation of what is loaded refers to it */
     uint64_t section_of_phys;
     size_t section_of_frames;
+    const struct image *image; /* it is part of, linked already; NULL: it is loaded */
 };
 
-/* place.c: memory, contents, records of sections and symbols. After an error link_discard takes back what was made. */
+/* place.c: memory, contents, records of sections and symbols. After an error link_discard takes back what was made. With
+ * link->image only the records. */
 enum err link_place(struct link *link, uint32_t object_record, uint32_t namespace_, struct loader_detail *detail);
 void link_forget_sections(struct link *link); /* frees section_of, and needed with it */
 
@@ -65,8 +67,20 @@ enum err index_build(struct loader_detail *detail);
 /* The cursor of the member for archive_next; ERR_NOT_FOUND. */
 enum err index_find(const char *symbol, size_t *ret_cursor);
 
-/* nano_core.c */
-enum err nano_core_describe(uint32_t namespace_, struct loader_detail *detail);
+/* nano_core.c: the running image, cell by cell, by the places that nano_core.o lists. */
+struct image {
+    const uint8_t *places; /* contents of section NOTE_IMAGE */
+    size_t bytes;
+    uint32_t count;  /* of places */
+    uint32_t way_in; /* the cell nano_core, once its records are made */
+};
+enum err image_open(struct image *ret_image, struct loader_detail *detail);
+/* The name of the cell whose places begin with number `at`, and where those of the next one begin; NULL: the end. */
+const char *image_cell(const struct image *image, uint32_t at, uint32_t *ret_next);
+/* Records of the cell's sections where they are in the image. */
+enum err image_place(struct link *link, struct section_list *list, struct loader_detail *detail);
+/* A function or datum of the way in that it does not export; 0: it has none of that name. */
+uint32_t image_symbol(const struct image *image, const char *name);
 
 /* keep.c: the object record of an archive member, made when it is not there yet. */
 struct archive_member;

@@ -7,6 +7,8 @@
 #include "cells/kernel/panic/panic.h"
 #include "cells/lib/string/string.h"
 
+CELL("loader", KERNEL, 1);
+EXPORT(loader_init, KERNEL);
 EXPORT(loader_hold, KERNEL);
 EXPORT(loader_guard_end, KERNEL);
 EXPORT(loader_abandon, KERNEL);
@@ -81,7 +83,7 @@ static enum err batch_add(uint32_t object, uint32_t namespace_, const struct lin
         return REFUSE(ERR_FULL, "too many cells in one batch");
     struct link *link = &batch[batched];
     *link = (struct link){.scope = in};
-    if ((err = object_open(page_direct(record->phys), record->bytes, false, &link->object, detail)))
+    if ((err = object_open(page_direct(record->phys), record->bytes, &link->object, detail)))
         return err;
     batched++;
     if ((err = link_place(link, object, namespace_, detail)) || (err = check_duplicates(link, detail)))
@@ -168,6 +170,8 @@ static enum err require(struct link *link, struct loader_detail *detail) NEEDS(l
         if (hidden)
             return REFUSE(ERR_UNRESOLVED, link->object.cell.name, ": needs ", name, ", which only cell ",
                           name_of(cell_of_symbol(hidden)), " exports, and that is to go");
+        if (!found && link->image)
+            continue; /* something of the way in, or of the linker */
         if (!found) {
             if ((err = provide(link, name, detail)))
                 return err;
@@ -510,7 +514,7 @@ enum err loader_unload(uint32_t cell)
     string_copy(name, arena_string(c->name), sizeof name);
     if (c->state == CELL_FREE)
         return ERR_NOT_FOUND;
-    if (!c->object)
+    if (arena_in_image(c))
         return ERR_NOT_SWAPPABLE;
     if (link_is_held(cell) || run_done(cell) || link_is_held(cell))
         return ERR_BUSY;
@@ -561,6 +565,67 @@ enum err loader_symbol_in(uint32_t namespace_, const char *name, uint64_t *ret_a
     return ERR_OK;
 }
 
+/* ---- the image ---- */
+
+static enum err adopt_cell(struct image *image, const char *name, struct loader_detail *detail) NEEDS(loader_turn)
+{
+    bool way_in = !image->way_in;
+    struct archive_member member;
+    uint32_t object = 0;
+    enum err err;
+
+    if (batched == BATCH_MAX)
+        return REFUSE(ERR_FULL, "too many cells in the image");
+    if (archive_find(name, &member))
+        return REFUSE(ERR_NOT_FOUND, "the archive lacks ", name, ".o, which is part of the image");
+    if (!way_in && (err = keep_member(&member, &object, detail)))
+        return err;
+    struct link *link = &batch[batched];
+    *link = (struct link){.image = image};
+    if ((err = object_open(member.data, member.bytes, &link->object, detail)))
+        return err;
+    batched++;
+    if ((err = link_place(link, object, root, detail)))
+        return err;
+    if (way_in)
+        image->way_in = link->cell;
+    GUARD(arena) held = arena_change();
+    link_publish_symbols(link->cell);
+    return ERR_OK;
+}
+
+static enum err adopt_cells(struct image *image, struct loader_detail *detail) NEEDS(loader_turn)
+{
+    const char *name;
+    enum err err;
+
+    for (uint32_t at = 0; (name = image_cell(image, at, &at));)
+        if ((err = adopt_cell(image, name, detail)))
+            return err;
+    for (size_t i = 0; i < batched; i++)
+        if ((err = require(&batch[i], detail)) || (err = link_relocate(&batch[i], detail)))
+            return err;
+    for (size_t i = 0; i < batched; i++) {
+        arena_cell(batch[i].cell)->state = CELL_LIVE;
+        arena_cell(batch[i].cell)->initialized = INIT_DONE;
+    }
+    return ERR_OK;
+}
+
+/* The cells that the running image consists of, as if they had been loaded to where they are. */
+static enum err adopt_image(struct loader_detail *detail)
+{
+    GUARD(loader) turn = loader_hold();
+    struct image image;
+    enum err err = image_open(&image, detail);
+
+    if (err)
+        return err;
+    err = adopt_cells(&image, detail);
+    batch_end(false); /* after an error too: what it would discard is what runs */
+    return err;
+}
+
 static enum err describe(struct loader_detail *detail)
 {
     enum err err;
@@ -570,7 +635,7 @@ static enum err describe(struct loader_detail *detail)
         root = arena_new_named(ARENA_NAMESPACES, "root");
         arena_seal(ARENA_NAMESPACES, root);
     }
-    if ((err = nano_core_describe(root, detail)))
+    if ((err = adopt_image(detail)))
         return err;
     return index_build(detail);
 }

@@ -107,7 +107,7 @@ uint32_t object_kind(const struct object *o, const struct elf_section *s)
     if (s->flags & ELF_EXECUTE)
         return SECTION_TEXT;
     if (s->flags & ELF_WRITE)
-        return s->type == ELF_NOBITS && !(o->image && string_starts(name, ".data")) ? SECTION_BSS : SECTION_DATA;
+        return s->type == ELF_NOBITS ? SECTION_BSS : SECTION_DATA;
     if (string_equal(name, ".eh_frame"))
         return SECTION_EH_FRAME;
     return string_starts(name, ".gcc_except_table") ? SECTION_EXCEPT : SECTION_RODATA;
@@ -172,7 +172,7 @@ static enum err check_header(struct object *o, struct elf_header *ret_header, st
         return REFUSE(ERR_WRONG_MACHINE, "the file is not for x86-64");
     if (h.ident[6] != ELF_VERSION || h.version != ELF_VERSION)
         return REFUSE(ERR_NOT_ELF, "the file is of an unknown ELF version");
-    if (h.type != ELF_TYPE_RELOCATABLE && !(o->image && h.type == ELF_TYPE_EXECUTABLE))
+    if (h.type != ELF_TYPE_RELOCATABLE)
         return REFUSE(ERR_NOT_OBJECT, "the file is a program or library; load the object that `cell make` wrote");
     if (h.section_bytes != sizeof(struct elf_section) || h.sections < 2 || h.names >= h.sections)
         return REFUSE(ERR_CORRUPT, "the section table makes no sense");
@@ -215,7 +215,7 @@ static enum err check_section(struct object *o, uint32_t index, const struct elf
         o->symbol_table = *s;
         o->symbols = (uint32_t)(s->size / sizeof(struct elf_symbol));
     }
-    if (!(s->flags & ELF_ALLOC) || o->image)
+    if (!(s->flags & ELF_ALLOC))
         return ERR_OK;
     if (s->align & (s->align - 1) || s->align > 4096)
         return REFUSE(ERR_CORRUPT, name, ": alignment is no power of two up to 4096");
@@ -246,7 +246,7 @@ static enum err check_sections(struct object *o, const struct elf_header *h, str
         if (kind == SECTION_EH_FRAME && eh_frame)
             return REFUSE(ERR_CORRUPT, "two sections .eh_frame; `ld -r` makes one of them");
         eh_frame |= kind == SECTION_EH_FRAME;
-        bytes[kind] += kind && !o->image ? s.size : 0;
+        bytes[kind] += kind ? s.size : 0;
         if (bytes[kind] > OBJECT_REGION_MAX)
             return REFUSE(ERR_RANGE, object_section_name(o, &s), ": the cell is too large");
     }
@@ -273,7 +273,7 @@ static enum err check_symbols(struct object *o, struct loader_detail *detail)
         if (s.section >= o->sections)
             return REFUSE(ERR_CORRUPT, name, ": in a section that does not exist");
         object_section(o, s.section, &section);
-        if (!o->image && (s.value > section.size || s.size > section.size - s.value))
+        if (s.value > section.size || s.size > section.size - s.value)
             return REFUSE(ERR_CORRUPT, name, ": reaches out of its section");
     }
     return ERR_OK;
@@ -314,7 +314,7 @@ static enum err check_relocations(const struct object *o, struct loader_detail *
             return REFUSE(ERR_CORRUPT, object_section_name(o, &rela), ": relocations of unknown shape");
         object_section(o, rela.info, &target);
         uint32_t kind = object_kind(o, &target);
-        if (kind == 0 || o->image)
+        if (kind == 0)
             continue;
         if (kind == SECTION_BSS)
             return REFUSE(ERR_BAD_RELOCATION, object_section_name(o, &target), ": relocations without contents");
@@ -371,8 +371,8 @@ static enum err check_cell_note(struct object *o, uint64_t at, uint32_t bytes, s
         return REFUSE(ERR_CORRUPT, "the cell note has a bad name or kind");
     if (cell->flags & ~(uint32_t)NOTE_FLAGS)
         return REFUSE(ERR_UNSUPPORTED, cell->name, ": asks for what this system does not have");
-    if (!o->image && (!is_function(o, cell->init) || !is_function(o, cell->main) || !is_function(o, cell->transfer) ||
-                      !is_function(o, cell->done)))
+    if (!is_function(o, cell->init) || !is_function(o, cell->main) || !is_function(o, cell->transfer) ||
+        !is_function(o, cell->done))
         return REFUSE(ERR_CORRUPT, "the cell note names a function that does not exist");
     return ERR_OK;
 }
@@ -490,10 +490,9 @@ static enum err check_notes(struct object *o, struct loader_detail *detail)
     return ERR_OK;
 }
 
-enum err object_open(const void *data, size_t bytes, bool image, struct object *ret_object,
-                     struct loader_detail *detail)
+enum err object_open(const void *data, size_t bytes, struct object *ret_object, struct loader_detail *detail)
 {
-    struct object o = {.data = data, .bytes = bytes, .image = image};
+    struct object o = {.data = data, .bytes = bytes};
     struct elf_header header = {0};
     enum err err;
 

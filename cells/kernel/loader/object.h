@@ -11,7 +11,6 @@
 struct object {
     const uint8_t *data;
     size_t bytes;
-    bool image; /* describes the linked nano_core: addresses are absolute, contents are not in the file */
     uint64_t section_table;
     uint32_t sections, symbols;
     struct elf_section names, strings, symbol_table;
@@ -21,8 +20,7 @@ struct object {
     uint32_t export_count, import_count, data_note_count;
 };
 
-enum err object_open(const void *data, size_t bytes, bool image, struct object *ret_object,
-                     struct loader_detail *detail);
+enum err object_open(const void *data, size_t bytes, struct object *ret_object, struct loader_detail *detail);
 
 void object_section(const struct object *object, uint32_t index, struct elf_section *ret_section);
 const char *object_section_name(const struct object *object, const struct elf_section *section);

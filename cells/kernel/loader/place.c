@@ -283,8 +283,11 @@ enum err link_place(struct link *link, uint32_t object_record, uint32_t namespac
     if ((err = add_cell(link, object_record, namespace_, detail)))
         return err;
     struct place place = {.link = link, .list = {.cell = link->cell}};
-    if ((err = lay_out(&place, false, detail)) || (err = map_regions(&place, detail)) ||
-        (err = lay_out(&place, true, detail)) || (err = add_symbols(link, detail)))
+    if (link->image)
+        err = image_place(link, &place.list, detail);
+    else if (!(err = lay_out(&place, false, detail)) && !(err = map_regions(&place, detail)))
+        err = lay_out(&place, true, detail);
+    if (err || (err = add_symbols(link, detail)))
         return err;
     add_functions(link);
     return ERR_OK;

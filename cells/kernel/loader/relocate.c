@@ -45,13 +45,23 @@ bool link_write(const struct arena_edge *edge)
     return true;
 }
 
-bool link_is_stored_over(const struct arena_edge *edge)
+static bool says_otherwise(const struct arena_edge *edge)
 {
-    uint32_t kind = arena_section(edge->from)->kind;
     uint64_t value = value_of(edge);
 
-    return (kind == SECTION_DATA || kind == SECTION_BSS) &&
-           memcmp(place_of(edge), &value, relocation_bytes(edge->type));
+    return memcmp(place_of(edge), &value, relocation_bytes(edge->type));
+}
+
+static bool is_in_data(const struct arena_edge *edge)
+{
+    uint32_t kind = arena_section(edge->from)->kind;
+
+    return kind == SECTION_DATA || kind == SECTION_BSS;
+}
+
+bool link_is_stored_over(const struct arena_edge *edge)
+{
+    return is_in_data(edge) && says_otherwise(edge);
 }
 
 uint32_t link_add_edge(const struct arena_edge *edge)
@@ -107,6 +117,22 @@ uint32_t link_find_symbol(const struct link *link, const char *name)
     return found;
 }
 
+/* What cells of the image refer to is in the image; but the way in also refers to what only the linker knows: edge->to
+ * stays 0. */
+static enum err resolve_in_image(const struct link *link, const char *name, struct arena_edge *edge,
+                                 struct loader_detail *detail)
+{
+    uint32_t symbol = image_symbol(link->image, name);
+
+    if (!symbol)
+        return link->cell == link->image->way_in
+                   ? ERR_OK
+                   : REFUSE(ERR_UNRESOLVED, link->object.cell.name, ": needs ", name, ", which the image lacks");
+    edge->to = arena_symbol(symbol)->section;
+    edge->target = arena_symbol(symbol)->offset;
+    return ERR_OK;
+}
+
 /* Fills in where `symbol` of the object leads to. */
 static enum err resolve(const struct link *link, uint32_t symbol, struct arena_edge *edge, struct loader_detail *detail)
 {
@@ -117,6 +143,8 @@ static enum err resolve(const struct link *link, uint32_t symbol, struct arena_e
     const char *name = object_symbol_name(object, &s);
     if (s.section == ELF_UNDEFINED) {
         edge->symbol = link_find_symbol(link, name);
+        if (!edge->symbol && link->image)
+            return resolve_in_image(link, name, edge, detail);
         if (!edge->symbol)
             return REFUSE(ERR_UNRESOLVED, object->cell.name, ": needs ", name, ", which no cell exports");
         edge->to = arena_symbol(edge->symbol)->section;
@@ -142,7 +170,12 @@ static enum err relocate_one(const struct link *link, uint32_t from, const struc
         return ERR_OK;
     if ((err = resolve(link, r->symbol, &edge, detail)))
         return err;
-    if (!link_write(&edge))
+    if (!edge.to)
+        return ERR_OK;
+    if (link->image && !is_in_data(&edge) && says_otherwise(&edge))
+        return REFUSE(ERR_CORRUPT, "the image has other code than cell ", link->object.cell.name, " in ",
+                      arena_string(arena_section(from)->name));
+    if (!link->image && !link_write(&edge))
         return REFUSE(ERR_BAD_RELOCATION, link->object.cell.name, ": a relocation in ",
                       arena_string(arena_section(from)->name), " does not reach ",
                       arena_string(arena_section(edge.to)->name));

@@ -4,6 +4,7 @@
 #include "cells/kernel/cpu/cpu.h"
 #include "cells/kernel/panic/panic.h"
 
+CELL("lock", KERNEL, 1);
 EXPORT(lock_take, APPLICATION);
 EXPORT(lock_guard_end, APPLICATION);
 EXPORT(lock_held, APPLICATION);

@@ -3,7 +3,6 @@
 #include "cells/kernel/page/page.h"
 #include "cells/kernel/arena/arena.h"
 #include "cells/kernel/boot/boot.h"
-#include "cells/kernel/boot/image.h"
 #include "cells/kernel/cpu/cpu.h"
 #include "cells/kernel/frame/frame.h"
 #include "cells/kernel/lock/lock.h"
@@ -11,6 +10,8 @@
 #include "cells/lib/string/string.h"
 #include "guest/abi/layout.h"
 
+CELL("page", KERNEL, 1);
+EXPORT(page_init, KERNEL);
 EXPORT(mapped_pages_put, LIBRARY);
 EXPORT(page_map, LIBRARY);
 EXPORT(page_own_frames, LIBRARY);
@@ -39,7 +40,7 @@ EXPORT(page_shootdown, KERNEL);
 #define CLASSES      32              /* size class c: virtual ranges of 2^c pages, guard included */
 #define BUCKETS      1024
 
-enum region { REGION_PAGES, REGION_CELL, REGIONS };
+enum region { REGION_PAGES, REGION_CELL, REGION_IMAGE, REGIONS }; /* nobody takes a range of the last */
 
 struct mapped_pages {
     uint64_t virt, phys;
@@ -60,10 +61,9 @@ static struct {
     [REGION_CELL] = {.next = LAYOUT_CELL_VIRT, .end = LAYOUT_CELL_END},
 };
 
-static uint64_t root[512] __attribute__((aligned(FRAME_BYTES)));
-static struct mapped_pages first_pool[256];
-static struct mapped_pages *pool GUARDED_BY(page_lock) = first_pool;
-static size_t pool_left GUARDED_BY(page_lock) = array_size(first_pool);
+static uint64_t root; /* physical address of the top table */
+static struct mapped_pages *pool GUARDED_BY(page_lock);
+static size_t pool_left GUARDED_BY(page_lock);
 /* Every handle ever made, by the start of its range. */
 static struct mapped_pages *buckets[BUCKETS] GUARDED_BY(page_lock);
 
@@ -78,7 +78,7 @@ void *page_direct(uint64_t phys)
 
 uint64_t page_root(void)
 {
-    return (uint64_t)root - LAYOUT_IMAGE_VIRT;
+    return root;
 }
 
 static size_t own_frames;
@@ -90,6 +90,15 @@ static enum err take_own_frame(uint64_t *ret_phys)
 
     if (e == ERR_OK)
         __atomic_add_fetch(&own_frames, 1, __ATOMIC_RELAXED);
+    return e;
+}
+
+static enum err take_table(uint64_t *ret_phys)
+{
+    enum err e = take_own_frame(ret_phys);
+
+    if (e == ERR_OK)
+        memset(page_direct(*ret_phys), 0, FRAME_BYTES);
     return e;
 }
 
@@ -109,7 +118,7 @@ size_t page_virtual_bytes(void)
  * made, or memory is out. */
 static uint64_t *entry_of(uint64_t virt, int level, bool make)
 {
-    uint64_t *table = root;
+    uint64_t *table = page_direct(root);
 
     for (int at = 3;; at--) {
         uint64_t *entry = &table[virt >> (12 + 9 * at) & 511];
@@ -119,9 +128,8 @@ static uint64_t *entry_of(uint64_t virt, int level, bool make)
             return NULL;
         if (!(*entry & PTE_PRESENT)) {
             uint64_t phys;
-            if (!make || take_own_frame(&phys) != ERR_OK)
+            if (!make || take_table(&phys) != ERR_OK)
                 return NULL;
-            memset(page_direct(phys), 0, FRAME_BYTES);
             *entry = phys | PTE_PRESENT | PTE_WRITE;
         }
         table = page_direct(*entry & PTE_ADDRESS);
@@ -238,6 +246,15 @@ static uint8_t class_of(size_t pages_with_guard)
     return class;
 }
 
+static void add_handle(struct mapped_pages *mp, enum region region, uint64_t virt, uint8_t class) NEEDS(page_lock)
+{
+    mp->virt = virt;
+    mp->class = class;
+    mp->region = (uint8_t)region;
+    mp->next_in_bucket = *bucket_of(virt);
+    *bucket_of(virt) = mp;
+}
+
 /* A handle with a virtual range for `bytes` and a guard page, from the free list of its class or from new space. */
 static struct mapped_pages *take_handle(enum region region, size_t bytes) NEEDS(page_lock)
 {
@@ -256,12 +273,8 @@ static struct mapped_pages *take_handle(enum region region, size_t bytes) NEEDS(
     mp = new_handle();
     if (!mp)
         return NULL;
-    mp->virt = regions[region].next;
-    mp->class = class;
-    mp->region = (uint8_t)region;
+    add_handle(mp, region, regions[region].next, class);
     regions[region].next += range;
-    mp->next_in_bucket = *bucket_of(mp->virt);
-    *bucket_of(mp->virt) = mp;
     return mp;
 }
 
@@ -271,6 +284,21 @@ static void give_handle(struct mapped_pages *mp) NEEDS(page_lock)
     regions[mp->region].free[mp->class] = mp;
 }
 
+static enum err map_handle(struct mapped_pages *mp, uint64_t phys, size_t bytes, unsigned flags, bool owns_frames)
+    NEEDS(page_lock)
+{
+    enum err e = map_range(mp->virt, phys, bytes, flags);
+
+    if (e != ERR_OK)
+        return e;
+    mp->phys = phys;
+    mp->bytes = bytes;
+    mp->flags = flags;
+    mp->owns_frames = owns_frames;
+    mp->live = true;
+    return ERR_OK;
+}
+
 static struct mapped_pages *map_frames(uint64_t phys, size_t bytes, unsigned flags, bool owns_frames)
 {
     GUARD(lock) held = lock_take(&page_lock);
@@ -278,15 +306,10 @@ static struct mapped_pages *map_frames(uint64_t phys, size_t bytes, unsigned fla
 
     if (!mp)
         return NULL;
-    if (map_range(mp->virt, phys, bytes, flags) != ERR_OK) {
+    if (map_handle(mp, phys, bytes, flags, owns_frames) != ERR_OK) {
         give_handle(mp);
         return NULL;
     }
-    mp->phys = phys;
-    mp->bytes = bytes;
-    mp->flags = flags;
-    mp->owns_frames = owns_frames;
-    mp->live = true;
     return mp;
 }
 
@@ -379,31 +402,32 @@ static enum err map_direct(uint64_t start, uint64_t end)
     return ERR_OK;
 }
 
-UNCHECKED static enum err map_image(const uint8_t *start, const uint8_t *end, unsigned flags)
+/* A part of the image is a mapping like any other: whoever gives it back frees the frames. */
+UNCHECKED static enum err map_image(const struct page_part *part)
 {
-    uint64_t virt = (uint64_t)start, last = ((uint64_t)end + FRAME_BYTES - 1) & -FRAME_BYTES;
+    uint64_t virt = (uint64_t)part->start, last = ((uint64_t)part->end + FRAME_BYTES - 1) & -FRAME_BYTES;
+    struct mapped_pages *mp = new_handle();
 
-    return map_range(virt, virt - LAYOUT_IMAGE_VIRT, last - virt, flags);
+    if (!mp)
+        return ERR_NOMEM;
+    add_handle(mp, REGION_IMAGE, virt, class_of((last - virt) / FRAME_BYTES));
+    return map_handle(mp, virt - LAYOUT_IMAGE_VIRT, last - virt, part->flags, true);
 }
 
-UNCHECKED enum err page_init(void)
+UNCHECKED enum err page_init(const struct page_part *image, size_t parts)
 {
     const struct boot_info *boot = boot_get();
-    enum err e = map_direct(0, LARGE_BYTES);
+    enum err e = take_table(&root);
 
+    if (e == ERR_OK)
+        e = map_direct(0, LARGE_BYTES);
     for (unsigned i = 0; i < boot->ranges && e == ERR_OK; i++)
         e = map_direct(boot->range[i].phys, boot->range[i].phys + boot->range[i].bytes);
+    for (size_t i = 0; i < parts && e == ERR_OK; i++)
+        e = map_image(&image[i]);
     if (e == ERR_OK)
-        e = map_image(image_text_start, image_text_end, PAGE_EXECUTE);
+        e = map_range(LAYOUT_IMAGE_VIRT + LAYOUT_ARENA_PHYS, LAYOUT_ARENA_PHYS, LAYOUT_ARENA_BYTES, PAGE_WRITE);
     if (e == ERR_OK)
-        e = map_image(image_rodata_start, image_rodata_end, PAGE_READ);
-    if (e == ERR_OK)
-        e = map_image(image_data_start, image_data_end, PAGE_WRITE);
-    if (e == ERR_OK)
-        e = map_image(image_arena_start, image_arena_end, PAGE_WRITE);
-    if (e != ERR_OK)
-        return e;
-    unmap_range((uint64_t)image_stack_guard, FRAME_BYTES);
-    __asm__ volatile("mov %0, %%cr3" ::"r"(page_root()) : "memory");
-    return ERR_OK;
+        __asm__ volatile("mov %0, %%cr3" ::"r"(root) : "memory");
+    return e;
 }

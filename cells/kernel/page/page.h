@@ -13,9 +13,13 @@ enum page_flags {
 
 struct mapped_pages; /* opaque */
 
-/* The final page tables: image parts by their protection, all memory of the boot information in the direct map, nothing
- * at low addresses. Once, on the boot processor. */
-enum err page_init(void);
+/* The final page tables: image parts by their protection, arena, all memory of the boot information in the direct map,
+ * nothing at low addresses. Once, on the boot processor. */
+struct page_part {
+    const uint8_t *start, *end; /* start: of a page */
+    unsigned flags;
+};
+enum err page_init(const struct page_part *image, size_t parts);
 uint64_t page_root(void); /* physical address of the top table, the same on every CPU */
 
 void mapped_pages_put(TAKES struct mapped_pages *mp); /* unmaps, shoots down, frees the frames; accepts NULL */

@@ -5,6 +5,8 @@
 #include "cells/lib/string/string.h"
 #include "guest/abi/layout.h"
 
+CELL("panic", KERNEL, 1);
+EXPORT(panic_init, KERNEL);
 EXPORT(panic, APPLICATION);
 EXPORT(panic_at, KERNEL);
 EXPORT(panic_halt, KERNEL);

@@ -64,9 +64,9 @@ static bool is_still_there(uint32_t cell, const struct arena_fault *fault)
 /* The loadable cell that a fault is put down to: the innermost one on the stack; 0: none, or it has been replaced. */
 static uint32_t blamed(const struct arena_fault *fault)
 {
-    uint32_t cells[FAULT_CELLS];
+    uint32_t cell = fault_blamed(fault->seq);
 
-    return fault_cells(fault->seq, cells) && is_still_there(cells[0], fault) ? cells[0] : 0;
+    return cell && is_still_there(cell, fault) ? cell : 0;
 }
 
 /* Earlier faults that were put down to a cell of the same name in the window: of the same task, or of any but those

@@ -204,7 +204,7 @@ static enum err unload(const struct arena_request *request, const void *, struct
     GUARD(loader) held = loader_hold();
     uint32_t cell = arena_cell_find(NAMESPACE_ROOT, request->target);
 
-    if (!cell || !arena_cell(cell)->object) {
+    if (!cell || arena_in_image(arena_cell(cell))) {
         string_copy(completion->detail, request->target, sizeof completion->detail);
         return cell ? ERR_NOT_SWAPPABLE : ERR_NOT_FOUND;
     }

@@ -1,9 +1,9 @@
-/* See smp.h. The page in low memory only leads to 32-bit mode; from there on a processor takes the image's own way in. */
+/* See smp.h. A page in low memory and page tables that map it where it is lead a processor to 64-bit mode and here. */
 #include "cells/kernel/smp/smp.h"
 #include "cells/kernel/apic/apic.h"
 #include "cells/kernel/arena/arena.h"
-#include "cells/kernel/boot/image.h"
 #include "cells/kernel/cpu/cpu.h"
+#include "cells/kernel/frame/frame.h"
 #include "cells/kernel/page/page.h"
 #include "cells/kernel/panic/panic.h"
 #include "cells/kernel/timer/timer.h"
@@ -17,15 +17,27 @@ EXPORT(smp_start, KERNEL);
 #define INIT_US     10000
 #define STARTUP_US  200
 #define ANSWER_US   2000000
+#define LOW_TABLES  3 /* pages: top, pointers, directory */
+#define TABLE_LINK  3 /* present, writable */
+#define TABLE_LARGE 0x83
 
 extern const uint8_t smp_trampoline[], smp_trampoline_end[];
-extern const uint8_t smp_trampoline_target[]; /* in it: 32 bits, where to go on */
+extern const uint8_t smp_trampoline_root[], smp_trampoline_high[]; /* in it: 32 bits and 64 bits */
+void smp_high(void);
+
+/* Where a processor goes on in 64-bit mode; assembly knows the offsets. One starts at a time. */
+struct smp_entry {
+    uint64_t page_root;
+    uint64_t stack_top;
+    void (*enter)(void); /* never returns */
+};
+extern struct smp_entry smp_entry;
+struct smp_entry smp_entry;
 
 static struct {
     void (*entry)(unsigned index);
     struct mapped_pages *stack;
-    uint32_t apic_id;
-    unsigned index;
+    struct cpu *cpu;
     uint32_t arrived;
 } starting;
 
@@ -50,12 +62,11 @@ static enum err add_record(struct cpu *cpu)
 /* First C of an application processor. */
 static _Noreturn void arrive(void)
 {
-    unsigned index = starting.index;
+    struct cpu *cpu = starting.cpu;
     void (*entry)(unsigned) = starting.entry;
 
-    if (cpu_init(index, starting.apic_id) != ERR_OK)
+    if (cpu_init(cpu) != ERR_OK)
         panic_halt("an application processor could not be set up");
-    struct cpu *cpu = cpu_this();
     cpu->stack_low = (uint64_t)page_start(starting.stack);
     cpu->stack_top = cpu->stack_low + page_bytes(starting.stack);
     apic_start_cpu();
@@ -63,7 +74,7 @@ static _Noreturn void arrive(void)
     if (add_record(cpu) != ERR_OK)
         panic_halt("no arena record for an application processor");
     __atomic_store_n(&starting.arrived, 1, __ATOMIC_SEQ_CST);
-    entry(index);
+    entry(cpu->index);
     panic_halt("an application processor came back from its entry");
 }
 
@@ -73,17 +84,28 @@ static size_t trampoline_offset(const uint8_t *symbol)
     return (uint64_t)symbol - (uint64_t)smp_trampoline;
 }
 
-static enum err prepare_trampoline(void)
+/* Page tables that have the first 2 MiB where they are, beside all that the final ones have. */
+static enum err make_low_tables(const struct mapped_pages *tables)
+{
+    uint64_t phys = page_phys(tables), *top = page_start(tables);
+
+    if (phys + LOW_TABLES * FRAME_BYTES > UINT32_MAX) /* a 32-bit mode has to point to them */
+        return ERR_NOMEM;
+    memcpy(top, page_direct(page_root()), FRAME_BYTES);
+    top[0] = (phys + FRAME_BYTES) | TABLE_LINK;
+    top[512] = (phys + 2 * FRAME_BYTES) | TABLE_LINK;
+    top[1024] = TABLE_LARGE;
+    return ERR_OK;
+}
+
+static void prepare_trampoline(const struct mapped_pages *tables)
 {
     uint8_t *page = page_direct(LAYOUT_AP_PHYS);
-    uint64_t target;
-    enum err e = page_translate((uint64_t)image_processor_entry, &target);
+    uint64_t root = page_phys(tables), high = (uint64_t)smp_high;
 
-    if (e != ERR_OK)
-        return e;
     memcpy(page, smp_trampoline, trampoline_offset(smp_trampoline_end));
-    memcpy(page + trampoline_offset(smp_trampoline_target), &target, 4);
-    return ERR_OK;
+    memcpy(page + trampoline_offset(smp_trampoline_root), &root, 4);
+    memcpy(page + trampoline_offset(smp_trampoline_high), &high, 8);
 }
 
 static bool answers_within(unsigned us)
@@ -101,12 +123,13 @@ static enum err start_one(uint32_t apic_id)
     starting.stack = page_map(STACK_BYTES, PAGE_WRITE);
     if (!starting.stack)
         return ERR_NOMEM;
-    starting.apic_id = apic_id;
-    starting.index = cpu_count();
+    starting.cpu = cpu_new(cpu_count(), apic_id);
+    if (!starting.cpu)
+        return ERR_NOMEM;
     starting.arrived = 0;
-    image_processor.page_root = page_root();
-    image_processor.stack_top = (uint64_t)page_start(starting.stack) + page_bytes(starting.stack);
-    image_processor.enter = arrive;
+    smp_entry.page_root = page_root();
+    smp_entry.stack_top = (uint64_t)page_start(starting.stack) + page_bytes(starting.stack);
+    smp_entry.enter = arrive;
     apic_send_init(apic_id);
     timer_delay_us(INIT_US);
     apic_send_startup(apic_id, LAYOUT_AP_PHYS);
@@ -120,8 +143,12 @@ enum err smp_start(void (*entry)(unsigned index))
 {
     uint32_t ids[CPU_MAX];
     size_t count = apic_processors(ids, array_size(ids));
-    enum err e = prepare_trampoline();
+    OWN(mapped_pages) struct mapped_pages *tables = page_map(LOW_TABLES * FRAME_BYTES, PAGE_WRITE);
+    enum err e = tables ? make_low_tables(tables) : ERR_NOMEM;
 
+    if (e != ERR_OK)
+        return e;
+    prepare_trampoline(tables);
     starting.entry = entry;
     for (size_t i = 0; i < count && e == ERR_OK; i++)
         if (ids[i] != cpu_get(0)->apic_id)

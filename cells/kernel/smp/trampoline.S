@@ -1,12 +1,17 @@
-/* Where an application processor wakes up: real mode, at LAYOUT_AP_PHYS, to where this is copied. Leads to flat 32-bit
- * mode and on to the address in smp_trampoline_target. */
+/* Where an application processor wakes up: real mode, at LAYOUT_AP_PHYS, to where this is copied. Leads to 64-bit mode on
+ * page tables that map this page where it is, and on to smp_high in the cell's text, which takes the final ones. */
 #include "guest/abi/layout.h"
 
 #define HERE(symbol) (LAYOUT_AP_PHYS + symbol - smp_trampoline)
 
+#define CR4_PAE   0x20
+#define CR0_FLAGS 0x80010031 /* PG WP NE ET PE */
+#define EFER      0xc0000080
+#define EFER_BITS 0x900      /* LME NXE */
+
     .section .rodata.smp_trampoline, "a"
-    .globl smp_trampoline, smp_trampoline_target, smp_trampoline_end
-    .hidden smp_trampoline, smp_trampoline_target, smp_trampoline_end
+    .globl smp_trampoline, smp_trampoline_root, smp_trampoline_high, smp_trampoline_end
+    .hidden smp_trampoline, smp_trampoline_root, smp_trampoline_high, smp_trampoline_end
     .type smp_trampoline, @object
     .code16
 smp_trampoline:
@@ -26,17 +31,53 @@ flat:
     movw %ax, %ds
     movw %ax, %es
     movw %ax, %ss
-    movl HERE(smp_trampoline_target), %eax
-    jmp *%eax
+    movl $CR4_PAE, %eax
+    movl %eax, %cr4
+    movl HERE(smp_trampoline_root), %eax
+    movl %eax, %cr3
+    movl $EFER, %ecx
+    rdmsr
+    orl $EFER_BITS, %eax
+    wrmsr
+    movl $CR0_FLAGS, %eax
+    movl %eax, %cr0
+    ljmp $24, $HERE(long)
+    .code64
+long:
+    xorl %eax, %eax
+    movl %eax, %ds
+    movl %eax, %es
+    movl %eax, %ss
+    movl %eax, %fs
+    movl %eax, %gs
+    movq HERE(smp_trampoline_high), %rax
+    jmp *%rax
     .balign 8
 gdt:
-    .quad 0, 0x00cf9a000000ffff, 0x00cf92000000ffff
+    .quad 0, 0x00cf9a000000ffff, 0x00cf92000000ffff, 0x00af9a000000ffff
 gdt_pointer:
     .word gdt_pointer - gdt - 1
     .long HERE(gdt)
-smp_trampoline_target:
+    .balign 8
+smp_trampoline_high:
+    .quad 0
+smp_trampoline_root:
     .long 0
 smp_trampoline_end:
     .size smp_trampoline, . - smp_trampoline
+
+/* smp_entry: the final page tables, the top of a stack, the first C function. */
+    .section .text.smp_high, "ax"
+    .globl smp_high
+    .hidden smp_high
+    .type smp_high, @function
+smp_high:
+    movq smp_entry + 0, %rax
+    movq %rax, %cr3
+    movq smp_entry + 8, %rsp
+    xorl %ebp, %ebp
+    pushq $0                /* the unwinder stops at a return address of 0 */
+    jmp *smp_entry + 16
+    .size smp_high, . - smp_high
 
     .section .note.GNU-stack, "", @progbits

@@ -2,7 +2,6 @@
  * other CPUs go on mapping and unmapping. */
 #include "cells/kernel/swap/scan.h"
 #include "cells/kernel/arena/arena.h"
-#include "cells/kernel/boot/image.h"
 #include "cells/kernel/cpu/cpu.h"
 #include "cells/kernel/task/task.h"
 #include "cells/kernel/unwind/unwind.h"
@@ -261,14 +260,14 @@ static void visit_mapped(const struct visit *visit)
     }
 }
 
-/* Static data of all cells but the old ones; stacks that lie in the image are left out. */
+/* Static data of all cells but the old ones, and but the image's way in, whose stack has been left for good. */
 static void visit_data(const struct visit *visit, const struct plan *plan)
 {
     uint32_t used = arena_header()->table[ARENA_CELLS].used;
 
     for (uint32_t i = 1; i < used; i++) {
         const struct arena_cell *cell = arena_cell(i);
-        if (plan_is_old(plan, i) || cell->state == CELL_FREE)
+        if (plan_is_old(plan, i) || cell->state == CELL_FREE || !cell->object)
             continue;
         for (uint32_t s = cell->first_section; s; s = arena_section(s)->next_in_cell) {
             const struct arena_section *section = arena_section(s);
@@ -297,7 +296,6 @@ static void visit_memory(const struct plan *plan, visit_words *words, void *cont
     skip_pages(&visit, plan->word_memory);
     for (unsigned i = 0; i < cpu_count(); i++)
         add_skip(&visit, (uint64_t)cpu_get(i)->fault_stack_low, (uint64_t)cpu_get(i)->fault_stack_low + CPU_STACKS);
-    add_skip(&visit, (uint64_t)image_stack, (uint64_t)image_stack_top);
     task_each(skip_stack, &visit);
     visit_mapped(&visit);
     visit_data(&visit, plan);

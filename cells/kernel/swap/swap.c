@@ -85,7 +85,7 @@ static enum err check_old(struct job *job, size_t i)
         plan_say(&job->detail, "no cell ", name, " is loaded there", "");
         return ERR_NOT_FOUND;
     }
-    if (!arena_cell(cell)->object) {
+    if (arena_in_image(arena_cell(cell))) {
         plan_say(&job->detail, name, " is part of the nano_core image; swap loaded cells only", "", "");
         return ERR_NOT_SWAPPABLE;
     }

@@ -1,6 +1,7 @@
 /* See string.h. Bytes are moved by the CPU's string instructions; no vector registers in the kernel. */
 #include "cells/lib/string/string.h"
 
+CELL("string", LIBRARY, 1);
 EXPORT(memcpy, APPLICATION);
 EXPORT(memmove, APPLICATION);
 EXPORT(memset, APPLICATION);

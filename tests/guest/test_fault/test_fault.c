@@ -174,7 +174,7 @@ static void in_nano_core(const struct testing *test)
     uint32_t cell;
 
     testing_need(test, fails(load_nothing, 16));
-    testing_need(test, newest_fault()->cell && !arena_cell(newest_fault()->cell)->object);
+    testing_need(test, newest_fault()->cell && mend_is_core(newest_fault()->cell));
     testing_need(test, loader_load("fragile", &cell, NULL) == ERR_OK);
     testing_need(test, fails(find_nothing, 16));
     generation = arena_header()->generation;
@@ -527,7 +527,7 @@ static int test_fault_main(int argc, char **argv)
     testing_ok(&test, "with the other CPUs parked: they go on");
     bound_pointer(&test, "scheduler", ".bss.idle_call");
     bound_pointer(&test, "timer", ".bss.tick_handler");
-    bound_pointer(&test, "nano_core", ".bss.exit_handler");
+    bound_pointer(&test, "exception", ".bss.exit_handler");
     idle_task(&test);
     testing_ok(&test, "with damaged pointers that have one right value");
     in_a_circle(&test);

@@ -325,7 +325,7 @@ static void core_replaced(const struct testing *test)
 
     for (uint32_t i = 1; i < ARENA_CELLS_MAX; i++) {
         const struct arena_cell *cell = arena_cell(i);
-        if (cell->state != CELL_LIVE || !cell->object)
+        if (cell->state != CELL_LIVE || arena_in_image(cell))
             continue;
         string_copy(name, arena_string(cell->name), sizeof name);
         enum err e = swap_reload(NAMESPACE_ROOT, name, 0, &report);
