@@ -246,6 +246,37 @@ static void put_reached(struct text *t)
     }
 }
 
+/* After the last word of a text. */
+static uint64_t finish(struct text *t)
+{
+    bool failed = false;
+
+    if (t->reach) {
+        put_reached(t);
+        failed = t->reach->failed;
+        free(t->reach->type);
+    }
+    return failed ? 0 : end(t);
+}
+
+uint64_t hash_type(Dwarf_Die *holder, const struct tags *tags)
+{
+    struct reach reach = {.tags = tags};
+    struct text t = begin(tags ? &reach : NULL);
+
+    put_type(&t, holder, false, false);
+    return finish(&t);
+}
+
+uint64_t hash_behind(Dwarf_Die *pointer, const struct tags *tags)
+{
+    struct reach reach = {.tags = tags};
+    struct text t = begin(&reach);
+
+    put_type(&t, pointer, false, true);
+    return finish(&t);
+}
+
 uint64_t hash_data(const struct datum *data, size_t count, const struct tags *tags)
 {
     struct reach reach = {.tags = tags};
@@ -259,8 +290,5 @@ uint64_t hash_data(const struct datum *data, size_t count, const struct tags *ta
             put(&t, data[i].name);
         put_type(&t, &die, false, false);
     }
-    if (tags)
-        put_reached(&t);
-    free(reach.type);
-    return reach.failed ? 0 : end(&t);
+    return finish(&t);
 }

@@ -19,9 +19,15 @@ uint64_t hash_function(Dwarf_Die *function);
 /* As others declare it: `extern int table[]` is the same as `int table[8]`. */
 uint64_t hash_variable(Dwarf_Die *variable);
 
+/* Of the type that `holder` (a variable, member, array) names; deep with `tags`. 0: no memory. */
+uint64_t hash_type(Dwarf_Die *holder, const struct tags *tags);
+/* Deep, of what a pointer type leads to. 0: no memory. */
+uint64_t hash_behind(Dwarf_Die *pointer, const struct tags *tags);
+
 /* A variable that lies in a section of the file. */
 struct datum {
     const char *name;
+    const char *function, *unit; /* that it is in; NULL: outside of functions */
     size_t section;
     uint64_t offset, bytes;
     Dwarf_Die die;

@@ -3,12 +3,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 struct arguments {
     const char *output, *debug;
-    char **operand;
-    size_t operands;
+    char **operand, **word; /* of --drop and --rename */
+    size_t operands, words;
+    bool json;
 };
 
 static enum err run_make(const struct arguments *a)
@@ -36,17 +38,26 @@ static enum err run_compare(const struct arguments *a)
     return compare_cells(a->operand[0], a->operand[1]);
 }
 
+static enum err run_transfer(const struct arguments *a)
+{
+    return transfer_cells(a->operand[0], a->operand[1], a->word, a->words, a->output, a->json);
+}
+
+enum output { NO_OUTPUT, OUTPUT, MAY_OUTPUT };
+
 static const struct verb {
     const char *name, *usage;
     size_t least, most; /* operands */
-    bool output;
+    enum output output;
     enum err (*run)(const struct arguments *arguments);
 } verbs[] = {
-    {"make", "make RAW.o -o OUT.o [--debug FULL.o]", 1, 1, true, run_make},
-    {"describe", "describe KERNEL.elf KERNEL.map RAW.o -o OUT.o", 3, 3, true, run_describe},
-    {"archive", "archive -o FILE CELL.o ...", 1, SIZE_MAX, true, run_archive},
-    {"show", "show CELL.o", 1, 1, false, run_show},
-    {"compare", "compare OLD.o NEW.o", 2, 2, false, run_compare},
+    {"make", "make RAW.o -o OUT.o [--debug FULL.o]", 1, 1, OUTPUT, run_make},
+    {"describe", "describe KERNEL.elf KERNEL.map RAW.o -o OUT.o", 3, 3, OUTPUT, run_describe},
+    {"archive", "archive -o FILE CELL.o ...", 1, SIZE_MAX, OUTPUT, run_archive},
+    {"show", "show CELL.o", 1, 1, NO_OUTPUT, run_show},
+    {"compare", "compare OLD.o NEW.o", 2, 2, NO_OUTPUT, run_compare},
+    {"transfer", "transfer OLD.o[,...] NEW.o[,...] [--drop FIELD] [--rename FIELD=NAME] [-o FILE] [--json]", 2, 2,
+     MAY_OUTPUT, run_transfer},
 };
 
 static int usage(void)
@@ -54,6 +65,12 @@ static int usage(void)
     for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++)
         fprintf(stderr, "%s cell %s\n", i ? "      " : "usage:", verbs[i].usage);
     return 2;
+}
+
+static bool is_word(const char *option, const char *value)
+{
+    return (strcmp(option, "--drop") == 0 && !strchr(value, '=')) ||
+           (strcmp(option, "--rename") == 0 && strchr(value, '='));
 }
 
 /* Operands are moved to the front of argv. */
@@ -67,6 +84,10 @@ static bool parse(int argc, char **argv, struct arguments *a)
 
         if (value && i + 1 < argc)
             *value = argv[++i];
+        else if (strcmp(argv[i], "--json") == 0)
+            a->json = true;
+        else if (i + 1 < argc && is_word(argv[i], argv[i + 1]))
+            a->word[a->words++] = argv[++i];
         else if (argv[i][0] != '-')
             argv[a->operands++] = argv[i];
         else
@@ -75,20 +96,28 @@ static bool parse(int argc, char **argv, struct arguments *a)
     return true;
 }
 
-int main(int argc, char **argv)
+static int run(int argc, char **argv, struct arguments *a)
 {
-    struct arguments a = {0};
-
-    if (argc < 2 || !parse(argc - 2, argv + 2, &a))
+    if (argc < 2 || !parse(argc - 2, argv + 2, a))
         return usage();
     for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++) {
         const struct verb *v = &verbs[i];
 
         if (strcmp(argv[1], v->name) != 0)
             continue;
-        if (a.operands < v->least || a.operands > v->most || v->output != (a.output != NULL))
+        if (a->operands < v->least || a->operands > v->most || (v->output == OUTPUT && !a->output) ||
+            (v->output == NO_OUTPUT && a->output) || (v->run != run_transfer && (a->words || a->json)))
             return usage();
-        return v->run(&a) == ERR_OK ? 0 : 1;
+        return v->run(a) == ERR_OK ? 0 : 1;
     }
     return usage();
+}
+
+int main(int argc, char **argv)
+{
+    struct arguments a = {.word = calloc((size_t)argc + 1, sizeof *a.word)};
+    int status = a.word ? run(argc, argv, &a) : 1;
+
+    free(a.word);
+    return status;
 }

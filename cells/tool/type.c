@@ -23,6 +23,7 @@ struct types {
     Elf *elf; /* with the addresses of its sections */
     Dwarf_Addr elf_bias;
     Dwarf_Addr bias;     /* of the unit that is being read */
+    const char *unit;    /* its name */
     struct named *entry; /* sorted by name, definitions first */
     size_t entries, capacity;
     struct datum *datum; /* sorted by section and offset */
@@ -91,9 +92,9 @@ static bool is_placed(const struct types *types, Dwarf_Die *die, size_t *ret_sec
            op->atom == DW_OP_addr && find_section(types, op->number + types->bias, ret_section, ret_offset);
 }
 
-static bool add_datum(struct types *types, Dwarf_Die *die)
+static bool add_datum(struct types *types, Dwarf_Die *die, const char *function)
 {
-    struct datum datum = {.name = dwarf_diename(die), .die = *die};
+    struct datum datum = {.name = dwarf_diename(die), .function = function, .unit = types->unit, .die = *die};
     Dwarf_Die type;
     Dwarf_Word bytes;
 
@@ -116,15 +117,18 @@ static bool is_scope(Dwarf_Die *die)
     return tag == DW_TAG_subprogram || tag == DW_TAG_lexical_block || tag == DW_TAG_inlined_subroutine;
 }
 
-static bool add_scope(struct types *types, Dwarf_Die *scope, unsigned depth)
+static bool add_scope(struct types *types, Dwarf_Die *scope, const char *function, unsigned depth)
 {
     Dwarf_Die child;
+
+    if (dwarf_tag(scope) == DW_TAG_subprogram || dwarf_tag(scope) == DW_TAG_inlined_subroutine)
+        function = dwarf_diename(scope);
 
     if (depth == DEPTH_MAX || dwarf_child(scope, &child) != 0)
         return true;
     do
-        if ((depth == 0 && !add_named(types, &child)) || !add_datum(types, &child) || !tags_add(&types->tags, &child) ||
-            (is_scope(&child) && !add_scope(types, &child, depth + 1)))
+        if ((depth == 0 && !add_named(types, &child)) || !add_datum(types, &child, function) ||
+            !tags_add(&types->tags, &child) || (is_scope(&child) && !add_scope(types, &child, function, depth + 1)))
             return false;
     while (dwarf_siblingof(&child, &child) == 0);
     return true;
@@ -133,7 +137,8 @@ static bool add_scope(struct types *types, Dwarf_Die *scope, unsigned depth)
 /* The assembler describes its functions without their types: those stay unknown. */
 static bool add_unit(struct types *types, Dwarf_Die *unit)
 {
-    return die_number(unit, DW_AT_language, 0) == DW_LANG_Mips_Assembler || add_scope(types, unit, 0);
+    types->unit = dwarf_diename(unit);
+    return die_number(unit, DW_AT_language, 0) == DW_LANG_Mips_Assembler || add_scope(types, unit, NULL, 0);
 }
 
 /* A function that is inlined has its variables once more in each instance. */
@@ -199,7 +204,7 @@ void types_close(struct types *types)
     free(types);
 }
 
-uint64_t types_hash(const struct types *types, const char *symbol)
+bool types_find(const struct types *types, const char *symbol, Dwarf_Die *ret_die)
 {
     size_t low = 0, high = types->entries;
 
@@ -212,9 +217,17 @@ uint64_t types_hash(const struct types *types, const char *symbol)
             high = middle;
     }
     if (low == types->entries || strcmp(types->entry[low].name, symbol) != 0)
-        return 0;
+        return false;
+    *ret_die = die_abstract(types->entry[low].die);
+    return true;
+}
 
-    Dwarf_Die die = die_abstract(types->entry[low].die);
+uint64_t types_hash(const struct types *types, const char *symbol)
+{
+    Dwarf_Die die;
+
+    if (!types_find(types, symbol, &die))
+        return 0;
     return dwarf_tag(&die) == DW_TAG_subprogram ? hash_function(&die) : hash_variable(&die);
 }
 

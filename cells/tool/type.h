@@ -1,5 +1,6 @@
 /* The types of a file's functions and data, from DWARF. */
 #pragma once
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include "cells/tool/hash.h"
@@ -13,6 +14,9 @@ void types_close(struct types *types);
 
 /* Of an external function or variable. 0: `symbol` has no description (assembly, or made up by the compiler). */
 uint64_t types_hash(const struct types *types, const char *symbol);
+
+/* Its description: a function, or a variable. */
+bool types_find(const struct types *types, const char *symbol, Dwarf_Die *ret_die);
 
 /* The static data of section `section` of the file, in the order of their offsets, those of functions included. NULL
  * and 0: none, or not every byte is known: what is between two and behind the last is less than `align`. */

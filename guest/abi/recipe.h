@@ -15,6 +15,7 @@ enum recipe_kind {
     RECIPE_SIGN_EXTEND = 3,
     RECIPE_ZERO_BITS = 4, /* the same for bit fields: offsets, widths and strides count bits, widths up to 64 */
     RECIPE_SIGN_BITS = 5,
+    RECIPE_PLACE = 6, /* moves nothing, widths are 0: what points to `from` is to point to `to` */
 };
 
 /* `count` elements, the i-th from `from` + i * `from_stride` to `to` + i * `to_stride`. */
@@ -27,7 +28,8 @@ struct recipe_move {
 };
 _Static_assert(sizeof(struct recipe_move) == 32);
 
-/* For one section of the new cell, from one of the old cell. */
+/* For one section of the new cell, from one of the old cell. Where all that says "new" is 0, and there are no moves, what
+ * the old section holds is given up. */
 struct recipe {
     uint64_t old_object, new_object;   /* FNV-1a 64 of the object files, as in struct arena_object */
     uint32_t old_section, new_section; /* section header indices in them */

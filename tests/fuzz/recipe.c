@@ -24,13 +24,16 @@ static void look_for_pointers(const struct recipes *recipes, const struct recipe
 {
     uint32_t to, from;
 
-    for (uint32_t at = 0; at < r->old_bytes && at < 256; at++)
+    for (uint32_t at = 0; at < r->old_bytes && at < 256; at++) {
+        if (recipe_address(recipes, r, at, &to) && to > r->new_bytes)
+            abort();
         if (recipe_map(recipes, r, at, 8, &to)) {
             if (to > r->new_bytes || r->new_bytes - to < 8)
                 abort();
             if (recipe_origin(recipes, r, to, 8, &from) && (from > r->old_bytes || r->old_bytes - from < 8))
                 abort();
         }
+    }
 }
 
 static void try_recipe(const struct recipes *recipes, const struct recipe *r)
@@ -43,7 +46,7 @@ static void try_recipe(const struct recipes *recipes, const struct recipe *r)
     uint8_t *old = block(r->old_bytes), *new_ = block(r->new_bytes), *written = block(r->new_bytes);
     memset(old, 0x5a, r->old_bytes);
     memset(new_, 0, r->new_bytes);
-    if (!recipe_check(recipes, r, &before, &after, written, NULL)) {
+    if (!recipe_check(recipes, r, &before, recipe_drops(r) ? NULL : &after, written, NULL)) {
         recipe_apply(recipes, r, old, new_);
         look_for_pointers(recipes, r);
     }

@@ -32,7 +32,7 @@ static void prepare(uint32_t moves, uint32_t old_bytes, uint32_t new_bytes)
                                      .old_deep = 7,
                                      .new_deep = 8,
                                      .moves = moves};
-    blob.recipe[1] = (struct recipe){.new_object = 9, .new_section = 9};
+    blob.recipe[1] = (struct recipe){.old_object = 1, .old_section = 9}; /* given up */
     old_side = (struct recipe_side){.object = 1, .section = 3, .bytes = old_bytes, .type = 5, .deep = 7};
     new_side = (struct recipe_side){.object = 2, .section = 4, .bytes = new_bytes, .type = 6, .deep = 8};
 }
@@ -128,14 +128,16 @@ START_TEST(pointers_are_found_again)
 {
     uint32_t at;
 
-    prepare(2, 64, 96);
+    prepare(4, 64, 96);
+    blob.move[2] = (struct recipe_move){RECIPE_PLACE, 1, 0, 0, 0, 0, 0, 0};
+    blob.move[3] = (struct recipe_move){RECIPE_PLACE, 2, 24, 64, 0, 0, 28, 4};
     blob.move[0] = (struct recipe_move){RECIPE_COPY, 2, 0, 32, 16, 16, 24, 32};
     blob.move[1] = (struct recipe_move){RECIPE_ZERO_EXTEND, 1, 48, 0, 4, 8, 0, 0};
     ck_assert_msg(check() == ERR_OK, "%s", detail.text);
-    const struct recipe *r = recipes_find(&recipes, 2, 4);
+    const struct recipe *r = recipes_find(&recipes, 1, 3);
     ck_assert_ptr_eq(r, &blob.recipe[0]);
-    ck_assert_ptr_null(recipes_find(&recipes, 2, 5));
-    ck_assert_ptr_null(recipes_find(&recipes, 1, 4));
+    ck_assert_ptr_null(recipes_find(&recipes, 1, 5));
+    ck_assert_ptr_null(recipes_find(&recipes, 2, 3));
     ck_assert(recipe_map(&recipes, r, 8, 8, &at) && at == 40);
     ck_assert(recipe_map(&recipes, r, 24, 8, &at) && at == 64);
     ck_assert(recipe_origin(&recipes, r, 72, 8, &at) && at == 32);
@@ -144,6 +146,13 @@ START_TEST(pointers_are_found_again)
     ck_assert(!recipe_map(&recipes, r, 48, 4, &at)); /* is widened */
     ck_assert(!recipe_origin(&recipes, r, 0, 8, &at));
     ck_assert(!recipe_origin(&recipes, r, 48, 8, &at));
+    ck_assert(recipe_address(&recipes, r, 8, &at) && at == 40);
+    ck_assert(recipe_address(&recipes, r, 24, &at) && at == 64); /* both say so */
+    ck_assert(recipe_address(&recipes, r, 52, &at) && at == 68); /* the structure, whatever is in it */
+    ck_assert(!recipe_address(&recipes, r, 0, &at));             /* the structure or its first field */
+    ck_assert(!recipe_address(&recipes, r, 48, &at));            /* widened */
+    ck_assert(!recipe_address(&recipes, r, 56, &at));
+    ck_assert(!recipe_address(&recipes, r, 80, &at));
 }
 END_TEST
 
@@ -151,13 +160,25 @@ START_TEST(an_empty_recipe_is_sound)
 {
     prepare(0, 8, 16); /* everything starts anew */
     ck_assert_int_eq(check(), ERR_OK);
+    const struct recipe *given_up = recipes_find(&recipes, 1, 9);
+    ck_assert(given_up && recipe_drops(given_up) && !recipe_drops(&blob.recipe[0]));
+    old_side = (struct recipe_side){.object = 1, .section = 9, .bytes = 8, .type = 5, .deep = 7};
+    ck_assert_int_eq(recipe_check(&recipes, given_up, &old_side, NULL, NULL, &detail), ERR_CORRUPT);
+    blob.recipe[1].old_bytes = 8, blob.recipe[1].old_type = 5, blob.recipe[1].old_deep = 7;
+    ck_assert_int_eq(recipe_check(&recipes, given_up, &old_side, NULL, NULL, &detail), ERR_OK);
+    ck_assert_int_eq(recipe_check(&recipes, given_up, &old_side, &new_side, NULL, &detail), ERR_CORRUPT);
+    blob.recipe[1].new_bytes = 1;
+    ck_assert_int_eq(recipe_check(&recipes, given_up, &old_side, NULL, NULL, &detail), ERR_CORRUPT);
 }
 END_TEST
 
 /* Of sections of 16 and 32 bytes. */
 static const struct recipe_move bad[][2] = {
     {{0, 1, 0, 0, 4, 4, 0, 0}},
-    {{6, 1, 0, 0, 4, 4, 0, 0}},
+    {{7, 1, 0, 0, 4, 4, 0, 0}},
+    {{RECIPE_PLACE, 1, 0, 0, 4, 4, 0, 0}},
+    {{RECIPE_PLACE, 3, 0, 0, 0, 0, 8, 17}},
+    {{RECIPE_PLACE, UINT32_MAX, 0, 0, 0, 0, 1, 0}},
     {{RECIPE_COPY, 0, 0, 0, 4, 4, 0, 0}},
     {{RECIPE_COPY, 1, 0, 0, 0, 0, 0, 0}},
     {{RECIPE_COPY, 1, 0, 0, 4, 8, 0, 0}},
@@ -233,6 +254,12 @@ START_TEST(bad_sets_are_refused)
             *field[i] = value[k];
             ck_assert_int_eq(recipes_open(&blob, sizeof blob, &recipes, &detail), ERR_CORRUPT);
         }
+    prepare(0, 8, 8);
+    blob.recipe[1].old_section = 3;
+    ck_assert_int_eq(recipes_open(&blob, sizeof blob, &recipes, &detail), ERR_CORRUPT);
+    prepare(0, 8, 8);
+    blob.recipe[1].new_object = 2, blob.recipe[1].new_section = 4;
+    ck_assert_int_eq(recipes_open(&blob, sizeof blob, &recipes, &detail), ERR_CORRUPT);
     prepare(0, 8, 8);
     for (size_t bytes = 0; bytes < sizeof blob; bytes++)
         ck_assert_int_eq(recipes_open(&blob, bytes, &recipes, NULL), ERR_CORRUPT);

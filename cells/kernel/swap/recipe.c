@@ -11,6 +11,17 @@ static enum err refuse(struct loader_detail *detail, const char *why)
 
 /* ---- the set ---- */
 
+static bool is_doubled(const struct recipe *recipe, uint32_t index)
+{
+    const struct recipe *r = &recipe[index];
+
+    for (uint32_t i = 0; i < index; i++)
+        if ((recipe[i].old_object == r->old_object && recipe[i].old_section == r->old_section) ||
+            (!recipe_drops(r) && recipe[i].new_object == r->new_object && recipe[i].new_section == r->new_section))
+            return true;
+    return false;
+}
+
 enum err recipes_open(const void *data, size_t bytes, struct recipes *ret_recipes, struct loader_detail *detail)
 {
     struct recipe_set set;
@@ -25,17 +36,20 @@ enum err recipes_open(const void *data, size_t bytes, struct recipes *ret_recipe
         set.bytes > bytes)
         return refuse(detail, "there are more recipes than fit");
     const struct recipe *recipe = (const void *)((const uint8_t *)data + sizeof set);
-    for (uint32_t i = 0; i < set.recipes; i++)
+    for (uint32_t i = 0; i < set.recipes; i++) {
         if (recipe[i].first_move > set.moves || recipe[i].moves > set.moves - recipe[i].first_move)
             return refuse(detail, "a recipe has moves that are not there");
+        if (is_doubled(recipe, i))
+            return refuse(detail, "two recipes are for the same section");
+    }
     *ret_recipes = (struct recipes){recipe, (const void *)(recipe + set.recipes), set.recipes};
     return ERR_OK;
 }
 
-const struct recipe *recipes_find(const struct recipes *recipes, uint64_t new_object, uint32_t section)
+const struct recipe *recipes_find(const struct recipes *recipes, uint64_t old_object, uint32_t section)
 {
     for (uint32_t i = 0; i < recipes->count; i++)
-        if (recipes->recipe[i].new_object == new_object && recipes->recipe[i].new_section == section)
+        if (recipes->recipe[i].old_object == old_object && recipes->recipe[i].old_section == section)
             return &recipes->recipe[i];
     return NULL;
 }
@@ -63,6 +77,8 @@ static bool widths_fit(const struct recipe_move *m)
     case RECIPE_ZERO_BITS:
     case RECIPE_SIGN_BITS:
         return m->from_width > 0 && m->from_width <= m->to_width && m->to_width <= 64;
+    case RECIPE_PLACE:
+        return m->from_width == 0 && m->to_width == 0;
     default:
         return false;
     }
@@ -99,12 +115,17 @@ static bool mark_bytes(uint8_t *written, uint64_t start, uint32_t width)
 
 static bool mark(uint8_t *written, const struct recipe_move *m)
 {
-    for (uint32_t i = 0; i < m->count; i++) {
+    for (uint32_t i = 0; i < m->count && m->to_width; i++) {
         uint64_t start = m->to + (uint64_t)i * m->to_stride;
         if (!(is_bits(m) ? mark_bits : mark_bytes)(written, start, m->to_width))
             return false;
     }
     return true;
+}
+
+static bool is_empty(const struct recipe *r)
+{
+    return !r->new_object && !r->new_section && !r->new_bytes && !r->new_type && !r->new_deep && !r->moves;
 }
 
 static bool fits(const struct recipe_side *side, uint64_t object, uint32_t section, uint32_t bytes, uint64_t type,
@@ -119,7 +140,10 @@ enum err recipe_check(const struct recipes *recipes, const struct recipe *recipe
 {
     if (!fits(old, recipe->old_object, recipe->old_section, recipe->old_bytes, recipe->old_type, recipe->old_deep))
         return refuse(detail, "a recipe was made for another old version");
-    if (!fits(new_, recipe->new_object, recipe->new_section, recipe->new_bytes, recipe->new_type, recipe->new_deep))
+    if (!new_ && is_empty(recipe))
+        return ERR_OK;
+    if (!new_ ||
+        !fits(new_, recipe->new_object, recipe->new_section, recipe->new_bytes, recipe->new_type, recipe->new_deep))
         return refuse(detail, "a recipe was made for another new version");
     memset(written, 0, new_->bytes);
     for (uint32_t i = 0; i < recipe->moves; i++) {
@@ -180,7 +204,7 @@ void recipe_apply(const struct recipes *recipes, const struct recipe *recipe, co
 {
     for (uint32_t i = 0; i < recipe->moves; i++) {
         const struct recipe_move *m = &recipes->move[recipe->first_move + i];
-        for (uint64_t k = 0; k < m->count; k++)
+        for (uint64_t k = 0; k < m->count && m->to_width; k++)
             move_one(m, old, m->from + k * m->from_stride, new_, m->to + k * m->to_stride);
     }
 }
@@ -223,4 +247,34 @@ bool recipe_origin(const struct recipes *recipes, const struct recipe *recipe, u
                    uint32_t *ret_offset)
 {
     return find(recipes, recipe, offset, bytes, true, ret_offset);
+}
+
+/* The place that is said of what begins at `offset`. */
+static bool find_place(const struct recipes *recipes, const struct recipe *recipe, uint32_t offset,
+                       uint32_t *ret_offset)
+{
+    for (uint32_t i = 0; i < recipe->moves; i++) {
+        const struct recipe_move *m = &recipes->move[recipe->first_move + i];
+        if (m->kind != RECIPE_PLACE || offset < m->from)
+            continue;
+        uint32_t distance = offset - m->from, stride = m->count > 1 ? m->from_stride : 0;
+        uint32_t element = stride ? distance / stride : 0;
+        if (element >= m->count || distance != element * stride)
+            continue;
+        *ret_offset = m->to + element * m->to_stride;
+        return true;
+    }
+    return false;
+}
+
+bool recipe_address(const struct recipes *recipes, const struct recipe *recipe, uint32_t offset, uint32_t *ret_offset)
+{
+    uint32_t place, copy;
+    bool has_place = find_place(recipes, recipe, offset, &place);
+    bool has_copy = recipe_map(recipes, recipe, offset, 1, &copy);
+
+    if (has_place == has_copy && (!has_place || place != copy))
+        return false;
+    *ret_offset = has_place ? place : copy;
+    return true;
 }
