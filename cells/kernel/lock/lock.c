@@ -119,6 +119,8 @@ static __attribute__((noinline)) bool forget(struct cpu *cpu, const struct lock 
     for (; at && at < CPU_LOCKS && at < cpu->lock_depth; at++)
         cpu->held[at - 1] = cpu->held[at];
     cpu->lock_depth--;
+    if (cpu->lock_depth < CPU_LOCKS)
+        cpu->held[cpu->lock_depth] = NULL;
     return true;
 }
 
@@ -144,9 +146,10 @@ void lock_guard_end(struct lock_guard *guard)
 
     if (!lock)
         return;
-    if (last < CPU_LOCKS && cpu->held[last] == lock)
+    if (last < CPU_LOCKS && cpu->held[last] == lock) {
         cpu->lock_depth = last;
-    else if (!forget(cpu, lock)) /* a guard that was overwritten: nothing has been let go */
+        cpu->held[last] = NULL;    /* it would keep the lock's cell alive after a swap */
+    } else if (!forget(cpu, lock)) /* a guard that was overwritten: nothing has been let go */
         panic("a lock let go by a CPU that does not hold it");
     guard->lock = NULL;
     __atomic_store_n(&lock->holder, 0, __ATOMIC_RELEASE);

@@ -20,13 +20,8 @@ static struct run_queue {
     bool busy; /* runs something else than its idle task */
 } queues[CPU_MAX];
 
-bool run_queue_put(unsigned cpu, struct task *task)
+static void append(struct run_queue *queue, struct task *task) NEEDS(queue->lock)
 {
-    struct run_queue *queue = &queues[cpu];
-    GUARD(lock) held = lock_take(&queue->lock);
-
-    if (__atomic_exchange_n(&task->queued, 1, __ATOMIC_ACQ_REL))
-        return false;
     task->next = NULL;
     if (queue->last)
         queue->last->next = task;
@@ -34,6 +29,16 @@ bool run_queue_put(unsigned cpu, struct task *task)
         queue->first = task;
     queue->last = task;
     queue->length++;
+}
+
+bool run_queue_put(unsigned cpu, struct task *task)
+{
+    struct run_queue *queue = &queues[cpu];
+    GUARD(lock) held = lock_take(&queue->lock);
+
+    if (__atomic_exchange_n(&task->queued, 1, __ATOMIC_ACQ_REL))
+        return false;
+    append(queue, task);
     return queue->open && !queue->busy;
 }
 
@@ -123,3 +128,32 @@ void run_queue_empty(void)
         queue->busy = false; /* so that each is told of what it gets */
     }
 }
+
+/* ---- from another version ---- */
+
+static void requeue(struct task *task, void *)
+{
+    struct run_queue *queue = &queues[(task->pinned ? task->pinned - 1 : task->cpu) % CPU_MAX];
+
+    if (!task->queued)
+        return;
+    GUARD(lock) held = lock_take(&queue->lock);
+    append(queue, task);
+}
+
+/* Made anew from what tasks and CPUs say of themselves: how another version keeps its queues need not be known. Our own
+ * version's data has been copied. */
+static enum err run_queue_transfer(const struct cell_transfer *transfer)
+{
+    if (transfer->from_version == 1)
+        return ERR_OK;
+    run_queue_empty();
+    for (unsigned cpu = 0; cpu < CPU_MAX; cpu++) {
+        const struct task *task = cpu_get(cpu) ? cpu_get(cpu)->task : NULL;
+        queues[cpu].open = task;
+        queues[cpu].busy = task && !(task->immortal && task->pinned);
+    }
+    task_each(requeue, NULL);
+    return ERR_OK;
+}
+TRANSFER(run_queue_transfer);

@@ -1,6 +1,11 @@
-/* See scheduler.h. Which task is next is the run queue's business; this file switches, keeps time-outs, and wakes. A
- * task is queued while its stack is still in use, but no other CPU takes it before task_switch has left that stack. */
+/* See scheduler.h. Which task is next is the run queue's business, where one is queued ready.c's; this file switches, keeps
+ * time-outs, and wakes. A task is queued while its stack is still in use, but no other CPU takes it before task_switch has
+ * left that stack.
+ *
+ * Every version of the cell has this file. Tasks sleep in its functions all the time: as long as they do not change, their
+ * frames move along in a swap. */
 #include "cells/kernel/scheduler/scheduler.h"
+#include "cells/kernel/scheduler/ready.h"
 #include "cells/kernel/apic/apic.h"
 #include "cells/kernel/arena/arena.h"
 #include "cells/kernel/exception/exception.h"
@@ -13,10 +18,8 @@
 #include "cells/kernel/timer/timer.h"
 #include "cells/lib/format/format.h"
 
-CELL("scheduler", KERNEL, 1);
 EXPORT(scheduler_start, KERNEL);
 EXPORT(scheduler_yield, APPLICATION);
-EXPORT(scheduler_ready, KERNEL);
 EXPORT(scheduler_block, KERNEL);
 EXPORT(scheduler_sleep_ns, APPLICATION);
 EXPORT(scheduler_wake, KERNEL);
@@ -112,7 +115,7 @@ void scheduler_yield(void)
 
 /* ---- waking ---- */
 
-static void kick(unsigned cpu)
+void scheduler_kick(unsigned cpu)
 {
     struct cpu *target = cpu_get(cpu);
 
@@ -120,18 +123,6 @@ static void kick(unsigned cpu)
         target->reschedule = 1;
     else if (target)
         apic_send_ipi(target->apic_id, kick_vector);
-}
-
-void scheduler_ready(struct task *task)
-{
-    GUARD(interrupts) off = interrupts_off();
-    unsigned place = run_queue_place(task);
-
-    task->record->state = TASK_RUNNABLE;
-    if (run_queue_put(place, task))
-        kick(place);
-    if (cpu_this()->interrupt_depth)
-        cpu_this()->reschedule = 1;
 }
 
 /* The right to end a task's wait, given back when a fault keeps its holder from doing so. */

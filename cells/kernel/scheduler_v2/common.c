@@ -1,0 +1,2 @@
+/* What both versions have. */
+#include "cells/kernel/scheduler/scheduler.c"
