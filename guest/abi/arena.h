@@ -13,6 +13,7 @@
 #pragma once
 #include <stddef.h>
 #include <stdint.h>
+#include "guest/abi/capacity.h"
 
 #define ARENA_MAGIC   0x00415341494c4544 /* "DELIASA" */
 #define ARENA_VERSION 2
@@ -36,24 +37,6 @@ enum arena_table {
     ARENA_MAILBOX,     /* bytes; the host writes object files here while it holds the machine's lock */
     ARENA_TABLES
 };
-
-/* capacity of each table in records, record 0 included */
-#define ARENA_NAMESPACES_MAX  16
-#define ARENA_OBJECTS_MAX     256
-#define ARENA_CELLS_MAX       256
-#define ARENA_SECTIONS_MAX    7168
-#define ARENA_SYMBOLS_MAX     5120
-#define ARENA_EDGES_MAX       28672
-#define ARENA_TASKS_MAX       256
-#define ARENA_CPUS_MAX        17
-#define ARENA_FAULTS_MAX      513
-#define ARENA_EVENTS_MAX      2049
-#define ARENA_REQUESTS_MAX    17
-#define ARENA_COMPLETIONS_MAX 17
-#define ARENA_SWAPS_MAX       129
-#define ARENA_CHANGES_MAX     513
-#define ARENA_STRINGS_BYTES   (384 * 1024)
-#define ARENA_MAILBOX_BYTES   (1024 * 1024)
 
 struct arena_table_desc {
     uint32_t offset; /* from the start of the arena, multiple of 64 */
@@ -85,7 +68,8 @@ struct arena_table_desc {
     X(heap_bytes) /* bytes allocated now */                                                                            \
     X(heap_blocks)                                                                                                     \
     X(locks_abandoned) /* spin locks let go for tasks that could not be unwound to the end */                          \
-    X(strings)         /* names interned now */
+    X(strings)         /* names interned now */                                                                        \
+    X(visits)          /* records looked at; CPUs that do so at once may lose a few */
 
 enum arena_counter {
 #define X(name) COUNTER_##name,
@@ -149,7 +133,7 @@ struct arena_object {
     uint64_t phys;
     uint64_t hash;         /* FNV-1a 64 of its bytes when it arrived */
     uint32_t from_mailbox; /* 1: its frames are freed with the last cell made from it */
-    uint32_t pad;
+    uint32_t cells;        /* made from it */
 };
 
 enum arena_cell_state {
@@ -184,6 +168,11 @@ struct arena_cell {
     uint32_t reloads;     /* how often recovery has replaced it */
     uint32_t initialized; /* 1: init has run */
     uint64_t loaded_ns;
+    uint32_t holders; /* edges to it from other cells */
+    /* guest only */
+    uint32_t indexed;       /* key under which it is found by name, 0: not yet */
+    uint32_t next_in_group; /* of cells that are loaded or freed together */
+    uint32_t group;
 };
 
 enum arena_section_kind {
@@ -214,6 +203,8 @@ struct arena_section {
     uint32_t first_in;  /* edges to here, through next_in */
     uint32_t outgoing;  /* lengths of the two lists */
     uint32_t incoming;
+    uint32_t indexed; /* guest only: 1: found by its pages */
+    uint32_t pad2;
 };
 
 struct arena_symbol {
@@ -228,7 +219,7 @@ struct arena_symbol {
     uint32_t next_in_cell;
     uint32_t namespace_;
     /* changes freely from here */
-    uint32_t next_in_hash; /* guest only */
+    uint32_t published; /* guest only: 1: found by its name */
 };
 
 /* One relocation: at `from` + `offset` stands the address of `to` + `target`, encoded as `type`, plus `addend`.
@@ -436,7 +427,7 @@ _Static_assert(sizeof(struct arena_header) <= 4096);
 #define ARENA_STABLE_NAMESPACE offsetof(struct arena_namespace, state)
 #define ARENA_STABLE_CELL      offsetof(struct arena_cell, state)
 #define ARENA_STABLE_SECTION   offsetof(struct arena_section, first_out)
-#define ARENA_STABLE_SYMBOL    offsetof(struct arena_symbol, next_in_hash)
+#define ARENA_STABLE_SYMBOL    offsetof(struct arena_symbol, published)
 #define ARENA_STABLE_EDGE      offsetof(struct arena_edge, next_out)
 #define ARENA_STABLE_TASK      offsetof(struct arena_task, state)
 #define ARENA_STABLE_CPU       offsetof(struct arena_cpu, online)
@@ -462,8 +453,8 @@ _Static_assert(sizeof(struct arena_header) <= 4096);
 
 _Static_assert(sizeof(struct arena_namespace) == 32);
 _Static_assert(sizeof(struct arena_object) == 40);
-_Static_assert(sizeof(struct arena_cell) == 152);
-_Static_assert(sizeof(struct arena_section) == 88);
+_Static_assert(sizeof(struct arena_cell) == 168);
+_Static_assert(sizeof(struct arena_section) == 96);
 _Static_assert(sizeof(struct arena_symbol) == 48);
 _Static_assert(sizeof(struct arena_edge) == 56);
 _Static_assert(sizeof(struct arena_task) == 128);

@@ -1,11 +1,11 @@
 /* Where things are in guest memory: addresses that the linker script, the nano_core and the host agree on.
  * Virtual addresses follow from -mcmodel=kernel: all text within the top 2 GiB. */
 #pragma once
+#include "guest/abi/capacity.h"
 
-#define LAYOUT_IMAGE_PHYS  0x200000 /* the nano_core image, linked at LAYOUT_IMAGE_VIRT + this */
-#define LAYOUT_ARENA_PHYS  0x300000 /* the metadata arena, part of the image's memory (not of its file) */
-#define LAYOUT_ARENA_BYTES 0x500000
-#define LAYOUT_AP_PHYS     0x8000 /* page that application processors start in (SIPI vector 8) */
+#define LAYOUT_IMAGE_PHYS 0x200000 /* the nano_core image, linked at LAYOUT_IMAGE_VIRT + this */
+#define LAYOUT_ARENA_PHYS 0x300000 /* the metadata arena, part of the image's memory (not of its file) */
+#define LAYOUT_AP_PHYS    0x8000   /* page that application processors start in (SIPI vector 8) */
 
 #define LAYOUT_IMAGE_VIRT  0xffffffff80000000 /* physical 0 .. 256 MiB of the image, nothing else relies on it */
 #define LAYOUT_CELL_VIRT   0xffffffffa0000000 /* loaded cells */

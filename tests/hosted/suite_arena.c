@@ -1,5 +1,7 @@
 /* The arena cell: records, check words, strings, edges, symbols, generation, events. */
 #include "cells/kernel/arena/arena.h"
+#include "cells/kernel/arena/inside.h"
+#include "guest/abi/layout.h"
 #include "tests/hosted/stand_in.h"
 #include <check.h>
 #include <stdio.h>
@@ -7,6 +9,8 @@
 #include <string.h>
 
 Suite *suite_hosted_arena(void);
+
+#define AT(offset) (LAYOUT_CELL_VIRT + (uint64_t)(offset))
 
 static uint32_t new_section(uint32_t cell, uint64_t virt, uint32_t bytes, const char *name)
 {
@@ -74,7 +78,7 @@ END_TEST
 START_TEST(check_word_finds_each_flipped_bit)
 {
     GUARD(arena) held = arena_change();
-    uint32_t cell = new_cell("channel", 0x1000, 0x100);
+    uint32_t cell = new_cell("channel", AT(0x00), 0x100);
     uint8_t *bytes = (uint8_t *)arena_cell(cell);
 
     ck_assert(arena_sound(ARENA_CELLS, cell));
@@ -185,8 +189,8 @@ END_TEST
 START_TEST(edges_stand_in_both_lists)
 {
     GUARD(arena) held = arena_change();
-    uint32_t cell = new_cell("c", 0x1000, 0x100), edge[5];
-    uint32_t from = new_section(cell, 0x1000, 16, ".text.f"), to = new_section(cell, 0x1010, 16, ".text.g");
+    uint32_t cell = new_cell("c", AT(0x00), 0x100), edge[5];
+    uint32_t from = new_section(cell, AT(0x00), 16, ".text.f"), to = new_section(cell, AT(0x10), 16, ".text.g");
 
     for (int i = 0; i < 5; i++) {
         edge[i] = arena_new(ARENA_EDGES);
@@ -233,26 +237,227 @@ END_TEST
 START_TEST(addresses_lead_to_names)
 {
     GUARD(arena) held = arena_change();
-    uint32_t cell = new_cell("c", 0x1000, 0x40), section = new_section(cell, 0x1010, 0x20, ".text.f");
+    uint32_t cell = new_cell("c", AT(0x00), 0x40), section = new_section(cell, AT(0x10), 0x20, ".text.f");
     uint32_t symbol = new_symbol(1, "f");
     char name[8];
 
     arena_symbol(symbol)->section = section;
     arena_symbol(symbol)->bytes = 0x10;
     arena_cell(cell)->first_symbol = symbol;
-    ck_assert_uint_eq(arena_cell_at(0x1000), cell);
-    ck_assert_uint_eq(arena_cell_at(0xfff), 0);
-    ck_assert_uint_eq(arena_cell_at(0x1040), 0);
-    ck_assert_uint_eq(arena_section_at(0x1010), section);
-    ck_assert_uint_eq(arena_section_at(0x1030), 0);
-    arena_name_at(0x101f, name, sizeof name);
+    ck_assert_uint_eq(arena_cell_at(AT(0x00)), cell);
+    ck_assert_uint_eq(arena_cell_at(AT(0) - 1), 0);
+    ck_assert_uint_eq(arena_cell_at(AT(0x40)), 0);
+    ck_assert_uint_eq(arena_section_at(AT(0x10)), section);
+    ck_assert_uint_eq(arena_section_at(AT(0x30)), 0);
+    arena_name_at(AT(0x1f), name, sizeof name);
     ck_assert_str_eq(name, "f");
-    arena_name_at(0x1020, name, sizeof name);
+    arena_name_at(AT(0x20), name, sizeof name);
     ck_assert_str_eq(name, ".text.f");
     arena_name_at(0x9999, name, sizeof name);
     ck_assert_str_eq(name, "");
     arena_section(section)->next_in_cell = section; /* a damaged list ends too */
-    ck_assert_uint_eq(arena_section_at(0x1035), 0);
+    ck_assert_uint_eq(arena_section_at(AT(0x35)), 0);
+}
+END_TEST
+
+/* ---- indexes ---- */
+
+enum { MANY = ARENA_CELLS_MAX - 1, CELL_BYTES = 0x4000 };
+
+/* Cells of several pages with sections that share pages, cross them, and lie beside nothing. */
+static void make_many(uint32_t cell[MANY], uint32_t section[MANY][4])
+{
+    static const uint32_t start[] = {0x10, 0x100, 0x1ff0, 0x3000}, bytes[] = {0x20, 0x1e00, 0x20, 0x100};
+    char name[32];
+
+    for (uint32_t i = 0; i < MANY; i++) {
+        snprintf(name, sizeof name, "cell%u", i);
+        cell[i] = new_cell(name, AT(i * CELL_BYTES), CELL_BYTES - 0x1000);
+        arena_cell(cell[i])->text_bytes = CELL_BYTES - 0xf00;
+        arena_seal(ARENA_CELLS, cell[i]);
+        for (int k = 0; k < 4; k++)
+            section[i][k] = new_section(cell[i], AT(i * CELL_BYTES + start[k]), bytes[k], ".text");
+    }
+}
+
+static void expect_many(const uint32_t cell[MANY], uint32_t section[MANY][4])
+{
+    char name[32];
+
+    for (uint32_t i = 0; i < MANY; i++) {
+        uint64_t at = AT(i * CELL_BYTES);
+        snprintf(name, sizeof name, "cell%u", i);
+        ck_assert_uint_eq(arena_cell_find(1, name), cell[i]);
+        ck_assert_uint_eq(arena_cell_find(2, name), 0);
+        ck_assert_uint_eq(arena_cell_at(at), cell[i]);
+        ck_assert_uint_eq(arena_cell_at(at + CELL_BYTES - 0xf01), cell[i]);
+        ck_assert_uint_eq(arena_cell_at(at + CELL_BYTES - 0xf00), 0);
+        ck_assert_uint_eq(arena_section_at(at), 0);
+        ck_assert_uint_eq(arena_section_at(at + 0x10), section[i][0]);
+        ck_assert_uint_eq(arena_section_at(at + 0x100), section[i][1]);
+        ck_assert_uint_eq(arena_section_at(at + 0x1eff), section[i][1]);
+        ck_assert_uint_eq(arena_section_at(at + 0x2000), section[i][2]);
+        ck_assert_uint_eq(arena_section_at(at + 0x2010), 0);
+        ck_assert_uint_eq(arena_section_at(at + 0x30ff), section[i][3]);
+    }
+}
+
+static uint64_t visits(void)
+{
+    return arena_header()->counter[COUNTER_visits];
+}
+
+START_TEST(lookups_do_not_walk_tables)
+{
+    static uint32_t cell[MANY], section[MANY][4];
+    uint32_t namespace_, k;
+
+    {
+        GUARD(arena) held = arena_change();
+        namespace_ = arena_new(ARENA_NAMESPACES);
+        ck_assert_uint_eq(namespace_, 1);
+        make_many(cell, section);
+        k = new_symbol(1, "a_symbol");
+        arena_symbol_publish(k);
+    }
+    expect_many(cell, section);
+    uint64_t before = visits();
+    ck_assert_uint_eq(arena_cell_find(1, "cell200"), cell[200]);
+    ck_assert_uint_eq(arena_cell_find(1, "none"), 0);
+    ck_assert_uint_eq(arena_symbol_find(1, "a_symbol"), k);
+    ck_assert_uint_eq(arena_symbol_find(1, "none"), 0);
+    ck_assert_uint_eq(arena_section_at(AT(200 * CELL_BYTES + 0x3000)), section[200][3]);
+    ck_assert_uint_eq(arena_cell_at(AT(200 * CELL_BYTES)), cell[200]);
+    ck_assert_uint_eq(arena_cell_at(0x1234), 0);
+    ck_assert_uint_lt(visits() - before, 80); /* and not hundreds of cells */
+}
+END_TEST
+
+START_TEST(indexes_follow_what_comes_and_goes)
+{
+    static uint32_t cell[MANY], section[MANY][4];
+    GUARD(arena) held = arena_change();
+
+    ck_assert_uint_eq(arena_new(ARENA_NAMESPACES), 1);
+    for (int round = 0; round < 8; round++) {
+        make_many(cell, section);
+        expect_many(cell, section);
+        for (uint32_t i = 0; i < MANY; i++) {
+            uint32_t n = (i * 97 + (uint32_t)round) % MANY; /* in another order than they came */
+            for (int k = 0; k < 4; k++)
+                arena_free(ARENA_SECTIONS, section[n][k]);
+            arena_free(ARENA_CELLS, cell[n]);
+            ck_assert_uint_eq(arena_cell_at(AT(n * CELL_BYTES)), 0);
+            cell[n] = 0;
+        }
+    }
+    ck_assert(!index_is_suspect());
+    ck_assert_uint_eq(strings(), 0);
+}
+END_TEST
+
+START_TEST(newest_of_two_symbols_is_found)
+{
+    GUARD(arena) held = arena_change();
+    uint32_t symbol[20];
+
+    ck_assert_uint_eq(arena_new(ARENA_NAMESPACES), 1);
+    for (int i = 0; i < 20; i++) {
+        symbol[i] = new_symbol(1, "twice");
+        arena_symbol_publish(symbol[i]);
+        ck_assert_uint_eq(arena_symbol_find(1, "twice"), symbol[i]);
+    }
+    for (int i = 19; i > 0; i--) {
+        arena_symbol_retract(symbol[i]);
+        ck_assert_uint_eq(arena_symbol_find(1, "twice"), symbol[i - 1]);
+    }
+    ck_assert(!index_is_suspect());
+}
+END_TEST
+
+START_TEST(a_cell_is_found_in_its_new_namespace)
+{
+    GUARD(arena) held = arena_change();
+    uint32_t cell = new_cell("c", AT(0), 0x100);
+
+    ck_assert_uint_eq(arena_new(ARENA_NAMESPACES), 1);
+    ck_assert_uint_eq(arena_new(ARENA_NAMESPACES), 2);
+    arena_cell(cell)->namespace_ = 2;
+    arena_seal(ARENA_CELLS, cell);
+    ck_assert_uint_eq(arena_cell_find(1, "c"), 0);
+    ck_assert_uint_eq(arena_cell_find(2, "c"), cell);
+    ck_assert(!index_is_suspect());
+}
+END_TEST
+
+/* Any entry of any index may be hit: everything is found all the same, and the next change puts the index right. */
+START_TEST(damaged_indexes_mislead_nobody)
+{
+    static uint32_t cell[MANY], section[MANY][4];
+    uint32_t symbol;
+
+    {
+        GUARD(arena) held = arena_change();
+        ck_assert_uint_eq(arena_new(ARENA_NAMESPACES), 1);
+        make_many(cell, section);
+        symbol = new_symbol(1, "a_symbol");
+        arena_symbol_publish(symbol);
+    }
+    srand(11);
+    for (int round = 0; round < 60; round++) {
+        struct index_table hit = index_table[round % INDEXES];
+        for (uint32_t i = (uint32_t)rand() % 7; i < hit.slots; i += hit.slots / 40) /* a bit here, a whole word there */
+            if (round % 2)
+                hit.slot[i] ^= 1ull << rand() % 64;
+            else
+                hit.slot[i] = (uint64_t)rand() << 33 | (uint64_t)rand() | 1;
+        if (round % 2)
+            expect_many(cell, section);
+        else
+            for (uint32_t i = 0; i < MANY; i++) { /* words that add up by chance may hide a name, not an address */
+                ck_assert_uint_eq(arena_cell_at(AT(i * CELL_BYTES)), cell[i]);
+                ck_assert_uint_eq(arena_section_at(AT(i * CELL_BYTES + 0x2000)), section[i][2]);
+            }
+        if (round % 2)
+            ck_assert_uint_eq(arena_symbol_find(1, "a_symbol"), symbol);
+        index_suspect();
+        GUARD(arena) held = arena_change();
+        ck_assert(!index_is_suspect());
+        expect_many(cell, section);
+    }
+    GUARD(arena) held = arena_change();
+    for (uint32_t i = 0; i < MANY; i++) {
+        for (int k = 0; k < 4; k++)
+            arena_free(ARENA_SECTIONS, section[i][k]);
+        arena_free(ARENA_CELLS, cell[i]);
+    }
+    arena_free(ARENA_SYMBOLS, symbol);
+    ck_assert(!index_is_suspect());
+    ck_assert_uint_eq(strings(), 0);
+}
+END_TEST
+
+/* A writer that a fault has ended in the middle leaves an odd generation, and indexes of which nobody knows how far they
+ * are. */
+START_TEST(an_abandoned_change_is_made_good)
+{
+    static uint32_t cell[MANY], section[MANY][4];
+
+    {
+        GUARD(arena) held = arena_change();
+        ck_assert_uint_eq(arena_new(ARENA_NAMESPACES), 1);
+        make_many(cell, section);
+    }
+    memset(index_table[INDEX_CELLS].slot, 0, index_table[INDEX_CELLS].slots * 8);
+    arena_header()->generation++;
+    expect_many(cell, section); /* by walking */
+    {
+        GUARD(arena) held = arena_change();
+        expect_many(cell, section);
+    }
+    uint64_t before = visits();
+    ck_assert_uint_eq(arena_cell_find(1, "cell200"), cell[200]);
+    ck_assert_uint_lt(visits() - before, 20);
 }
 END_TEST
 
@@ -287,6 +492,12 @@ Suite *suite_hosted_arena(void)
     tcase_add_test(t, edges_stand_in_both_lists);
     tcase_add_test(t, symbols_are_found_through_parents);
     tcase_add_test(t, addresses_lead_to_names);
+    tcase_add_test(t, lookups_do_not_walk_tables);
+    tcase_add_test(t, indexes_follow_what_comes_and_goes);
+    tcase_add_test(t, newest_of_two_symbols_is_found);
+    tcase_add_test(t, a_cell_is_found_in_its_new_namespace);
+    tcase_add_test(t, damaged_indexes_mislead_nobody);
+    tcase_add_test(t, an_abandoned_change_is_made_good);
     tcase_add_test(t, events_and_counters);
     suite_add_tcase(s, t);
     return s;

@@ -1,5 +1,7 @@
-/* See arena.h. What other cells write into their records (tasks, CPUs, faults) is left to them. */
+/* See arena.h; names, indexes and lookups are in files of their own. What other cells write into their records (tasks,
+ * CPUs, faults) is left to them. */
 #include "cells/kernel/arena/arena.h"
+#include "cells/kernel/arena/inside.h"
 #include "cells/kernel/cpu/cpu.h"
 #include "cells/kernel/lock/lock.h"
 #include "cells/kernel/page/page.h"
@@ -31,9 +33,6 @@ EXPORT(arena_name_at, APPLICATION);
 EXPORT(arena_count, APPLICATION);
 EXPORT(arena_event, APPLICATION);
 
-#define SYMBOL_BUCKETS 1024
-#define STRING_SLOTS   32768 /* open addressing, power of two; kept under three quarters full */
-
 static const struct {
     uint32_t record_bytes, stable_bytes, capacity;
 } shape[ARENA_TABLES] = {
@@ -43,17 +42,7 @@ static const struct {
 };
 
 static struct lock lock;
-static uint32_t symbol_bucket[SYMBOL_BUCKETS];
-static struct {
-    uint32_t offset; /* in the string table; 0: empty */
-    uint32_t references;
-} string_slot[STRING_SLOTS];
-static uint32_t strings GUARDED_BY(arena_writer);    /* slots in use */
-static uint32_t string_gap GUARDED_BY(arena_writer); /* where the next search for room begins */
 
-/* Tables whose records have a name, and where it stands. */
-#define NAMED_TABLES (ARENA_SYMBOLS + 1)
-#define NAME_WORD    2
 _Static_assert(offsetof(struct arena_namespace, name) == NAME_WORD * 4);
 _Static_assert(offsetof(struct arena_object, name) == NAME_WORD * 4);
 _Static_assert(offsetof(struct arena_cell, name) == NAME_WORD * 4);
@@ -68,7 +57,9 @@ struct arena_guard arena_change(void)
         return (struct arena_guard){.outermost = false};
     struct lock_guard held = lock_take(&lock);
     /* odd already: a writer was abandoned in the middle (lock_abandon) */
-    __atomic_fetch_or(&arena_header()->generation, 1, __ATOMIC_SEQ_CST);
+    uint64_t before = __atomic_fetch_or(&arena_header()->generation, 1, __ATOMIC_SEQ_CST);
+    if (before & 1 || index_is_suspect())
+        find_rebuild();
     return (struct arena_guard){.outermost = true, .rflags = held.rflags};
 }
 
@@ -81,10 +72,12 @@ void arena_guard_end(struct arena_guard *guard)
     lock_guard_end(&held);
 }
 
-/* ---- tables and records ---- */
+bool arena_changes(void)
+{
+    return lock_held(&lock);
+}
 
-static uint32_t string_intern(const char *text) NEEDS(arena_writer);
-static void string_release(uint32_t offset) NEEDS(arena_writer);
+/* ---- tables and records ---- */
 
 struct arena_header *arena_header(void)
 {
@@ -97,10 +90,8 @@ UNCHECKED void arena_init(void)
     uint64_t offset = 4096;
 
     memset(header, 0, 4096);
-    memset(symbol_bucket, 0, sizeof symbol_bucket);
-    memset(string_slot, 0, sizeof string_slot);
-    strings = 0;
-    string_gap = 1;
+    strings_init();
+    index_init();
     for (int t = 0; t < ARENA_TABLES; t++) {
         uint64_t bytes = (uint64_t)shape[t].record_bytes * shape[t].capacity;
         header->table[t] = (struct arena_table_desc){
@@ -120,10 +111,17 @@ UNCHECKED void arena_init(void)
     __atomic_store_n(&header->magic, ARENA_MAGIC, __ATOMIC_RELEASE);
 }
 
-/* The record, or NULL: for lookups on the way of a fault, which must not fault again on a bad index. Capacities and sizes
- * come from `shape`, not from the descriptors, which lie in memory that anybody may have hit. */
-static void *peek(enum arena_table table, uint32_t index)
+void arena_visit(void)
 {
+    uint64_t *visits = &arena_header()->counter[COUNTER_visits];
+
+    __atomic_store_n(visits, __atomic_load_n(visits, __ATOMIC_RELAXED) + 1, __ATOMIC_RELAXED);
+}
+
+/* Capacities and sizes come from `shape`, not from the descriptors, which lie in memory that anybody may have hit. */
+void *arena_peek(enum arena_table table, uint32_t index)
+{
+    arena_visit();
     if ((unsigned)table >= ARENA_TABLES || index == 0 || index >= shape[table].capacity)
         return NULL;
     return (uint8_t *)arena_header() + arena_header()->table[table].offset +
@@ -132,7 +130,7 @@ static void *peek(enum arena_table table, uint32_t index)
 
 void *arena_record(enum arena_table table, uint32_t index)
 {
-    void *record = peek(table, index);
+    void *record = arena_peek(table, index);
 
     assert(record);
     return record;
@@ -141,7 +139,7 @@ void *arena_record(enum arena_table table, uint32_t index)
 uint32_t arena_new(enum arena_table table)
 {
     struct arena_table_desc *desc = &arena_header()->table[table];
-    uint32_t *record = peek(table, desc->free_head);
+    uint32_t *record = arena_peek(table, desc->free_head);
     uint32_t index;
 
     assert(lock_held(&lock));
@@ -163,6 +161,7 @@ void arena_free(enum arena_table table, uint32_t index)
     uint32_t *record = arena_record(table, index);
 
     assert(lock_held(&lock));
+    find_drop(table, index);
     if (table < NAMED_TABLES)
         string_release(record[NAME_WORD]);
     memset(record, 0, shape[table].record_bytes);
@@ -192,117 +191,14 @@ void arena_seal(enum arena_table table, uint32_t index)
     uint32_t *record = arena_record(table, index);
 
     record[0] = check_of(table, (const uint8_t *)record);
+    find_add(table, index);
 }
 
 bool arena_sound(enum arena_table table, uint32_t index)
 {
-    const uint32_t *record = peek(table, index);
+    const uint32_t *record = arena_peek(table, index);
 
     return record && record[0] == check_of(table, (const uint8_t *)record);
-}
-
-/* ---- strings ---- */
-
-const char *arena_string(uint32_t offset)
-{
-    const struct arena_table_desc *desc = &arena_header()->table[ARENA_STRINGS];
-    const char *text = (const char *)arena_header() + desc->offset;
-
-    return offset < ARENA_STRINGS_BYTES ? text + offset : text;
-}
-
-static uint32_t slot_of(const char *text)
-{
-    return arena_check(text, string_length(text)) % STRING_SLOTS;
-}
-
-/* The slot that holds `text`, or the empty one where it would go. */
-static uint32_t string_find(const char *text)
-{
-    uint32_t i = slot_of(text);
-
-    while (string_slot[i].offset && !string_equal(arena_string(string_slot[i].offset), text))
-        i = (i + 1) % STRING_SLOTS;
-    return i;
-}
-
-/* Between strings that were released and those that were not there are runs of zeros. Room for `bytes` in one of them,
- * from `string_gap` on and around once; 0: none. */
-static uint32_t find_gap(size_t bytes) NEEDS(arena_writer)
-{
-    const char *text = arena_string(0);
-    uint32_t used = arena_header()->table[ARENA_STRINGS].used;
-    size_t run = 0;
-
-    for (uint32_t steps = 0, i = string_gap; steps < ARENA_STRINGS_BYTES + bytes; steps++, i++) {
-        if (i == 0 || i >= used || i >= ARENA_STRINGS_BYTES)
-            i = 1, run = 0;
-        run = text[i] || text[i - 1] ? 0 : run + 1;
-        if (run == bytes) {
-            string_gap = i + 1;
-            return i + 1 - (uint32_t)bytes;
-        }
-    }
-    return 0;
-}
-
-/* Where a string of so many bytes, its NUL included, goes; 0: nowhere. */
-static uint32_t find_room(size_t bytes) NEEDS(arena_writer)
-{
-    struct arena_table_desc *desc = &arena_header()->table[ARENA_STRINGS];
-    uint32_t at = desc->used;
-
-    /* one byte is left over, so that the last string ends even when its NUL is hit */
-    if (at + bytes + 1 > ARENA_STRINGS_BYTES)
-        return find_gap(bytes);
-    desc->used += (uint32_t)bytes;
-    return at;
-}
-
-/* The string's place, with one more reference; 0: it is empty, or the table is full. */
-static uint32_t string_intern(const char *text)
-{
-    size_t bytes = string_length(text) + 1;
-
-    if (bytes == 1)
-        return 0;
-    uint32_t i = string_find(text);
-    if (!string_slot[i].offset) {
-        uint32_t at = strings < STRING_SLOTS / 4 * 3 ? find_room(bytes) : 0;
-        if (!at)
-            return 0;
-        memcpy((char *)arena_string(0) + at, text, bytes);
-        string_slot[i].offset = at;
-        string_slot[i].references = 0;
-        arena_header()->counter[COUNTER_strings] = ++strings;
-    }
-    string_slot[i].references++;
-    return string_slot[i].offset;
-}
-
-/* Empties a slot; later ones of its run move up, as a search ends at the first empty slot. */
-static void empty_slot(uint32_t i)
-{
-    for (uint32_t k = (i + 1) % STRING_SLOTS; string_slot[k].offset; k = (k + 1) % STRING_SLOTS) {
-        uint32_t home = slot_of(arena_string(string_slot[k].offset));
-        if ((k - home) % STRING_SLOTS < (k - i) % STRING_SLOTS)
-            continue;
-        string_slot[i] = string_slot[k];
-        i = k;
-    }
-    string_slot[i].offset = 0;
-}
-
-static void string_release(uint32_t offset)
-{
-    const char *text = arena_string(offset);
-    uint32_t i = string_find(text);
-
-    if (!offset || string_slot[i].offset != offset || --string_slot[i].references)
-        return; /* not the last one, or a string that has been hit: it stays */
-    empty_slot(i);
-    memset((char *)text, 0, string_length(text));
-    arena_header()->counter[COUNTER_strings] = --strings;
 }
 
 /* ---- edges ---- */
@@ -319,6 +215,8 @@ void arena_edge_link(uint32_t edge)
         arena_edge(from->first_out)->prev_out = edge;
     from->first_out = edge;
     from->outgoing++;
+    if (from->cell != to->cell)
+        arena_cell(to->cell)->holders++;
     e->next_in = to->first_in;
     if (to->first_in)
         arena_edge(to->first_in)->prev_in = edge;
@@ -339,6 +237,8 @@ void arena_edge_unlink(uint32_t edge)
     if (e->next_out)
         arena_edge(e->next_out)->prev_out = e->prev_out;
     from->outgoing--;
+    if (from->cell != to->cell)
+        arena_cell(to->cell)->holders--;
     if (e->prev_in)
         arena_edge(e->prev_in)->next_in = e->next_in;
     else
@@ -347,128 +247,6 @@ void arena_edge_unlink(uint32_t edge)
         arena_edge(e->next_in)->prev_in = e->prev_in;
     to->incoming--;
     e->next_out = e->prev_out = e->next_in = e->prev_in = 0;
-}
-
-/* ---- symbols ---- */
-
-static uint32_t *bucket_of(uint32_t namespace_, uint32_t name)
-{
-    return &symbol_bucket[(name * 0x9e3779b1u + namespace_ * 0x85ebca6bu) % SYMBOL_BUCKETS];
-}
-
-void arena_symbol_publish(uint32_t symbol)
-{
-    struct arena_symbol *s = arena_symbol(symbol);
-    uint32_t *bucket = bucket_of(s->namespace_, s->name);
-
-    assert(lock_held(&lock));
-    s->next_in_hash = *bucket;
-    __atomic_store_n(bucket, symbol, __ATOMIC_RELEASE);
-}
-
-void arena_symbol_retract(uint32_t symbol)
-{
-    struct arena_symbol *s = arena_symbol(symbol);
-    uint32_t *link = bucket_of(s->namespace_, s->name);
-
-    assert(lock_held(&lock));
-    while (*link && *link != symbol)
-        link = &arena_symbol(*link)->next_in_hash;
-    if (*link)
-        *link = s->next_in_hash;
-    s->next_in_hash = 0;
-}
-
-uint32_t arena_symbol_find(uint32_t namespace_, const char *name)
-{
-    uint32_t text = string_slot[string_find(name)].offset;
-    const struct arena_namespace *ns;
-
-    for (int depth = 0; text && depth < ARENA_NAMESPACES_MAX && (ns = peek(ARENA_NAMESPACES, namespace_)); depth++) {
-        const struct arena_symbol *s;
-        uint32_t i = *bucket_of(namespace_, text);
-
-        for (int steps = 0; steps < ARENA_SYMBOLS_MAX && (s = peek(ARENA_SYMBOLS, i)); steps++, i = s->next_in_hash)
-            if (s->name == text && s->namespace_ == namespace_)
-                return i;
-        namespace_ = ns->parent;
-    }
-    return 0;
-}
-
-/* ---- lookups ---- */
-
-uint32_t arena_cell_find(uint32_t namespace_, const char *name)
-{
-    uint32_t used = arena_header()->table[ARENA_CELLS].used;
-    const struct arena_namespace *ns;
-
-    for (int depth = 0; depth < ARENA_NAMESPACES_MAX && (ns = peek(ARENA_NAMESPACES, namespace_)); depth++) {
-        uint32_t loading = 0;
-        const struct arena_cell *c;
-
-        for (uint32_t i = 1; i < used && (c = peek(ARENA_CELLS, i)); i++) {
-            if (c->namespace_ != namespace_ || (c->state != CELL_LIVE && c->state != CELL_LOADING) ||
-                !string_equal(arena_string(c->name), name))
-                continue;
-            if (c->state == CELL_LIVE)
-                return i;
-            loading = i;
-        }
-        if (loading)
-            return loading;
-        namespace_ = ns->parent;
-    }
-    return 0;
-}
-
-static bool within(uint64_t virt, uint64_t start, uint64_t bytes)
-{
-    return virt - start < bytes;
-}
-
-uint32_t arena_cell_at(uint64_t virt)
-{
-    uint32_t used = arena_header()->table[ARENA_CELLS].used;
-    const struct arena_cell *c;
-
-    for (uint32_t i = 1; i < used && (c = peek(ARENA_CELLS, i)); i++)
-        if (c->state != CELL_FREE &&
-            (within(virt, c->text_virt, c->text_bytes) || within(virt, c->rodata_virt, c->rodata_bytes) ||
-             within(virt, c->data_virt, c->data_bytes)))
-            return i;
-    return 0;
-}
-
-uint32_t arena_section_at(uint64_t virt)
-{
-    const struct arena_cell *cell = peek(ARENA_CELLS, arena_cell_at(virt));
-    uint32_t i = cell ? cell->first_section : 0;
-    const struct arena_section *s;
-
-    for (int steps = 0; steps < ARENA_SECTIONS_MAX && (s = peek(ARENA_SECTIONS, i)); steps++, i = s->next_in_cell)
-        if (within(virt, s->virt, s->bytes))
-            return i;
-    return 0;
-}
-
-void arena_name_at(uint64_t virt, char *ret_name, size_t bytes)
-{
-    uint32_t section = arena_section_at(virt);
-    const struct arena_section *s = peek(ARENA_SECTIONS, section);
-    const struct arena_cell *cell = s ? peek(ARENA_CELLS, s->cell) : NULL;
-    uint32_t i = cell ? cell->first_symbol : 0;
-    const struct arena_symbol *symbol;
-    uint32_t name = s ? s->name : 0;
-
-    for (int steps = 0; steps < ARENA_SYMBOLS_MAX && (symbol = peek(ARENA_SYMBOLS, i)); steps++) {
-        if (symbol->section == section && within(virt - s->virt, symbol->offset, symbol->bytes)) {
-            name = symbol->name;
-            break;
-        }
-        i = symbol->next_in_cell;
-    }
-    string_copy(ret_name, arena_string(name), bytes);
 }
 
 /* ---- counters and events ---- */
