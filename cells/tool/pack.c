@@ -219,6 +219,14 @@ static void note_cell(struct pack *p)
     put_note(p, NOTE_CELL, &cell, sizeof cell);
 }
 
+static int by_symbol(const void *a, const void *b)
+{
+    const struct note_symbol *x = a, *y = b;
+
+    return (x->symbol > y->symbol) - (x->symbol < y->symbol);
+}
+
+/* In the order of the symbols, in which the loader looks for them. */
 static void note_symbols(struct pack *p, struct note_symbol *list)
 {
     size_t n = 0;
@@ -227,12 +235,14 @@ static void note_symbols(struct pack *p, struct note_symbol *list)
         list[n++] = (struct note_symbol){.symbol = p->number[p->export[i]],
                                          .access = p->say->export[i].access,
                                          .type_hash = types_hash(p->types, p->say->export[i].symbol)};
+    qsort(list, n, sizeof *list, by_symbol);
     put_note(p, NOTE_EXPORT, list, n * sizeof *list);
     n = 0;
     for (size_t i = 1; i < p->in->symbols; i++)
         if (p->wanted[i] && !is_defined(&p->in->symbol[i].sym))
             list[n++] =
                 (struct note_symbol){.symbol = p->number[i], .type_hash = types_hash(p->types, p->in->symbol[i].name)};
+    qsort(list, n, sizeof *list, by_symbol);
     put_note(p, NOTE_IMPORT, list, n * sizeof *list);
 }
 

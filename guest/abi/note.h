@@ -9,8 +9,8 @@
 
 enum note_type {
     NOTE_CELL = 1,   /* one struct note_cell */
-    NOTE_EXPORT = 2, /* array of struct note_symbol: global symbols that others may use */
-    NOTE_IMPORT = 3, /* array of struct note_symbol: undefined symbols, with the type this cell was compiled against */
+    NOTE_EXPORT = 2, /* array of struct note_symbol, by symbol: global symbols that others may use */
+    NOTE_IMPORT = 3, /* the same of undefined symbols, with the type this cell was compiled against */
     NOTE_DATA = 4,   /* array of struct note_data: every writable section, in the order of their indices */
 };
 

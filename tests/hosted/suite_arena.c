@@ -356,6 +356,31 @@ START_TEST(indexes_follow_what_comes_and_goes)
 }
 END_TEST
 
+/* As in the image, where cells follow each other without a gap. */
+START_TEST(cells_that_share_a_page_are_told_apart)
+{
+    GUARD(arena) held = arena_change();
+    uint32_t cell[16], section[16];
+
+    for (uint32_t i = 0; i < 16; i++) {
+        cell[i] = new_cell("c", AT(i * 0x80), 0x80);
+        section[i] = new_section(cell[i], AT(i * 0x80), 0x80, ".text");
+    }
+    for (uint32_t i = 0; i < 16; i++) {
+        uint64_t before = visits();
+        ck_assert_uint_eq(arena_section_at(AT(i * 0x80 + 0x7f)), section[i]);
+        ck_assert_uint_eq(arena_cell_at(AT(i * 0x80)), cell[i]);
+        ck_assert_uint_lt(visits() - before, 120);
+    }
+    for (uint32_t i = 0; i < 16; i++) {
+        arena_free(ARENA_SECTIONS, section[i]);
+        arena_free(ARENA_CELLS, cell[i]);
+        ck_assert_uint_eq(arena_section_at(AT(i * 0x80)), 0);
+    }
+    ck_assert(!index_is_suspect());
+}
+END_TEST
+
 START_TEST(newest_of_two_symbols_is_found)
 {
     GUARD(arena) held = arena_change();
@@ -494,6 +519,7 @@ Suite *suite_hosted_arena(void)
     tcase_add_test(t, addresses_lead_to_names);
     tcase_add_test(t, lookups_do_not_walk_tables);
     tcase_add_test(t, indexes_follow_what_comes_and_goes);
+    tcase_add_test(t, cells_that_share_a_page_are_told_apart);
     tcase_add_test(t, newest_of_two_symbols_is_found);
     tcase_add_test(t, a_cell_is_found_in_its_new_namespace);
     tcase_add_test(t, damaged_indexes_mislead_nobody);

@@ -45,7 +45,19 @@ static uint64_t generation(void)
 
 /* ---- keeping the indexes ---- */
 
-/* A page is led to the first section that has bytes in it; others follow behind that one. */
+/* The entry of the page that leads to section `section`, or to one of cell `cell`; 0: none. */
+static uint32_t entry_of(uint32_t page, uint32_t section, uint32_t cell)
+{
+    const struct arena_section *s;
+    uint32_t place = 0, i;
+
+    while ((i = index_next(INDEX_PAGES, page_key(page), &place)))
+        if (i == section || ((s = arena_peek(ARENA_SECTIONS, i)) && s->cell == cell))
+            return i;
+    return 0;
+}
+
+/* A page is led to the first section of each cell that has bytes in it; others of the cell follow behind that one. */
 static void add_pages(uint32_t section) NEEDS(arena_writer)
 {
     struct arena_section *s = arena_section(section);
@@ -53,11 +65,9 @@ static void add_pages(uint32_t section) NEEDS(arena_writer)
     if (s->indexed || !s->bytes || s->virt < LAYOUT_IMAGE_VIRT)
         return;
     s->indexed = 1;
-    for (uint32_t page = page_of(s->virt); page <= page_of(s->virt + s->bytes - 1); page++) {
-        uint32_t place = 0;
-        if (!index_next(INDEX_PAGES, page_key(page), &place) && !index_put(INDEX_PAGES, page_key(page), section))
+    for (uint32_t page = page_of(s->virt); page <= page_of(s->virt + s->bytes - 1); page++)
+        if (!entry_of(page, section, s->cell) && !index_put(INDEX_PAGES, page_key(page), section))
             return; /* no room: those behind it are found by a walk */
-    }
 }
 
 static void drop_pages(uint32_t section) NEEDS(arena_writer)
@@ -66,11 +76,9 @@ static void drop_pages(uint32_t section) NEEDS(arena_writer)
 
     if (!s->indexed)
         return;
-    for (uint32_t page = page_of(s->virt); page <= page_of(s->virt + s->bytes - 1); page++) {
-        uint32_t place = 0;
-        if (index_next(INDEX_PAGES, page_key(page), &place) == section)
+    for (uint32_t page = page_of(s->virt); page <= page_of(s->virt + s->bytes - 1); page++)
+        if (entry_of(page, section, 0) == section)
             index_remove(INDEX_PAGES, page_key(page), section);
-    }
 }
 
 static void drop_name(uint32_t cell) NEEDS(arena_writer)
@@ -256,17 +264,20 @@ static bool holds(const struct arena_cell *c, uint64_t virt)
             within(virt, c->data_virt, c->data_bytes));
 }
 
-/* The first section with bytes in the page of `virt`, and its cell, which has that address; 0: no such entry. */
+/* The first section with bytes in the page of `virt` that is of the cell which has this address; 0: no such entry. */
 static uint32_t first_in_page(uint64_t virt, uint32_t *ret_cell)
 {
-    uint32_t place = 0, i = index_next(INDEX_PAGES, page_key(page_of(virt)), &place);
-    const struct arena_section *s = arena_peek(ARENA_SECTIONS, i);
-    const struct arena_cell *c = s && s->check ? arena_peek(ARENA_CELLS, s->cell) : NULL;
+    const struct arena_section *s;
+    const struct arena_cell *c;
+    uint32_t place = 0, i;
 
-    if (!c || !holds(c, virt))
-        return 0;
-    *ret_cell = s->cell;
-    return i;
+    while ((i = index_next(INDEX_PAGES, page_key(page_of(virt)), &place)))
+        if ((s = arena_peek(ARENA_SECTIONS, i)) && s->check && (c = arena_peek(ARENA_CELLS, s->cell)) &&
+            holds(c, virt)) {
+            *ret_cell = s->cell;
+            return i;
+        }
+    return 0;
 }
 
 uint32_t arena_cell_at(uint64_t virt)

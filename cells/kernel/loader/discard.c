@@ -3,20 +3,15 @@
 #include "cells/kernel/loader/link.h"
 #include "cells/kernel/page/page.h"
 
-static bool in_group(uint32_t section, const uint32_t *cells, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        if (arena_section(section)->cell == cells[i])
-            return true;
-    return false;
-}
-
-static bool held_from_outside(uint32_t cell, const uint32_t *cells, size_t count) NEEDS(arena_writer)
+/* Whether an edge leads to the cell from one that is not of its group. */
+static bool held_from_outside(uint32_t cell, uint32_t group) NEEDS(arena_writer)
 {
     for (uint32_t s = arena_cell(cell)->first_section; s; s = arena_section(s)->next_in_cell)
-        for (uint32_t e = arena_section(s)->first_in; e; e = arena_edge(e)->next_in)
-            if (!in_group(arena_edge(e)->from, cells, count))
+        for (uint32_t e = arena_section(s)->first_in; e; e = arena_edge(e)->next_in) {
+            uint32_t from = arena_section(arena_edge(e)->from)->cell;
+            if (from != cell && (!group || arena_cell(from)->group != group))
                 return true;
+        }
     return false;
 }
 
@@ -24,21 +19,35 @@ bool link_is_held(uint32_t cell)
 {
     GUARD(arena) held = arena_change();
 
-    return held_from_outside(cell, &cell, 1);
+    return held_from_outside(cell, 0);
+}
+
+/* Cells of one group say so, until the next one is made. */
+static uint32_t make_group(const uint32_t *cells, size_t count) NEEDS(arena_writer)
+{
+    static uint32_t last;
+
+    if (++last == 0)
+        last = 1;
+    for (size_t i = 0; i < count; i++)
+        arena_cell(cells[i])->group = last;
+    return last;
 }
 
 size_t link_unheld(uint32_t *cells, size_t count)
 {
     GUARD(arena) held = arena_change();
+    uint32_t group = make_group(cells, count);
 
     for (size_t i = 0; i < count;) {
-        if (!held_from_outside(cells[i], cells, count)) {
+        if (!held_from_outside(cells[i], group)) {
             i++;
             continue;
         }
         uint32_t stays = cells[i];
         cells[i] = cells[--count];
         cells[count] = stays;
+        arena_cell(stays)->group = 0;
         i = 0; /* what this one needs stays too */
     }
     return count;
@@ -69,6 +78,7 @@ static void free_records(uint32_t cell) NEEDS(arena_writer)
         next = arena_section(i)->next_in_cell;
         arena_free(ARENA_SECTIONS, i);
     }
+    keep_count(c->object, -1);
     arena_free(ARENA_CELLS, cell);
 }
 

@@ -41,16 +41,17 @@ static enum err add_record(const char *name, uint64_t phys, size_t bytes, bool f
     return ERR_OK;
 }
 
-enum err keep_member(const struct archive_member *member, uint32_t *ret_object, struct loader_detail *detail)
+enum err keep_member(const struct archive_member *member, uint32_t *hint, uint32_t *ret_object,
+                     struct loader_detail *detail)
 {
-    uint32_t used = arena_header()->table[ARENA_OBJECTS].used;
+    enum err err = ERR_OK;
 
-    for (uint32_t i = 1; i < used && i < ARENA_OBJECTS_MAX; i++)
-        if (arena_object(i)->check && arena_object(i)->phys == member->phys) {
-            *ret_object = i;
-            return ERR_OK;
-        }
-    return add_record(member->name, member->phys, member->bytes, false, ret_object, detail);
+    if (*hint == 0 || *hint >= ARENA_OBJECTS_MAX || !arena_sound(ARENA_OBJECTS, *hint) ||
+        arena_object(*hint)->phys != member->phys)
+        err = add_record(member->name, member->phys, member->bytes, false, hint, detail);
+    if (!err)
+        *ret_object = *hint;
+    return err;
 }
 
 enum err loader_check_object(const void *data, size_t bytes, char ret_name[32], struct loader_detail *detail)
@@ -85,16 +86,34 @@ enum err loader_keep_object(const void *data, size_t bytes, uint32_t *ret_object
     return err;
 }
 
+/* How many cells were made from the object; counted anew where its record has been hit. */
+static uint32_t cells_of(uint32_t object) NEEDS(arena_writer)
+{
+    uint32_t used = arena_header()->table[ARENA_CELLS].used, count = 0;
+
+    if (arena_sound(ARENA_OBJECTS, object))
+        return arena_object(object)->cells;
+    for (uint32_t i = 1; i < used && i < ARENA_CELLS_MAX; i++)
+        count += arena_cell(i)->state != CELL_FREE && arena_cell(i)->object == object;
+    return count;
+}
+
+void keep_count(uint32_t object, int change)
+{
+    GUARD(arena) held = arena_change();
+
+    if (!arena_sound(ARENA_OBJECTS, object))
+        return; /* none, or one that is counted when it matters */
+    arena_object(object)->cells += (uint32_t)change;
+    arena_seal(ARENA_OBJECTS, object);
+}
+
 void loader_drop_object(uint32_t object)
 {
     GUARD(arena) held = arena_change();
-    uint32_t used = arena_header()->table[ARENA_CELLS].used;
 
-    if (object == 0 || object >= ARENA_OBJECTS_MAX || arena_object(object)->check == 0)
+    if (object == 0 || object >= ARENA_OBJECTS_MAX || arena_object(object)->check == 0 || cells_of(object))
         return;
-    for (uint32_t i = 1; i < used && i < ARENA_CELLS_MAX; i++)
-        if (arena_cell(i)->state != CELL_FREE && arena_cell(i)->object == object)
-            return;
     struct arena_object was = *arena_object(object);
     arena_free(ARENA_OBJECTS, object);
     if (was.from_mailbox)

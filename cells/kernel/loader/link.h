@@ -11,13 +11,15 @@ struct link_scope {
     size_t staged_count, hidden_count;
 };
 
+#define LINK_NEEDED UINT32_MAX /* a relocation of what is loaded refers to it */
+
 /* A cell of the batch that is being linked. */
 struct link {
     struct object object;
     const struct link_scope *scope; /* NULL: sees what its namespace sees */
     uint32_t cell;
     uint32_t *section_of; /* by section header index: section in the arena or 0; frames of its own */
-    bool *needed;         /* by symbol index, behind it: a relocation of what is loaded refers to it */
+    uint32_t *found;      /* by symbol index, behind it: exported symbol that it means; LINK_NEEDED before that */
     uint64_t section_of_phys;
     size_t section_of_frames;
     const struct image *image; /* it is part of, linked already; NULL: it is loaded */
@@ -26,7 +28,7 @@ struct link {
 /* place.c: memory, contents, records of sections and symbols. After an error link_discard takes back what was made. With
  * link->image only the records. */
 enum err link_place(struct link *link, uint32_t object_record, uint32_t namespace_, struct loader_detail *detail);
-void link_forget_sections(struct link *link); /* frees section_of, and needed with it */
+void link_forget_sections(struct link *link); /* frees section_of, and found with it */
 
 struct section_list {
     uint32_t cell;
@@ -47,7 +49,7 @@ void link_hash_section(uint32_t section) NEEDS(arena_writer); /* of its bytes as
 uint32_t link_visible_symbol(uint32_t namespace_, const char *name);
 /* The exported symbol that `name` means for the cell; 0: none. */
 uint32_t link_find_symbol(const struct link *link, const char *name);
-void link_find_needs(const struct link *link); /* fills in `needed` */
+void link_find_needs(const struct link *link); /* says in `found` what is needed */
 enum err link_relocate(const struct link *link, struct loader_detail *detail);
 /* A record in both lists; 0: the table is full. */
 uint32_t link_add_edge(const struct arena_edge *edge) NEEDS(arena_writer);
@@ -62,10 +64,13 @@ bool link_is_held(uint32_t cell);
 size_t link_unheld(uint32_t *cells, size_t count);
 void link_discard(const uint32_t *cells, size_t count);
 
-/* index.c: which member of the archive exports a symbol. */
+/* index.c: which members the archive has, and which of them exports a symbol. */
+struct archive_member;
 enum err index_build(struct loader_detail *detail);
-/* The cursor of the member for archive_next; ERR_NOT_FOUND. */
-enum err index_find(const char *symbol, size_t *ret_cursor);
+/* `ret_object` leads to the object record that was made from the member the last time; ERR_NOT_FOUND. */
+enum err index_member(const char *name, struct archive_member *ret_member, uint32_t **ret_object);
+/* The same of the member that exports `symbol`. */
+enum err index_provider(const char *symbol, struct archive_member *ret_member, uint32_t **ret_object);
 
 /* nano_core.c: the running image, cell by cell, by the places that nano_core.o lists. */
 struct image {
@@ -82,6 +87,7 @@ enum err image_place(struct link *link, struct section_list *list, struct loader
 /* A function or datum of the way in that it does not export; 0: it has none of that name. */
 uint32_t image_symbol(const struct image *image, const char *name);
 
-/* keep.c: the object record of an archive member, made when it is not there yet. */
-struct archive_member;
-enum err keep_member(const struct archive_member *member, uint32_t *ret_object, struct loader_detail *detail);
+/* keep.c: the object record of an archive member, made when *hint is not one, which is then put right. */
+enum err keep_member(const struct archive_member *member, uint32_t *hint, uint32_t *ret_object,
+                     struct loader_detail *detail);
+void keep_count(uint32_t object, int change); /* of the cells made from it; before the change */

@@ -97,10 +97,11 @@ static enum err batch_add(uint32_t object, uint32_t namespace_, const struct lin
     return ERR_OK;
 }
 
-static enum err batch_add_member(const struct archive_member *member, struct loader_detail *detail) NEEDS(loader_turn)
+static enum err batch_add_member(const struct archive_member *member, uint32_t *hint, struct loader_detail *detail)
+    NEEDS(loader_turn)
 {
     uint32_t object;
-    enum err err = keep_member(member, &object, detail);
+    enum err err = keep_member(member, hint, &object, detail);
 
     if (err)
         return err;
@@ -117,25 +118,14 @@ static enum err provide(const struct link *user, const char *symbol, struct load
 {
     const char *name = user->object.cell.name;
     struct archive_member member;
-    size_t cursor;
+    uint32_t *hint;
 
-    if (index_find(symbol, &cursor) || archive_next(&cursor, &member))
+    if (index_provider(symbol, &member, &hint))
         return REFUSE(ERR_UNRESOLVED, name, ": needs ", symbol, ", which no cell exports");
     if (arena_cell_find(root, member.name))
         return REFUSE(ERR_UNRESOLVED, name, ": needs ", symbol, ", which the loaded version of ", member.name,
                       " does not export");
-    return batch_add_member(&member, detail);
-}
-
-static uint64_t import_hash(const struct object *object, uint32_t symbol)
-{
-    for (uint32_t i = 0; i < object->import_count; i++) {
-        struct note_symbol note;
-        object_import(object, i, &note);
-        if (note.symbol == symbol)
-            return note.type_hash;
-    }
-    return 0;
+    return batch_add_member(&member, hint, detail);
 }
 
 static enum err check_import(const struct link *link, uint32_t index, const char *name, uint32_t found,
@@ -143,7 +133,7 @@ static enum err check_import(const struct link *link, uint32_t index, const char
 {
     const struct arena_symbol *symbol = arena_symbol(found);
     const struct note_cell *cell = &link->object.cell;
-    uint64_t hash = import_hash(&link->object, index);
+    uint64_t hash = object_import_of(&link->object, index).type_hash;
     const char *provider = name_of(cell_of_symbol(found));
 
     if (symbol->access < cell->kind)
@@ -163,7 +153,7 @@ static enum err require(struct link *link, struct loader_detail *detail) NEEDS(l
     link_find_needs(link);
     for (uint32_t i = 1; i < link->object.symbols; i++) {
         object_symbol(&link->object, i, &s);
-        if (s.section != ELF_UNDEFINED || !link->needed[i])
+        if (s.section != ELF_UNDEFINED || !link->found[i])
             continue;
         const char *name = object_symbol_name(&link->object, &s);
         uint32_t found = link_find_symbol(link, name), hidden = found ? 0 : arena_symbol_find(namespace_, name);
@@ -181,6 +171,7 @@ static enum err require(struct link *link, struct loader_detail *detail) NEEDS(l
             return REFUSE(ERR_UNRESOLVED, link->object.cell.name, ": needs ", name, ", which no cell exports");
         if ((err = check_import(link, i, name, found, detail)))
             return err;
+        link->found[i] = found;
     }
     return ERR_OK;
 }
@@ -400,7 +391,7 @@ static size_t gather_needs(uint32_t cells[BATCH_MAX], size_t count) NEEDS(loader
 static enum err load(const char *name, uint32_t *ret_cell, struct loader_detail *detail) NEEDS(loader_turn)
 {
     struct archive_member member;
-    uint32_t cell = arena_cell_find(root, name);
+    uint32_t cell = arena_cell_find(root, name), *hint;
     GUARD(loaded) loaded = {.count = 0};
     enum err err;
 
@@ -408,9 +399,9 @@ static enum err load(const char *name, uint32_t *ret_cell, struct loader_detail 
         *ret_cell = cell;
         return initialize(cell, detail);
     }
-    if (archive_find(name, &member))
+    if (index_member(name, &member, &hint))
         return REFUSE(ERR_NOT_FOUND, "there is no cell ", name, " in the archive");
-    err = batch_add_member(&member, detail);
+    err = batch_add_member(&member, hint, detail);
     if (!err)
         err = batch_link(detail);
     loaded.count = err ? 0 : batch_cells(loaded.cells);
@@ -571,14 +562,14 @@ static enum err adopt_cell(struct image *image, const char *name, struct loader_
 {
     bool way_in = !image->way_in;
     struct archive_member member;
-    uint32_t object = 0;
+    uint32_t object = 0, hint = 0;
     enum err err;
 
     if (batched == BATCH_MAX)
         return REFUSE(ERR_FULL, "too many cells in the image");
     if (archive_find(name, &member))
         return REFUSE(ERR_NOT_FOUND, "the archive lacks ", name, ".o, which is part of the image");
-    if (!way_in && (err = keep_member(&member, &object, detail)))
+    if (!way_in && (err = keep_member(&member, &hint, &object, detail)))
         return err;
     struct link *link = &batch[batched];
     *link = (struct link){.image = image};

@@ -58,21 +58,33 @@ void object_export(const struct object *o, uint32_t index, struct note_symbol *r
     memcpy(ret_symbol, o->data + o->exports + (uint64_t)index * sizeof *ret_symbol, sizeof *ret_symbol);
 }
 
-void object_import(const struct object *o, uint32_t index, struct note_symbol *ret_symbol)
+/* The note on `symbol` among `count` at `notes`, which are in the order of the symbols; of symbol 0 when there is none. */
+static struct note_symbol note_on(const struct object *o, uint64_t notes, uint32_t count, uint32_t symbol)
 {
-    assert(index < o->import_count);
-    memcpy(ret_symbol, o->data + o->imports + (uint64_t)index * sizeof *ret_symbol, sizeof *ret_symbol);
+    uint32_t low = 0, high = count;
+    struct note_symbol note;
+
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        memcpy(&note, o->data + notes + (uint64_t)middle * sizeof note, sizeof note);
+        if (note.symbol == symbol)
+            return note;
+        if (note.symbol < symbol)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return (struct note_symbol){0};
 }
 
 struct note_symbol object_export_of(const struct object *o, uint32_t symbol)
 {
-    for (uint32_t i = 0; i < o->export_count; i++) {
-        struct note_symbol note;
-        object_export(o, i, &note);
-        if (note.symbol == symbol)
-            return note;
-    }
-    return (struct note_symbol){0};
+    return note_on(o, o->exports, o->export_count, symbol);
+}
+
+struct note_symbol object_import_of(const struct object *o, uint32_t symbol)
+{
+    return note_on(o, o->imports, o->import_count, symbol);
 }
 
 static void data_note(const struct object *o, uint32_t index, struct note_data *ret_note)
@@ -111,18 +123,6 @@ uint32_t object_kind(const struct object *o, const struct elf_section *s)
     if (string_equal(name, ".eh_frame"))
         return SECTION_EH_FRAME;
     return string_starts(name, ".gcc_except_table") ? SECTION_EXCEPT : SECTION_RODATA;
-}
-
-uint32_t object_relocations(const struct object *o, uint32_t target, uint32_t after)
-{
-    struct elf_section s;
-
-    for (uint32_t i = after + 1; i < o->sections; i++) {
-        object_section(o, i, &s);
-        if (s.type == ELF_RELA && s.info == target)
-            return i;
-    }
-    return 0;
 }
 
 uint32_t object_relocation_count(const struct elf_section *rela)
@@ -383,11 +383,13 @@ static enum err check_note_symbols(const struct object *o, uint64_t at, uint32_t
     struct note_symbol note;
     struct elf_section section;
     struct elf_symbol s;
+    uint32_t last = 0;
 
     for (uint32_t i = 0; i < count; i++) {
         memcpy(&note, o->data + at + (uint64_t)i * sizeof note, sizeof note);
-        if (note.symbol == 0 || note.symbol >= o->symbols)
-            return REFUSE(ERR_CORRUPT, "a note is about a symbol that does not exist");
+        if (note.symbol <= last || note.symbol >= o->symbols)
+            return REFUSE(ERR_CORRUPT, "a note is about a symbol that does not exist, or out of order");
+        last = note.symbol;
         object_symbol(o, note.symbol, &s);
         const char *name = object_symbol_name(o, &s);
         if (string_length(name) == 0 || string_length(name) >= NOTE_SYMBOL_BYTES)

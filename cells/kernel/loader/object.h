@@ -27,17 +27,16 @@ const char *object_section_name(const struct object *object, const struct elf_se
 void object_symbol(const struct object *object, uint32_t index, struct elf_symbol *ret_symbol);
 const char *object_symbol_name(const struct object *object, const struct elf_symbol *symbol);
 void object_export(const struct object *object, uint32_t index, struct note_symbol *ret_symbol);
-void object_import(const struct object *object, uint32_t index, struct note_symbol *ret_symbol);
 /* The note on symbol `symbol` among the exports; access 0: not exported. */
 struct note_symbol object_export_of(const struct object *object, uint32_t symbol);
+/* The same among the imports; symbol 0: not imported by a note. */
+struct note_symbol object_import_of(const struct object *object, uint32_t symbol);
 /* The note on static data in section `section`; hashes 0: not known. */
 struct note_data object_data_of(const struct object *object, uint32_t section);
 
 /* enum arena_section_kind of what is loaded; 0: stays in the file. */
 uint32_t object_kind(const struct object *object, const struct elf_section *section);
 
-/* Index of the first relocation section of `target` after `after`; 0: none. */
-uint32_t object_relocations(const struct object *object, uint32_t target, uint32_t after);
 uint32_t object_relocation_count(const struct elf_section *rela);
 void object_relocation(const struct object *object, const struct elf_section *rela, uint32_t index,
                        struct elf_rela *ret_rela);

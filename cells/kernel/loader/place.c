@@ -242,6 +242,7 @@ static enum err add_cell(struct link *link, uint32_t object_record, uint32_t nam
     if (!cell)
         return full(detail);
     struct arena_cell *c = arena_cell(cell);
+    keep_count(object_record, 1);
     c->version = note->version;
     c->kind = note->kind;
     c->flags = note->flags;
@@ -268,7 +269,7 @@ static void add_functions(const struct link *link)
 
 enum err link_place(struct link *link, uint32_t object_record, uint32_t namespace_, struct loader_detail *detail)
 {
-    size_t bytes = link->object.sections * sizeof *link->section_of + link->object.symbols * sizeof *link->needed;
+    size_t bytes = link->object.sections * sizeof *link->section_of + link->object.symbols * sizeof *link->found;
     size_t frames = (bytes + FRAME_BYTES - 1) / FRAME_BYTES;
     enum err err;
 
@@ -279,7 +280,7 @@ enum err link_place(struct link *link, uint32_t object_record, uint32_t namespac
     link->section_of = page_direct(link->section_of_phys);
     link->section_of_frames = frames;
     memset(link->section_of, 0, frames * FRAME_BYTES);
-    link->needed = (bool *)(link->section_of + link->object.sections);
+    link->found = link->section_of + link->object.sections;
     if ((err = add_cell(link, object_record, namespace_, detail)))
         return err;
     struct place place = {.link = link, .list = {.cell = link->cell}};

@@ -142,11 +142,9 @@ static enum err resolve(const struct link *link, uint32_t symbol, struct arena_e
     object_symbol(object, symbol, &s);
     const char *name = object_symbol_name(object, &s);
     if (s.section == ELF_UNDEFINED) {
-        edge->symbol = link_find_symbol(link, name);
+        edge->symbol = link->image ? link_find_symbol(link, name) : link->found[symbol];
         if (!edge->symbol && link->image)
             return resolve_in_image(link, name, edge, detail);
-        if (!edge->symbol)
-            return REFUSE(ERR_UNRESOLVED, object->cell.name, ": needs ", name, ", which no cell exports");
         edge->to = arena_symbol(edge->symbol)->section;
         edge->target = arena_symbol(edge->symbol)->offset;
         return ERR_OK;
@@ -198,37 +196,41 @@ void link_find_needs(const struct link *link)
         for (uint32_t k = 0; k < object_relocation_count(&rela); k++) {
             object_relocation(object, &rela, k, &r);
             if (r.type != R_X86_64_NONE && r.symbol < object->symbols)
-                link->needed[r.symbol] = true;
+                link->found[r.symbol] = LINK_NEEDED;
         }
     }
 }
 
-static enum err relocate_section(const struct link *link, uint32_t index, struct loader_detail *detail)
+static enum err relocate_section(const struct link *link, uint32_t section, const struct elf_section *rela,
+                                 struct loader_detail *detail)
 {
-    uint32_t section = link->section_of[index];
-    struct elf_section rela;
     struct elf_rela r;
     enum err err;
 
-    for (uint32_t i = 0; (i = object_relocations(&link->object, index, i));) {
-        object_section(&link->object, i, &rela);
-        for (uint32_t k = 0; k < object_relocation_count(&rela); k++) {
-            object_relocation(&link->object, &rela, k, &r);
-            if ((err = relocate_one(link, section, &r, detail)))
-                return err;
-        }
+    for (uint32_t k = 0; k < object_relocation_count(rela); k++) {
+        object_relocation(&link->object, rela, k, &r);
+        if ((err = relocate_one(link, section, &r, detail)))
+            return err;
     }
-    GUARD(arena) held = arena_change();
-    link_hash_section(section);
     return ERR_OK;
 }
 
 enum err link_relocate(const struct link *link, struct loader_detail *detail)
 {
+    const struct object *object = &link->object;
+    struct elf_section rela;
     enum err err;
 
-    for (uint32_t i = 1; i < link->object.sections; i++)
-        if (link->section_of[i] && (err = relocate_section(link, i, detail)))
+    for (uint32_t i = 1; i < object->sections; i++) {
+        object_section(object, i, &rela);
+        uint32_t section = rela.type == ELF_RELA && rela.info < object->sections ? link->section_of[rela.info] : 0;
+        if (section && (err = relocate_section(link, section, &rela, detail)))
             return err;
+    }
+    for (uint32_t i = 1; i < object->sections; i++)
+        if (link->section_of[i]) {
+            GUARD(arena) held = arena_change();
+            link_hash_section(link->section_of[i]);
+        }
     return ERR_OK;
 }
