@@ -3,6 +3,7 @@
  * answered. Swapping and applications are left out. Run from the root of the repository.
  *
  * sources: tests/hosted/stand_in.c cells/kernel/arena/arena.c cells/kernel/archive/archive.c
+ * sources: cells/kernel/arena/find.c cells/kernel/arena/index.c cells/kernel/arena/strings.c
  * sources: cells/kernel/loader/bind.c cells/kernel/loader/discard.c cells/kernel/loader/index.c
  * sources: cells/kernel/loader/keep.c cells/kernel/loader/loader.c cells/kernel/loader/nano_core.c
  * sources: cells/kernel/loader/object.c cells/kernel/loader/place.c cells/kernel/loader/relocate.c
