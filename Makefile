@@ -165,7 +165,7 @@ TOOL_SRC := $(wildcard cells/tool/*.c)
 $(B)/bin/cell: $(TOOL_SRC:%.c=$(B)/host/%.o)
 	@mkdir -p $(@D)
 	$(call say,LINK)
-	$(Q)$(CC) -o $@ $^ $(shell pkg-config --libs libelf libdw jansson)
+	$(Q)$(CC) -o $@ $^ $(shell pkg-config --libs libelf libdw jansson capstone)
 
 # ---- guest -------------------------------------------------------------------------------------------------------
 

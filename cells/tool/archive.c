@@ -63,16 +63,18 @@ static uint8_t *read_whole(const char *path, size_t *ret_bytes)
     return data;
 }
 
-/* A file NAME_vN.o with version N of cell NAME is another version beside the one that is loaded by name, and keeps its
- * file's name; every other member is named like its cell. */
+/* A file NAME_vN.o with version N of cell NAME, or NAME_avx2.o with a build of it that uses SIMD registers, lies beside the
+ * one that is loaded by name, and keeps its file's name; every other member is named like its cell. */
 static void name_member(struct member *m, const char *path, const struct note_cell *cell)
 {
-    const char *slash = strrchr(path, '/');
-    char version[sizeof m->name + 16];
+    const char *slash = strrchr(path, '/'), *file = slash ? slash + 1 : path;
+    char version[sizeof m->name + 16], simd[sizeof m->name + 16];
 
     snprintf(version, sizeof version, "%s_v%u.o", cell->name, cell->version);
-    bool is_other = strlen(version) < sizeof m->name && strcmp(slash ? slash + 1 : path, version) == 0;
-    snprintf(m->name, sizeof m->name, "%.*s%s", (int)sizeof m->name - 3, is_other ? version : cell->name,
+    snprintf(simd, sizeof simd, "%s_avx2.o", cell->name);
+    bool is_other = strlen(file) < sizeof m->name &&
+                    (strcmp(file, version) == 0 || (cell->flags & NOTE_SIMD && strcmp(file, simd) == 0));
+    snprintf(m->name, sizeof m->name, "%.*s%s", (int)sizeof m->name - 3, is_other ? file : cell->name,
              is_other ? "" : ".o");
 }
 

@@ -2,6 +2,7 @@
 #include "cells/tool/verbs.h"
 #include "cells/tool/pack.h"
 #include "cells/tool/places.h"
+#include "cells/tool/simd.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -85,6 +86,25 @@ static enum err keep_in_image(const struct object *in, size_t index, bool *ret_k
     return ERR_OK;
 }
 
+/* What runs in a task of whoever loads or swaps the cell must not need what that task does not save. */
+static enum err find_simd(const struct object *in, struct say *say)
+{
+    size_t section = 0;
+    enum err e = simd_find(in, &section);
+
+    if (e != ERR_OK || !section)
+        return e;
+    for (enum say_role r = 0; r < SAY_ROLES; r++)
+        if (say->role[r] && r != SAY_MAIN)
+            return complain(
+                ERR_UNSUPPORTED, in->path,
+                "section %s uses SIMD registers: such a cell has no %s function, which may run in a task that "
+                "does not save them",
+                in->section[section].name, say_role_name[r]);
+    say->flags |= NOTE_SIMD;
+    return ERR_OK;
+}
+
 static const struct packing cell_packing = {.section = keep_in_cell, .relocation = check_relocation};
 
 static enum err copy_file(const char *from, const char *to)
@@ -116,6 +136,8 @@ static enum err convert(const char *path, const char *out, const struct packing 
         e = complain(ERR_NOT_OBJECT, path, "is not a relocatable object");
     if (e == ERR_OK)
         e = say_read(&say, &in);
+    if (e == ERR_OK)
+        e = find_simd(&in, &say);
     if (e == ERR_OK && !(types = types_open(path)))
         e = ERR_CORRUPT;
     if (e == ERR_OK)

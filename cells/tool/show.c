@@ -82,6 +82,8 @@ enum err show_cell(const char *path)
     for (const struct say_flag *f = say_flag; f->word; f++)
         if (c->flags & f->flag)
             printf("%s\n", f->word);
+    if (c->flags & NOTE_SIMD)
+        puts("simd");
     show_sections(&l);
     printf("\n%-16s  %-11s  %8s  %-32s  %s\n", "TYPE", "ACCESS", "BYTES", "EXPORT", "SECTION");
     for (size_t i = 0; i < l.notes.exports; i++) {

@@ -322,6 +322,70 @@ START_TEST(says_what_may_be_per_namespace)
 }
 END_TEST
 
+/* What a cell's code does, and whether a task must save SIMD registers for it. */
+static const struct {
+    const char *code;
+    bool simd;
+} instructions[] = {
+    {"vpaddd %ymm0, %ymm1, %ymm2", true},
+    {"paddd %xmm9, %xmm10", true},
+    {"vpaddd %zmm0, %zmm17, %zmm2", true},
+    {"kmovw %eax, %k1", true},
+    {"movq %rax, %mm3", true},
+    {"fld1; fstp %st(0)", true},
+    {"fninit", true},
+    {"vzeroupper", true},
+    {"emms", true},
+    {"ldmxcsr (%rdi)", true},
+    {"cvtsi2sd %eax, %xmm0", true},
+    {"vpgatherdd %ymm1, (%rdi,%ymm0,4), %ymm2", true},
+    {".byte 0x62, 0xf1, 0xff, 0xff, 0xff, 0xff", true}, /* unknown, but of that kind */
+    {"nop", false},
+    {"clts; xsave64 (%rdi); xrstor64 (%rdi); xgetbv", false},
+    {"pause; lfence; mfence; prefetcht0 (%rdi); movnti %rax, (%rdi)", false},
+    {"popcntq %rax, %rcx; crc32q %rax, %rcx; andn %rax, %rcx, %rdx; shlx %rax, %rcx, %rdx", false},
+};
+
+START_TEST(finds_simd)
+{
+    char source[512];
+
+    snprintf(source, sizeof source,
+             SAY "void f(void), g(void); EXPORT(f, KERNEL); EXPORT(g, KERNEL);\n"
+                 "void f(void) { }\nvoid g(void) { __asm__(\"%s\"); }",
+             instructions[_i].code);
+    ck_assert_msg(make("one", source) == 0, "%s", output);
+    ck_assert_int_eq(run("build/bin/cell show @/one.o"), 0);
+    ck_assert_msg((strstr(output, "\nsimd\n") != NULL) == instructions[_i].simd, "%s", instructions[_i].code);
+}
+END_TEST
+
+START_TEST(simd_cell_has_no_init)
+{
+    ck_assert_int_ne(make("one", SAY "static enum err begin(void) { __asm__(\"vzeroupper\"); return ERR_OK; }\n"
+                                     "INIT(begin);"),
+                     0);
+    ck_assert_ptr_nonnull(strstr(output, "section .text.begin uses SIMD registers: such a cell has no init function"));
+    ck_assert_msg(make("two", "CELL(\"two\", APPLICATION, 1);\n"
+                              "static int run(int, char **) { __asm__(\"vzeroupper\"); return 0; }\nMAIN(run);") == 0,
+                  "%s", output);
+}
+END_TEST
+
+START_TEST(archives_builds_for_simd)
+{
+    static const char plain[] = SAY "void f(void); EXPORT(f, KERNEL); void f(void) { }";
+    static const char simd[] = SAY "void f(void); EXPORT(f, KERNEL); void f(void) { __asm__(\"vzeroupper\"); }";
+
+    ck_assert_int_eq(make("one", plain), 0);
+    ck_assert_int_eq(make("one_avx2", simd), 0);
+    ck_assert_msg(run("build/bin/cell archive -o @/a @/one.o @/one_avx2.o && cpio -t < @/a") == 0, "%s", output);
+    ck_assert_ptr_nonnull(strstr(output, "one.o\none_avx2.o\n"));
+    ck_assert_int_eq(make("one_avx2", plain), 0); /* what the file's name promises is not believed */
+    ck_assert_int_ne(run("build/bin/cell archive -o @/a @/one.o @/one_avx2.o"), 0);
+}
+END_TEST
+
 static const char *const placed[] = {
     "nano_core\n", "two\n",      ".text.f\n", ".text.g\n", ".text.a_function_with_a_long_name\n",
     ".data.v\n",   ".eh_frame\n"};
@@ -370,6 +434,9 @@ Suite *suite_tool(void)
     tcase_add_test(tc, archives);
     tcase_add_test(tc, compares);
     tcase_add_test(tc, says_what_may_be_per_namespace);
+    tcase_add_loop_test(tc, finds_simd, 0, sizeof instructions / sizeof *instructions);
+    tcase_add_test(tc, simd_cell_has_no_init);
+    tcase_add_test(tc, archives_builds_for_simd);
     tcase_add_test(tc, describes_an_image);
     suite_add_tcase(s, tc);
     return s;
