@@ -31,6 +31,8 @@ GUEST_CFLAGS := $(BASE) $(WARN) -O2 -ffreestanding -mcmodel=kernel -mno-red-zone
     -fno-ipa-icf -fno-optimize-sibling-calls -fno-partial-inlining -fno-reorder-blocks-and-partition \
     -fexceptions -fnon-call-exceptions -fasynchronous-unwind-tables \
     -fsanitize=bounds -fsanitize-undefined-trap-on-error
+# For cells of a namespace whose tasks save SIMD state; -O3 also vectorizes loops whose length GCC does not know.
+SIMD_CFLAGS = $(filter-out -O2 -mgeneral-regs-only,$(GUEST_CFLAGS)) -O3 -mavx2 -mfma
 
 # ---- sources -----------------------------------------------------------------------------------------------------
 
@@ -45,6 +47,11 @@ LOAD_DIRS  := $(foreach d,$(CELL_DIRS),$(if $(wildcard $(d)/*.c),$(d)))
 # A cell folder NAME_vN is another version of cell NAME: in the archive as NAME_vN.o, for swaps only.
 ALT_CELLS  := $(foreach n,2 3 4 5,$(filter %_v$(n),$(notdir $(LOAD_DIRS))))
 CELLS      := $(filter-out $(ALT_CELLS),$(notdir $(LOAD_DIRS)))
+# These are built a second time, for AVX2: in the archive as NAME_avx2.o, for namespaces whose tasks save SIMD state.
+AVX2_CELLS := canvas
+AVX2_ALT_CELLS := $(AVX2_CELLS:%=%_avx2)
+# Test cells that are built for AVX2 only.
+TEST_SIMD_CELLS := ymm
 TEST_ALT_CELLS := $(foreach n,2 3 4 5,$(filter %_v$(n),$(notdir $(TEST_CELL_DIRS))))
 TEST_CELLS := $(filter-out $(TEST_ALT_CELLS),$(notdir $(TEST_CELL_DIRS)))
 
@@ -77,7 +84,7 @@ deps: ## install what is missing, from Debian by name
 	@configs/deps.sh
 
 all: ## build everything
-all: $(PROGRAMS) $(KERNEL) $(ARCHIVE) $(ALT_CELLS:%=$(B)/cells/%.o) $(B)/compile_commands.json
+all: $(PROGRAMS) $(KERNEL) $(ARCHIVE) $(patsubst %,$(B)/cells/%.o,$(ALT_CELLS) $(AVX2_ALT_CELLS)) $(B)/compile_commands.json
 
 run: deps ## install, build, boot the guest, open the TUI on it
 	@$(MAKE) --no-print-directory all
@@ -179,6 +186,16 @@ $(B)/guest/%.o: %.S $(B)/flags/GUEST
 	$(call say,CC)
 	$(Q)$(CC) $(GUEST_CFLAGS) -D__ASSEMBLY__ -c -o $@ $<
 
+$(B)/simd/%.o: %.c $(B)/flags/SIMD
+	@mkdir -p $(@D)
+	$(call say,CC)
+	$(Q)$(CC) $(SIMD_CFLAGS) -c -o $@ $<
+
+$(B)/simd/%.o: %.S $(B)/flags/SIMD
+	@mkdir -p $(@D)
+	$(call say,CC)
+	$(Q)$(CC) $(SIMD_CFLAGS) -D__ASSEMBLY__ -c -o $@ $<
+
 CORE_SRC := $(wildcard guest/*.c guest/*.S $(CORE_DIRS:%=%/*.c) $(CORE_DIRS:%=%/*.S))
 CORE_OBJ := $(patsubst %,$(B)/guest/%.o,$(basename $(CORE_SRC)))
 $(CORE_OBJ): GUEST_CFLAGS += -Os
@@ -203,8 +220,9 @@ $(B)/cells/nano_core.o: $(KERNEL) $(B)/bin/cell
 	$(call say,CELL)
 	$(Q)$(B)/bin/cell describe $(KERNEL) $(B)/delias.map $(B)/raw/nano_core.o -o $@
 
+# folder, name of the file, where its objects are
 define CELL_template
-$(2)_OBJ := $$(patsubst %,$(B)/guest/%.o,$$(basename $$(wildcard $(1)/*.c $(1)/*.S)))
+$(2)_OBJ := $$(patsubst %,$(B)/$(3)/%.o,$$(basename $$(wildcard $(1)/*.c $(1)/*.S)))
 $(B)/raw/$(2).o: $$($(2)_OBJ)
 	@mkdir -p $$(@D)
 	$$(call say,LD)
@@ -214,9 +232,13 @@ $(B)/cells/$(2).o: $(B)/raw/$(2).o $(B)/bin/cell
 	$$(call say,CELL)
 	$$(Q)$(B)/bin/cell make $$< -o $$@ --debug $(B)/cells.debug/$(2).o
 endef
-$(foreach d,$(LOAD_DIRS) $(TEST_CELL_DIRS),$(eval $(call CELL_template,$(d),$(notdir $(d)))))
+TEST_SIMD_DIRS := $(TEST_SIMD_CELLS:%=tests/guest/%)
+AVX2_DIRS      := $(foreach c,$(AVX2_CELLS),$(filter %/$(c),$(LOAD_DIRS)))
+$(foreach d,$(LOAD_DIRS) $(filter-out $(TEST_SIMD_DIRS),$(TEST_CELL_DIRS)),$(eval $(call CELL_template,$(d),$(notdir $(d)),guest)))
+$(foreach d,$(TEST_SIMD_DIRS),$(eval $(call CELL_template,$(d),$(notdir $(d)),simd)))
+$(foreach d,$(AVX2_DIRS),$(eval $(call CELL_template,$(d),$(notdir $(d))_avx2,simd)))
 
-$(ARCHIVE): $(B)/cells/nano_core.o $(CELLS:%=$(B)/cells/%.o) $(ALT_CELLS:%=$(B)/cells/%.o)
+$(ARCHIVE): $(B)/cells/nano_core.o $(patsubst %,$(B)/cells/%.o,$(CELLS) $(ALT_CELLS) $(AVX2_ALT_CELLS))
 	$(call say,CELL)
 	$(Q)$(B)/bin/cell archive -o $@ $^
 
@@ -224,8 +246,8 @@ $(ARCHIVE): $(B)/cells/nano_core.o $(CELLS:%=$(B)/cells/%.o) $(ALT_CELLS:%=$(B)/
 $(B)/guest/tests/guest/test_swap/objects.o: $(patsubst %,$(B)/cells/%.o,$(filter fragile%,$(TEST_ALT_CELLS)) fragile channel channel_v2)
 $(B)/guest/tests/guest/test_namespaces/objects.o: $(patsubst %,$(B)/cells/%.o,$(filter figure%,$(TEST_ALT_CELLS)) figure_b figure_c figure_once)
 
-$(TEST_ARCHIVE): $(B)/cells/nano_core.o $(CELLS:%=$(B)/cells/%.o) $(ALT_CELLS:%=$(B)/cells/%.o) \
-                 $(TEST_CELLS:%=$(B)/cells/%.o) $(TEST_ALT_CELLS:%=$(B)/cells/%.o)
+$(TEST_ARCHIVE): $(B)/cells/nano_core.o \
+                 $(patsubst %,$(B)/cells/%.o,$(CELLS) $(ALT_CELLS) $(AVX2_ALT_CELLS) $(TEST_CELLS) $(TEST_ALT_CELLS))
 	@mkdir -p $(@D)
 	$(call say,CELL)
 	$(Q)$(B)/bin/cell archive -o $@ $^

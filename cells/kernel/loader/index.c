@@ -16,11 +16,13 @@ static uint32_t object[SLOTS]; /* by slot of the member's own name: made from it
 static size_t entries;
 static uint32_t sum; /* of all entries, once they are there */
 
-/* Member NAME_vN holds another version of cell NAME: for swaps, nobody's provider. */
+/* Members NAME_vN and NAME_avx2 hold another version or build of cell NAME: loaded when asked for, nobody's provider. */
 static bool is_other_version(const char *member, const char *cell)
 {
     size_t length = string_length(cell);
 
+    if (string_starts(member, cell) && string_equal(member + length, "_avx2"))
+        return true;
     if (!string_starts(member, cell) || !string_starts(member + length, "_v"))
         return false;
     for (member += length + 2; *member >= '0' && *member <= '9'; member++)

@@ -56,6 +56,17 @@ static uint32_t cell_of_symbol(uint32_t symbol)
     return arena_section(arena_symbol(symbol)->section)->cell;
 }
 
+/* Tasks that do not save SIMD registers must not come upon code that uses them. */
+static enum err check_simd(const struct note_cell *cell, uint32_t namespace_, struct loader_detail *detail)
+{
+    const struct arena_namespace *n = arena_namespace(namespace_);
+
+    if (!(cell->flags & NOTE_SIMD) || n->flags & NAMESPACE_SIMD)
+        return ERR_OK;
+    return REFUSE(ERR_REFUSED, cell->name, ": uses SIMD registers, which tasks of namespace ", arena_string(n->name),
+                  " do not save");
+}
+
 /* No symbol of the cell may be another's; a staged cell may repeat those of the cells that it is to replace, any cell
  * those of its parent's cell that it hides. */
 static enum err check_duplicates(const struct link *link, struct loader_detail *detail)
@@ -84,6 +95,8 @@ static enum err batch_add(uint32_t object, uint32_t namespace_, const struct lin
     struct link *link = &batch[batched];
     *link = (struct link){.scope = in};
     if ((err = object_open(page_direct(record->phys), record->bytes, &link->object, detail)))
+        return err;
+    if ((err = check_simd(&link->object.cell, namespace_, detail)))
         return err;
     batched++;
     if ((err = link_place(link, object, namespace_, detail)) || (err = check_duplicates(link, detail)))
