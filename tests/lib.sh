@@ -4,14 +4,14 @@
 kvm_works() { [ -c /dev/kvm ] && [ -w /dev/kvm ] && grep -qwE 'vmx|svm' /proc/cpuinfo; }
 
 # guest_run KERNEL ARCHIVE CMDLINE CPUS LOG: the hypervisor's status; 124 after GUEST_SECONDS (120). Serial output goes to
-# LOG. Runs on delias-vmm where /dev/kvm works, on QEMU where it does not.
+# LOG. Runs on delias-vmm where /dev/kvm works, on QEMU where it does not, there with GUEST_CPU.
 guest_run() {
     local ram=${GUEST_RAM:-64M}
     if kvm_works; then
         timeout "${GUEST_SECONDS:-120}" build/bin/delias-vmm --cpus "$4" --ram "$((${ram%M} << 20))" --kernel "$1" \
             --archive "$2" --append "$3" --serial-log "$5"
     else
-        timeout "${GUEST_SECONDS:-120}" qemu-system-x86_64 -accel tcg,thread=multi -cpu max -smp "$4" -m "$ram" \
+        timeout "${GUEST_SECONDS:-120}" qemu-system-x86_64 -accel tcg,thread=multi -cpu "${GUEST_CPU:-max}" -smp "$4" -m "$ram" \
             -kernel "$1" -initrd "$2" -append "$3" -display none -serial "file:$5" \
             -device isa-debug-exit,iobase=0xf4 -no-reboot
     fi

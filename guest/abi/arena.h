@@ -104,8 +104,9 @@ struct arena_header {
 };
 _Static_assert(COUNTERS <= 32);
 
-#define NAMESPACE_ROOT 1
-#define NAMESPACE_SIMD 1 /* flag: its tasks save SIMD state, so that its cells may use SIMD registers */
+#define NAMESPACE_ROOT  1
+#define NAMESPACE_SIMD  1 /* flag: its tasks save SIMD state, so that its cells may use SIMD registers */
+#define NAMESPACE_FLAGS NAMESPACE_SIMD
 
 enum arena_namespace_state {
     NAMESPACE_LIVE = 0,

@@ -21,7 +21,7 @@ EXPORT(fault_blamed, KERNEL);
 static const char *const vector_names[EXCEPTIONS] = {
     [0] = "divide error",          [4] = "overflow",
     [5] = "bound range exceeded",  [EXCEPTION_UD] = "invalid opcode",
-    [7] = "device not available",  [EXCEPTION_DF] = "double fault",
+    [7] = "SIMD in a plain task",  [EXCEPTION_DF] = "double fault",
     [10] = "invalid task state",   [11] = "segment not present",
     [12] = "stack segment fault",  [EXCEPTION_GP] = "general protection fault",
     [EXCEPTION_PF] = "page fault", [16] = "x87 fault",

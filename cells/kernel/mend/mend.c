@@ -19,8 +19,8 @@ static const char *const core[] = {
 
 /* Without these and those nothing is scheduled, unwound, reloaded or said. */
 static const char *const foundations[] = {
-    "task",   "scheduler", "run_queue", "wait_queue", "timer",  "apic",   "shootdown",   "park",         "fault",
-    "unwind", "swap",      "recovery",  "log",        "format", "serial", "text_screen", "frame_buffer",
+    "task",   "scheduler", "run_queue", "wait_queue", "timer", "apic",   "shootdown", "park",        "fault",
+    "unwind", "simd",      "swap",      "recovery",   "log",   "format", "serial",    "text_screen", "frame_buffer",
 };
 
 /* ---- what others would be called for ---- */

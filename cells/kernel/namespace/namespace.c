@@ -3,6 +3,7 @@
 #include "cells/kernel/arena/arena.h"
 #include "cells/kernel/cpu/cpu.h"
 #include "cells/kernel/heap/heap.h"
+#include "cells/kernel/simd/simd.h"
 #include "cells/kernel/swap/swap.h"
 #include "cells/lib/format/format.h"
 #include "cells/lib/string/string.h"
@@ -67,6 +68,14 @@ static enum err check_branch(uint32_t parent, const char *name, const struct nam
     if (options->cpu > cpu_count()) {
         format_print(detail->text, sizeof detail->text, "there is no CPU %u", options->cpu - 1);
         return ERR_RANGE;
+    }
+    if (options->flags & ~(uint32_t)NAMESPACE_FLAGS) {
+        format_print(detail->text, sizeof detail->text, "a namespace cannot be what is asked for %s", name);
+        return ERR_INVALID;
+    }
+    if (options->flags & NAMESPACE_SIMD && !simd_works()) {
+        format_print(detail->text, sizeof detail->text, "%s cannot have SIMD: this processor lacks AVX2 or FMA", name);
+        return ERR_UNSUPPORTED;
     }
     return ERR_OK;
 }

@@ -21,7 +21,7 @@ struct namespace_options {
 };
 
 /* A child of `parent`, with nothing of its own yet. Names are of a-z, 0-9 and _, shorter than 32 characters.
- * ERR_INVALID, ERR_EXISTS, ERR_RANGE (no such CPU), ERR_FULL. `options` may be NULL. */
+ * ERR_INVALID, ERR_EXISTS, ERR_RANGE (no such CPU), ERR_UNSUPPORTED (no SIMD), ERR_FULL. `options` may be NULL. */
 enum err namespace_branch(uint32_t parent, const char *name, const struct namespace_options *options,
                           uint32_t *ret_namespace, struct loader_detail *detail);
 

@@ -5,6 +5,8 @@
 #include "cells/kernel/exception/exception.h"
 #include "cells/kernel/lock/lock.h"
 #include "cells/kernel/panic/panic.h"
+#include "cells/kernel/simd/simd.h"
+#include "cells/kernel/task/task.h"
 
 CELL("park", KERNEL, 1);
 EXPORT(park_all, KERNEL);
@@ -13,11 +15,24 @@ EXPORT(park_guard_end, KERNEL);
 static unsigned vector;
 static uint32_t holder; /* CPU index plus one */
 
+/* SIMD registers may hold pointers too. */
+static void park_simd(void)
+{
+    struct simd_state state;
+
+    task_save_simd(&state);
+    cpu_park();
+    task_resume_simd();
+}
+
 static void on_interrupt(struct trap_frame *frame)
 {
     (void)frame;
     apic_eoi();
-    cpu_park();
+    if (cpu_task() && cpu_task()->simd)
+        park_simd();
+    else
+        cpu_park();
 }
 
 /* Waits until every other CPU is in `state`, or has halted for ever. */

@@ -6,6 +6,7 @@
 #include "cells/kernel/frame/frame.h"
 #include "cells/kernel/page/page.h"
 #include "cells/kernel/panic/panic.h"
+#include "cells/kernel/simd/simd.h"
 #include "cells/kernel/timer/timer.h"
 #include "cells/lib/string/string.h"
 #include "guest/abi/layout.h"
@@ -70,6 +71,7 @@ static _Noreturn void arrive(void)
     cpu->stack_low = (uint64_t)page_start(starting.stack);
     cpu->stack_top = cpu->stack_low + page_bytes(starting.stack);
     apic_start_cpu();
+    simd_start_cpu();
     timer_start_cpu();
     if (add_record(cpu) != ERR_OK)
         panic_halt("no arena record for an application processor");

@@ -43,7 +43,7 @@ static bool live_stack(const struct task *task, uint64_t own_rsp, uint64_t *ret_
     if (cpu == cpu_this())
         rsp = own_rsp;
     else if (cpu)
-        rsp = cpu->record ? frame_below(cpu->record->current_rsp) : low;
+        rsp = task->simd_away ? (uint64_t)task->simd_away : cpu->record ? frame_below(cpu->record->current_rsp) : low;
     *ret_low = rsp >= low && rsp < high ? rsp & ~7ul : low;
     *ret_high = high;
     return true;

@@ -3,10 +3,15 @@
 
 /* void task_switch(struct task *from, struct task *to); what is pushed here is struct task_saved of task.h */
     .section .text.task_switch, "ax"
-    .globl task_switch
+    .globl task_switch, task_switch_plain
+    .hidden task_switch_plain
     .type task_switch, @function
+    .type task_switch_plain, @function
 task_switch:
     .cfi_startproc
+    cmpl $0, 24(%rdi)
+    jne task_switch_simd
+task_switch_plain:
     .irp register, rbp, rbx, r12, r13, r14, r15
     pushq %\register
     .cfi_adjust_cfa_offset 8
@@ -26,6 +31,7 @@ task_switch:
     ret
     .cfi_endproc
     .size task_switch, . - task_switch
+    .size task_switch_plain, . - task_switch_plain
 
 /* Where a new task comes out of task_switch; the end of its stack for the unwinder. */
     .section .text.task_first, "ax"

@@ -7,6 +7,7 @@
 #include "cells/kernel/page/page.h"
 #include "cells/kernel/panic/panic.h"
 #include "cells/kernel/scheduler/scheduler.h"
+#include "cells/kernel/simd/simd.h"
 #include "cells/lib/string/string.h"
 
 CELL("task", KERNEL, 1);
@@ -18,6 +19,9 @@ EXPORT(task_this, APPLICATION);
 EXPORT(task_exit, APPLICATION);
 EXPORT(task_fail, KERNEL);
 EXPORT(task_switch, KERNEL);
+EXPORT(task_begin_simd, KERNEL);
+EXPORT(task_save_simd, KERNEL);
+EXPORT(task_resume_simd, KERNEL);
 EXPORT(task_frame, KERNEL);
 EXPORT(task_each, KERNEL);
 EXPORT(task_bind_failed, KERNEL);
@@ -29,8 +33,11 @@ EXPORT(task_bind_idle, KERNEL);
 /* switch.S */
 _Static_assert(offsetof(struct task, rsp) == 0 && offsetof(struct task, on_cpu) == 8);
 _Static_assert(offsetof(struct task, record) == 16 && offsetof(struct arena_task, saved_rsp) == 104);
+_Static_assert(offsetof(struct task, simd) == 24);
 
 void task_first(void);
+void task_switch_plain(struct task *from, struct task *to); /* task_switch, for a `from` without SIMD state */
+void task_switch_simd(struct task *from, struct task *to);
 _Noreturn void task_begin(void);
 
 static struct {
@@ -84,6 +91,11 @@ static uint32_t choose_namespace(const struct task_options *options)
     return maker ? maker->record->namespace_ : NAMESPACE_ROOT;
 }
 
+static bool saves_simd(uint32_t namespace_)
+{
+    return arena_sound(ARENA_NAMESPACES, namespace_) && arena_namespace(namespace_)->flags & NAMESPACE_SIMD;
+}
+
 static void fill_record(struct task *task, const char *name, struct task_function entry, uint32_t namespace_,
                         const struct task_options *options) NEEDS(arena_writer)
 {
@@ -114,6 +126,7 @@ static bool enter(struct task *task, const char *name, uint64_t entry, const str
     task->record = arena_task(task->index);
     task->entry = function_of(entry);
     task->pinned = options->pinned ? options->pinned : arena_namespace(namespace_)->cpu;
+    task->simd = saves_simd(namespace_);
     fill_record(task, name, task->entry, namespace_, options);
     return true;
 }
@@ -222,10 +235,57 @@ struct task *task_this(void)
     return cpu_task();
 }
 
+void task_begin_simd(void)
+{
+    struct task *task = task_this();
+
+    if (!task->simd)
+        return;
+    task->simd_away = NULL;
+    simd_begin();
+}
+
+void task_save_simd(struct simd_state *state)
+{
+    struct task *task = task_this();
+
+    if (!task->simd)
+        return;
+    task->simd_away =
+        state; /* first: should there be no room for it, the task is to blame, not whoever interrupted it */
+    simd_save(state);
+}
+
+void task_resume_simd(void)
+{
+    struct task *task = task_this();
+
+    if (!task->simd_away)
+        return;
+    simd_resume(task->simd_away);
+    task->simd_away = NULL;
+}
+
+/* Called by task_switch in its place. The scheduler has set the CPU's task to `to`; a fault in here is `from`'s. */
+void task_switch_simd(struct task *from, struct task *to)
+{
+    struct cpu *cpu = cpu_this();
+    struct simd_state state;
+
+    cpu->task = from;
+    task_save_simd(&state);
+    if (!to->simd)
+        simd_end();
+    cpu->task = to;
+    task_switch_plain(from, to);
+    task_resume_simd();
+}
+
 _Noreturn void task_begin(void)
 {
     struct task *task = task_this();
 
+    task_begin_simd();
     __asm__ volatile("sti" ::: "memory");
     function_at(task->entry)(task->argument);
     task_exit(0);

@@ -15,6 +15,7 @@
 #define TASK_STACK_BYTES (32 * 1024)
 
 struct call;
+struct simd_state;
 
 /* The unwinder's progress through a task's stack, apart from that stack. Opaque to all but the unwind cell. */
 struct task_unwind {
@@ -51,8 +52,10 @@ struct task {
     uint32_t on_cpu;           /* at offset 8: 1 while some CPU uses its stack; only task_switch clears it */
     uint32_t index;            /* record in ARENA_TASKS */
     struct arena_task *record; /* at offset 16 */
+    uint32_t simd;             /* at offset 24: 1: has SIMD state; 0: a SIMD instruction is a fault */
     uint32_t id;
-    uint32_t references; /* the task itself and its handle */
+    uint32_t references;          /* the task itself and its handle */
+    struct simd_state *simd_away; /* where on its stack the SIMD state is; NULL: in the CPU */
     struct mapped_pages *stack;
     uint64_t argument;
     struct task_function entry, ended;
@@ -111,8 +114,16 @@ enum err task_bind_failed(bool (*again)(struct task *task));
 /* Called in the reaper now and then, whether tasks ended or not: for work that waits until nobody holds something. */
 enum err task_bind_idle(void (*idle)(void));
 
-/* Changes the stack: saves callee-saved registers on `from`'s stack, continues `to`. Interrupts off. */
+/* Changes the stack: saves callee-saved registers on `from`'s stack, and its SIMD state if it has one; continues `to`.
+ * Interrupts off. */
 void task_switch(struct task *from, struct task *to);
+
+/* For the running task, if it has SIMD state: the state is that of a task that begins. */
+void task_begin_simd(void);
+/* Likewise, interrupts off: the state goes into `state`, which lies on the task's stack, so that what looks for pointers
+ * finds those in there; and it comes back from where it has gone, if it has. */
+void task_save_simd(struct simd_state *state);
+void task_resume_simd(void);
 
 /* Registers of a task that does not run, as if interrupted after its call of task_switch: for stack scans. */
 void task_frame(const struct task *task, struct trap_frame *ret_frame);

@@ -309,7 +309,7 @@ static _Noreturn void unwind(struct task_unwind *state, struct walk *walk)
         keep(state, walk);
         state->call = call_in(state, walk);
         if (walk_look(walk, &frame) == ERR_OK) {
-            if (frame.function.signal && !walk->exact)
+            if (frame.function.signal && !walk->exact && state != &task_this()->unwind)
                 end_interrupt(state, walk);
             uint64_t pad = choose_pad(state, walk, &frame, &nearest);
             if (pad && state->landing_pads < PADS_MAX) {
@@ -383,7 +383,8 @@ void unwind_task(struct task *task, const struct trap_frame *frame, uint64_t fau
     if (!unwind_stack(task, &low, &high))
         panic_halt("a fault outside of every task");
     struct walk walk = walk_from(frame, low, high);
-    bool interrupt = starts_on(frame->rsp, low, high) && in_interrupt(walk);
+    /* What an interrupt came upon goes on; not so when a failed switch has the task's SIMD state in its hands. */
+    bool interrupt = !task->simd_away && starts_on(frame->rsp, low, high) && in_interrupt(walk);
     struct task_unwind *state = interrupt || interrupts[cpu->index].active ? &interrupts[cpu->index] : &task->unwind;
     uint64_t nested = state->active ? state->nested + 1 : 0;
 
@@ -393,6 +394,8 @@ void unwind_task(struct task *task, const struct trap_frame *frame, uint64_t fau
         *state = (struct task_unwind){.active = 1, .stack_low = low, .stack_high = high, .ended = state->ended};
     if (state == &task->unwind && task->record)
         task->record->state = TASK_UNWINDING; /* it runs, whatever it was about to do */
+    if (state == &task->unwind)
+        task_begin_simd(); /* no landing pad finds anything in SIMD registers; what faulted may have changed MXCSR */
     state->nested = nested;
     state->back_cfa = 0;
     leave_emergency(state, cpu);
@@ -439,6 +442,7 @@ void unwind_start_back(const struct task_saved *saved)
     cpu->interrupt_depth++;
     if (!unwind_stack(cpu->task, &low, &high))
         panic_halt("a task without a stack");
+    task_resume_simd(); /* the end of the switch is not come to */
     *state = (struct task_unwind){.active = 1,
                                   .stack_low = low,
                                   .stack_high = high,
