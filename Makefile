@@ -110,7 +110,7 @@ iso: deps ## one hybrid ISO for BIOS and UEFI
 	@$(MAKE) --no-print-directory $(B)/delias.iso
 
 bench: deps ## measurements, each with its peer in the same run
-	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory all $(TEST_ARCHIVE)
 	@tests/bench/bench.sh
 
 fuzz: deps ## every fuzz target, FUZZ_SECONDS each (default 600)
