@@ -244,7 +244,7 @@ $(ARCHIVE): $(B)/cells/nano_core.o $(patsubst %,$(B)/cells/%.o,$(CELLS) $(ALT_CE
 
 # The objects that they swap in are part of them.
 $(B)/guest/tests/guest/test_swap/objects.o: $(patsubst %,$(B)/cells/%.o,$(filter fragile%,$(TEST_ALT_CELLS)) fragile channel channel_v2)
-$(B)/guest/tests/guest/test_namespaces/objects.o: $(patsubst %,$(B)/cells/%.o,$(filter figure%,$(TEST_ALT_CELLS)) figure_b figure_c figure_once)
+$(B)/guest/tests/guest/test_namespaces/objects.o: $(patsubst %,$(B)/cells/%.o,$(filter figure%,$(TEST_ALT_CELLS)) figure_a figure_b figure_c figure_once)
 
 $(TEST_ARCHIVE): $(B)/cells/nano_core.o \
                  $(patsubst %,$(B)/cells/%.o,$(CELLS) $(ALT_CELLS) $(AVX2_ALT_CELLS) $(TEST_CELLS) $(TEST_ALT_CELLS))

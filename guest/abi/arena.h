@@ -120,6 +120,7 @@ struct arena_namespace {
     uint32_t parent; /* namespace that is searched after this one */
     uint32_t flags;  /* of NAMESPACE_*; those of the parent too */
     uint32_t cpu;    /* its tasks run on this CPU only, index + 1; 0: on any */
+    uint64_t since;  /* number of swaps logged before it came: its own are later */
     /* changes freely from here */
     uint32_t state; /* enum arena_namespace_state */
     uint32_t pad;
@@ -359,6 +360,8 @@ enum request_kind {
     REQUEST_SPAWN = 5,  /* target: application cell; argv as NUL-separated strings in the mailbox */
     REQUEST_UNLOAD = 6,
     REQUEST_SWAP_SET = 7, /* struct swap_set in the mailbox */
+    REQUEST_BRANCH = 8,   /* target: name of the new namespace; argument: CPU index + 1 that it is bound to, or 0 */
+    REQUEST_REMOVE = 9,   /* target: namespace */
 };
 #define REQUEST_DRY_RUN 1 /* flag: plan and verify, change nothing */
 
@@ -367,8 +370,9 @@ struct arena_request {
     uint32_t kind;
     uint32_t flags;
     uint32_t mailbox_bytes; /* object or argument bytes at the start of the mailbox */
-    uint32_t pad;
+    uint32_t argument;      /* by kind */
     char target[32];
+    char namespace_[32]; /* that it is about; empty: the root */
 };
 
 #define ARENA_PHASES 8
@@ -452,7 +456,7 @@ _Static_assert(sizeof(struct arena_header) <= 4096);
     X(STRINGS, 1, 0, ARENA_STRINGS_BYTES)                                                                              \
     X(MAILBOX, 1, 0, ARENA_MAILBOX_BYTES)
 
-_Static_assert(sizeof(struct arena_namespace) == 32);
+_Static_assert(sizeof(struct arena_namespace) == 40);
 _Static_assert(sizeof(struct arena_object) == 40);
 _Static_assert(sizeof(struct arena_cell) == 168);
 _Static_assert(sizeof(struct arena_section) == 96);
@@ -462,7 +466,7 @@ _Static_assert(sizeof(struct arena_task) == 128);
 _Static_assert(sizeof(struct arena_cpu) == 64);
 _Static_assert(sizeof(struct arena_fault) == 328);
 _Static_assert(sizeof(struct arena_event) == 104);
-_Static_assert(sizeof(struct arena_request) == 56);
+_Static_assert(sizeof(struct arena_request) == 88);
 _Static_assert(sizeof(struct arena_completion) == 384);
 _Static_assert(sizeof(struct arena_swap) == 416);
 _Static_assert(sizeof(struct arena_change) == 72);

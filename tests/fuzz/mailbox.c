@@ -13,6 +13,7 @@
 #include "cells/kernel/application/application.h"
 #include "cells/kernel/heap/heap.h"
 #include "cells/kernel/loader/loader.h"
+#include "cells/kernel/namespace/namespace.h"
 #include "cells/kernel/panic/panic.h"
 #include "cells/kernel/swap/swap.h"
 #include "tests/hosted/stand_in.h"
@@ -75,18 +76,53 @@ void heap_free(void *block)
     free(block);
 }
 
-enum err application_run(const char *name, int argc, const char *const *argv, struct task **ret_task,
-                         struct loader_detail *ret_detail)
+enum err application_run_in(uint32_t namespace_, const char *name, int argc, const char *const *argv,
+                            struct task **ret_task, struct loader_detail *ret_detail)
 {
     size_t length = strlen(name);
 
+    assert(namespace_ == NAMESPACE_ROOT);
     (void)ret_task, (void)ret_detail;
     for (int i = 0; i < argc; i++)
         length += strlen(argv[i]);
     return length ? ERR_NOT_FOUND : ERR_INVALID;
 }
 
-enum err swap_cells(const struct swap_order *order, struct arena_completion *report)
+/* There is the root alone. */
+uint32_t namespace_find(const char *name)
+{
+    return strcmp(name, "root") ? 0 : NAMESPACE_ROOT;
+}
+
+uint32_t namespace_cell(uint32_t namespace_, const char *name)
+{
+    return arena_cell_find(namespace_, name);
+}
+
+enum err namespace_branch(uint32_t parent, const char *name, const struct namespace_options *options,
+                          uint32_t *ret_namespace, struct loader_detail *detail)
+{
+    assert(parent == NAMESPACE_ROOT && strlen(name) < 32);
+    (void)options, (void)ret_namespace, (void)detail;
+    return ERR_FULL;
+}
+
+enum err namespace_remove(uint32_t namespace_, struct loader_detail *detail)
+{
+    assert(namespace_ == NAMESPACE_ROOT);
+    (void)detail;
+    return ERR_REFUSED;
+}
+
+enum err namespace_change(uint32_t namespace_, const uint32_t *objects, size_t count, unsigned flags,
+                          struct arena_completion *report)
+{
+    (void)objects, (void)count, (void)flags, (void)report;
+    assert(namespace_ != NAMESPACE_ROOT);
+    return ERR_REFUSED;
+}
+
+enum err namespace_swap(const struct swap_order *order, struct arena_completion *report)
 {
     const struct loader_order load = {.namespace_ = order->namespace_,
                                       .object = order->object,
@@ -96,22 +132,10 @@ enum err swap_cells(const struct swap_order *order, struct arena_completion *rep
     uint32_t cell[SWAP_SET_MAX];
     enum err err = loader_stage(&load, cell, (struct loader_detail *)report->detail);
 
-    for (size_t i = 0; i < order->objects && err; i++)
-        loader_drop_object(order->object[i]);
     if (err)
         return err;
     loader_unstage(cell, order->objects);
     return ERR_BUSY;
-}
-
-enum err swap_cell(uint32_t namespace_, const char *name, uint32_t object, unsigned flags,
-                   struct arena_completion *report)
-{
-    struct swap_order order = {.namespace_ = namespace_, .flags = flags, .objects = 1, .object = {object}};
-
-    order.old[0] = arena_cell_find(namespace_, name);
-    order.olds = order.old[0] != 0;
-    return swap_cells(&order, report);
 }
 
 enum err swap_reload(uint32_t namespace_, const char *name, unsigned flags, struct arena_completion *report)

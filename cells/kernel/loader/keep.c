@@ -67,6 +67,23 @@ enum err loader_check_object(const void *data, size_t bytes, char ret_name[32], 
     return ERR_OK;
 }
 
+bool loader_is_singleton(uint32_t object)
+{
+    const struct arena_object *record = arena_object(object);
+    struct elf_section s;
+    struct object o;
+
+    if (object_open(page_direct(record->phys), record->bytes, &o, NULL))
+        return true;
+    bool has_state = o.cell.init || o.cell.done;
+    for (uint32_t i = 1; i < o.sections && !has_state; i++) {
+        object_section(&o, i, &s);
+        uint32_t kind = object_kind(&o, &s);
+        has_state = (kind == SECTION_DATA || kind == SECTION_BSS) && s.size;
+    }
+    return has_state && !(o.cell.flags & NOTE_PER_NAMESPACE);
+}
+
 enum err loader_keep_object(const void *data, size_t bytes, uint32_t *ret_object, struct loader_detail *detail)
 {
     char name[32];

@@ -17,6 +17,7 @@ EXPORT(loader_load, KERNEL);
 EXPORT(loader_keep_object, KERNEL);
 EXPORT(loader_drop_object, KERNEL);
 EXPORT(loader_check_object, KERNEL);
+EXPORT(loader_is_singleton, KERNEL);
 EXPORT(loader_stage, KERNEL);
 EXPORT(loader_unstage, KERNEL);
 EXPORT(loader_publish, KERNEL);

@@ -39,6 +39,10 @@ void loader_drop_object(uint32_t object);
 /* Checks only: ELF64 relocatable x86-64, sane tables, notes of our version. Copies the cell's name. */
 enum err loader_check_object(const void *data, size_t bytes, char ret_name[32], struct loader_detail *detail);
 
+/* Whether the cell in a kept object has state that exists once in the system: static data, or an init or done function,
+ * unless it says PER_NAMESPACE(). */
+bool loader_is_singleton(uint32_t object);
+
 /* Objects that become cells together, and the live cells that those are to replace. Borrowed. */
 struct loader_order {
     uint32_t namespace_;

@@ -6,10 +6,12 @@
 #include "cells/kernel/arena/arena.h"
 #include "cells/kernel/cpu/cpu.h"
 #include "cells/kernel/heap/heap.h"
+#include "cells/kernel/log/log.h"
 #include "cells/kernel/namespace/namespace.h"
 #include "cells/kernel/page/page.h"
 #include "cells/kernel/panic/panic.h"
 #include "cells/kernel/park/park.h"
+#include "cells/kernel/swap/swap.h"
 #include "cells/lib/format/format.h"
 #include "cells/lib/string/string.h"
 #include "guest/abi/note.h"
@@ -18,6 +20,7 @@ EXPORT(namespace_cell, APPLICATION);
 EXPORT(namespace_is_singleton, KERNEL);
 EXPORT(namespace_load, KERNEL);
 EXPORT(namespace_change, KERNEL);
+EXPORT(namespace_swap, KERNEL);
 
 #define ROUNDS_MAX 4 /* of staging, when it loads more cells that are to be copied */
 
@@ -30,7 +33,8 @@ struct change {
     uint32_t namespace_;
     const uint32_t *object; /* what is asked for; the copies' objects are those of the cells in `stale` */
     size_t objects;
-    uint32_t wanted;    /* copies are made of it and what it comes to; 0: of all that are stale */
+    enum { COPY_ALL, COPY_WANTED, COPY_NEEDED } copies; /* of all stale cells; of `wanted`; of what own cells lead to */
+    uint32_t wanted;
     struct list hidden; /* inherited cells that the new ones take the place of */
     struct list stale;  /* inherited cells that are to be copied */
     struct list kept;   /* singletons that depend on hidden or stale cells, and stay as they are */
@@ -72,7 +76,8 @@ bool namespace_is_singleton(uint32_t cell)
 {
     const struct arena_cell *c = arena_cell(cell);
 
-    return !c->object || ((c->data_bytes || c->init_section || c->done_section) && !(c->flags & NOTE_PER_NAMESPACE));
+    return arena_in_image(c) ||
+           ((c->data_bytes || c->init_section || c->done_section) && !(c->flags & NOTE_PER_NAMESPACE));
 }
 
 static bool is_visible(uint32_t namespace_, uint32_t cell)
@@ -137,12 +142,27 @@ static void add_users(struct change *change, uint32_t cell)
             add_user(change, arena_section(arena_edge(e)->from)->cell);
 }
 
-/* Leaves those of the stale cells that `cell` comes to: none, when it is not stale itself. */
-static void narrow(struct list *stale, struct list *reached, uint32_t cell)
+static bool is_needed(uint32_t cell, uint32_t namespace_)
 {
+    for (uint32_t s = arena_cell(cell)->first_section; s; s = arena_section(s)->next_in_cell)
+        for (uint32_t e = arena_section(s)->first_in; e; e = arena_edge(e)->next_in) {
+            const struct arena_cell *user = arena_cell(arena_section(arena_edge(e)->from)->cell);
+            if (user->namespace_ == namespace_ && user->state == CELL_LIVE)
+                return true;
+        }
+    return false;
+}
+
+/* Leaves those of the stale cells that are asked for, and what these come to. */
+static void narrow(struct change *change)
+{
+    struct list *stale = &change->stale, *reached = &change->scratch;
+
     reached->count = 0;
-    if (has(stale, cell))
-        add(reached, cell);
+    for (size_t i = 0; i < stale->count; i++)
+        if (change->copies == COPY_WANTED ? stale->cell[i] == change->wanted
+                                          : is_needed(stale->cell[i], change->namespace_))
+            add(reached, stale->cell[i]);
     for (size_t i = 0; i < reached->count; i++)
         for (uint32_t s = arena_cell(reached->cell[i])->first_section; s; s = arena_section(s)->next_in_cell)
             for (uint32_t e = arena_section(s)->first_out; e; e = arena_edge(e)->next_out) {
@@ -163,45 +183,34 @@ static void find_stale(struct change *change)
         add_users(change, change->hidden.cell[i]);
     for (size_t i = 0; i < change->stale.count; i++)
         add_users(change, change->stale.cell[i]);
-    if (change->wanted)
-        narrow(&change->stale, &change->scratch, change->wanted);
+    if (change->copies != COPY_ALL)
+        narrow(change);
 }
 
 /* The namespace must have no cell of its own that the object is to take the place of, and a singleton nowhere. */
 static enum err check_object(struct change *change, uint32_t object)
 {
-    const char *name = arena_string(arena_object(object)->name);
+    const char *name = arena_string(arena_object(object)->name), *space = space_name(change->namespace_);
     uint32_t there = namespace_cell(change->namespace_, name);
 
-    if (!there)
-        return ERR_OK;
-    if (arena_cell(there)->namespace_ == change->namespace_) {
-        SAY(change, "%s holds %s itself already; swap replaces it", space_name(change->namespace_), name);
+    if (there && arena_cell(there)->namespace_ == change->namespace_) {
+        SAY(change, "%s holds %s itself already; swap replaces it", space, name);
         return ERR_EXISTS;
     }
-    if (namespace_is_singleton(there)) {
-        SAY(change, "%s is a singleton: its state exists once, so it cannot be another one in %s", name,
-            space_name(change->namespace_));
+    if (there && namespace_is_singleton(there)) {
+        SAY(change, "%s is a singleton: its state exists once, so it cannot be another one in %s", name, space);
         return ERR_REFUSED;
     }
-    add(&change->hidden, there);
+    if (loader_is_singleton(object)) {
+        SAY(change, "%s has state that exists once; a cell for %s alone must say PER_NAMESPACE()", name, space);
+        return ERR_REFUSED;
+    }
+    if (there)
+        add(&change->hidden, there);
     return ERR_OK;
 }
 
 /* ---- loading apart ---- */
-
-static enum err check_staged(struct change *change)
-{
-    for (size_t i = 0; i < change->objects; i++) {
-        uint32_t cell = change->staged.cell[i];
-        if (!namespace_is_singleton(cell))
-            continue;
-        SAY(change, "%s has state that exists once; a cell for %s alone must say PER_NAMESPACE()", name_of(cell),
-            space_name(change->namespace_));
-        return ERR_REFUSED;
-    }
-    return ERR_OK;
-}
 
 static void unstage(struct change *change)
 {
@@ -247,8 +256,6 @@ static enum err stage(struct change *change)
     for (int round = 0; round < ROUNDS_MAX; round++) {
         size_t before = change->stale.count;
         enum err e = stage_once(change);
-        if (!e)
-            e = check_staged(change);
         if (e)
             return e;
         find_stale(change);
@@ -477,20 +484,38 @@ static void describe(const struct change *change, struct arena_completion *repor
                            name_of(change->kept.cell[i]));
 }
 
+/* Copies follow from what was asked for; the log has only that. */
+static void note_down(const struct change *change, const struct arena_completion *report)
+{
+    OWN(heap) struct swap_order *order = heap_alloc(sizeof *order);
+
+    if (!order || change->objects > SWAP_SET_MAX)
+        return;
+    *order = (struct swap_order){.namespace_ = change->namespace_, .objects = change->objects};
+    for (size_t i = 0; i < change->objects; i++) {
+        order->object[i] = change->object[i];
+        for (size_t k = 0; k < change->hidden.count; k++)
+            if (arena_cell(change->hidden.cell[k])->name == arena_object(change->object[i])->name)
+                order->old[order->olds++] = change->hidden.cell[k];
+    }
+    swap_log(order, change->staged.cell, report);
+}
+
 static enum err run(struct change *change, unsigned flags, struct arena_completion *report)
 {
     enum err e = carry_out(change, flags, report);
 
     report->error = e;
     report->relocations = e ? 0 : change->rebound;
-    if (e) {
+    if (e)
         string_copy(report->detail, change->detail.text, sizeof report->detail);
-        return e;
-    }
-    if (change->objects)
+    else
+        describe(change, report);
+    if (change->objects && !e)
         report->result = change->staged.cell[0];
-    describe(change, report);
-    return ERR_OK;
+    if (change->objects && !(flags & NAMESPACE_DRY_RUN))
+        note_down(change, report);
+    return e;
 }
 
 static struct change *change_new(uint32_t namespace_)
@@ -520,6 +545,102 @@ enum err namespace_change(uint32_t namespace_, const uint32_t *objects, size_t c
     return run(change, flags, report);
 }
 
+/* ---- swaps ---- */
+
+/* After a swap in the parent: what own cells lead to may depend on what is changed here now. */
+static void settle(uint32_t namespace_)
+{
+    OWN(change) struct change *change = change_new(namespace_);
+    OWN(heap) struct arena_completion *report = heap_alloc(sizeof *report);
+
+    if (!change || !report)
+        return;
+    memset(report, 0, sizeof *report);
+    change->copies = COPY_NEEDED;
+    if (run(change, 0, report))
+        log_warn("%s does not follow the change: %s: %s", space_name(namespace_), err_text(report->error),
+                 report->detail);
+}
+
+static size_t count_own(const struct swap_order *order)
+{
+    size_t own = 0;
+
+    for (size_t i = 0; i < order->olds; i++)
+        own += arena_cell(order->old[i])->namespace_ == order->namespace_;
+    return own;
+}
+
+static bool has_object(const struct swap_order *order, uint32_t name)
+{
+    for (size_t i = 0; i < order->objects; i++)
+        if (arena_object(order->object[i])->name == name)
+            return true;
+    return false;
+}
+
+/* A child cannot be without what its parent has, and what it holds itself is another kind of swap. */
+static enum err check_inherited(const struct swap_order *order, size_t own, struct loader_detail *detail)
+{
+    const char *space = space_name(order->namespace_);
+
+    if (own) {
+        format_print(detail->text, sizeof detail->text,
+                     "%s holds some of these cells and inherits others; swap one kind "
+                     "first",
+                     space);
+        return ERR_UNSUPPORTED;
+    }
+    for (size_t i = 0; i < order->olds; i++)
+        if (!has_object(order, arena_cell(order->old[i])->name)) {
+            format_print(detail->text, sizeof detail->text, "%s inherits %s: it can be another one there, but not go",
+                         space, name_of(order->old[i]));
+            return ERR_UNSUPPORTED;
+        }
+    return ERR_OK;
+}
+
+static enum err check_state(const struct swap_order *order, struct loader_detail *detail)
+{
+    for (size_t i = 0; i < order->objects && order->namespace_ != NAMESPACE_ROOT; i++)
+        if (loader_is_singleton(order->object[i])) {
+            format_print(detail->text, sizeof detail->text,
+                         "%s has state that exists once; a cell for %s alone must say PER_NAMESPACE()",
+                         arena_string(arena_object(order->object[i])->name), space_name(order->namespace_));
+            return ERR_REFUSED;
+        }
+    return ERR_OK;
+}
+
+static enum err swap(const struct swap_order *order, struct arena_completion *report)
+{
+    struct loader_detail *detail = (struct loader_detail *)report->detail;
+    size_t own = count_own(order);
+    bool swaps = order->namespace_ == NAMESPACE_ROOT || (own && own == order->olds);
+    enum err e = swaps ? check_state(order, detail) : check_inherited(order, own, detail);
+
+    if (e)
+        return report->error = e;
+    return swaps ? swap_cells(order, report)
+                 : namespace_change(order->namespace_, order->object, order->objects,
+                                    order->flags & SWAP_DRY_RUN ? NAMESPACE_DRY_RUN : 0, report);
+}
+
+enum err namespace_swap(const struct swap_order *order, struct arena_completion *report)
+{
+    GUARD(loader) turn = loader_hold();
+    uint64_t seq = report->seq;
+
+    memset(report, 0, sizeof *report);
+    report->seq = seq;
+    enum err e = swap(order, report);
+    for (uint32_t i = 1; i < ARENA_NAMESPACES_MAX && !e && !(order->flags & SWAP_DRY_RUN); i++)
+        if (i != order->namespace_ && arena_namespace(i)->name && arena_namespace(i)->state == NAMESPACE_LIVE &&
+            is_within(i, order->namespace_))
+            settle(i);
+    return e;
+}
+
 /* ---- loading by name ---- */
 
 /* For the namespace alone, since nobody else has what it needs. */
@@ -545,6 +666,7 @@ static enum err copy_stale(uint32_t namespace_, uint32_t cell, struct arena_comp
 
     if (!change)
         return ERR_NOMEM;
+    change->copies = COPY_WANTED;
     change->wanted = cell;
     return run(change, 0, report);
 }

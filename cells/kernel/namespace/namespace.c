@@ -101,6 +101,7 @@ enum err namespace_branch(uint32_t parent, const char *name, const struct namesp
     n->parent = parent;
     n->flags = options->flags | arena_namespace(parent)->flags;
     n->cpu = options->cpu ? options->cpu : arena_namespace(parent)->cpu;
+    n->since = arena_header()->swap_seq;
     n->state = NAMESPACE_LIVE;
     arena_seal(ARENA_NAMESPACES, child);
     *ret_namespace = child;

@@ -12,6 +12,7 @@
 #include "cells/kernel/loader/loader.h"
 
 struct arena_completion;
+struct swap_order;
 
 uint32_t namespace_find(const char *name); /* 0: none that is live */
 
@@ -49,3 +50,7 @@ enum namespace_change_flags { NAMESPACE_DRY_RUN = 1 };
  * detail says which cells were copied and which singletons stay. Objects that no cell came from are the caller's. */
 enum err namespace_change(uint32_t namespace_, const uint32_t *objects, size_t count, unsigned flags,
                           struct arena_completion *report);
+
+/* Swaps cells as a namespace has them: those that it holds by swap_cells, inherited ones by namespace_change; not both at
+ * once (ERR_UNSUPPORTED). What comes from the namespace is made to follow. The objects are the caller's to drop. */
+enum err namespace_swap(const struct swap_order *order, struct arena_completion *report);

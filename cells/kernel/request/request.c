@@ -6,6 +6,7 @@
 #include "cells/kernel/cpu/cpu.h"
 #include "cells/kernel/heap/heap.h"
 #include "cells/kernel/loader/loader.h"
+#include "cells/kernel/namespace/namespace.h"
 #include "cells/kernel/swap/swap.h"
 #include "cells/kernel/task/task.h"
 #include "cells/lib/format/format.h"
@@ -18,8 +19,13 @@ EXPORT(request_execute_member, APPLICATION);
 _Static_assert((int)REQUEST_DRY_RUN == (int)SWAP_DRY_RUN);
 _Static_assert(sizeof(((struct arena_completion *)0)->detail) == sizeof(struct loader_detail));
 
-typedef enum err request_handler(const struct arena_request *request, const void *body,
-                                 struct arena_completion *completion);
+/* A request that was decoded, and the namespace that it is about. */
+struct asked {
+    struct arena_request request;
+    uint32_t namespace_;
+};
+
+typedef enum err request_handler(const struct asked *asked, const void *body, struct arena_completion *completion);
 
 static struct loader_detail *detail_of(struct arena_completion *completion)
 {
@@ -39,7 +45,7 @@ static void add_phase(struct arena_completion *completion, const char *name, uin
     *started_ns = now;
 }
 
-static enum err ping(const struct arena_request *, const void *, struct arena_completion *completion)
+static enum err ping(const struct asked *, const void *, struct arena_completion *completion)
 {
     uint64_t now = cpu_ns();
 
@@ -57,17 +63,6 @@ static void object_guard_end(struct object_guard *kept)
 {
     if (kept->object)
         loader_drop_object(kept->object);
-}
-
-static enum err swap(const struct arena_request *request, const void *body, struct arena_completion *completion)
-{
-    GUARD(loader) held = loader_hold();
-    GUARD(object) kept = {0};
-    enum err e = loader_keep_object(body, request->mailbox_bytes, &kept.object, detail_of(completion));
-
-    if (e != ERR_OK)
-        return e;
-    return swap_cell(NAMESPACE_ROOT, request->target, kept.object, request->flags, completion);
 }
 
 static bool is_cell_name(const char target[32])
@@ -93,7 +88,7 @@ static void order_guard_end(struct order_guard *kept)
 
 static enum err find_old(struct swap_order *order, const char name[32], struct arena_completion *completion)
 {
-    uint32_t cell = is_cell_name(name) ? arena_cell_find(order->namespace_, name) : 0;
+    uint32_t cell = is_cell_name(name) ? namespace_cell(order->namespace_, name) : 0;
 
     if (cell) {
         order->old[order->olds++] = cell;
@@ -116,12 +111,35 @@ static enum err keep_object(struct swap_order *order, const uint8_t *body, size_
     return e;
 }
 
-/* The header is copied before it is believed; each object is, when it is kept. */
-static enum err swap_set(const struct arena_request *request, const void *body, struct arena_completion *completion)
+static enum err swap(const struct asked *asked, const void *body, struct arena_completion *completion)
 {
+    const struct arena_request *request = &asked->request;
+    GUARD(loader) held = loader_hold();
+    GUARD(order) kept = {.order = {.namespace_ = asked->namespace_, .flags = request->flags}};
+    struct swap_order *order = &kept.order;
+    enum err e = find_old(order, request->target, completion);
+
+    if (!e)
+        e = loader_keep_object(body, request->mailbox_bytes, &order->object[0], detail_of(completion));
+    if (e)
+        return e;
+    order->objects = 1;
+    const char *name = arena_string(arena_object(order->object[0])->name);
+    if (!string_equal(name, request->target)) {
+        format_print(completion->detail, sizeof completion->detail, "the object is of cell %s, not of %s", name,
+                     request->target);
+        return ERR_INVALID;
+    }
+    return namespace_swap(order, completion);
+}
+
+/* The header is copied before it is believed; each object is, when it is kept. */
+static enum err swap_set(const struct asked *asked, const void *body, struct arena_completion *completion)
+{
+    const struct arena_request *request = &asked->request;
     OWN(heap) struct swap_set *set = heap_alloc(sizeof *set);
     GUARD(loader) held = loader_hold();
-    GUARD(order) kept = {.order = {.namespace_ = NAMESPACE_ROOT, .flags = request->flags}};
+    GUARD(order) kept = {.order = {.namespace_ = asked->namespace_, .flags = request->flags}};
     enum err e = ERR_OK;
 
     if (!set)
@@ -136,12 +154,17 @@ static enum err swap_set(const struct arena_request *request, const void *body, 
         e = find_old(&kept.order, set->old[i], completion);
     for (uint32_t i = 0; i < set->objects && !e; i++)
         e = keep_object(&kept.order, body, request->mailbox_bytes, &set->object[i], completion);
-    return e ? e : swap_cells(&kept.order, completion);
+    return e ? e : namespace_swap(&kept.order, completion);
 }
 
-static enum err reload(const struct arena_request *request, const void *, struct arena_completion *completion)
+/* Where the namespace has it from. */
+static enum err reload(const struct asked *asked, const void *, struct arena_completion *completion)
 {
-    return swap_reload(NAMESPACE_ROOT, request->target, request->flags, completion);
+    GUARD(loader) held = loader_hold();
+    uint32_t cell = namespace_cell(asked->namespace_, asked->request.target);
+
+    return swap_reload(cell ? arena_cell(cell)->namespace_ : asked->namespace_, asked->request.target,
+                       asked->request.flags, completion);
 }
 
 /* A staged cell that is taken back at the end of the scope unless it was initialized. */
@@ -155,24 +178,12 @@ static void staged_guard_end(struct staged_guard *staged)
         loader_unstage(&staged->cell, 1);
 }
 
-static enum err load(const struct arena_request *request, const void *body, struct arena_completion *completion)
+static enum err load_into_root(uint32_t object, uint64_t since, struct arena_completion *completion)
 {
-    uint64_t since = cpu_ns();
-    GUARD(loader) held = loader_hold();
-    GUARD(object) kept = {0};
     GUARD(staged) staged = {0};
-    enum err e = loader_keep_object(body, request->mailbox_bytes, &kept.object, detail_of(completion));
+    const struct loader_order order = {.namespace_ = NAMESPACE_ROOT, .object = &object, .objects = 1};
+    enum err e = loader_stage(&order, &staged.cell, detail_of(completion));
 
-    if (e != ERR_OK)
-        return e;
-    const char *name = arena_string(arena_object(kept.object)->name);
-    if (arena_cell_find(NAMESPACE_ROOT, name)) {
-        format_print(completion->detail, sizeof completion->detail, "%s is loaded already; swap replaces it", name);
-        return ERR_EXISTS;
-    }
-    add_phase(completion, "copy", &since);
-    const struct loader_order order = {.namespace_ = NAMESPACE_ROOT, .object = &kept.object, .objects = 1};
-    e = loader_stage(&order, &staged.cell, detail_of(completion));
     if (e != ERR_OK)
         return e;
     loader_publish(staged.cell);
@@ -184,6 +195,25 @@ static enum err load(const struct arena_request *request, const void *body, stru
     completion->result = staged.cell;
     staged.cell = 0;
     return ERR_OK;
+}
+
+static enum err load(const struct asked *asked, const void *body, struct arena_completion *completion)
+{
+    uint64_t since = cpu_ns();
+    GUARD(loader) held = loader_hold();
+    GUARD(object) kept = {0};
+    enum err e = loader_keep_object(body, asked->request.mailbox_bytes, &kept.object, detail_of(completion));
+
+    if (e != ERR_OK)
+        return e;
+    const char *name = arena_string(arena_object(kept.object)->name);
+    if (namespace_cell(asked->namespace_, name)) {
+        format_print(completion->detail, sizeof completion->detail, "%s is loaded already; swap replaces it", name);
+        return ERR_EXISTS;
+    }
+    add_phase(completion, "copy", &since);
+    return asked->namespace_ == NAMESPACE_ROOT ? load_into_root(kept.object, since, completion)
+                                               : namespace_change(asked->namespace_, &kept.object, 1, 0, completion);
 }
 
 /* A cell that has an edge into `cell`, but itself; 0: none. */
@@ -199,11 +229,17 @@ static uint32_t user_of(uint32_t cell)
 }
 
 /* The cell's symbols vanish at once; its memory is given back when no task is inside of it any more. */
-static enum err unload(const struct arena_request *request, const void *, struct arena_completion *completion)
+static enum err unload(const struct asked *asked, const void *, struct arena_completion *completion)
 {
+    const struct arena_request *request = &asked->request;
     GUARD(loader) held = loader_hold();
-    uint32_t cell = arena_cell_find(NAMESPACE_ROOT, request->target);
+    uint32_t cell = namespace_cell(asked->namespace_, request->target);
 
+    if (cell && arena_cell(cell)->namespace_ != asked->namespace_) {
+        format_print(completion->detail, sizeof completion->detail, "%s is inherited; unload it where it is",
+                     request->target);
+        return ERR_REFUSED;
+    }
     if (!cell || arena_in_image(arena_cell(cell))) {
         string_copy(completion->detail, request->target, sizeof completion->detail);
         return cell ? ERR_NOT_SWAPPABLE : ERR_NOT_FOUND;
@@ -243,8 +279,9 @@ static enum err read_arguments(struct arguments *arguments, const struct arena_r
     return ERR_OK;
 }
 
-static enum err spawn(const struct arena_request *request, const void *body, struct arena_completion *completion)
+static enum err spawn(const struct asked *asked, const void *body, struct arena_completion *completion)
 {
+    const struct arena_request *request = &asked->request;
     OWN(heap) struct arguments *arguments = heap_alloc(sizeof *arguments);
     OWN(task) struct task *task = NULL;
 
@@ -253,11 +290,30 @@ static enum err spawn(const struct arena_request *request, const void *body, str
     enum err e = read_arguments(arguments, request, body);
     if (e != ERR_OK)
         return e;
-    e = application_run(request->target, arguments->count, arguments->argv, &task, detail_of(completion));
+    e = application_run_in(asked->namespace_, request->target, arguments->count, arguments->argv, &task,
+                           detail_of(completion));
     if (e != ERR_OK)
         return e;
     completion->result = task->id;
     return ERR_OK;
+}
+
+static enum err branch(const struct asked *asked, const void *, struct arena_completion *completion)
+{
+    const struct namespace_options options = {.cpu = asked->request.argument};
+
+    return namespace_branch(asked->namespace_, asked->request.target, &options, &completion->result,
+                            detail_of(completion));
+}
+
+static enum err remove(const struct asked *asked, const void *, struct arena_completion *completion)
+{
+    uint32_t namespace_ = namespace_find(asked->request.target);
+
+    if (namespace_)
+        return namespace_remove(namespace_, detail_of(completion));
+    format_print(completion->detail, sizeof completion->detail, "no namespace %s", asked->request.target);
+    return ERR_NOT_FOUND;
 }
 
 static const struct kind {
@@ -272,10 +328,31 @@ static const struct kind {
     [REQUEST_SPAWN] = {"spawn", spawn, true, false, false},
     [REQUEST_UNLOAD] = {"unload", unload, true, false, false},
     [REQUEST_SWAP_SET] = {"swap", swap_set, false, true, true},
+    [REQUEST_BRANCH] = {"branch", branch, true, false, false},
+    [REQUEST_REMOVE] = {"remove", remove, true, false, false},
 };
 
-static enum err decode(const struct arena_request *request, const struct kind **ret_kind)
+/* Cells and namespaces have the same sort of names. */
+static enum err find_namespace(struct asked *asked, struct arena_completion *completion)
 {
+    const char *name = asked->request.namespace_;
+
+    asked->namespace_ = NAMESPACE_ROOT;
+    if (!*name)
+        return ERR_OK;
+    if (!is_cell_name(name))
+        return ERR_INVALID;
+    asked->namespace_ = namespace_find(name);
+    if (asked->namespace_)
+        return ERR_OK;
+    format_print(completion->detail, sizeof completion->detail, "no namespace %s", name);
+    return ERR_NOT_FOUND;
+}
+
+static enum err decode(struct asked *asked, const struct kind **ret_kind, struct arena_completion *completion)
+{
+    const struct arena_request *request = &asked->request;
+
     if (request->kind >= array_size(kinds) || !kinds[request->kind].handler)
         return ERR_UNSUPPORTED;
     const struct kind *kind = &kinds[request->kind];
@@ -283,21 +360,23 @@ static enum err decode(const struct arena_request *request, const struct kind **
         return ERR_INVALID;
     if (request->flags & ~(uint32_t)REQUEST_DRY_RUN || (request->flags && !kind->may_be_dry))
         return ERR_UNSUPPORTED;
+    if (request->argument && request->kind != REQUEST_BRANCH)
+        return ERR_UNSUPPORTED;
     if (kind->needs_body && !request->mailbox_bytes)
         return ERR_TRUNCATED;
     *ret_kind = kind;
-    return ERR_OK;
+    return find_namespace(asked, completion);
 }
 
 void request_execute(const struct arena_request *request, const void *body, struct arena_completion *ret_completion)
 {
-    struct arena_request own = *request;
+    struct asked own = {.request = *request};
     const struct kind *kind;
-    enum err e = decode(&own, &kind);
 
     memset(ret_completion, 0, sizeof *ret_completion);
+    enum err e = decode(&own, &kind, ret_completion);
     if (e == ERR_OK) {
-        arena_event(EVENT_REQUEST, own.kind, own.mailbox_bytes, kind->name);
+        arena_event(EVENT_REQUEST, own.request.kind, own.request.mailbox_bytes, kind->name);
         e = kind->handler(&own, body, ret_completion);
     }
     ret_completion->error = e;

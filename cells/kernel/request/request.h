@@ -1,4 +1,4 @@
-/* What may be asked of the running system: swap, reload, load, unload and spawn by name. Decodes and validates a request
+/* What may be asked of the running system: swap, reload, load, unload and spawn by name, in a namespace; branches of these. Decodes and validates a request
  * record, then acts (guest/abi/arena.h). It does not know where requests come from: the host's ring (host_link), the
  * shell.
  *

@@ -19,6 +19,7 @@ EXPORT(swap_cell, KERNEL);
 EXPORT(swap_reload, KERNEL);
 EXPORT(swap_reap, KERNEL);
 EXPORT(swap_free, KERNEL);
+EXPORT(swap_log, KERNEL);
 
 #define ATTEMPTS_MAX 3 /* against cells that begin to use an old one while it is being planned for */
 #define WORDS_MIN    2048
@@ -437,6 +438,16 @@ enum err swap_reload(uint32_t namespace_, const char *name, unsigned flags, stru
     order.object[0] = arena_cell(order.old[0])->object;
     order.objects = order.object[0] != 0;
     return swap_cells(&order, report);
+}
+
+void swap_log(const struct swap_order *order, const uint32_t *new_, const struct arena_completion *report)
+{
+    GUARD(loader) turn = loader_hold();
+    static struct record record;
+
+    record_begin(&record, order);
+    record_staged(&record, new_, report->error ? 0 : order->objects);
+    record_end(&record, report);
 }
 
 /* ---- old cells ---- */

@@ -35,6 +35,8 @@ enum err swap_cell(uint32_t namespace_, const char *name, uint32_t object, unsig
                    struct arena_completion *report);
 /* The same from the cell's own pristine object. */
 enum err swap_reload(uint32_t namespace_, const char *name, unsigned flags, struct arena_completion *report);
+/* Puts into the log what was done otherwise than by swap_cells, and how it went; new_ is a cell for each object. */
+void swap_log(const struct swap_order *order, const uint32_t *new_, const struct arena_completion *report);
 /* Frees old cells that no edge, task, frame or word of memory refers to, after leading what it can to the cells that took
  * over; called now and then by the reaper. Number still held. */
 size_t swap_reap(void);

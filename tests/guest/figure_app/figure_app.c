@@ -26,6 +26,7 @@ static struct figure_note first_turn(void)
         .c = ~figure_user_at(),
         .user = ~(uint64_t)figure_user,
         .each = ~(uint64_t)figure_each,
+        .of_a = figure_a(0),
         .of_b = figure_b(0),
         .of_c = figure_user(0),
         .of_each = figure_each(),
@@ -41,8 +42,8 @@ static int figure_app_main(int argc, char **argv)
     struct figure_note note = first_turn();
     while (note.turns < turns) {
         uint64_t n = note.turns++;
-        note.wrong += figure_a(n) != 3 * n || figure_b(n) != n + note.of_b || figure_user(n) != n + note.of_c ||
-                      ~figure_user_at() != note.c;
+        note.wrong += figure_a(n) != 3 * n + note.of_a || figure_b(n) != n + note.of_b ||
+                      figure_user(n) != n + note.of_c || ~figure_user_at() != note.c;
         note.cpus |= 1ul << cpu_this()->index;
     }
     figure_once_note(slot, &note);

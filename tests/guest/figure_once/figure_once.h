@@ -7,9 +7,9 @@
 /* What a task saw. */
 struct figure_note {
     uint64_t a, b, c, user, each; /* addresses of functions of these cells, inverted: they are not to hold the cells */
-    uint64_t of_b, of_c, of_each; /* their answers at the first turn */
-    uint64_t turns, wrong;        /* wrong: another answer than at the first */
-    uint64_t cpus;                /* bit by CPU: where it has been */
+    uint64_t of_a, of_b, of_c, of_each; /* their answers at the first turn */
+    uint64_t turns, wrong;              /* wrong: another answer than at the first */
+    uint64_t cpus;                      /* bit by CPU: where it has been */
 };
 
 void figure_once_expect(unsigned tasks); /* so many are to meet; forgets all notes */

@@ -11,6 +11,8 @@ object_\name\()_end:
 
     .section .rodata.objects, "a"
     .balign 8
+    object figure_a
+    object figure_a_v2
     object figure_b
     object figure_b_v2
     object figure_c

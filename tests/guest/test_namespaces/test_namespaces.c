@@ -22,6 +22,8 @@ CELL("test_namespaces", KERNEL, 1);
 #define TURNS   200000
 
 #define OBJECT(name) extern const uint8_t object_##name[], object_##name##_end[]
+OBJECT(figure_a);
+OBJECT(figure_a_v2);
 OBJECT(figure_b);
 OBJECT(figure_b_v2);
 OBJECT(figure_c);
@@ -318,6 +320,39 @@ static void swaps_keep_to_their_namespace(const struct testing *test, uint32_t c
     testing_need(test, run(test, child) == 1000 && run(test, NAMESPACE_ROOT) == 1);
 }
 
+static enum err swap_order_in(uint32_t namespace_, const char *name, const void *data, size_t bytes)
+{
+    GUARD(loader) turn = loader_hold();
+    struct swap_order order = {.namespace_ = namespace_, .olds = 1, .objects = 1};
+    enum err e = loader_keep_object(data, bytes, &order.object[0], &detail);
+
+    order.old[0] = namespace_cell(namespace_, name);
+    if (!e)
+        e = namespace_swap(&order, &report);
+    if (e)
+        loader_drop_object(order.object[0]);
+    return e;
+}
+
+#define ORDER(namespace_, name, object)                                                                                \
+    swap_order_in(namespace_, name, object_##object, (size_t)(object_##object##_end - object_##object))
+
+/* The root's A comes to need C: the child's application, which leads to A, is led to a copy that has the child's C. */
+static void children_follow(const struct testing *test, uint32_t child)
+{
+    testing_need(test, ORDER(NAMESPACE_ROOT, "figure_a", figure_a_v2) == ERR_OK);
+    testing_need(test, run(test, NAMESPACE_ROOT) == 1 && figure_once_noted(0).of_a == 1);
+    testing_need(test, run(test, child) == 1000 && figure_once_noted(0).of_a == 1000);
+    testing_need(test, !is_shared(child, NAMESPACE_ROOT, "figure_a"));
+    testing_need(test, ORDER(NAMESPACE_ROOT, "figure_a", figure_a) == ERR_OK && run(test, NAMESPACE_ROOT) == 1);
+    testing_need(test, figure_once_noted(0).of_a == 0);
+    /* what is held already is swapped, what has state is not let in, and both kinds at once are too much */
+    testing_need(test, ORDER(child, "figure_c", figure_c) == ERR_OK && run(test, child) == 1);
+    testing_need(test, ORDER(child, "figure_c", figure_c_v4) == ERR_REFUSED && run(test, child) == 1);
+    testing_need(test, ORDER(child, "figure_c", figure_c_v2) == ERR_OK && run(test, child) == 1000);
+    testing_need(test, ORDER(child, "figure_once", figure_once) == ERR_REFUSED);
+}
+
 static int32_t run_named(const struct testing *test, uint32_t namespace_, const char *name)
 {
     struct task *task;
@@ -430,6 +465,8 @@ static void all_of_it(const struct testing *test, bool mends)
     testing_ok(test, "what a namespace holds already is led to what is changed later");
     swaps_keep_to_their_namespace(test, child);
     testing_ok(test, "a swap in one namespace leaves the other as it was");
+    children_follow(test, child);
+    testing_ok(test, "what a swap in the root brings is copied where it has to be");
     branch_of_a_branch(test, child);
     testing_ok(test, "a branch of a branch");
     tasks_inherit(test, child);
@@ -461,6 +498,8 @@ static void warm_up(const struct testing *test)
     testing_need(test, SWAP(child, figure_c) == ERR_OK);
     remove(test, child);
     testing_need(test, SWAP(NAMESPACE_ROOT, figure_c_v2) == ERR_OK && SWAP(NAMESPACE_ROOT, figure_c) == ERR_OK);
+    testing_need(test, ORDER(NAMESPACE_ROOT, "figure_a", figure_a_v2) == ERR_OK);
+    testing_need(test, ORDER(NAMESPACE_ROOT, "figure_a", figure_a) == ERR_OK);
     later(test);
     testing_need(test, all_reaped());
 }
