@@ -14,24 +14,34 @@ enum { LABEL = 256, CELLS = ARENA_CELLS_MAX };
 /* ---- namespaces ---- */
 
 static const struct column namespace_columns[] = {
-    {"name", COLUMN_TEXT, 0},
-    {"parent", COLUMN_TEXT, 0},
-    {"cells", COLUMN_NUMBER, 0},
-    {0},
+    {"name", COLUMN_TEXT, 0},    {"parent", COLUMN_TEXT, 0}, {"cells", COLUMN_NUMBER, 0},
+    {"tasks", COLUMN_NUMBER, 0}, {"cpu", COLUMN_TEXT, 0},    {0},
 };
+
+static void add_namespace(struct reading *r, uint32_t namespace_)
+{
+    const struct arena_namespace *n = view_namespace(r->view, namespace_);
+    uint64_t cells = 0, tasks = 0;
+    char cpu[16] = "";
+
+    for (uint32_t c = 0; (c = view_next(r->view, ARENA_CELLS, c));)
+        cells += view_cell(r->view, c)->namespace_ == namespace_;
+    for (uint32_t t = 0; (t = view_next(r->view, ARENA_TASKS, t));)
+        tasks += view_task(r->view, t)->namespace_ == namespace_;
+    if (n->cpu)
+        snprintf(cpu, sizeof cpu, "%u", n->cpu - 1);
+    out_text(r->out, view_namespace_name(r->view, namespace_));
+    out_text(r->out, n->parent ? view_namespace_name(r->view, n->parent) : "");
+    out_number(r->out, cells);
+    out_number(r->out, tasks);
+    out_text(r->out, cpu);
+}
 
 static int fill_namespaces(struct reading *r)
 {
-    for (uint32_t i = 0; (i = view_next(r->view, ARENA_NAMESPACES, i));) {
-        const struct arena_namespace *n = view_namespace(r->view, i);
-        uint64_t cells = 0;
-
-        for (uint32_t c = 0; (c = view_next(r->view, ARENA_CELLS, c));)
-            cells += view_cell(r->view, c)->namespace_ == i;
-        out_text(r->out, view_namespace_name(r->view, i));
-        out_text(r->out, n->parent ? view_namespace_name(r->view, n->parent) : "");
-        out_number(r->out, cells);
-    }
+    for (uint32_t i = 0; (i = view_next(r->view, ARENA_NAMESPACES, i));)
+        if (view_namespace(r->view, i)->state == NAMESPACE_LIVE)
+            add_namespace(r, i);
     return CLI_DONE;
 }
 

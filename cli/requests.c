@@ -1,168 +1,17 @@
 /* The verbs that ask the guest for something: swap, reload, load, unload, spawn, ping. */
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "cli/asking.h"
 #include "cli/cli.h"
-#include "cli/target.h"
 #include "cli/verbs.h"
 #include "guest/abi/swap_set.h"
-#include "introspect/request.h"
-
-enum { TIMEOUT_S = 10, LOCK_MS = 5000 };
-
-struct asking {
-    struct target target;
-    const char *machine;
-    bool json, dry_run;
-    uint64_t timeout_s;
-    int argc;
-    char **argv;
-};
-
-static int parse(int argc, char **argv, const char *shorts, struct asking *a)
-{
-    static const struct option longs[] = {
-        {"machine", required_argument, NULL, 'm'},
-        {"timeout", required_argument, NULL, 't'},
-        {"json", no_argument, NULL, 'j'},
-        {"dry-run", no_argument, NULL, 'n'},
-        {0},
-    };
-    bool may_dry_run = strchr(shorts, 'n') != NULL;
-    int c;
-
-    a->timeout_s = TIMEOUT_S;
-    opterr = 0;
-    while ((c = getopt_long(argc, argv, shorts, longs, NULL)) != -1) {
-        switch (c) {
-        case 'm':
-            a->machine = optarg;
-            break;
-        case 't':
-            if (cli_number("--timeout", optarg, 3600, &a->timeout_s))
-                return CLI_USAGE;
-            break;
-        case 'j':
-            a->json = true;
-            break;
-        case 'n':
-            if (may_dry_run) {
-                a->dry_run = true;
-                break;
-            }
-            /* fall through */
-        default:
-            return cli_fail(CLI_USAGE, "option '%s' is unknown or lacks its value", argv[optind - 1]);
-        }
-    }
-    a->argc = argc - optind;
-    a->argv = argv + optind;
-    return CLI_DONE;
-}
-
-/* What nobody reads now would be carried out later, when nobody expects it. */
-static int check_running(const struct target *t)
-{
-    const char *state = machine_info(t->machine)->state;
-
-    if (machine_refresh(t->machine) || strcmp(state, "running") == 0)
-        return CLI_DONE;
-    if (strcmp(state, "debug") == 0)
-        return cli_fail(CLI_FAILED, "machine %s stands still in a debugger; let it continue there", t->name);
-    return cli_fail(CLI_FAILED, "machine %s is %s; `delias resume %s` lets it go on", t->name, state, t->name);
-}
-
-static int open_asking(int argc, char **argv, const char *shorts, int min, int max, struct asking *a)
-{
-    int status = parse(argc, argv, shorts, a);
-
-    if (!status)
-        status = target_open(&a->target, a->machine, &a->argc, &a->argv, min, max);
-    if (status)
-        return status;
-    status = check_running(&a->target);
-    if (!status)
-        status = target_map(&a->target, true);
-    if (!status && machine_lock(a->target.machine, LOCK_MS))
-        status = cli_fail(CLI_FAILED, "%s", machine_last_error());
-    if (status)
-        target_close(&a->target);
-    return status;
-}
-
-static void close_asking(struct asking *a)
-{
-    machine_unlock(a->target.machine);
-    target_close(&a->target);
-}
-
-static bool is_alive(void *machine)
-{
-    return machine_is_alive(machine);
-}
-
-static int no_answer(const struct asking *a, enum err e, size_t bytes)
-{
-    const char *name = a->target.name;
-
-    switch (e) {
-    case ERR_TIMEOUT:
-        return cli_fail(CLI_FAILED,
-                        "machine %s did not answer within %lu s; is it paused (`delias ps`) or hung "
-                        "(`delias faults %s`)?",
-                        name, a->timeout_s, name);
-    case ERR_BUSY:
-        return cli_fail(CLI_FAILED,
-                        "machine %s has not completed an earlier request within %lu s; `delias reset %s` "
-                        "starts it anew",
-                        name, a->timeout_s, name);
-    case ERR_NOT_RUNNING:
-        return cli_fail(CLI_FAILED, "machine %s ended meanwhile", name);
-    case ERR_RANGE:
-        return cli_fail(CLI_FAILED, "%zu bytes are more than the mailbox of machine %s holds (%zu)", bytes, name,
-                        request_room(a->target.ram, a->target.ram_bytes));
-    case ERR_INVALID:
-        return cli_fail(CLI_UNKNOWN, "machine %s has no cell with so long a name; at most %zu characters can be had",
-                        name, sizeof((struct arena_request *)0)->target - 1);
-    case ERR_NOT_FOUND:
-        return cli_fail(CLI_FAILED, "the guest of machine %s is not ready yet", name);
-    default:
-        return cli_fail(CLI_FAILED, "machine %s: request ring: %s; `delias reset %s` starts it anew", name, err_text(e),
-                        name);
-    }
-}
 
 /* ---- what the guest answered ---- */
-
-static void print_json(const struct arena_completion *c)
-{
-    json_t *phases = json_array(), *o;
-
-    for (uint32_t i = 0; i < c->phases; i++)
-        json_array_append_new(phases,
-                              json_pack("{s:s, s:I}", "name", c->phase[i].name, "ns", (json_int_t)c->phase[i].ns));
-    o = json_pack("{s:b}", "ok", c->error == ERR_OK);
-    if (c->error == ERR_OK)
-        json_object_set_new(o, "error", json_null());
-    else
-        json_object_set_new(o, "error", json_sprintf("%s%s%s", err_text(c->error), *c->detail ? ": " : "", c->detail));
-    json_object_set_new(o, "phases", phases);
-    json_object_set_new(o, "pause_ns", json_integer((json_int_t)c->pause_ns));
-    json_object_set_new(o, "relocations", json_integer((json_int_t)c->relocations));
-    json_object_set_new(o, "words", json_integer((json_int_t)c->words));
-    json_object_set_new(o, "frames", json_integer((json_int_t)c->frames));
-    json_object_set_new(o, "tasks", json_integer((json_int_t)c->tasks));
-    json_object_set_new(o, "transferred_bytes", json_integer((json_int_t)c->transferred_bytes));
-    json_dumpf(o, stdout, JSON_INDENT(2));
-    putchar('\n');
-    json_decref(o);
-}
 
 static void print_swap(const struct asking *a, const char *what, const struct arena_completion *c)
 {
@@ -172,25 +21,10 @@ static void print_swap(const struct asking *a, const char *what, const struct ar
         printf("%lu words of memory led to what is new, %lu return addresses found on %u stacks\n"
                "other CPUs stood still for %.1f us\n",
                (unsigned long)c->words, (unsigned long)c->frames, c->tasks, (double)c->pause_ns / 1000);
+    if (*c->detail)
+        printf("%s\n", c->detail);
     for (uint32_t i = 0; i < c->phases; i++)
         printf("  %-16s %10.1f us\n", c->phase[i].name, (double)c->phase[i].ns / 1000);
-}
-
-/* Posts, and reports a refusal. ret->error says whether the guest did it. */
-static int ask(struct asking *a, const struct request *request, const char *what, struct arena_completion *ret)
-{
-    enum err e = request_post(a->target.ram, a->target.ram_bytes, request, (int)a->timeout_s * 1000, is_alive,
-                              a->target.machine, ret);
-
-    if (e)
-        return no_answer(a, e, request->mailbox_bytes);
-    if (a->json)
-        print_json(ret);
-    if (ret->error == ERR_OK)
-        return CLI_DONE;
-    fflush(stdout);
-    return cli_fail(ret->error == ERR_NOT_FOUND ? CLI_UNKNOWN : CLI_FAILED, "%s: refused: %s%s%s", what,
-                    err_text(ret->error), *ret->detail ? ": " : "", ret->detail);
 }
 
 /* ---- files and names ---- */
@@ -237,10 +71,16 @@ static int read_file(const char *path, size_t max, void **ret_data, size_t *ret_
 /* The guest looks names up itself; looking first gives the status and the list of known ones. */
 static int known_cell(struct asking *a, const char *name)
 {
+    const char *space = a->namespace_;
+    char path[128];
     int status = target_look(&a->target);
 
-    if (!status)
-        target_cell(&a->target, name, &status);
+    if (status)
+        return status;
+    if (space && !view_find_namespace(a->target.view, space))
+        return cli_fail(CLI_UNKNOWN, "machine %s has no namespace '%s'", a->target.name, space);
+    snprintf(path, sizeof path, "%s%s%s", space ? space : "", space ? "/" : "", name);
+    target_cell(&a->target, path, &status);
     return status;
 }
 
@@ -336,7 +176,7 @@ int verb_swap(int argc, char **argv)
     struct asking a = {0};
     struct bundle b = {0};
     struct arena_completion c = {0};
-    int status = open_asking(argc, argv, "m:t:jn", 1, count_pairs(argc, argv), &a);
+    int status = asking_open(argc, argv, "m:t:jns:", 1, count_pairs(argc, argv), &a);
 
     if (status)
         return status;
@@ -346,12 +186,12 @@ int verb_swap(int argc, char **argv)
                                   .flags = a.dry_run ? REQUEST_DRY_RUN : 0,
                                   .mailbox = b.set,
                                   .mailbox_bytes = b.set->bytes};
-        status = ask(&a, &r, b.what, &c);
+        status = asking_post(&a, &r, b.what, &c);
     }
     if (!status && !a.json)
         print_swap(&a, b.what, &c);
     free(b.set);
-    close_asking(&a);
+    asking_close(&a);
     return status;
 }
 
@@ -361,16 +201,16 @@ static int about_cell(int argc, char **argv, enum request_kind kind,
 {
     struct asking a = {0};
     struct arena_completion c = {0};
-    int status = open_asking(argc, argv, "m:t:j", 1, 1, &a);
+    int status = asking_open(argc, argv, "m:t:js:", 1, 1, &a);
 
     if (status)
         return status;
     status = known_cell(&a, a.argv[0]);
     if (!status)
-        status = ask(&a, &(struct request){.kind = kind, .target = a.argv[0]}, a.argv[0], &c);
+        status = asking_post(&a, &(struct request){.kind = kind, .target = a.argv[0]}, a.argv[0], &c);
     if (!status && !a.json)
         print(&a, a.argv[0], &c);
-    close_asking(&a);
+    asking_close(&a);
     return status;
 }
 
@@ -385,19 +225,19 @@ int verb_load(int argc, char **argv)
     struct request r = {.kind = REQUEST_LOAD};
     struct arena_completion c = {0};
     void *data = NULL;
-    int status = open_asking(argc, argv, "m:t:j", 1, 1, &a);
+    int status = asking_open(argc, argv, "m:t:js:", 1, 1, &a);
 
     if (status)
         return status;
     status = read_file(a.argv[0], request_room(a.target.ram, a.target.ram_bytes), &data, &r.mailbox_bytes);
     if (!status) {
         r.mailbox = data;
-        status = ask(&a, &r, a.argv[0], &c);
+        status = asking_post(&a, &r, a.argv[0], &c);
     }
     if (!status && !a.json && !target_look(&a.target))
         printf("loaded %s\n", view_cell_name(a.target.view, c.result));
     free(data);
-    close_asking(&a);
+    asking_close(&a);
     return status;
 }
 
@@ -429,13 +269,19 @@ static int pack(char **argv, int argc, char **ret_data, size_t *ret_bytes)
     return CLI_DONE;
 }
 
+/* Options come before the operands, so that the application may have its own; --namespace NS also at the very end. */
 int verb_spawn(int argc, char **argv)
 {
     struct asking a = {0};
     struct request r = {.kind = REQUEST_SPAWN};
     struct arena_completion c = {0};
     char *data = NULL;
-    int status = open_asking(argc, argv, "+m:t:j", 1, argc, &a);
+
+    if (argc > 3 && strcmp(argv[argc - 2], "--namespace") == 0) {
+        a.namespace_ = argv[argc - 1];
+        argc -= 2;
+    }
+    int status = asking_open(argc, argv, "+m:t:js:", 1, argc, &a);
 
     if (status)
         return status;
@@ -443,12 +289,12 @@ int verb_spawn(int argc, char **argv)
     if (!status) {
         r.mailbox = data;
         r.target = a.argv[0];
-        status = ask(&a, &r, a.argv[0], &c);
+        status = asking_post(&a, &r, a.argv[0], &c);
     }
     if (!status && !a.json)
         printf("spawned task %u\n", c.result);
     free(data);
-    close_asking(&a);
+    asking_close(&a);
     return status;
 }
 
@@ -456,13 +302,13 @@ int verb_ping(int argc, char **argv)
 {
     struct asking a = {0};
     struct arena_completion c = {0};
-    int status = open_asking(argc, argv, "m:t:j", 0, 0, &a);
+    int status = asking_open(argc, argv, "m:t:j", 0, 0, &a);
 
     if (status)
         return status;
-    status = ask(&a, &(struct request){.kind = REQUEST_PING}, "ping", &c);
+    status = asking_post(&a, &(struct request){.kind = REQUEST_PING}, "ping", &c);
     if (!status && !a.json)
         printf("%s answers\n", a.target.name);
-    close_asking(&a);
+    asking_close(&a);
     return status;
 }

@@ -60,7 +60,7 @@ static void fill_swap(struct reading *r, const struct arena_swap *s)
 
     out_number(r->out, s->seq);
     out_number(r->out, s->time_ns);
-    out_text(r->out, n ? view_string(r->view, n->name) : "");
+    out_text(r->out, n && s->seq > n->since ? view_string(r->view, n->name) : "");
     out_text(r->out, cells_of(r->view, s));
     out_text(r->out, done->error ? err_text(done->error) : "swapped");
     out_number(r->out, done->pause_ns);

@@ -24,19 +24,28 @@ static const char deps_help[] =
 static const char last_help[] = CLI_READING_HELP "  -n, --last N     only the newest N\n";
 static const char machine_help[] = "  -m, --machine N  the machine, in place of the operand\n"
                                    "\nN may be left out when exactly one machine runs.\n";
-static const char request_help[] = "  -m, --machine N  the machine, when it is not the first operand\n"
-                                   "  -t, --timeout S  how long the guest may take (default 10)\n"
-                                   "  -j, --json       for scripts\n";
+#define REQUEST_HELP                                                                                                   \
+    "  -m, --machine N  the machine, when it is not the first operand\n"                                               \
+    "  -t, --timeout S  how long the guest may take (default 10)\n"                                                    \
+    "  -j, --json       for scripts\n"
+#define SPACE_HELP "  -s, --namespace NS\n                   in that one, in place of the root\n"
+static const char request_help[] = REQUEST_HELP;
+static const char space_help[] = SPACE_HELP REQUEST_HELP;
 static const char verify_help[] = CLI_READING_HELP
     "\nText, read-only data and unwind tables of every cell; its static data changes by right. Status 1: something\n"
     "differs, or a record of the arena is damaged.\n";
 static const char swap_help[] =
-    "  -n, --dry-run    load in isolation, verify, print the plan, change nothing\n"
-    "  -m, --machine N  the machine, when it is not the first operand\n"
-    "  -t, --timeout S  how long the guest may take (default 10)\n"
-    "  -j, --json       for scripts\n"
+    "  -n, --dry-run    load in isolation, verify, print the plan, change nothing\n" SPACE_HELP REQUEST_HELP
     "\nAll operands are one transaction: all cells are swapped, or none. With several names on either side cells are\n"
     "merged, split or renamed; without a name they are added, without an object removed.\n";
+
+static const char ns_help[] =
+    "  list             namespaces, what they come from, cells that they hold themselves, tasks\n"
+    "  branch NS [OF]   make NS, which has all that OF (default: root) has\n"
+    "  diff NS NS       cells that are not of the same object in both; with --all also copies of the same\n"
+    "  rm NS            remove it; not while tasks run in it or branches of it are there\n"
+    "  --cpu K          branch: its tasks run on CPU K only\n" REQUEST_HELP
+    "\n`delias swap --namespace NS` changes what is in one, `delias spawn --namespace NS` runs something there.\n";
 
 static const char inject_help[] =
     "  --into TARGET    cell:NAME[:SECTION], symbol:NAME[+OFFSET[+BYTES]], task:NAME:stack,\n"
@@ -81,12 +90,13 @@ const struct verb verbs[] = {
     {"verify", "[N]", "Compare every loaded section with what the loader should have written", verify_help,
      verb_verify},
     {"disasm", "[N] CELL[:SECTION]", "Disassemble live code, relocations named", reading_help, verb_disasm},
+    {"ns", "[N] list|branch|diff|rm [OPERAND ...]", "List, make, compare and remove namespaces", ns_help, verb_ns},
     {"swap", "[N] OLD[,OLD]=NEW.o[,NEW.o] ... [--dry-run]", "Replace cells of a running guest", swap_help, verb_swap},
     {"swaps", "[N]", "List the swaps that were tried, and how they went", last_help, verb_swaps},
-    {"reload", "[N] CELL", "Replace a cell by a fresh copy of itself", request_help, verb_reload},
-    {"load", "[N] CELL.o", "Load one more cell from a file", request_help, verb_load},
-    {"unload", "[N] CELL", "Unload a cell that nothing needs", request_help, verb_unload},
-    {"spawn", "[N] CELL [ARG ...]", "Run an application cell", request_help, verb_spawn},
+    {"reload", "[N] CELL", "Replace a cell by a fresh copy of itself", space_help, verb_reload},
+    {"load", "[N] CELL.o", "Load one more cell from a file", space_help, verb_load},
+    {"unload", "[N] CELL", "Unload a cell that nothing needs", space_help, verb_unload},
+    {"spawn", "[N] CELL [ARG ...]", "Run an application cell", space_help, verb_spawn},
     {"ping", "[N]", "Ask the guest whether it answers", request_help, verb_ping},
     {"doctor", "[--json]", "Check what machines need here, and how those that run are", NULL, verb_doctor},
     {"tui", "[N]", "Browse a machine in the terminal", machine_help, verb_tui},

@@ -15,6 +15,7 @@ int verb_console(int argc, char **argv);
 int verb_run(int argc, char **argv);
 /* cells.c */
 int verb_namespaces(int argc, char **argv);
+int verb_ns(int argc, char **argv);
 int verb_cells(int argc, char **argv);
 int verb_cell(int argc, char **argv);
 int verb_sections(int argc, char **argv);

@@ -73,10 +73,13 @@ static void post(uint8_t *ram, const struct layout *l, const struct request *req
         .kind = request->kind,
         .flags = request->flags,
         .mailbox_bytes = (uint32_t)request->mailbox_bytes,
+        .argument = request->argument,
     };
 
     if (request->target)
         memcpy(r.target, request->target, strlen(request->target));
+    if (request->namespace_)
+        memcpy(r.namespace_, request->namespace_, strlen(request->namespace_));
     if (request->mailbox_bytes)
         memcpy(ram + layout_phys(l, ARENA_MAILBOX, 0), request->mailbox, request->mailbox_bytes);
     __atomic_store_n(&to->seq, 0, __ATOMIC_RELEASE);
@@ -116,6 +119,14 @@ static void wait_counted(uint8_t *ram, struct wait *w, uint64_t seq)
             return;
 }
 
+static bool is_too_long(const char *name)
+{
+    const struct arena_request *r;
+
+    _Static_assert(sizeof r->target == sizeof r->namespace_);
+    return name && strlen(name) >= sizeof r->target;
+}
+
 enum err request_post(uint8_t *ram, size_t bytes, const struct request *request, int timeout_ms, request_alive *alive,
                       void *context, struct arena_completion *ret)
 {
@@ -132,7 +143,7 @@ enum err request_post(uint8_t *ram, size_t bytes, const struct request *request,
         return ERR_CORRUPT;
     if (request->mailbox_bytes > l.header.table[ARENA_MAILBOX].capacity)
         return ERR_RANGE;
-    if (request->target && strlen(request->target) >= sizeof((struct arena_request *)0)->target)
+    if (is_too_long(request->target) || is_too_long(request->namespace_))
         return ERR_INVALID;
     e = wait_idle(ram, &l, &w, &seq);
     if (e)

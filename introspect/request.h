@@ -9,8 +9,10 @@
 
 struct request {
     enum request_kind kind;
-    uint32_t flags;      /* REQUEST_DRY_RUN */
-    const char *target;  /* NULL: none */
+    uint32_t flags;         /* REQUEST_DRY_RUN */
+    const char *target;     /* NULL: none */
+    const char *namespace_; /* NULL: the root */
+    uint32_t argument;
     const void *mailbox; /* borrowed; NULL: nothing */
     size_t mailbox_bytes;
 };
@@ -24,7 +26,7 @@ typedef bool request_alive(void *context);
  *   ERR_BUSY         an earlier request is not completed after timeout_ms
  *   ERR_NOT_RUNNING  `alive` said no
  *   ERR_RANGE        more than the mailbox holds
- *   ERR_INVALID      the target's name is too long
+ *   ERR_INVALID      the name of the target or the namespace is too long
  *   ERR_PROTOCOL     the guest's sequence numbers make no sense
  * or what is wrong with the arena, as for view_take. `alive` may be NULL. */
 enum err request_post(uint8_t *ram, size_t bytes, const struct request *request, int timeout_ms, request_alive *alive,

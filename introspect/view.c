@@ -308,7 +308,7 @@ const char *view_namespace_name(const struct view *v, uint32_t namespace_)
     return n ? view_string(v, n->name) : "?";
 }
 
-uint32_t view_find_cell(const struct view *v, uint32_t namespace_, const char *name)
+static uint32_t find_held(const struct view *v, uint32_t namespace_, const char *name)
 {
     uint32_t other = 0;
 
@@ -325,10 +325,21 @@ uint32_t view_find_cell(const struct view *v, uint32_t namespace_, const char *n
     return other;
 }
 
+uint32_t view_find_cell(const struct view *v, uint32_t namespace_, const char *name)
+{
+    const struct arena_namespace *n = view_namespace(v, namespace_);
+    uint32_t cell = find_held(v, namespace_, name), inherited = 0;
+
+    /* check_parents leaves no circle */
+    if (n && n->parent && (!cell || view_cell(v, cell)->state != CELL_LIVE))
+        inherited = view_find_cell(v, n->parent, name);
+    return inherited && (!cell || view_cell(v, inherited)->state == CELL_LIVE) ? inherited : cell;
+}
+
 uint32_t view_find_namespace(const struct view *v, const char *name)
 {
     for (uint32_t i = 0; (i = view_next(v, ARENA_NAMESPACES, i));)
-        if (strcmp(view_namespace_name(v, i), name) == 0)
+        if (view_namespace(v, i)->state == NAMESPACE_LIVE && strcmp(view_namespace_name(v, i), name) == 0)
             return i;
     return 0;
 }

@@ -103,7 +103,8 @@ const char *view_cell_name(const struct view *view, uint32_t cell);
 const char *view_section_name(const struct view *view, uint32_t section);
 const char *view_namespace_name(const struct view *view, uint32_t namespace_);
 
-/* 0: none. A live cell is preferred over one that is loading or old. namespace_ 0: any, the lowest index first. */
+/* 0: none. A live cell is preferred over one that is loading or old, its own over one that the namespace inherits.
+ * namespace_ 0: any, the lowest index first. */
 uint32_t view_find_cell(const struct view *view, uint32_t namespace_, const char *name);
 uint32_t view_find_namespace(const struct view *view, const char *name);
 /* By full name (".text.channel_send"), or without its first part ("channel_send"). */
