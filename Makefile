@@ -45,14 +45,14 @@ TEST_CELL_DIRS := $(patsubst %/,%,$(sort $(wildcard tests/guest/*/)))
 CORE_DIRS  := $(foreach c,$(CORE_CELLS),$(filter %/$(c),$(CELL_DIRS)))
 LOAD_DIRS  := $(foreach d,$(CELL_DIRS),$(if $(wildcard $(d)/*.c),$(d)))
 # A cell folder NAME_vN is another version of cell NAME: in the archive as NAME_vN.o, for swaps only.
-ALT_CELLS  := $(foreach n,2 3 4 5,$(filter %_v$(n),$(notdir $(LOAD_DIRS))))
+ALT_CELLS  := $(foreach n,2 3 4 5 6 7 8 9,$(filter %_v$(n),$(notdir $(LOAD_DIRS))))
 CELLS      := $(filter-out $(ALT_CELLS),$(notdir $(LOAD_DIRS)))
 # These are built a second time, for AVX2: in the archive as NAME_avx2.o, for namespaces whose tasks save SIMD state.
 AVX2_CELLS := canvas
 AVX2_ALT_CELLS := $(AVX2_CELLS:%=%_avx2)
 # Test cells that are built for AVX2 only.
 TEST_SIMD_CELLS := ymm
-TEST_ALT_CELLS := $(foreach n,2 3 4 5,$(filter %_v$(n),$(notdir $(TEST_CELL_DIRS))))
+TEST_ALT_CELLS := $(foreach n,2 3 4 5 6 7 8 9,$(filter %_v$(n),$(notdir $(TEST_CELL_DIRS))))
 TEST_CELLS := $(filter-out $(TEST_ALT_CELLS),$(notdir $(TEST_CELL_DIRS)))
 
 LIBS := machine introspect inject tui

@@ -83,12 +83,10 @@ static void put_array(struct text *t, Dwarf_Die *type, bool behind)
     put_type(t, type, false, behind);
 }
 
-static void put_function(struct text *t, Dwarf_Die *function, bool behind)
+static void put_signature(struct text *t, Dwarf_Die *function, bool behind)
 {
-    struct reach *reach = t->reach;
     Dwarf_Die child;
 
-    t->reach = NULL;
     put(t, "function");
     put_type(t, function, true, behind);
     if (dwarf_child(function, &child) == 0)
@@ -99,6 +97,14 @@ static void put_function(struct text *t, Dwarf_Die *function, bool behind)
                 put(t, "...");
         } while (dwarf_siblingof(&child, &child) == 0);
     put(t, "end");
+}
+
+static void put_function(struct text *t, Dwarf_Die *function, bool behind)
+{
+    struct reach *reach = t->reach;
+
+    t->reach = NULL;
+    put_signature(t, function, behind);
     t->reach = reach;
 }
 
@@ -214,14 +220,6 @@ static uint64_t end(const struct text *t)
     return t->hash ? t->hash : 1;
 }
 
-uint64_t hash_function(Dwarf_Die *function)
-{
-    struct text t = begin(NULL);
-
-    put_function(&t, function, false);
-    return end(&t);
-}
-
 uint64_t hash_variable(Dwarf_Die *variable)
 {
     struct text t = begin(NULL);
@@ -257,6 +255,15 @@ static uint64_t finish(struct text *t)
         free(t->reach->type);
     }
     return failed ? 0 : end(t);
+}
+
+uint64_t hash_function(Dwarf_Die *function, const struct tags *tags)
+{
+    struct reach reach = {.tags = tags};
+    struct text t = begin(tags ? &reach : NULL);
+
+    put_signature(&t, function, false);
+    return finish(&t);
 }
 
 uint64_t hash_type(Dwarf_Die *holder, const struct tags *tags)

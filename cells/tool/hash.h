@@ -15,7 +15,8 @@
 #include <stdint.h>
 #include "cells/tool/tags.h"
 
-uint64_t hash_function(Dwarf_Die *function);
+/* With `tags` the deep one: what its callers hand over and get back may hold state. 0: no memory. */
+uint64_t hash_function(Dwarf_Die *function, const struct tags *tags);
 /* As others declare it: `extern int table[]` is the same as `int table[8]`. */
 uint64_t hash_variable(Dwarf_Die *variable);
 

@@ -234,7 +234,8 @@ static void note_symbols(struct pack *p, struct note_symbol *list)
     for (size_t i = 0; i < p->say->exports; i++)
         list[n++] = (struct note_symbol){.symbol = p->number[p->export[i]],
                                          .access = p->say->export[i].access,
-                                         .type_hash = types_hash(p->types, p->say->export[i].symbol)};
+                                         .type_hash = types_hash(p->types, p->say->export[i].symbol),
+                                         .deep_hash = types_deep_hash(p->types, p->say->export[i].symbol)};
     qsort(list, n, sizeof *list, by_symbol);
     put_note(p, NOTE_EXPORT, list, n * sizeof *list);
     n = 0;

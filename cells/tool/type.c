@@ -228,7 +228,14 @@ uint64_t types_hash(const struct types *types, const char *symbol)
 
     if (!types_find(types, symbol, &die))
         return 0;
-    return dwarf_tag(&die) == DW_TAG_subprogram ? hash_function(&die) : hash_variable(&die);
+    return dwarf_tag(&die) == DW_TAG_subprogram ? hash_function(&die, NULL) : hash_variable(&die);
+}
+
+uint64_t types_deep_hash(const struct types *types, const char *function)
+{
+    Dwarf_Die die;
+
+    return types_find(types, function, &die) && dwarf_tag(&die) == DW_TAG_subprogram ? hash_function(&die, &types->tags) : 0;
 }
 
 const struct tags *types_tags(const struct types *types)

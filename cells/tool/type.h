@@ -14,6 +14,8 @@ void types_close(struct types *types);
 
 /* Of an external function or variable. 0: `symbol` has no description (assembly, or made up by the compiler). */
 uint64_t types_hash(const struct types *types, const char *symbol);
+/* Of an external function, with all that its arguments and result lead to. 0: no function, or not described. */
+uint64_t types_deep_hash(const struct types *types, const char *function);
 
 /* Its description: a function, or a variable. */
 bool types_find(const struct types *types, const char *symbol, Dwarf_Die *ret_die);

@@ -216,7 +216,7 @@ struct arena_symbol {
     uint32_t section;
     uint32_t offset; /* in the section */
     uint32_t bytes;
-    uint64_t type_hash;
+    uint64_t type_hash, deep_hash; /* as struct note_symbol has them */
     uint32_t access; /* enum access_level; 0: not exported, known for people only */
     uint32_t next_in_cell;
     uint32_t namespace_;
@@ -460,7 +460,7 @@ _Static_assert(sizeof(struct arena_namespace) == 40);
 _Static_assert(sizeof(struct arena_object) == 40);
 _Static_assert(sizeof(struct arena_cell) == 168);
 _Static_assert(sizeof(struct arena_section) == 96);
-_Static_assert(sizeof(struct arena_symbol) == 48);
+_Static_assert(sizeof(struct arena_symbol) == 56);
 _Static_assert(sizeof(struct arena_edge) == 56);
 _Static_assert(sizeof(struct arena_task) == 128);
 _Static_assert(sizeof(struct arena_cpu) == 64);

@@ -5,7 +5,7 @@
 
 #define NOTE_OWNER   "Delias"
 #define NOTE_SECTION ".note.delias"
-#define NOTE_ABI     1
+#define NOTE_ABI     2
 
 enum note_type {
     NOTE_CELL = 1,   /* one struct note_cell */
@@ -45,8 +45,9 @@ struct note_symbol {
     uint32_t symbol;    /* index in the object's .symtab */
     uint32_t access;    /* enum access_level; 0 for imports */
     uint64_t type_hash; /* FNV-1a of the canonical type, 0: unknown, matches nothing but is accepted for assembly */
+    uint64_t deep_hash; /* of an exported function: the same with all that its arguments lead to; else 0 */
 };
-_Static_assert(sizeof(struct note_symbol) == 16);
+_Static_assert(sizeof(struct note_symbol) == 24);
 
 /* Static data that a swap carries over. Two sections of equal type_hash have the same layout; of equal deep_hash, so has
  * all that pointers in them lead to, as far as the cell knows its types. */

@@ -5,6 +5,7 @@
 #include "cells/kernel/cpu/cpu.h"
 #include "cells/kernel/heap/heap.h"
 #include "cells/kernel/panic/panic.h"
+#include "cells/kernel/task/call.h"
 #include "cells/lib/string/string.h"
 
 CELL("channel", KERNEL, 1);
@@ -140,14 +141,13 @@ enum err channel_send(struct channel_end *sender, const void *message, uint64_t 
     struct channel_ring *ring = sender->ring;
     uint64_t deadline = deadline_of(timeout_ns);
 
+    REPEATABLE(call, channel_send, (uint64_t)sender, (uint64_t)message, timeout_ns);
     assert(sender->side == CHANNEL_SENDER);
     GUARD(lock) held = lock_take(&ring->lock);
-    account(1, ring->bytes);
     enum err e = wait_room(ring, &held, deadline);
-    if (e != ERR_OK) {
-        account(-1ul, ring->bytes);
+    if (e != ERR_OK)
         return e;
-    }
+    account(1, ring->bytes);
     memcpy(slot(ring, ring->sent), message, ring->bytes);
     ring->sent++;
     wait_queue_wake_one(&ring->queue[CHANNEL_RECEIVER]);
@@ -160,6 +160,7 @@ enum err channel_receive(struct channel_end *receiver, void *message, uint64_t t
     struct channel_ring *ring = receiver->ring;
     uint64_t deadline = deadline_of(timeout_ns);
 
+    REPEATABLE(call, channel_receive, (uint64_t)receiver, (uint64_t)message, timeout_ns);
     assert(receiver->side == CHANNEL_RECEIVER);
     GUARD(lock) held = lock_take(&ring->lock);
     while (!ring->closed[CHANNEL_SENDER] && !depth_of(ring)) {

@@ -6,6 +6,7 @@
 #include "cells/kernel/cpu/cpu.h"
 #include "cells/kernel/heap/heap.h"
 #include "cells/kernel/panic/panic.h"
+#include "cells/kernel/task/call.h"
 #include "cells/lib/string/string.h"
 
 CELL("channel", KERNEL, 2);
@@ -179,14 +180,13 @@ enum err channel_send(struct channel_end *sender, const void *message, uint64_t 
 {
     struct channel_ring *ring = sender->ring;
 
+    REPEATABLE(call, channel_send, (uint64_t)sender, (uint64_t)message, timeout_ns);
     assert(sender->side == CHANNEL_SENDER);
     GUARD(lock) held = lock_take(&ring->lock);
-    account(ring, 1);
     enum err e = wait_room(ring, &held, timeout_ns);
-    if (e != ERR_OK) {
-        account(ring, -1ul);
+    if (e != ERR_OK)
         return e;
-    }
+    account(ring, 1);
     __atomic_fetch_add(&statistics.depth[depth_of(ring) * DEPTHS / ring->slots], 1, __ATOMIC_RELAXED);
     copy_message(ring->body + ring->sent % ring->slots * ring->bytes, message, ring->bytes);
     ring->sent++;
@@ -200,6 +200,7 @@ enum err channel_receive(struct channel_end *receiver, void *message, uint64_t t
     struct channel_ring *ring = receiver->ring;
     uint64_t deadline = 0;
 
+    REPEATABLE(call, channel_receive, (uint64_t)receiver, (uint64_t)message, timeout_ns);
     assert(receiver->side == CHANNEL_RECEIVER);
     GUARD(lock) held = lock_take(&ring->lock);
     while (!depth_of(ring)) {

@@ -71,6 +71,7 @@ uint32_t link_add_symbol(uint32_t cell, uint32_t section, const char *name, uint
     s->offset = (uint32_t)offset;
     s->bytes = (uint32_t)bytes;
     s->type_hash = export_->type_hash;
+    s->deep_hash = export_->deep_hash;
     s->access = export_->access;
     s->namespace_ = arena_cell(cell)->namespace_;
     s->next_in_cell = arena_cell(cell)->first_symbol;

@@ -11,9 +11,9 @@ CELL("roll_back", KERNEL, 1);
 EXPORT(roll_back_hold, KERNEL);
 EXPORT(roll_back_guard_end, KERNEL);
 EXPORT(roll_back_task, KERNEL);
+EXPORT(roll_back_wait, KERNEL);
 
 void roll_back_again(void);
-void roll_back_wait(void);
 
 /* In the heap: tasks stay in there while a swap moves this cell's static data. */
 struct gate {
@@ -41,7 +41,6 @@ void roll_back_guard_end(struct roll_back_guard *guard)
         (void)wait_queue_wake_all(&gate->queue);
 }
 
-/* Called by roll_back_again. */
 void roll_back_wait(void)
 {
     struct gate *at = gate; /* read once: the frame may end in a replaced version */

@@ -11,6 +11,7 @@ struct roll_back_guard {
 };
 struct roll_back_guard roll_back_hold(void);
 void roll_back_guard_end(struct roll_back_guard *guard);
+void roll_back_wait(void); /* until nobody holds it */
 
 /* Other CPUs parked. For a task that sleeps with frames in cells that `leaves` names: makes it ready, and has it give up
  * the innermost call that contains all of those frames and may be begun anew, before it runs anything else.

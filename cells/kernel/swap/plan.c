@@ -105,22 +105,17 @@ static bool same_contents(uint32_t a, uint32_t b)
     return true;
 }
 
-/* The type of what starts at `section`, where it is known; else 0. */
-static uint64_t type_of(uint32_t section)
+/* Types that are not known count as the same. */
+static bool same_type(uint64_t a, uint64_t b)
 {
-    uint32_t i = arena_cell(arena_section(section)->cell)->first_symbol;
-
-    for (; i; i = arena_symbol(i)->next_in_cell)
-        if (arena_symbol(i)->section == section && arena_symbol(i)->offset == 0 && arena_symbol(i)->type_hash)
-            return arena_symbol(i)->type_hash;
-    return 0;
+    return !a || !b || a == b;
 }
 
 static bool same_shape(uint32_t a, uint32_t b)
 {
-    uint64_t s = type_of(a), t = type_of(b);
+    const struct arena_section *s = arena_section(a), *t = arena_section(b);
 
-    return arena_section(a)->bytes == arena_section(b)->bytes && (!s || !t || s == t);
+    return s->bytes == t->bytes && same_type(s->type_hash, t->type_hash);
 }
 
 static struct twin make_twin(const struct plan *plan, const struct index_entry *old)
@@ -367,7 +362,7 @@ static enum err resolve_symbol(const struct plan *plan, const struct arena_edge 
     if (!found)
         return refuse(ERR_MISSING_SYMBOL, detail, edge->to, name, " is used by others, and the new version lacks it");
     const struct arena_symbol *symbol = arena_symbol(found->record);
-    if (old->type_hash && symbol->type_hash && old->type_hash != symbol->type_hash)
+    if (!same_type(old->type_hash, symbol->type_hash))
         return refuse(ERR_WRONG_TYPE, detail, edge->to, name, " has another type in the new version");
     if (symbol->access < user->kind)
         return refuse(ERR_NO_ACCESS, detail, edge->to, name, " is no longer for all of the cells that use it");
@@ -463,6 +458,10 @@ static enum err check_data(const struct plan *plan, const struct twin *twin, str
 {
     if (!is_data(twin->old) || plan->fresh || has_transfer(plan, twin->old))
         return ERR_OK;
+    if (twin->new_ && twin->carried &&
+        !same_type(arena_section(twin->old)->deep_hash, arena_section(twin->new_)->deep_hash))
+        return refuse(ERR_WRONG_TYPE, detail, twin->old, name_of(twin->old),
+                      " leads to what has another type, and there is no transfer function");
     if (twin->new_ && !twin->carried)
         return refuse(ERR_WRONG_TYPE, detail, twin->old, name_of(twin->old),
                       " has another size or type, and there is no transfer function");
@@ -479,6 +478,25 @@ static enum err check_data(const struct plan *plan, const struct twin *twin, str
     return ERR_OK;
 }
 
+/* Old code must not run on, on data that the new one sees otherwise: in static data, or behind what callers hand over. */
+static bool needs_quiet(const struct plan *plan)
+{
+    for (size_t i = 0; i < plan->twins && !plan->fresh; i++) {
+        const struct twin *twin = &plan->twin[i];
+        if (is_data(twin->old) &&
+            (!twin->carried || !same_type(arena_section(twin->old)->deep_hash, arena_section(twin->new_)->deep_hash)))
+            return true;
+    }
+    for (size_t i = 0; i < plan->olds; i++)
+        for (uint32_t s = arena_cell(plan->old[i])->first_symbol; s; s = arena_symbol(s)->next_in_cell) {
+            const struct arena_symbol *old = arena_symbol(s);
+            const struct index_entry *found = old->access ? index_find(plan->symbols, old->name, NULL) : NULL;
+            if (found && !same_type(old->deep_hash, arena_symbol(found->record)->deep_hash))
+                return true;
+        }
+    return false;
+}
+
 enum err plan_make(struct plan *plan, struct loader_detail *detail)
 {
     enum err e = plan_edges(plan, false, detail);
@@ -488,6 +506,7 @@ enum err plan_make(struct plan *plan, struct loader_detail *detail)
         e = plan_edges(plan, true, detail);
     for (size_t i = 0; !e && i < plan->twins; i++)
         e = check_data(plan, &plan->twin[i], detail);
+    plan->quiet = needs_quiet(plan);
     return e;
 }
 

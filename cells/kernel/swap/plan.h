@@ -37,6 +37,7 @@ struct plan {
     size_t olds, news;
     uint64_t low, high; /* all regions of the old cells lie between */
     bool fresh;         /* static data starts anew */
+    bool quiet;         /* types change: no frame may end in an old cell */
     struct twin *twin;  /* by address */
     size_t twins;
     struct step *step; /* those of other cells first, then the old cells' own ways to data that moves */

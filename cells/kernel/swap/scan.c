@@ -84,14 +84,37 @@ uint64_t scan_stacks(struct plan *plan, const struct reach *reach, uint64_t own_
     return collect.inside;
 }
 
+struct range {
+    uint64_t low, high, own_rsp;
+    bool found;
+};
+
+static void look_for(struct task *task, void *context)
+{
+    struct range *range = context;
+    uint64_t low, high;
+
+    if (range->found || !live_stack(task, range->own_rsp, &low, &high))
+        return;
+    for (const uint64_t *word = (const uint64_t *)low; word < (const uint64_t *)high; word++)
+        range->found |= *word - range->low < range->high - range->low;
+}
+
+bool scan_stacks_say(uint64_t low, uint64_t high, uint64_t own_rsp)
+{
+    struct range range = {low, high, own_rsp, false};
+
+    task_each(look_for, &range);
+    return range.found;
+}
+
 /* ---- who holds a cell ---- */
 
 struct hold {
     const struct plan *plan;
     uint64_t own_rsp;
-    bool frames_only; /* what else lies on stacks does not count */
+    bool stuck_only; /* only frames count, and of those only such as cannot move to the new cells */
     bool found;
-    struct task *task;
     uint64_t rip; /* of the frame that was found */
 };
 
@@ -106,7 +129,9 @@ static bool visit_frame(const struct unwind_frame *frame, void *context)
 {
     struct hold *hold = context;
 
-    if (plan_in_old_text(hold->plan, frame->rip) || plan_in_old_text(hold->plan, frame->rip - 1)) {
+    uint64_t in = plan_in_old_text(hold->plan, frame->rip - 1) ? frame->rip - 1 : frame->rip;
+
+    if (plan_in_old_text(hold->plan, in) && !(hold->stuck_only && plan_map(hold->plan, in))) {
         hold->found = true;
         hold->rip = frame->rip;
     }
@@ -147,8 +172,6 @@ static void hold_frames(struct task *task, uint64_t low, uint64_t high, struct h
         walk_self(task, hold);
     else
         walk_task(task, cpu, low, high, hold);
-    if (hold->found)
-        hold->task = task;
 }
 
 /* A word within a function counts only when it is a frame's return address: others are left over from calls that have
@@ -166,7 +189,7 @@ static void hold_stack(struct task *task, void *context)
             continue;
         if (plan_in_old_text(hold->plan, *word) && !is_entry(*word))
             within = true;
-        else if (!hold->frames_only)
+        else if (!hold->stuck_only)
             hold->found = true;
     }
     if (!hold->found && within)
@@ -181,14 +204,14 @@ bool scan_stacks_hold(const struct plan *plan, uint64_t own_rsp)
     return hold.found;
 }
 
-struct task *scan_frames(const struct plan *plan, uint64_t own_rsp, uint64_t *ret_rip)
+bool scan_task_stuck(const struct plan *plan, struct task *task, uint64_t own_rsp, uint64_t *ret_rip)
 {
-    struct hold hold = {.plan = plan, .own_rsp = own_rsp, .frames_only = true};
+    struct hold hold = {.plan = plan, .own_rsp = own_rsp, .stuck_only = true};
 
-    task_each(hold_stack, &hold);
-    if (hold.task)
+    hold_stack(task, &hold);
+    if (hold.found)
         *ret_rip = hold.rip;
-    return hold.task;
+    return hold.found;
 }
 
 /* ---- memory ---- */

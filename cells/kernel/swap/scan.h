@@ -15,10 +15,12 @@ void scan_memory(struct plan *plan);
 
 /* Others parked: whether a frame on some stack will return into an old cell, or its data is pointed to from there. */
 bool scan_stacks_hold(const struct plan *plan, uint64_t own_rsp);
+/* Others parked: whether a word on some stack lies within [low, high). */
+bool scan_stacks_say(uint64_t low, uint64_t high, uint64_t own_rsp);
 /* Whether a word of heap or static data points to the start of a function, or to data, of an old cell. */
 bool scan_memory_holds(const struct plan *plan);
-/* Others parked: a task that has a frame in an old cell, and where; NULL: none. */
-struct task *scan_frames(const struct plan *plan, uint64_t own_rsp, uint64_t *ret_rip);
+/* Others parked: whether the task has a frame in an old cell that cannot go on in a new one, and where. */
+bool scan_task_stuck(const struct plan *plan, struct task *task, uint64_t own_rsp, uint64_t *ret_rip);
 
 /* Functions of tasks (entry, ended): led to their twins or back, or asked for. */
 void scan_tasks_move(const struct plan *plan, bool back) NEEDS(arena_writer);

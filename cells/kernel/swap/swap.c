@@ -5,9 +5,13 @@
 #include "cells/kernel/cpu/cpu.h"
 #include "cells/kernel/loader/loader.h"
 #include "cells/kernel/park/park.h"
+#include "cells/kernel/roll_back/roll_back.h"
+#include "cells/kernel/scheduler/scheduler.h"
 #include "cells/kernel/swap/carry.h"
 #include "cells/kernel/swap/commit.h"
+#include "cells/kernel/swap/door.h"
 #include "cells/kernel/swap/plan.h"
+#include "cells/kernel/swap/quiet.h"
 #include "cells/kernel/swap/reach.h"
 #include "cells/kernel/swap/record.h"
 #include "cells/kernel/swap/scan.h"
@@ -21,12 +25,14 @@ EXPORT(swap_reap, KERNEL);
 EXPORT(swap_free, KERNEL);
 EXPORT(swap_log, KERNEL);
 
-#define ATTEMPTS_MAX 3 /* against cells that begin to use an old one while it is being planned for */
-#define WORDS_MIN    2048
-#define WORDS_MAX    (1u << 20)
-#define STACK_WORDS  1024 /* room for what is found on stacks only when the others are parked */
-#define FNV_START    0xcbf29ce484222325
-#define FNV_PRIME    0x100000001b3
+#define ATTEMPTS_MAX  3 /* against cells that begin to use an old one while it is being planned for */
+#define WORDS_MIN     2048
+#define WORDS_MAX     (1u << 20)
+#define STACK_WORDS   1024       /* room for what is found on stacks only when the others are parked */
+#define QUIET_NS      4000000000 /* how long to wait until nobody is inside of an old cell, when types change */
+#define QUIET_STEP_NS 1000000
+#define FNV_START     0xcbf29ce484222325
+#define FNV_PRIME     0x100000001b3
 
 /* The swap in which a cell came, and the one in which it went; 0: none. By index. */
 static uint32_t came[ARENA_CELLS_MAX], went[ARENA_CELLS_MAX];
@@ -255,19 +261,59 @@ static enum err commit_parked(struct job *job, struct plan *plan, uint64_t incom
     return ERR_OK;
 }
 
-static enum err commit(struct job *job, struct plan *plan, uint64_t incoming)
+/* Opens the doors that a commit has closed and not opened, because it gave up or a fault has ended it. */
+struct doors_guard {
+    bool any;
+};
+
+static void doors_guard_end(struct doors_guard *)
+{
+    if (!door_any())
+        return;
+    GUARD(park) parked = park_all();
+    door_open_all();
+}
+
+/* ERR_WOULD_BLOCK: somebody is inside of an old cell, and types change. */
+static enum err commit_once(struct job *job, struct plan *plan, uint64_t incoming)
 {
     uint64_t started_ns;
-    enum err error;
+    enum err error = ERR_WOULD_BLOCK;
     {
         GUARD(park) parked = park_all();
         started_ns = parked.started_ns;
-        phase(job, "park");
-        error = commit_parked(job, plan, incoming);
+        if (!plan->quiet || quiet_reached(plan, &job->detail)) {
+            door_open_all();
+            phase(job, "park");
+            error = commit_parked(job, plan, incoming);
+        } else {
+            door_close_all(plan, (uint64_t)__builtin_frame_address(0));
+        }
     }
-    job->report->pause_ns = cpu_ns() - started_ns;
-    phase(job, "publish");
+    uint64_t pause_ns = cpu_ns() - started_ns;
+    if (pause_ns > job->report->pause_ns)
+        job->report->pause_ns = pause_ns;
     return error;
+}
+
+/* Tasks that are sent out of an old cell, and those that come to it, wait for the new one before its doors. */
+static enum err commit(struct job *job, struct plan *plan, uint64_t incoming)
+{
+    GUARD(roll_back) held = plan->quiet ? roll_back_hold() : (struct roll_back_guard){0};
+    GUARD(doors) closed = {plan->quiet};
+    uint64_t until_ns = cpu_ns() + QUIET_NS;
+    enum err error;
+
+    for (uint64_t step_ns = QUIET_STEP_NS; (error = commit_once(job, plan, incoming)) == ERR_WOULD_BLOCK;
+         step_ns *= 2) {
+        if (cpu_ns() >= until_ns)
+            break;
+        scheduler_sleep_ns(step_ns); /* longer each time: standing still gets nobody out */
+    }
+    phase(job, "publish");
+    if (!error)
+        job->detail.text[0] = 0; /* who was inside meanwhile */
+    return error == ERR_WOULD_BLOCK ? ERR_TIMEOUT : error;
 }
 
 /* ---- the whole ---- */

@@ -18,5 +18,6 @@ object_\name\()_end:
     object fragile_v3
     object fragile_v4
     object fragile_v5
+    object fragile_v6
 
     .section .note.GNU-stack, "", @progbits

@@ -1,0 +1,12 @@
+/* Doors of functions that are to be replaced: a closed one has callers wait before the function's first instruction, so that a
+ * cell that is called all the time becomes empty. For functions that may be begun anew (task/call.h): those are never
+ * called where one must not sleep. Internal to the swap cell. */
+#pragma once
+#include "cells/cell.h"
+#include "cells/kernel/swap/plan.h"
+
+/* Others parked: closes those of all calls that are under way into the old cells, while roll_back_hold is held. */
+void door_close_all(const struct plan *plan, uint64_t own_rsp);
+/* Others parked: opens all. Who waits goes on when roll_back_hold is let go: in the new version, if there is one by then. */
+void door_open_all(void);
+bool door_any(void);
