@@ -224,10 +224,10 @@ size_t channel_waiting(const struct channel_end *end)
     return depth_of(ring);
 }
 
-/* All of our own version's data; of version 1 the totals, which count as those of CPU 0. */
+/* All of our own version's data; of others the totals, which count as those of CPU 0. */
 static enum err channel_transfer(const struct cell_transfer *transfer)
 {
-    bool older = transfer->from_version == 1;
+    bool older = transfer->from_version != 2;
     size_t bytes, wanted = older ? sizeof statistics.cpu[0] : sizeof statistics;
     const void *old = transfer->find(transfer, older ? ".bss.totals" : ".bss.statistics", &bytes);
 
