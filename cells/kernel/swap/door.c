@@ -86,10 +86,10 @@ void door_close_all(const struct plan *plan, uint64_t own_rsp)
 
 void door_open_all(void)
 {
-    while (count > 0) {
-        const struct door *door = &doors[count - 1];
+    for (; count > 0; count--) {
+        struct door *door = &doors[count - 1];
         memcpy(door->at, door->was, CALL_BYTES);
-        count--;
+        *door = (struct door){0}; /* the entry's address would keep the old cell alive */
     }
 }
 
