@@ -22,6 +22,13 @@ sleep 3
 bench_row 'nano_core, text and read-only data' bytes \
     "$(size -A build/delias.elf | awk '$1 == ".text" || $1 == ".rodata" { sum += $2 } END { print sum }')" - \
     'the mark' 65536
+pages=0
+for bytes in $(readelf -lW build/delias.elf | awk '$1 == "LOAD" && $5 != "0x000000" { print $6 }'); do
+    pages=$((pages + (bytes + 4095) / 4096))
+done
+bench_row 'nano_core, before it is replaced' pages $pages
+bench_row 'nano_core, before it is replaced' instructions \
+    "$(objdump -d --no-show-raw-insn -j .text build/delias.elf | grep -cE '^[0-9a-f]+:')"
 bench_row 'cells after boot' cells "$($delias cells $machine --json | jq length)"
 bench_row 'dependencies between cells' edges "$($delias deps $machine --json | jq length)"
 bench_row 'exec to ready, from the host' us $boot_us

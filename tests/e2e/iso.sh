@@ -24,7 +24,7 @@ talk() { # NAME: the shell on a UNIX socket answers commands
     { sleep 1; for line in help cells tasks faults 'deps channel' 'swap channel'; do printf '%s\r' "$line"; sleep 2; done; } |
         socat - "UNIX-CONNECT:$work/$name.sock" > /dev/null
     wait_for "$log" 'channel swapped' 60 || fail "$name: the shell does not answer"
-    for word in nano_core scheduler channel_send workload; do
+    for word in loader scheduler channel_send workload; do
         grep -aq "$word" "$log" || fail "$name: no '$word' in what the shell says"
     done
     echo "ok: $name: shell on serial"

@@ -44,7 +44,7 @@ expect() { # LINE PATTERN...: each pattern shows in the answer
 
 wait_for 'delias> ' 100 || fail 'no prompt'
 expect help 'poweroff'
-expect cells '^nano_core ' '^channel +1 kernel' '^workload '
+expect cells '^loader ' '^channel +1 kernel' '^workload '
 expect 'cell channel' 'exports channel_send' '\.text\.channel_send'
 expect 'deps channel' 'wait_queue_wait of wait_queue' '\.text\.channel_send +<- .*of workload'
 expect tasks 'conductor' 'shell_screen'

@@ -75,7 +75,7 @@ json 'has("sections") and has("bytes") and .differing == [] and .damage == [] an
 json 'type == "array"' faults $m
 echo 'ok: tables and JSON keys'
 
-json 'map(.name) | contains(["nano_core", "frame", "loader", "channel", "scheduler", "workload"])' cells $m
+json 'map(.name) | contains(["frame", "loader", "channel", "scheduler", "workload"])' cells $m
 json 'any(.[]; .name == "loader" and .sections > 50)' cells $m
 json '.name == "channel" and (.dependencies | index("wait_queue")) and (.dependents | index("workload"))' cell $m channel
 json 'all(.[]; .cell == "channel") and any(.[]; .name == ".text.channel_send")' sections $m channel
@@ -164,7 +164,7 @@ corruptor=$!
 for round in $(seq 6); do
     bytes $((1 << 2 * round)) $((RANDOM * 89 % 2900000))
     for verb in namespaces cells sections symbols deps memory tasks faults events counters verify 'cell channel' \
-        'disasm channel' 'disasm nano_core' 'ping --timeout 1'; do
+        'disasm channel' 'disasm loader' 'ping --timeout 1'; do
         # shellcheck disable=SC2086
         for form in $([ $((round % 2)) = 0 ] || echo --json) ''; do
             got=0

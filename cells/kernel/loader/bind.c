@@ -2,6 +2,32 @@
 #include "cells/kernel/loader/link.h"
 #include "cells/kernel/page/page.h"
 
+static void lead_to(uint32_t edge, uint32_t to, uint32_t target, uint32_t symbol) NEEDS(arena_writer)
+{
+    struct arena_edge *e = arena_edge(edge);
+
+    arena_edge_unlink(edge);
+    e->to = to;
+    e->target = target;
+    e->symbol = symbol;
+    arena_seal(ARENA_EDGES, edge);
+    arena_edge_link(edge);
+}
+
+void loader_rebind_record(uint32_t edge, uint32_t to, uint32_t target, uint32_t symbol)
+{
+    GUARD(arena) held = arena_change();
+
+    lead_to(edge, to, target, symbol);
+}
+
+void loader_hash_section(uint32_t section)
+{
+    GUARD(arena) held = arena_change();
+
+    link_hash_section(section);
+}
+
 enum err loader_rebind(uint32_t edge, uint32_t to, uint32_t target, uint32_t symbol)
 {
     GUARD(arena) held = arena_change();
@@ -12,12 +38,7 @@ enum err loader_rebind(uint32_t edge, uint32_t to, uint32_t target, uint32_t sym
     changed.symbol = symbol;
     if (!link_is_stored_over(e) && !link_write(&changed))
         return ERR_BAD_RELOCATION;
-    arena_edge_unlink(edge);
-    e->to = to;
-    e->target = target;
-    e->symbol = symbol;
-    arena_seal(ARENA_EDGES, edge);
-    arena_edge_link(edge);
+    lead_to(edge, to, target, symbol);
     link_hash_section(e->from);
     return ERR_OK;
 }

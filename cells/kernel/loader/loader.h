@@ -75,6 +75,10 @@ size_t loader_unload_all(uint32_t *cells, size_t count);
  * ERR_BAD_RELOCATION: does not fit, nothing changed. Other CPUs must not run the patched code (see park). */
 enum err loader_rebind(uint32_t edge, uint32_t to, uint32_t target, uint32_t symbol);
 
+/* The same without what is written: the caller writes that, and then has the bytes of `from` remembered as right. */
+void loader_rebind_record(uint32_t edge, uint32_t to, uint32_t target, uint32_t symbol);
+void loader_hash_section(uint32_t section);
+
 /* Stores `function` in `*slot` (static data of some cell) and records the pointer as an edge, so that a swap of the
  * function's cell rewrites it like any relocation. NULL unbinds. */
 enum err loader_bind(void *slot, const void *function);

@@ -155,7 +155,10 @@ static enum err add_section(struct link *link, struct section_list *list, const 
                                         s.align ? (uint32_t)s.align : 1);
     if (!section)
         return full(detail);
+    struct note_data note = object_data_of(&link->object, index);
     arena_section(section)->object_index = index;
+    arena_section(section)->type_hash = note.type_hash;
+    arena_section(section)->deep_hash = note.deep_hash;
     arena_seal(ARENA_SECTIONS, section);
     widen_region(arena_cell(list->cell), kind, place);
     link->section_of[index] = section;

@@ -1,7 +1,6 @@
 /* See recovery.h. Decides by the arena's fault log alone, so that nothing is forgotten when this cell is swapped. */
 #include "cells/kernel/recovery/recovery.h"
 #include "cells/kernel/recovery/audit.h"
-#include "cells/kernel/recovery/pristine.h"
 #include "cells/kernel/arena/arena.h"
 #include "cells/kernel/boot/boot.h"
 #include "cells/kernel/cpu/cpu.h"
@@ -21,7 +20,6 @@
 
 CELL("recovery", KERNEL, 1);
 
-#define NANO_CORE      1           /* its cell */
 #define WINDOW_NS      60000000000 /* faults of one cell within this time are one story */
 #define FAULTS_MAX     16          /* of one cell in the window, then it is given up */
 #define FAULTS         (ARENA_FAULTS_MAX - 1)
@@ -118,21 +116,6 @@ static bool reload(struct arena_fault *fault, uint32_t cell, unsigned flags)
     return true;
 }
 
-/* Another address would be better, but the nano_core has only this one. */
-static unsigned mend_nano_core(struct arena_fault *fault)
-{
-    unsigned mended = 0;
-
-    for (uint32_t s = arena_cell(NANO_CORE)->first_section; s; s = arena_section(s)->next_in_cell)
-        if (!is_intact(s) && pristine_mend(s)) {
-            mended++;
-            log_warn("recovery: %s of nano_core was damaged, and is mended", arena_string(arena_section(s)->name));
-        }
-    if (mended)
-        fault->action = FAULT_ACTION_RELOAD;
-    return mended;
-}
-
 static bool reload_if_damaged(struct arena_fault *fault, uint32_t cell)
 {
     uint32_t damage = arena_cell(cell)->state == CELL_LIVE && arena_cell(cell)->object ? damage_of(cell) : 0;
@@ -154,8 +137,6 @@ static unsigned repair_damage(struct arena_fault *fault, bool all)
     unsigned known = fault_cells(fault->seq, cells), repaired = 0;
     uint32_t used = arena_header()->table[ARENA_CELLS].used;
 
-    if (all || (fault->cell == NANO_CORE && fault->section && !is_intact(fault->section)))
-        repaired += mend_nano_core(fault);
     for (uint32_t i = 0; !all && i < known; i++)
         repaired += is_still_there(cells[i], fault) && reload_if_damaged(fault, cells[i]);
     for (uint32_t cell = 1; all && cell < used; cell++)
@@ -306,10 +287,8 @@ static void idle(void)
 
 static enum err recovery_init(void)
 {
-    enum err error = pristine_keep();
+    enum err error = unwind_bind_end(repair_at_once);
 
-    if (!error)
-        error = unwind_bind_end(repair_at_once);
     if (!error)
         error = scheduler_bind_idle(audit_tasks);
     if (!error)

@@ -8,14 +8,18 @@
 #include "cells/kernel/loader/loader.h"
 #include "cells/kernel/log/log.h"
 #include "cells/kernel/panic/panic.h"
+#include "cells/kernel/renew/renew.h"
 #include "cells/kernel/scheduler/scheduler.h"
 #include "cells/kernel/smp/smp.h"
+#include "cells/kernel/swap/swap.h"
 #include "cells/kernel/task/task.h"
 #include "cells/lib/string/string.h"
 
 CELL("start", KERNEL, 1);
 
 #define APPLICATIONS "workload,shell"
+#define REAP_TRIES   100 /* until the image is free; else the reaper goes on */
+#define REAP_NS      10000000
 
 /* Loaded in this order; a machine works without any of them. */
 static const char *const services[] = {
@@ -83,6 +87,24 @@ static void start_processors(void)
     log_info("%u processors, %zu of %zu frames free", cpu_count(), frame_free_count(), frame_total_count());
 }
 
+/* The nano_core has done its work when there are other cells; renew=no keeps it. */
+static void renew(void)
+{
+    static struct arena_completion done;
+    char choice[8];
+
+    if (boot_option("renew", choice, sizeof choice) && string_equal(choice, "no"))
+        return;
+    enum err e = renew_nano_core(&done);
+    for (int tries = 0; e == ERR_OK && swap_reap() && tries < REAP_TRIES; tries++)
+        scheduler_sleep_ns(REAP_NS);
+    if (e == ERR_OK)
+        log_info("the nano_core is replaced: %lu relocations, %lu words, %lu bytes of data, paused for %lu us",
+                 done.relocations, done.words, done.transferred_bytes, done.pause_ns / 1000);
+    else
+        log_warn("the nano_core is not replaced: %s (%s)", err_text(e), done.detail);
+}
+
 static void start_run(uint64_t argument)
 {
     char names[256] = APPLICATIONS;
@@ -90,6 +112,7 @@ static void start_run(uint64_t argument)
     (void)argument;
     load_services();
     start_processors();
+    renew();
     boot_option("app", names, sizeof names);
     run_applications(names);
     __atomic_store_n(&arena_header()->ready, 1, __ATOMIC_RELEASE);

@@ -1,9 +1,11 @@
 /* See commit.h. */
 #include "cells/kernel/swap/commit.h"
 #include "cells/kernel/arena/arena.h"
+#include "cells/kernel/exception/exception.h"
 #include "cells/kernel/swap/carry.h"
 #include "cells/kernel/swap/scan.h"
 #include "cells/kernel/swap/swap.h"
+#include "cells/kernel/swap/switch.h"
 
 EXPORT(swap_step_hook, KERNEL);
 
@@ -16,8 +18,13 @@ static void begin_step(struct commit *commit)
         swap_step_hook(commit->steps);
 }
 
-static bool rebind(const struct step *step, const struct place *to)
+/* With cells of the nano_core the record only: what it says is written when all at once takes effect. */
+static bool rebind(const struct plan *plan, const struct step *step, const struct place *to)
 {
+    if (plan->core) {
+        loader_rebind_record(step->edge, to->section, to->target, to->symbol);
+        return true;
+    }
     return loader_rebind(step->edge, to->section, to->target, to->symbol) == ERR_OK;
 }
 
@@ -28,7 +35,7 @@ static enum err rewrite_edges(struct commit *commit)
     for (; commit->edges < plan->steps; commit->edges++) {
         const struct step *step = &plan->step[commit->edges];
         begin_step(commit);
-        if (!rebind(step, &step->to))
+        if (!rebind(plan, step, &step->to))
             return ERR_BAD_RELOCATION;
     }
     return ERR_OK;
@@ -81,20 +88,51 @@ static enum err find_words(struct commit *commit, struct arena_completion *repor
     return ERR_FULL;
 }
 
+static void move_tasks(struct commit *commit) NEEDS(arena_writer)
+{
+    begin_step(commit);
+    commit->tasks = true;
+    scan_tasks_move(commit->plan, false);
+    move_symbols(commit);
+}
+
+/* Words are looked for once more, since all of them have to be led, and all at once: nobody may come to a lock that has been
+ * copied by way of an old pointer. */
+static enum err apply_at_once(struct commit *commit, struct arena_completion *report, const struct reach *reach,
+                              struct loader_detail *detail) NEEDS(arena_writer)
+{
+    struct plan *plan = commit->plan;
+    enum err error = rewrite_edges(commit);
+
+    if (error)
+        return error;
+    move_tasks(commit);
+    plan_forget_words(plan);
+    scan_memory(plan);
+    error = find_words(commit, report, reach, detail);
+    if (error)
+        return error;
+    switch_over(plan);
+    exception_point_gates();
+    for (size_t i = 0; i < plan->steps; i++)
+        loader_hash_section(arena_edge(plan->step[i].edge)->from);
+    return ERR_OK;
+}
+
 enum err commit_apply(struct commit *commit, struct arena_completion *report, const struct reach *reach,
                       struct loader_detail *detail)
 {
-    enum err error = find_words(commit, report, reach, detail);
+    enum err error;
 
+    if (commit->plan->core)
+        return apply_at_once(commit, report, reach, detail);
+    error = find_words(commit, report, reach, detail);
     if (!error)
         error = rewrite_edges(commit);
     if (error)
         return error;
     rewrite_words(commit);
-    begin_step(commit);
-    commit->tasks = true;
-    scan_tasks_move(commit->plan, false);
-    move_symbols(commit);
+    move_tasks(commit);
     begin_step(commit);
     return ERR_OK;
 }
@@ -128,5 +166,5 @@ void commit_undo(struct commit *commit)
     for (size_t i = begun(commit->words, plan->words); i > 0; i--)
         set_word(plan->word[i - 1].at, plan->word[i - 1].after, plan->word[i - 1].before);
     for (size_t i = begun(commit->edges, plan->steps); i > 0; i--)
-        (void)rebind(&plan->step[i - 1], &plan->step[i - 1].from);
+        (void)rebind(plan, &plan->step[i - 1], &plan->step[i - 1].from);
 }

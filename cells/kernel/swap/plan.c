@@ -1,6 +1,7 @@
 /* See plan.h. Reads the arena only. */
 #include "cells/kernel/swap/plan.h"
 #include "cells/kernel/arena/arena.h"
+#include "cells/kernel/mend/mend.h"
 #include "cells/kernel/swap/index.h"
 #include "cells/lib/format/format.h"
 #include "cells/lib/string/string.h"
@@ -123,8 +124,10 @@ static struct twin make_twin(const struct plan *plan, const struct index_entry *
     const struct arena_section *s = arena_section(old->record);
     struct twin twin = {.virt = s->virt, .bytes = s->bytes, .old = old->record, .new_ = find_twin(plan, old)};
 
+    twin.text = s->kind == SECTION_TEXT;
     if (!twin.new_)
         return twin;
+    twin.to = arena_section(twin.new_)->virt;
     uint32_t object = arena_cell(s->cell)->object;
     if (is_data(twin.old))
         twin.carried = !plan->fresh && same_shape(twin.old, twin.new_);
@@ -223,6 +226,8 @@ struct plan *plan_pair(const uint32_t *old, size_t olds, const uint32_t *new_, s
     struct plan *plan = page_start(memory);
     *plan = (struct plan){.olds = olds, .news = news, .fresh = fresh};
     memcpy(plan->old, old, olds * sizeof *old);
+    for (size_t i = 0; i < olds; i++)
+        plan->core |= mend_is_core(old[i]);
     memcpy(plan->new_, new_, news * sizeof *new_);
     plan->step = (struct step *)(plan + 1);
     plan->twin = (struct twin *)((uint8_t *)plan->step + steps);
@@ -238,6 +243,7 @@ void plan_put(TAKES struct plan *plan)
 {
     if (!plan)
         return;
+    mapped_pages_put(MOVE(plan->switch_memory));
     mapped_pages_put(MOVE(plan->word_memory));
     mapped_pages_put(MOVE(plan->memory));
 }
@@ -258,6 +264,12 @@ enum err plan_reserve_words(struct plan *plan, size_t words)
     plan->word = page_start(plan->word_memory);
     plan->words_max = words;
     return ERR_OK;
+}
+
+void plan_forget_words(struct plan *plan)
+{
+    plan->words = 0;
+    plan->words_lost = false;
 }
 
 void plan_add_word(struct plan *plan, uint64_t *at, uint64_t before, uint64_t after)
@@ -318,9 +330,9 @@ static const struct twin *twin_at(const struct plan *plan, uint64_t address)
 static uint64_t map_in(const struct twin *twin, uint64_t address)
 {
     uint64_t offset = address - twin->virt;
-    bool whole = twin->same || twin->carried, entry = offset == 0 && arena_section(twin->old)->kind == SECTION_TEXT;
+    bool whole = twin->same || twin->carried, entry = offset == 0 && twin->text;
 
-    return twin->new_ && (whole || entry) ? arena_section(twin->new_)->virt + offset : 0;
+    return twin->new_ && (whole || entry) ? twin->to + offset : 0;
 }
 
 uint64_t plan_map(const struct plan *plan, uint64_t address)
@@ -453,10 +465,16 @@ static bool has_transfer(const struct plan *plan, uint32_t section)
     return any;
 }
 
+/* The image's way in is used up when it has booted. */
+static bool is_used_up(uint32_t section)
+{
+    return !arena_cell(arena_section(section)->cell)->object;
+}
+
 /* Data that can neither be copied nor is taken over by a transfer function must not be lost silently. */
 static enum err check_data(const struct plan *plan, const struct twin *twin, struct loader_detail *detail)
 {
-    if (!is_data(twin->old) || plan->fresh || has_transfer(plan, twin->old))
+    if (!is_data(twin->old) || plan->fresh || is_used_up(twin->old) || has_transfer(plan, twin->old))
         return ERR_OK;
     if (twin->new_ && twin->carried &&
         !same_type(arena_section(twin->old)->deep_hash, arena_section(twin->new_)->deep_hash))
@@ -483,7 +501,7 @@ static bool needs_quiet(const struct plan *plan)
 {
     for (size_t i = 0; i < plan->twins && !plan->fresh; i++) {
         const struct twin *twin = &plan->twin[i];
-        if (is_data(twin->old) &&
+        if (is_data(twin->old) && !is_used_up(twin->old) &&
             (!twin->carried || !same_type(arena_section(twin->old)->deep_hash, arena_section(twin->new_)->deep_hash)))
             return true;
     }

@@ -8,10 +8,12 @@
 /* Where something of the old cells has its counterpart in the new ones. */
 struct twin {
     uint64_t virt; /* of the old section */
+    uint64_t to;   /* of the new one; 0: there is none */
     uint32_t bytes;
     uint32_t old, new_; /* sections; new_ 0: there is none */
     bool same;          /* same contents but for relocations: an address within it can be carried over */
     bool carried;       /* data whose bytes are copied */
+    bool text;
 };
 
 struct place {
@@ -32,12 +34,13 @@ struct word {
 
 /* Lies in pages of its own, which scans leave out, since it is full of addresses in the old cells. */
 struct plan {
-    struct mapped_pages *memory, *word_memory;
+    struct mapped_pages *memory, *word_memory, *switch_memory;
     uint32_t old[SWAP_SET_MAX], new_[SWAP_SET_MAX];
     size_t olds, news;
     uint64_t low, high; /* all regions of the old cells lie between */
     bool fresh;         /* static data starts anew */
     bool quiet;         /* types change: no frame may end in an old cell */
+    bool core;          /* cells of the nano_core are among the old ones: see switch.h */
     struct twin *twin;  /* by address */
     size_t twins;
     struct step *step; /* those of other cells first, then the old cells' own ways to data that moves */
@@ -60,6 +63,7 @@ enum err plan_make(struct plan *plan, struct loader_detail *detail);
 bool plan_is_current(const struct plan *plan);
 /* Room for so many words, none of them filled in. */
 enum err plan_reserve_words(struct plan *plan, size_t words);
+void plan_forget_words(struct plan *plan);
 void plan_add_word(struct plan *plan, uint64_t *at, uint64_t before, uint64_t after);
 
 bool plan_is_old(const struct plan *plan, uint32_t cell);

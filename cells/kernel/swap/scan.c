@@ -43,7 +43,7 @@ static bool live_stack(const struct task *task, uint64_t own_rsp, uint64_t *ret_
     if (cpu == cpu_this())
         rsp = own_rsp;
     else if (cpu)
-        rsp = task->simd_away ? (uint64_t)task->simd_away : cpu->record ? frame_below(cpu->record->current_rsp) : low;
+        rsp = cpu->parked_rsp;
     *ret_low = rsp >= low && rsp < high ? rsp & ~7ul : low;
     *ret_high = high;
     return true;
@@ -75,9 +75,25 @@ static void collect_stack(struct task *task, void *context)
     }
 }
 
+/* Where a CPU was parked on the way out of an exception. */
+static void collect_fault_stacks(struct plan *plan)
+{
+    for (unsigned i = 0; i < cpu_count(); i++) {
+        const struct cpu *cpu = cpu_get(i);
+        uint64_t low = cpu->parked_rsp, high = (uint64_t)cpu->fault_stack_top;
+        if (cpu == cpu_this() || low < (uint64_t)cpu->fault_stack_low || low >= high)
+            continue;
+        for (uint64_t *word = (uint64_t *)(low & ~7ul); word < (uint64_t *)high; word++)
+            if (plan_in_old(plan, *word) && plan_map(plan, *word))
+                plan_add_word(plan, word, *word, plan_map(plan, *word));
+    }
+}
+
 uint64_t scan_stacks(struct plan *plan, const struct reach *reach, uint64_t own_rsp)
 {
     struct collect collect = {.plan = plan, .reach = reach, .own_rsp = own_rsp};
+
+    collect_fault_stacks(plan);
 
     task_each(collect_stack, &collect);
     plan->tasks = collect.tasks;
@@ -317,6 +333,7 @@ static void visit_memory(const struct plan *plan, visit_words *words, void *cont
     visit.skips = 0;
     skip_pages(&visit, plan->memory);
     skip_pages(&visit, plan->word_memory);
+    skip_pages(&visit, plan->switch_memory);
     for (unsigned i = 0; i < cpu_count(); i++)
         add_skip(&visit, (uint64_t)cpu_get(i)->fault_stack_low, (uint64_t)cpu_get(i)->fault_stack_low + CPU_STACKS);
     task_each(skip_stack, &visit);

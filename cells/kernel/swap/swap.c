@@ -15,6 +15,7 @@
 #include "cells/kernel/swap/reach.h"
 #include "cells/kernel/swap/record.h"
 #include "cells/kernel/swap/scan.h"
+#include "cells/kernel/swap/switch.h"
 #include "cells/lib/string/string.h"
 
 CELL("swap", KERNEL, 1);
@@ -31,6 +32,7 @@ EXPORT(swap_log, KERNEL);
 #define STACK_WORDS   1024       /* room for what is found on stacks only when the others are parked */
 #define QUIET_NS      4000000000 /* how long to wait until nobody is inside of an old cell, when types change */
 #define QUIET_STEP_NS 1000000
+#define TRAP_BYTE     0xcc
 #define FNV_START     0xcbf29ce484222325
 #define FNV_PRIME     0x100000001b3
 
@@ -83,6 +85,17 @@ static bool is_ordered_out(const struct swap_order *order, uint32_t cell)
     return false;
 }
 
+/* Whether all that is in the image is to go. */
+static bool goes_whole(const struct swap_order *order)
+{
+    uint32_t used = arena_header()->table[ARENA_CELLS].used;
+
+    for (uint32_t i = 1; i < used; i++)
+        if (arena_in_image(arena_cell(i)) && arena_cell(i)->state == CELL_LIVE && !is_ordered_out(order, i))
+            return false;
+    return true;
+}
+
 static enum err check_old(struct job *job, size_t i)
 {
     uint32_t cell = job->order->old[i];
@@ -92,8 +105,8 @@ static enum err check_old(struct job *job, size_t i)
         plan_say(&job->detail, "no cell ", name, " is loaded there", "");
         return ERR_NOT_FOUND;
     }
-    if (arena_in_image(arena_cell(cell))) {
-        plan_say(&job->detail, name, " is part of the nano_core image; swap loaded cells only", "", "");
+    if (!arena_cell(cell)->object && !goes_whole(job->order)) {
+        plan_say(&job->detail, name, " is part of the nano_core image, and goes with all of it", "", "");
         return ERR_NOT_SWAPPABLE;
     }
     for (size_t k = 0; k < i; k++)
@@ -246,6 +259,8 @@ static enum err commit_parked(struct job *job, struct plan *plan, uint64_t incom
         plan_say(&job->detail, "new users come up all the time; try again", "", "", "");
         return ERR_BUSY;
     }
+    if (plan->core)
+        switch_snapshot(plan);
     error = carry_data(plan, &job->report->transferred_bytes, &job->detail);
     phase(job, "transfer");
     if (!error)
@@ -338,6 +353,9 @@ static enum err scan(struct job *job, struct plan *plan)
             break;
     }
     reach_find(&reach, plan);
+    reach.all |= plan->core;
+    if (plan->core && switch_reserve(plan))
+        return ERR_NOMEM;
     phase(job, "scan");
     return job->words <= WORDS_MAX ? ERR_OK : ERR_FULL;
 }
@@ -576,13 +594,72 @@ static bool reap(uint32_t cell)
     return true;
 }
 
+/* ---- the image ---- */
+
+/* Those of its cells that have been replaced, and which came for them. False: some are live, and it stays. */
+static bool gather_image(uint32_t ret_cells[SWAP_SET_MAX], size_t *ret_count, uint32_t ret_heirs[SWAP_SET_MAX],
+                         size_t *ret_heirs_count)
+{
+    uint32_t used = arena_header()->table[ARENA_CELLS].used, last = 0;
+    size_t count = 0, heirs = 0;
+    bool whole = true;
+
+    for (uint32_t i = 1; i < used && count < SWAP_SET_MAX; i++) {
+        if (!arena_in_image(arena_cell(i)) || arena_cell(i)->state == CELL_FREE)
+            continue;
+        whole &= arena_cell(i)->state == CELL_OLD;
+        if (arena_cell(i)->state == CELL_OLD)
+            ret_cells[count++] = i;
+    }
+    for (uint32_t i = 1; i < used && heirs < SWAP_SET_MAX; i++)
+        for (size_t k = 0; k < count && last != i; k++)
+            if (came[i] && came[i] == went[ret_cells[k]])
+                ret_heirs[heirs++] = last = i;
+    *ret_count = count;
+    *ret_heirs_count = heirs;
+    return whole;
+}
+
+static void fill(uint64_t phys, size_t bytes)
+{
+    if (bytes)
+        memset(page_direct(phys), TRAP_BYTE, bytes);
+}
+
+/* All at once, since they share pages and unwind tables. What comes there in spite of all that has been looked at traps. */
+static size_t reap_image(void)
+{
+    static uint32_t cells[SWAP_SET_MAX], heirs[SWAP_SET_MAX];
+    size_t count, heirs_count;
+    GUARD(loader) turn = loader_hold();
+
+    if (!gather_image(cells, &count, heirs, &heirs_count) || !count)
+        return count;
+    OWN(plan) struct plan *plan = plan_pair(cells, count, heirs, heirs_count, false);
+    if (!plan)
+        return count;
+    lead_to_heirs(plan);
+    if (is_held(plan))
+        return count;
+    for (size_t i = 0; i < count; i++) {
+        const struct arena_cell *c = arena_cell(cells[i]);
+        fill(c->text_phys, c->text_bytes);
+        fill(c->rodata_phys, c->rodata_bytes);
+        fill(c->data_phys, c->data_bytes);
+    }
+    size_t freed = loader_unload_all(cells, count);
+    for (size_t i = 0; i < freed; i++)
+        came[cells[i]] = went[cells[i]] = 0;
+    return count - freed;
+}
+
 size_t swap_reap(void)
 {
     uint32_t used = arena_header()->table[ARENA_CELLS].used;
-    size_t still = 0;
+    size_t still = reap_image();
 
     for (uint32_t i = 1; i < used; i++) {
-        if (arena_cell(i)->state != CELL_OLD)
+        if (arena_cell(i)->state != CELL_OLD || arena_in_image(arena_cell(i)))
             continue;
         GUARD(loader) turn = loader_hold();
         if (arena_cell(i)->state == CELL_OLD) /* else gone, while somebody else had the turn */

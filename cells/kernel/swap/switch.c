@@ -1,0 +1,173 @@
+/* See switch.h. */
+#include "cells/kernel/swap/switch.h"
+#include "cells/kernel/arena/arena.h"
+
+#define R_X86_64_64    1
+#define R_X86_64_PC32  2
+#define R_X86_64_PLT32 4
+#define R_X86_64_PC64  24
+
+/* A relocated field, by its place in the direct map. */
+struct field {
+    uint8_t *at;
+    uint64_t value;
+    uint32_t bytes;
+    uint32_t pad;
+};
+
+/* Data that is carried over, in the direct map; `before`: what the old one said when it was. */
+struct carried {
+    const uint8_t *from;
+    uint8_t *to;
+    uint8_t *before;
+    size_t bytes;
+};
+
+struct switchover {
+    const struct plan *plan;
+    size_t fields, carries;
+    struct field *field;
+    struct carried *carried;
+};
+
+typedef uint64_t __attribute__((aligned(1), may_alias)) any_uint64;
+typedef uint32_t __attribute__((aligned(1), may_alias)) any_uint32;
+
+/* Room for a copy, so that words lie in it as they do in the original. */
+static size_t copy_bytes(const struct twin *twin)
+{
+    return (twin->bytes + 15ul) & ~7ul;
+}
+
+enum err switch_reserve(struct plan *plan)
+{
+    size_t bytes = sizeof(struct switchover) + plan->steps * sizeof(struct field), carries = 0;
+
+    for (size_t i = 0; i < plan->twins; i++)
+        if (plan->twin[i].carried) {
+            bytes += sizeof(struct carried) + copy_bytes(&plan->twin[i]);
+            carries++;
+        }
+    mapped_pages_put(MOVE(plan->switch_memory));
+    plan->switch_memory = page_map(bytes, PAGE_WRITE);
+    if (!plan->switch_memory)
+        return ERR_NOMEM;
+    struct switchover *s = page_start(plan->switch_memory);
+    s->plan = plan;
+    s->field = (struct field *)(s + 1);
+    s->carried = (struct carried *)(s->field + plan->steps);
+    uint8_t *rest = (uint8_t *)(s->carried + carries);
+    for (size_t i = 0; i < plan->twins; i++) {
+        const struct twin *twin = &plan->twin[i];
+        if (!twin->carried)
+            continue;
+        s->carried[s->carries++] = (struct carried){.from = page_direct(arena_section(twin->old)->phys),
+                                                    .to = page_direct(arena_section(twin->new_)->phys),
+                                                    .before = rest + twin->virt % 8,
+                                                    .bytes = twin->bytes};
+        rest += copy_bytes(twin);
+    }
+    return ERR_OK;
+}
+
+void switch_snapshot(struct plan *plan)
+{
+    const struct switchover *s = page_start(plan->switch_memory);
+
+    for (size_t i = 0; i < s->carries; i++)
+        for (size_t k = 0; k < s->carried[i].bytes; k++)
+            s->carried[i].before[k] = s->carried[i].from[k];
+}
+
+static void add_field(struct switchover *s, const struct arena_edge *e)
+{
+    const struct arena_section *from = arena_section(e->from), *to = arena_section(e->to);
+    uint64_t value = to->virt + e->target + (uint64_t)e->addend;
+    uint32_t bytes = e->type == R_X86_64_64 || e->type == R_X86_64_PC64 ? 8 : 4;
+
+    if (e->type == R_X86_64_PC32 || e->type == R_X86_64_PLT32 || e->type == R_X86_64_PC64)
+        value -= from->virt + e->offset;
+    s->field[s->fields++] = (struct field){(uint8_t *)page_direct(from->phys) + e->offset, value, bytes, 0};
+}
+
+/* A pointer in data may have been stored over: then it is led like any word that points into an old cell. */
+static bool is_in_code(const struct arena_edge *e)
+{
+    uint32_t kind = arena_section(e->from)->kind;
+
+    return kind != SECTION_DATA && kind != SECTION_BSS;
+}
+
+/* ---- from here on nothing is called but what is inlined ---- */
+
+static inline __attribute__((always_inline)) uint64_t mapped(const struct plan *plan, uint64_t address)
+{
+    size_t low = 0, high = plan->twins;
+
+    if (address - plan->low >= plan->high - plan->low)
+        return 0;
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+        if (plan->twin[middle].virt <= address)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    const struct twin *twin = low ? &plan->twin[low - 1] : NULL;
+    uint64_t offset = twin ? address - twin->virt : 0;
+    if (!twin || offset >= twin->bytes || !twin->to || !(twin->same || twin->carried || (twin->text && offset == 0)))
+        return 0;
+    return twin->to + offset;
+}
+
+/* What the old data says now and did not when it was carried over. Bytes before the first whole word, words, the rest. */
+static inline __attribute__((always_inline)) void carry_changes(const struct plan *plan, const struct carried *c)
+{
+    for (size_t i = 0; i < c->bytes;) {
+        if (((uint64_t)(c->from + i) & 7) || c->bytes - i < 8) {
+            if (c->from[i] != c->before[i])
+                ((volatile uint8_t *)c->to)[i] = c->from[i];
+            i++;
+            continue;
+        }
+        uint64_t now = *(const any_uint64 *)(c->from + i), to = 0;
+        if (now != *(const any_uint64 *)(c->before + i)) {
+            to = mapped(plan, now);
+            *(volatile any_uint64 *)(c->to + i) = to ? to : now;
+        }
+        i += 8;
+    }
+}
+
+static __attribute__((noinline)) void take_effect(const struct switchover *s)
+{
+    const struct plan *plan = s->plan;
+    uint32_t a = 0, c = 0;
+
+    for (size_t i = 0; i < s->carries; i++)
+        carry_changes(plan, &s->carried[i]);
+    for (size_t i = 0; i < s->fields; i++) {
+        const struct field *f = &s->field[i];
+        if (f->bytes == 8)
+            *(volatile any_uint64 *)f->at = f->value;
+        else
+            *(volatile any_uint32 *)f->at = (uint32_t)f->value;
+    }
+    for (size_t i = 0; i < plan->words; i++) {
+        volatile uint64_t *at = plan->word[i].at;
+        if (*at == plan->word[i].before)
+            *at = plan->word[i].after;
+    }
+    __asm__ volatile("cpuid" : "+a"(a), "+c"(c)::"rbx", "rdx", "memory");
+}
+
+void switch_over(struct plan *plan)
+{
+    struct switchover *s = page_start(plan->switch_memory);
+
+    s->fields = 0;
+    for (size_t i = 0; i < plan->steps; i++)
+        if (is_in_code(arena_edge(plan->step[i].edge)))
+            add_field(s, arena_edge(plan->step[i].edge));
+    take_effect(s);
+}
