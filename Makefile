@@ -55,11 +55,12 @@ TEST_SIMD_CELLS := ymm
 TEST_ALT_CELLS := $(foreach n,2 3 4 5 6 7 8 9,$(filter %_v$(n),$(notdir $(TEST_CELL_DIRS))))
 TEST_CELLS := $(filter-out $(TEST_ALT_CELLS),$(notdir $(TEST_CELL_DIRS)))
 
-LIBS := machine introspect inject tui
+LIBS := machine introspect inject tui cell
 machine_DIR    := vmm/machine
 introspect_DIR := introspect
 inject_DIR     := injector
 tui_DIR        := tui
+cell_DIR       := cells/tool
 
 UNIT_SRC   := $(wildcard tests/unit/*.c)
 HOSTED_SRC := $(wildcard tests/hosted/*.c)
@@ -140,7 +141,7 @@ $(B)/asan/%.o: %.c $(B)/flags/HOST
 	$(Q)$(CC) $(HOST_CFLAGS) $(ASAN) -c -o $@ $<
 
 define LIB_template
-$(1)_SRC := $$(wildcard $$($(1)_DIR)/*.c)
+$(1)_SRC := $$(filter-out %/main.c,$$(wildcard $$($(1)_DIR)/*.c))
 $(B)/lib/lib$(1).a: $$($(1)_SRC:%.c=$(B)/host/%.o)
 	@mkdir -p $$(@D)
 	@rm -f $$@
@@ -155,7 +156,7 @@ endef
 $(foreach l,$(LIBS),$(eval $(call LIB_template,$(l))))
 
 # In the order that the linker wants: who uses comes before what is used.
-LINK_LIBS := tui inject machine introspect
+LINK_LIBS := tui inject machine introspect cell
 
 $(B)/bin/delias: $(patsubst %.c,$(B)/host/%.o,$(wildcard cli/*.c)) $(LINK_LIBS:%=$(B)/lib/lib%.a)
 	@mkdir -p $(@D)
@@ -168,8 +169,7 @@ $(B)/bin/delias-vmm: $(VMM_SRC:%.c=$(B)/host/%.o)
 	$(call say,LINK)
 	$(Q)$(CC) -o $@ $^ $(shell pkg-config --libs jansson) -lpthread
 
-TOOL_SRC := $(wildcard cells/tool/*.c)
-$(B)/bin/cell: $(TOOL_SRC:%.c=$(B)/host/%.o)
+$(B)/bin/cell: $(B)/host/cells/tool/main.o $(B)/lib/libcell.a
 	@mkdir -p $(@D)
 	$(call say,LINK)
 	$(Q)$(CC) -o $@ $^ $(shell pkg-config --libs libelf libdw jansson capstone)
@@ -245,6 +245,12 @@ $(ARCHIVE): $(B)/cells/nano_core.o $(patsubst %,$(B)/cells/%.o,$(CELLS) $(ALT_CE
 # The objects that they swap in are part of them.
 $(B)/guest/tests/guest/test_swap/objects.o: $(patsubst %,$(B)/cells/%.o,$(filter fragile%,$(TEST_ALT_CELLS)) fragile channel channel_v2)
 $(B)/guest/tests/guest/test_namespaces/objects.o: $(patsubst %,$(B)/cells/%.o,$(filter figure%,$(TEST_ALT_CELLS)) figure_a figure_b figure_c figure_once)
+
+$(B)/tests/ledger.recipes: $(B)/cells/ledger.o $(B)/cells/ledger_v2.o
+	@mkdir -p $(@D)
+	$(call say,CELL)
+	$(Q)$(B)/bin/cell transfer $^ --drop books.forgotten -o $@ > $@.log
+$(B)/guest/tests/guest/test_recipe/recipes.o: $(B)/tests/ledger.recipes
 
 $(TEST_ARCHIVE): $(B)/cells/nano_core.o \
                  $(patsubst %,$(B)/cells/%.o,$(CELLS) $(ALT_CELLS) $(AVX2_ALT_CELLS) $(TEST_CELLS) $(TEST_ALT_CELLS))

@@ -18,6 +18,7 @@ static int parse(int argc, char **argv, const char *shorts, struct asking *a)
         {"dry-run", no_argument, NULL, 'n'},
         {"namespace", required_argument, NULL, 's'},
         {"cpu", required_argument, NULL, 'c'},
+        {"recipes", required_argument, NULL, 'r'},
         {0},
     };
     int c;
@@ -46,6 +47,9 @@ static int parse(int argc, char **argv, const char *shorts, struct asking *a)
             break;
         case 'c':
             a->cpu = optarg;
+            break;
+        case 'r':
+            a->recipes = optarg;
             break;
         }
     }

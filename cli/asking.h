@@ -10,13 +10,14 @@ struct asking {
     const char *machine;
     const char *namespace_; /* --namespace, or NULL */
     const char *cpu;        /* --cpu, or NULL */
+    const char *recipes;    /* --recipes, or NULL */
     bool json, dry_run;
     uint64_t timeout_s;
     int argc;
     char **argv;
 };
 
-/* Parses, opens the machine, maps it and takes its lock; `shorts` is of "m:t:jns:c:" what the verb has. An exit status other
+/* Parses, opens the machine, maps it and takes its lock; `shorts` is of "m:t:jns:c:r:" what the verb has. An exit status other
  * than 0 was reported, and nothing is to be closed. */
 int asking_open(int argc, char **argv, const char *shorts, int min, int max, struct asking *asking);
 void asking_close(struct asking *asking);

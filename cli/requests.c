@@ -6,10 +6,9 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include "cli/asking.h"
+#include "cli/bundle.h"
 #include "cli/cli.h"
 #include "cli/verbs.h"
-#include "guest/abi/swap_set.h"
 
 /* ---- what the guest answered ---- */
 
@@ -29,8 +28,7 @@ static void print_swap(const struct asking *a, const char *what, const struct ar
 
 /* ---- files and names ---- */
 
-/* Reads a whole regular file of at most `max` bytes. */
-static int read_file(const char *path, size_t max, void **ret_data, size_t *ret_bytes)
+int bundle_file(const char *path, size_t max, void **ret_data, size_t *ret_bytes)
 {
     struct stat st;
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
@@ -86,14 +84,23 @@ static int known_cell(struct asking *a, const char *name)
 
 /* ---- verbs ---- */
 
-/* The set that a swap is about, as it goes into the mailbox: its header, then the objects one behind the other. */
-struct bundle {
-    struct swap_set *set; /* owned */
-    size_t room;
-    char what[64]; /* for messages: what the first operand names */
-};
+int bundle_open(const struct asking *a, struct bundle *b, const char *what)
+{
+    *b = (struct bundle){.room = request_room(a->target.ram, a->target.ram_bytes)};
+    b->set = b->room > sizeof *b->set ? calloc(1, b->room) : NULL;
+    if (!b->set)
+        return cli_fail(CLI_FAILED, b->room ? "out of memory" : "machine %s has no mailbox", a->target.name);
+    b->set->bytes = sizeof *b->set;
+    snprintf(b->what, sizeof b->what, "%s", what);
+    return CLI_DONE;
+}
 
-static int add_old(struct asking *a, struct bundle *b, const char *name)
+void bundle_close(struct bundle *b)
+{
+    free(b->set);
+}
+
+int bundle_old(struct asking *a, struct bundle *b, const char *name)
 {
     struct swap_set *set = b->set;
 
@@ -108,22 +115,52 @@ static int add_old(struct asking *a, struct bundle *b, const char *name)
     return status;
 }
 
-static int add_object(struct bundle *b, const char *path)
+/* Where the next bytes go; 0: there is no room. */
+static uint32_t append(struct bundle *b, const void *data, size_t bytes)
+{
+    uint32_t at = b->set->bytes;
+
+    if (bytes > b->room - at) {
+        (void)cli_fail(CLI_FAILED, "%s: more than the mailbox holds (%zu bytes)", b->what, b->room);
+        return 0;
+    }
+    memcpy((uint8_t *)b->set + at, data, bytes);
+    b->set->bytes += (uint32_t)bytes;
+    return at;
+}
+
+int bundle_object(struct bundle *b, const void *data, size_t bytes)
 {
     struct swap_set *set = b->set;
-    void *data;
-    size_t bytes;
 
     if (set->objects == SWAP_SET_MAX)
         return cli_fail(CLI_USAGE, "more than %d objects", SWAP_SET_MAX);
-    int status = read_file(path, b->room - set->bytes, &data, &bytes);
+    uint32_t at = append(b, data, bytes);
+    if (at)
+        set->object[set->objects++] = (struct swap_set_object){at, (uint32_t)bytes};
+    return at ? CLI_DONE : CLI_FAILED;
+}
+
+int bundle_recipes(struct bundle *b, const void *data, size_t bytes)
+{
+    uint32_t at = append(b, data, bytes);
+
+    b->set->recipes_offset = at;
+    b->set->recipes_bytes = at ? (uint32_t)bytes : 0;
+    return at ? CLI_DONE : CLI_FAILED;
+}
+
+static int add_file(struct bundle *b, const char *path, int (*add)(struct bundle *, const void *, size_t))
+{
+    void *data;
+    size_t bytes;
+    int status = bundle_file(path, b->room - b->set->bytes, &data, &bytes);
+
     if (status)
         return status;
-    memcpy((uint8_t *)set + set->bytes, data, bytes);
-    set->object[set->objects++] = (struct swap_set_object){set->bytes, (uint32_t)bytes};
-    set->bytes += (uint32_t)bytes;
+    status = add(b, data, bytes);
     free(data);
-    return CLI_DONE;
+    return status;
 }
 
 /* OLD[,OLD...]=NEW.o[,NEW.o...]; one side may be empty: cells are added or removed. */
@@ -136,27 +173,35 @@ static int add_pair(struct asking *a, struct bundle *b, char *pair)
         return cli_fail(CLI_USAGE, "'%s' is not OLD[,OLD]=NEW.o[,NEW.o]", pair);
     *equals = '\0';
     for (word = strtok_r(pair, ",", &rest); word && !status; word = strtok_r(NULL, ",", &rest))
-        status = add_old(a, b, word);
+        status = bundle_old(a, b, word);
     for (word = strtok_r(equals + 1, ",", &rest); word && !status; word = strtok_r(NULL, ",", &rest))
-        status = add_object(b, word);
+        status = add_file(b, word, bundle_object);
     return status;
 }
 
-static int open_bundle(struct asking *a, struct bundle *b)
+static int fill_bundle(struct asking *a, struct bundle *b)
 {
     int status = CLI_DONE;
 
-    b->room = request_room(a->target.ram, a->target.ram_bytes);
-    b->set = b->room > sizeof *b->set ? calloc(1, b->room) : NULL;
-    if (!b->set)
-        return cli_fail(CLI_FAILED, b->room ? "out of memory" : "machine %s has no mailbox", a->target.name);
-    b->set->bytes = sizeof *b->set;
-    snprintf(b->what, sizeof b->what, "%.*s", (int)strcspn(a->argv[0], "="), a->argv[0]);
     for (int i = 0; i < a->argc; i++)
         if (!strchr(a->argv[i], '='))
             return cli_fail(CLI_USAGE, "'%s' is not OLD[,OLD]=NEW.o[,NEW.o]", a->argv[i]);
     for (int i = 0; i < a->argc && !status; i++)
         status = add_pair(a, b, a->argv[i]);
+    return status || !a->recipes ? status : add_file(b, a->recipes, bundle_recipes);
+}
+
+int bundle_swap(struct asking *a, const struct bundle *b)
+{
+    const struct request r = {.kind = REQUEST_SWAP_SET,
+                              .flags = a->dry_run ? REQUEST_DRY_RUN : 0,
+                              .mailbox = b->set,
+                              .mailbox_bytes = b->set->bytes};
+    struct arena_completion c = {0};
+    int status = asking_post(a, &r, b->what, &c);
+
+    if (!status && !a->json)
+        print_swap(a, b->what, &c);
     return status;
 }
 
@@ -175,22 +220,18 @@ int verb_swap(int argc, char **argv)
 {
     struct asking a = {0};
     struct bundle b = {0};
-    struct arena_completion c = {0};
-    int status = asking_open(argc, argv, "m:t:jns:", 1, count_pairs(argc, argv), &a);
+    char what[64];
+    int status = asking_open(argc, argv, "m:t:jns:r:", 1, count_pairs(argc, argv), &a);
 
     if (status)
         return status;
-    status = open_bundle(&a, &b);
-    if (!status) {
-        const struct request r = {.kind = REQUEST_SWAP_SET,
-                                  .flags = a.dry_run ? REQUEST_DRY_RUN : 0,
-                                  .mailbox = b.set,
-                                  .mailbox_bytes = b.set->bytes};
-        status = asking_post(&a, &r, b.what, &c);
-    }
-    if (!status && !a.json)
-        print_swap(&a, b.what, &c);
-    free(b.set);
+    snprintf(what, sizeof what, "%.*s", (int)strcspn(a.argv[0], "="), a.argv[0]);
+    status = bundle_open(&a, &b, what);
+    if (!status)
+        status = fill_bundle(&a, &b);
+    if (!status)
+        status = bundle_swap(&a, &b);
+    bundle_close(&b);
     asking_close(&a);
     return status;
 }
@@ -229,7 +270,7 @@ int verb_load(int argc, char **argv)
 
     if (status)
         return status;
-    status = read_file(a.argv[0], request_room(a.target.ram, a.target.ram_bytes), &data, &r.mailbox_bytes);
+    status = bundle_file(a.argv[0], request_room(a.target.ram, a.target.ram_bytes), &data, &r.mailbox_bytes);
     if (!status) {
         r.mailbox = data;
         status = asking_post(&a, &r, a.argv[0], &c);

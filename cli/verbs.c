@@ -35,7 +35,8 @@ static const char verify_help[] = CLI_READING_HELP
     "\nText, read-only data and unwind tables of every cell; its static data changes by right. Status 1: something\n"
     "differs, or a record of the arena is damaged.\n";
 static const char swap_help[] =
-    "  -n, --dry-run    load in isolation, verify, print the plan, change nothing\n" SPACE_HELP REQUEST_HELP
+    "  -n, --dry-run    load in isolation, verify, print the plan, change nothing\n"
+    "  -r, --recipes F  take static data of another type over as F says, from `cell transfer`\n" SPACE_HELP REQUEST_HELP
     "\nAll operands are one transaction: all cells are swapped, or none. With several names on either side cells are\n"
     "merged, split or renamed; without a name they are added, without an object removed.\n";
 
@@ -46,6 +47,15 @@ static const char ns_help[] =
     "  rm NS            remove it; not while tasks run in it or branches of it are there\n"
     "  --cpu K          branch: its tasks run on CPU K only\n" REQUEST_HELP
     "\n`delias swap --namespace NS` changes what is in one, `delias spawn --namespace NS` runs something there.\n";
+
+static const char evolve_help[] =
+    "Of diff, which compares two build folders and says what it takes to go from one to the other:\n"
+    "  -o, --output F   write the manifest\n"
+    "  --drop FIELD     what the field, or the datum, holds may be lost\n"
+    "  --rename FIELD=NAME  the field is called NAME in the new build\n"
+    "  -j, --json       print the manifest\n"
+    "\nElse, to apply a manifest as one transaction:\n"
+    "  -n, --dry-run    load in isolation, verify, print the plan, change nothing\n" REQUEST_HELP;
 
 static const char inject_help[] =
     "  --into TARGET    cell:NAME[:SECTION], symbol:NAME[+OFFSET[+BYTES]], task:NAME:stack,\n"
@@ -91,7 +101,10 @@ const struct verb verbs[] = {
      verb_verify},
     {"disasm", "[N] CELL[:SECTION]", "Disassemble live code, relocations named", reading_help, verb_disasm},
     {"ns", "[N] list|branch|diff|rm [OPERAND ...]", "List, make, compare and remove namespaces", ns_help, verb_ns},
-    {"swap", "[N] OLD[,OLD]=NEW.o[,NEW.o] ... [--dry-run]", "Replace cells of a running guest", swap_help, verb_swap},
+    {"swap", "[N] OLD[,OLD]=NEW.o[,NEW.o] ... [--recipes FILE] [--dry-run]", "Replace cells of a running guest",
+     swap_help, verb_swap},
+    {"evolve", "diff OLDBUILD NEWBUILD [-o MANIFEST] | [N] MANIFEST [--dry-run]",
+     "Lead a running guest from one build to another", evolve_help, verb_evolve},
     {"swaps", "[N]", "List the swaps that were tried, and how they went", last_help, verb_swaps},
     {"reload", "[N] CELL", "Replace a cell by a fresh copy of itself", space_help, verb_reload},
     {"load", "[N] CELL.o", "Load one more cell from a file", space_help, verb_load},

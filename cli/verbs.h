@@ -40,6 +40,8 @@ int verb_load(int argc, char **argv);
 int verb_unload(int argc, char **argv);
 int verb_spawn(int argc, char **argv);
 int verb_ping(int argc, char **argv);
+/* evolve.c */
+int verb_evolve(int argc, char **argv);
 /* inject.c */
 int verb_inject(int argc, char **argv);
 /* campaign.c */

@@ -12,7 +12,7 @@ enum err complain(enum err e, const char *path, const char *format, ...)
 {
     va_list args;
 
-    fprintf(stderr, "cell: %s: ", path);
+    fprintf(stderr, "%s: %s: ", program_invocation_short_name, path);
     va_start(args, format);
     vfprintf(stderr, format, args);
     va_end(args);
@@ -152,4 +152,17 @@ bool object_relocations(const struct object *object, size_t rela,
             return false;
     }
     return true;
+}
+
+enum err object_hash(const struct object *object, uint64_t *ret_hash)
+{
+    uint64_t hash = 0xcbf29ce484222325;
+    uint8_t part[4096];
+    ssize_t n;
+
+    for (off_t at = 0; (n = pread(object->fd, part, sizeof part, at)) > 0; at += n)
+        for (ssize_t i = 0; i < n; i++)
+            hash = (hash ^ part[i]) * 0x100000001b3;
+    *ret_hash = hash;
+    return n == 0 ? ERR_OK : complain(ERR_IO, object->path, "%s", strerror(errno));
 }

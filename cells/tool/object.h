@@ -33,6 +33,9 @@ struct object {
 enum err object_open(struct object *ret_object, const char *path);
 void object_close(struct object *object);
 
+/* FNV-1a 64 of the file, as the guest computes it of an object that arrives. */
+enum err object_hash(const struct object *object, uint64_t *ret_hash);
+
 /* Index of the section or 0. */
 size_t object_section(const struct object *object, const char *name);
 
@@ -40,5 +43,5 @@ size_t object_section(const struct object *object, const char *name);
 bool object_relocations(const struct object *object, size_t rela,
                         bool (*visit)(void *context, const GElf_Rela *relocation), void *context);
 
-/* Prints "cell: PATH: MESSAGE" and returns `e`, so that the place that knows the cause can say `return complain(...)`. */
+/* Prints "PROGRAM: PATH: MESSAGE" and returns `e`, so that the place that knows the cause can say `return complain(...)`. */
 enum err complain(enum err e, const char *path, const char *format, ...) __attribute__((format(printf, 3, 4)));

@@ -1,24 +1,8 @@
 /* See side.h. */
 #include "cells/tool/side.h"
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
-
-/* As the guest does of an object that arrives. */
-static bool hash_file(int fd, uint64_t *ret_hash)
-{
-    uint64_t hash = 0xcbf29ce484222325;
-    uint8_t part[4096];
-    ssize_t n;
-
-    for (off_t at = 0; (n = pread(fd, part, sizeof part, at)) > 0; at += n)
-        for (ssize_t i = 0; i < n; i++)
-            hash = (hash ^ part[i]) * 0x100000001b3;
-    *ret_hash = hash;
-    return n == 0;
-}
 
 /* DIR.debug/NAME.o for DIR/NAME.o. */
 static char *debug_path(const char *path)
@@ -81,9 +65,9 @@ static enum err fill_sections(struct side *side)
 
 static enum err fill(struct side *side)
 {
-    if (!hash_file(side->object.fd, &side->hash))
-        return complain(ERR_IO, side->path, "%s", strerror(errno));
-    enum err e = notes_read(&side->notes, &side->object);
+    enum err e = object_hash(&side->object, &side->hash);
+    if (e == ERR_OK)
+        e = notes_read(&side->notes, &side->object);
     if (e != ERR_OK)
         return e;
     side->debug = debug_path(side->path);

@@ -235,7 +235,8 @@ uint64_t types_deep_hash(const struct types *types, const char *function)
 {
     Dwarf_Die die;
 
-    return types_find(types, function, &die) && dwarf_tag(&die) == DW_TAG_subprogram ? hash_function(&die, &types->tags) : 0;
+    return types_find(types, function, &die) && dwarf_tag(&die) == DW_TAG_subprogram ? hash_function(&die, &types->tags)
+                                                                                     : 0;
 }
 
 const struct tags *types_tags(const struct types *types)

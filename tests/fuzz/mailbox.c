@@ -8,6 +8,7 @@
  * sources: cells/kernel/loader/keep.c cells/kernel/loader/loader.c cells/kernel/loader/nano_core.c
  * sources: cells/kernel/loader/object.c cells/kernel/loader/place.c cells/kernel/loader/relocate.c
  * sources: cells/kernel/request/request.c cells/lib/format/format.c
+ * sources: cells/kernel/swap/recipe.c
  */
 #include "cells/kernel/host_link/host_link.c"
 #include "cells/kernel/application/application.h"
@@ -15,6 +16,7 @@
 #include "cells/kernel/loader/loader.h"
 #include "cells/kernel/namespace/namespace.h"
 #include "cells/kernel/panic/panic.h"
+#include "cells/kernel/swap/recipe.h"
 #include "cells/kernel/swap/swap.h"
 #include "tests/hosted/stand_in.h"
 #include <setjmp.h>
@@ -130,7 +132,12 @@ enum err namespace_swap(const struct swap_order *order, struct arena_completion 
                                       .old = order->old,
                                       .olds = order->olds};
     uint32_t cell[SWAP_SET_MAX];
-    enum err err = loader_stage(&load, cell, (struct loader_detail *)report->detail);
+    struct recipes recipes;
+    enum err err =
+        order->recipes ? recipes_open(order->recipes, order->recipe_bytes, &recipes, (void *)report->detail) : ERR_OK;
+
+    if (!err)
+        err = loader_stage(&load, cell, (struct loader_detail *)report->detail);
 
     if (err)
         return err;

@@ -13,7 +13,7 @@ vmm                 guest/abi
 introspect          guest/abi
 injector            introspect vmm/machine guest/abi
 tui                 injector introspect vmm/machine guest/abi
-cli                 tui injector introspect vmm/machine guest/abi
+cli                 cells/tool tui injector introspect vmm/machine guest/abi
 '
 folder_of() { # the longest rule that the path starts with
     printf '%s\n' "$rules" | awk -v path="$1" 'NF && index(path, $1 "/") == 1 && length($1) > best { best = length($1); name = $1 } END { print name }'

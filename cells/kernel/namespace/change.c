@@ -619,6 +619,11 @@ static enum err swap(const struct swap_order *order, struct arena_completion *re
     bool swaps = order->namespace_ == NAMESPACE_ROOT || (own && own == order->olds);
     enum err e = swaps ? check_state(order, detail) : check_inherited(order, own, detail);
 
+    if (!e && !swaps && order->recipes) {
+        format_print(detail->text, sizeof detail->text, "recipes are for cells that namespace %s holds itself",
+                     space_name(order->namespace_));
+        e = ERR_UNSUPPORTED;
+    }
     if (e)
         return report->error = e;
     return swaps ? swap_cells(order, report)

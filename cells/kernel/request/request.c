@@ -111,6 +111,25 @@ static enum err keep_object(struct swap_order *order, const uint8_t *body, size_
     return e;
 }
 
+/* A copy that nobody else writes; NULL: there are none, or with an error, no sound ones. */
+static enum err copy_recipes(const struct swap_set *set, const uint8_t *body, void **ret_recipes,
+                             struct arena_completion *completion)
+{
+    *ret_recipes = NULL;
+    if (!set->recipes_bytes)
+        return ERR_OK;
+    if (set->recipes_offset < sizeof *set || set->recipes_offset > set->bytes ||
+        set->recipes_bytes > set->bytes - set->recipes_offset) {
+        format_print(completion->detail, sizeof completion->detail, "the recipes reach out of the set");
+        return ERR_TRUNCATED;
+    }
+    *ret_recipes = heap_alloc(set->recipes_bytes);
+    if (!*ret_recipes)
+        return ERR_NOMEM;
+    memcpy(*ret_recipes, body + set->recipes_offset, set->recipes_bytes);
+    return ERR_OK;
+}
+
 static enum err swap(const struct asked *asked, const void *body, struct arena_completion *completion)
 {
     const struct arena_request *request = &asked->request;
@@ -133,11 +152,12 @@ static enum err swap(const struct asked *asked, const void *body, struct arena_c
     return namespace_swap(order, completion);
 }
 
-/* The header is copied before it is believed; each object is, when it is kept. */
+/* The header is copied before it is believed; so are the recipes, and each object when it is kept. */
 static enum err swap_set(const struct asked *asked, const void *body, struct arena_completion *completion)
 {
     const struct arena_request *request = &asked->request;
     OWN(heap) struct swap_set *set = heap_alloc(sizeof *set);
+    OWN(heap) void *recipes = NULL;
     GUARD(loader) held = loader_hold();
     GUARD(order) kept = {.order = {.namespace_ = asked->namespace_, .flags = request->flags}};
     enum err e = ERR_OK;
@@ -150,6 +170,9 @@ static enum err swap_set(const struct asked *asked, const void *body, struct are
     if (set->bytes != request->mailbox_bytes || set->olds > SWAP_SET_MAX || set->objects > SWAP_SET_MAX ||
         !(set->olds + set->objects))
         return ERR_CORRUPT;
+    e = copy_recipes(set, body, &recipes, completion);
+    kept.order.recipes = recipes;
+    kept.order.recipe_bytes = set->recipes_bytes;
     for (uint32_t i = 0; i < set->olds && !e; i++)
         e = find_old(&kept.order, set->old[i], completion);
     for (uint32_t i = 0; i < set->objects && !e; i++)

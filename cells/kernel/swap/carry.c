@@ -14,10 +14,12 @@ static uint32_t edge_at(uint32_t section, uint32_t offset)
     return e;
 }
 
-/* A copied pointer that the arena knows of: it leads where the old one leads now, into the new cell for the old. */
-static enum err carry_pointer(const struct plan *plan, const struct twin *twin, const struct arena_edge *edge)
+/* A copied pointer that the arena knows of, at `offset` of the new section: it leads where the old one leads now, into the
+ * new cell for the old. */
+static enum err carry_pointer(const struct plan *plan, const struct twin *twin, const struct arena_edge *edge,
+                              uint32_t offset)
 {
-    uint64_t *slot = (uint64_t *)(arena_section(twin->new_)->virt + edge->offset), value = *slot;
+    uint64_t *slot = (uint64_t *)(arena_section(twin->new_)->virt + offset), value = *slot;
 
     if (edge->type != R_X86_64_64)
         return ERR_BAD_RELOCATION;
@@ -28,14 +30,22 @@ static enum err carry_pointer(const struct plan *plan, const struct twin *twin, 
     return loader_bind(slot, (const void *)value);
 }
 
+/* Where the 8 bytes at `offset` of the new section come from; false: they are the new version's own. */
+static bool origin_of(const struct plan *plan, const struct twin *twin, uint32_t offset, uint32_t *ret_offset)
+{
+    *ret_offset = offset;
+    return !twin->recipe || recipe_origin(&plan->recipes, twin->recipe, offset, 8, ret_offset);
+}
+
 /* A pointer that only the new cell has: copying has overwritten it. */
-static enum err restore_pointers(const struct twin *twin)
+static enum err restore_pointers(const struct plan *plan, const struct twin *twin)
 {
     const struct arena_section *section = arena_section(twin->new_);
 
     for (uint32_t e = section->first_out; e; e = arena_edge(e)->next_out) {
         const struct arena_edge *edge = arena_edge(e);
-        if (edge_at(twin->old, edge->offset))
+        uint32_t offset;
+        if (origin_of(plan, twin, edge->offset, &offset) && edge_at(twin->old, offset))
             continue;
         if (edge->type != R_X86_64_64)
             return ERR_BAD_RELOCATION;
@@ -61,10 +71,16 @@ static enum err carry_section(const struct plan *plan, const struct twin *twin)
     const struct arena_section *from = arena_section(twin->old), *to = arena_section(twin->new_);
     enum err error;
 
-    memcpy((void *)to->virt, (const void *)from->virt, to->bytes);
-    error = restore_pointers(twin);
-    for (uint32_t e = from->first_out; e && !error; e = arena_edge(e)->next_out)
-        error = carry_pointer(plan, twin, arena_edge(e));
+    if (twin->recipe)
+        recipe_apply(&plan->recipes, twin->recipe, (const void *)from->virt, (void *)to->virt);
+    else
+        memcpy((void *)to->virt, (const void *)from->virt, to->bytes);
+    error = restore_pointers(plan, twin);
+    for (uint32_t e = from->first_out; e && !error; e = arena_edge(e)->next_out) {
+        uint32_t offset = arena_edge(e)->offset;
+        if (!twin->recipe || recipe_map(&plan->recipes, twin->recipe, offset, 8, &offset))
+            error = carry_pointer(plan, twin, arena_edge(e), offset);
+    }
     carry_own_pointers(plan, twin);
     return error;
 }
@@ -113,7 +129,7 @@ static uint64_t left_to_transfer(const struct plan *plan)
 
     for (size_t i = 0; i < plan->twins; i++) {
         const struct arena_section *s = arena_section(plan->twin[i].old);
-        if ((s->kind == SECTION_DATA || s->kind == SECTION_BSS) && !plan->twin[i].carried)
+        if ((s->kind == SECTION_DATA || s->kind == SECTION_BSS) && !plan->twin[i].carried && !plan->twin[i].recipe)
             bytes += s->bytes;
     }
     return bytes;
@@ -164,13 +180,14 @@ enum err carry_data(const struct plan *plan, uint64_t *ret_bytes, struct loader_
 
     for (size_t i = 0; i < plan->twins; i++) {
         const struct twin *twin = &plan->twin[i];
-        enum err error = twin->carried ? carry_section(plan, twin) : ERR_OK;
+        bool moves = twin->carried || (twin->recipe && twin->new_);
+        enum err error = moves ? carry_section(plan, twin) : ERR_OK;
         if (error) {
             plan_say(detail, arena_string(arena_section(twin->old)->name), ": cannot be taken over: ", err_text(error),
                      "");
             return error;
         }
-        bytes += twin->carried ? twin->bytes : 0;
+        bytes += moves ? twin->bytes : 0;
     }
     enum err error = transfer_all(plan, &bytes, detail);
     if (!error)

@@ -119,12 +119,42 @@ static bool same_shape(uint32_t a, uint32_t b)
     return s->bytes == t->bytes && same_type(s->type_hash, t->type_hash);
 }
 
+static uint64_t object_hash(const struct arena_section *section)
+{
+    uint32_t object = arena_cell(section->cell)->object;
+
+    return object ? arena_object(object)->hash : 0;
+}
+
+/* The section that the recipe is for; 0: there is none. */
+static uint32_t recipe_target(const struct plan *plan, const struct recipe *recipe)
+{
+    for (size_t i = 0; i < plan->news; i++)
+        for (uint32_t s = arena_cell(plan->new_[i])->first_section; s; s = arena_section(s)->next_in_cell)
+            if (arena_section(s)->object_index == recipe->new_section &&
+                object_hash(arena_section(s)) == recipe->new_object)
+                return is_data(s) ? s : 0;
+    return 0;
+}
+
+static const struct recipe *recipe_for(const struct plan *plan, const struct arena_section *section)
+{
+    uint64_t hash = object_hash(section);
+
+    return hash && !plan->fresh ? recipes_find(&plan->recipes, hash, section->object_index) : NULL;
+}
+
 static struct twin make_twin(const struct plan *plan, const struct index_entry *old)
 {
     const struct arena_section *s = arena_section(old->record);
     struct twin twin = {.virt = s->virt, .bytes = s->bytes, .old = old->record, .new_ = find_twin(plan, old)};
 
     twin.text = s->kind == SECTION_TEXT;
+    if (is_data(twin.old) && (twin.recipe = recipe_for(plan, s))) {
+        twin.new_ = recipe_target(plan, twin.recipe);
+        twin.to = twin.new_ ? arena_section(twin.new_)->virt : 0;
+        return twin;
+    }
     if (!twin.new_)
         return twin;
     twin.to = arena_section(twin.new_)->virt;
@@ -208,7 +238,8 @@ static void pair(struct plan *plan, struct index *old)
     find_bounds(plan);
 }
 
-struct plan *plan_pair(const uint32_t *old, size_t olds, const uint32_t *new_, size_t news, bool fresh)
+struct plan *plan_pair(const uint32_t *old, size_t olds, const uint32_t *new_, size_t news, bool fresh,
+                       const struct recipes *recipes)
 {
     struct sizes of_old = {0}, of_new = {0};
 
@@ -225,6 +256,8 @@ struct plan *plan_pair(const uint32_t *old, size_t olds, const uint32_t *new_, s
         return NULL;
     struct plan *plan = page_start(memory);
     *plan = (struct plan){.olds = olds, .news = news, .fresh = fresh};
+    if (recipes)
+        plan->recipes = *recipes;
     memcpy(plan->old, old, olds * sizeof *old);
     for (size_t i = 0; i < olds; i++)
         plan->core |= mend_is_core(old[i]);
@@ -327,9 +360,13 @@ static const struct twin *twin_at(const struct plan *plan, uint64_t address)
     return twin && address - twin->virt < twin->bytes ? twin : NULL;
 }
 
-static uint64_t map_in(const struct twin *twin, uint64_t address)
+static uint64_t map_in(const struct plan *plan, const struct twin *twin, uint64_t address)
 {
     uint64_t offset = address - twin->virt;
+    uint32_t moved;
+
+    if (twin->new_ && twin->recipe)
+        return recipe_address(&plan->recipes, twin->recipe, (uint32_t)offset, &moved) ? twin->to + moved : 0;
     bool whole = twin->same || twin->carried, entry = offset == 0 && twin->text;
 
     return twin->new_ && (whole || entry) ? twin->to + offset : 0;
@@ -339,7 +376,7 @@ uint64_t plan_map(const struct plan *plan, uint64_t address)
 {
     const struct twin *twin = twin_at(plan, address);
 
-    return twin ? map_in(twin, address) : 0;
+    return twin ? map_in(plan, twin, address) : 0;
 }
 
 uint32_t plan_twin(const struct plan *plan, uint32_t section, bool back)
@@ -388,11 +425,12 @@ static enum err resolve_section(const struct plan *plan, const struct arena_edge
 {
     uint64_t address = arena_section(edge->to)->virt + edge->target;
     const struct twin *twin = twin_at(plan, address);
+    uint64_t mapped = twin ? map_in(plan, twin, address) : 0;
 
-    if (!twin || !map_in(twin, address))
+    if (!mapped)
         return refuse(ERR_MISSING_SYMBOL, detail, edge->to, name_of(edge->to),
                       " is bound by others, and the new version lacks it");
-    *ret_place = (struct place){twin->new_, edge->target, 0};
+    *ret_place = (struct place){twin->new_, (uint32_t)(mapped - twin->to), 0};
     return ERR_OK;
 }
 
@@ -471,9 +509,60 @@ static bool is_used_up(uint32_t section)
     return !arena_cell(arena_section(section)->cell)->object;
 }
 
+static struct recipe_side side_of(uint32_t section)
+{
+    const struct arena_section *s = arena_section(section);
+
+    return (struct recipe_side){object_hash(s), s->object_index, s->bytes, s->type_hash, s->deep_hash};
+}
+
+/* Pointers that the arena knows of, and that are carried over. */
+static enum err check_pointers(const struct plan *plan, const struct twin *twin, struct loader_detail *detail)
+{
+    for (uint32_t e = arena_section(twin->old)->first_out; e; e = arena_edge(e)->next_out) {
+        const struct arena_edge *edge = arena_edge(e);
+        uint64_t value = *(const uint64_t *)(arena_section(twin->old)->virt + edge->offset);
+        uint32_t moved;
+        if (twin->recipe && !recipe_map(&plan->recipes, twin->recipe, edge->offset, 8, &moved))
+            continue;
+        if (edge->type == R_X86_64_64 && plan_in_old(plan, value) && !plan_map(plan, value))
+            return refuse(ERR_MISSING_SYMBOL, detail, twin->old, name_of(twin->old),
+                          " points to what the new version lacks");
+    }
+    return ERR_OK;
+}
+
+static bool is_target_of_others(const struct plan *plan, const struct twin *twin)
+{
+    for (size_t i = 0; i < plan->twins; i++)
+        if (&plan->twin[i] != twin && plan->twin[i].new_ == twin->new_)
+            return true;
+    return false;
+}
+
+static enum err check_recipe(const struct plan *plan, const struct twin *twin, struct loader_detail *detail)
+{
+    struct recipe_side old = side_of(twin->old), new_ = {0};
+
+    if (!twin->new_)
+        return recipe_check(&plan->recipes, twin->recipe, &old, NULL, NULL, detail);
+    if (is_target_of_others(plan, twin))
+        return refuse(ERR_CORRUPT, detail, twin->new_, name_of(twin->new_), " is filled from two old sections");
+    new_ = side_of(twin->new_);
+    OWN(mapped_pages) struct mapped_pages *written = page_map(new_.bytes, PAGE_WRITE);
+    if (!written) {
+        plan_say(detail, "no memory to check the recipe for ", name_of(twin->new_), "", "");
+        return ERR_NOMEM;
+    }
+    enum err e = recipe_check(&plan->recipes, twin->recipe, &old, &new_, page_start(written), detail);
+    return e ? e : check_pointers(plan, twin, detail);
+}
+
 /* Data that can neither be copied nor is taken over by a transfer function must not be lost silently. */
 static enum err check_data(const struct plan *plan, const struct twin *twin, struct loader_detail *detail)
 {
+    if (twin->recipe)
+        return check_recipe(plan, twin, detail);
     if (!is_data(twin->old) || plan->fresh || is_used_up(twin->old) || has_transfer(plan, twin->old))
         return ERR_OK;
     if (twin->new_ && twin->carried &&
@@ -486,14 +575,7 @@ static enum err check_data(const struct plan *plan, const struct twin *twin, str
     if (!twin->new_)
         return refuse(ERR_MISSING_SYMBOL, detail, twin->old, name_of(twin->old),
                       " would be lost: the new version lacks it, and has no transfer function");
-    for (uint32_t e = arena_section(twin->old)->first_out; e; e = arena_edge(e)->next_out) {
-        const struct arena_edge *edge = arena_edge(e);
-        uint64_t value = *(const uint64_t *)(arena_section(twin->old)->virt + edge->offset);
-        if (edge->type == R_X86_64_64 && plan_in_old(plan, value) && !plan_map(plan, value))
-            return refuse(ERR_MISSING_SYMBOL, detail, twin->old, name_of(twin->old),
-                          " points to what the new version lacks");
-    }
-    return ERR_OK;
+    return check_pointers(plan, twin, detail);
 }
 
 /* Old code must not run on, on data that the new one sees otherwise: in static data, or behind what callers hand over. */

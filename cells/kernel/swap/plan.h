@@ -3,6 +3,7 @@
 #include "cells/cell.h"
 #include "cells/kernel/loader/loader.h"
 #include "cells/kernel/page/page.h"
+#include "cells/kernel/swap/recipe.h"
 #include "guest/abi/swap_set.h"
 
 /* Where something of the old cells has its counterpart in the new ones. */
@@ -14,6 +15,7 @@ struct twin {
     bool same;          /* same contents but for relocations: an address within it can be carried over */
     bool carried;       /* data whose bytes are copied */
     bool text;
+    const struct recipe *recipe; /* data that a recipe moves, or gives up; NULL: none */
 };
 
 struct place {
@@ -50,13 +52,15 @@ struct plan {
     bool words_lost;                  /* there were more */
     size_t tasks;                     /* whose stacks were scanned */
     struct index *sections, *symbols; /* of the new cells, by name */
+    struct recipes recipes;
 };
 
-/* Twins only, for addresses. NULL: no memory. */
+/* Twins only, for addresses. Recipes are opened, not yet checked; NULL: none. NULL: no memory. */
 void plan_put(TAKES struct plan *plan);
 OWNABLE(plan)
 RELEASED_BY(plan_put)
-struct plan *plan_pair(const uint32_t *old, size_t olds, const uint32_t *new_, size_t news, bool fresh);
+struct plan *plan_pair(const uint32_t *old, size_t olds, const uint32_t *new_, size_t news, bool fresh,
+                       const struct recipes *recipes);
 /* Verifies and fills in all steps. */
 enum err plan_make(struct plan *plan, struct loader_detail *detail);
 /* True while each edge of a step leads where it did then. Whether there are more of them now is for others to see. */

@@ -48,6 +48,7 @@ struct job {
     size_t news; /* 0: not staged */
     struct arena_completion *report;
     struct loader_detail detail;
+    struct recipes recipes;
     uint64_t phase_start_ns;
     size_t words; /* room for them */
     bool committed;
@@ -179,6 +180,8 @@ static enum err stage(struct job *job)
         error = check_old(job, i);
     for (size_t i = 0; i < order->objects && !error; i++)
         error = check_object(job, i);
+    if (!error && order->recipes)
+        error = recipes_open(order->recipes, order->recipe_bytes, &job->recipes, &job->detail);
     if (!error)
         error = loader_stage(&load, job->new_, &job->detail);
     if (!error)
@@ -214,7 +217,8 @@ static uint64_t incoming_of(const struct swap_order *order)
 static bool took_data(const struct plan *plan, uint32_t new_)
 {
     for (size_t i = 0; i < plan->twins; i++)
-        if (plan->twin[i].carried && arena_section(plan->twin[i].new_)->cell == new_)
+        if ((plan->twin[i].carried || (plan->twin[i].recipe && plan->twin[i].new_)) &&
+            arena_section(plan->twin[i].new_)->cell == new_)
             return true;
     return !plan->fresh && plan->olds && arena_cell(new_)->transfer_section;
 }
@@ -337,7 +341,7 @@ static void preview(struct job *job, const struct plan *plan)
 {
     job->report->relocations = plan->foreign_steps;
     for (size_t i = 0; i < plan->twins; i++)
-        if (plan->twin[i].carried)
+        if (plan->twin[i].carried || plan->twin[i].recipe)
             job->report->transferred_bytes += plan->twin[i].bytes;
 }
 
@@ -366,7 +370,8 @@ static enum err attempt(struct job *job)
     const struct swap_order *order = job->order;
     uint64_t incoming = incoming_of(order);
     OWN(plan)
-    struct plan *plan = plan_pair(order->old, order->olds, job->new_, job->news, order->flags & SWAP_FRESH_DATA);
+    struct plan *plan =
+        plan_pair(order->old, order->olds, job->new_, job->news, order->flags & SWAP_FRESH_DATA, &job->recipes);
 
     if (!plan) {
         plan_say(&job->detail, "no memory for the plan", "", "", "");
@@ -552,7 +557,7 @@ static bool are_held(const uint32_t *cells, size_t count)
 
     for (size_t at = 0; at < count && !held; at += SWAP_SET_MAX) {
         size_t some = count - at < SWAP_SET_MAX ? count - at : SWAP_SET_MAX;
-        OWN(plan) struct plan *plan = plan_pair(cells + at, some, NULL, 0, false);
+        OWN(plan) struct plan *plan = plan_pair(cells + at, some, NULL, 0, false, NULL);
         held = !plan || is_held(plan);
     }
     return held;
@@ -583,7 +588,7 @@ static size_t find_heirs(uint32_t cell, uint32_t ret_heirs[SWAP_SET_MAX])
 static bool reap(uint32_t cell)
 {
     uint32_t heirs[SWAP_SET_MAX];
-    OWN(plan) struct plan *plan = plan_pair(&cell, 1, heirs, find_heirs(cell, heirs), false);
+    OWN(plan) struct plan *plan = plan_pair(&cell, 1, heirs, find_heirs(cell, heirs), false, NULL);
 
     if (!plan)
         return false;
@@ -635,7 +640,7 @@ static size_t reap_image(void)
 
     if (!gather_image(cells, &count, heirs, &heirs_count) || !count)
         return count;
-    OWN(plan) struct plan *plan = plan_pair(cells, count, heirs, heirs_count, false);
+    OWN(plan) struct plan *plan = plan_pair(cells, count, heirs, heirs_count, false, NULL);
     if (!plan)
         return count;
     lead_to_heirs(plan);

@@ -4,8 +4,8 @@
  *
  * A user of an old cell is an edge that leads to it. Each must find, in one of the new cells, a symbol of the same name
  * and type that it may use; what is bound without being exported is found by its section's name. Static data of the same
- * name, size and type is copied, pointers into the old cells are led into the new ones; other data is the transfer
- * function's job. Frames in functions that did not change go on in the new cells; those in changed ones end in the old
+ * name, size and type is copied, pointers into the old cells are led into the new ones; other data is moved by
+ * a recipe, or is the transfer function's job. Frames in functions that did not change go on in the new cells; those in changed ones end in the old
  * ones, on the new ones' data.
  *
  * Init of a new cell runs only when its data starts anew. Callers are tasks; never from an interrupt handler. */
@@ -25,6 +25,9 @@ struct swap_order {
     size_t olds, objects;
     uint32_t old[SWAP_SET_MAX];    /* live cells of the namespace */
     uint32_t object[SWAP_SET_MAX]; /* of cells that are not live, or among the old */
+    /* A struct recipe_set (guest/abi/recipe.h), borrowed, which nobody else writes; NULL: none. */
+    const void *recipes;
+    size_t recipe_bytes;
 };
 
 /* Fills in everything of `report` but its seq. Objects that no cell has been made from are dropped when the swap is
