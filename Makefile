@@ -67,7 +67,7 @@ HOSTED_SRC := $(wildcard tests/hosted/*.c)
 HOSTED_CELLS := $(wildcard $(foreach c,$(shell cat tests/hosted/cells 2>/dev/null),cells/*/$(c)/*.c))
 FUZZ       := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*.c))
 # tests/unit/NAME.c defines Suite *suite_NAME(void); tests/hosted/suite_NAME.c defines Suite *suite_hosted_NAME(void).
-SUITES     := $(patsubst suite_%,hosted_%,$(basename $(notdir $(UNIT_SRC) $(filter tests/hosted/suite_%,$(HOSTED_SRC)))))
+SUITES     := $(patsubst suite_%,hosted_%,$(basename $(notdir $(UNIT_SRC) $(filter tests/hosted/suite_%,$(HOSTED_SRC))))) scale
 
 PROGRAMS := $(if $(wildcard vmm/*.c),$(B)/bin/delias-vmm) $(if $(wildcard cli/*.c),$(B)/bin/delias) $(B)/bin/cell
 KERNEL   := $(B)/delias.elf
@@ -286,10 +286,23 @@ $(B)/tests/hosted.o: $(HOSTED_SRC:%.c=$(B)/hosted/%.o) $(HOSTED_CELLS:%.c=$(B)/h
 	$(Q)ld -r -o $@ $^
 	$(Q)objcopy --wildcard --keep-global-symbol='suite_*' $@
 
+# The same cells for a far larger system: with its header of capacities, and as fast as in the guest.
+SCALE_SRC := tests/scale/suite_scale.c tests/hosted/stand_in.c $(HOSTED_CELLS)
+$(B)/scale/%.o: %.c $(B)/flags/HOST
+	@mkdir -p $(@D)
+	$(call say,CC)
+	$(Q)$(CC) -Itests/scale $(BASE) -D_GNU_SOURCE $(WARN) -O2 -fno-strict-aliasing -fexceptions -fnon-call-exceptions -c -o $@ $<
+
+$(B)/tests/scale.o: $(SCALE_SRC:%.c=$(B)/scale/%.o)
+	@mkdir -p $(@D)
+	$(call say,LD)
+	$(Q)ld -r -o $@ $^
+	$(Q)objcopy --wildcard --keep-global-symbol='suite_*' $@
+
 SUITES_CFLAGS := $(SUITES)
 $(B)/asan/tests/main.o: $(B)/flags/SUITES
 $(B)/asan/tests/main.o: private HOST_CFLAGS += -DSUITES='$(foreach s,$(SUITES),SUITE($(s)))'
-$(B)/tests/delias-tests: $(B)/asan/tests/main.o $(UNIT_SRC:%.c=$(B)/asan/%.o) $(B)/tests/hosted.o \
+$(B)/tests/delias-tests: $(B)/asan/tests/main.o $(UNIT_SRC:%.c=$(B)/asan/%.o) $(B)/tests/hosted.o $(B)/tests/scale.o \
                          $(patsubst %.c,$(B)/asan/%.o,$(filter-out vmm/main.c,$(VMM_SRC))) $(LINK_LIBS:%=$(B)/asan/lib%.a)
 	@mkdir -p $(@D)
 	$(call say,LINK)

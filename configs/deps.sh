@@ -42,6 +42,7 @@ cpio                     the initial RAM file of the lab
 e2fsprogs                disk of the lab
 socat                    sockets from scripts
 jq                       JSON from scripts
+gnuplot-nox              the plot of the benchmark
 '
 missing=
 for package in $(printf '%s' "$packages" | awk 'NF { print $1 }'); do

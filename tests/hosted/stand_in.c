@@ -23,11 +23,12 @@
 #include <ucontext.h>
 #include <unistd.h>
 
-#define RAM_BYTES    (48ul << 20)
-#define MODULE_PHYS  (8ul << 20)
-#define FRAMES_START ((16ul << 20) / FRAME_BYTES)
-#define FRAMES_END   (RAM_BYTES / FRAME_BYTES)
-#define MAPPINGS_MAX 1024
+/* The arena, modules, frames; as many of them as cells may need. */
+#define MODULE_PHYS  (LAYOUT_ARENA_PHYS + (uint64_t)LAYOUT_ARENA_BYTES)
+#define FRAMES_START ((MODULE_PHYS + (8ul << 20)) / FRAME_BYTES)
+#define FRAMES       (ARENA_CELLS_MAX > 8192 / 6 ? ARENA_CELLS_MAX * 6ul : 8192ul)
+#define FRAMES_END   (FRAMES_START + FRAMES)
+#define RAM_BYTES    (FRAMES_END * FRAME_BYTES)
 
 struct mapped_pages {
     uint64_t virt, phys;
@@ -39,8 +40,8 @@ struct stand_in stand_in;
 
 static uint8_t *ram;
 static uint8_t frame_used[FRAMES_END];
-static struct mapped_pages mapping[MAPPINGS_MAX];
-static uint64_t next_virt;
+static size_t lowest_free;                      /* no frame below it is */
+static struct mapped_pages mapping[FRAMES_END]; /* by first frame */
 static uint64_t next_module;
 static struct cpu cpu;
 static struct sigaction before;
@@ -123,7 +124,9 @@ enum err frame_alloc(size_t frames, uint64_t *ret_phys)
 {
     size_t run = 0;
 
-    for (size_t f = FRAMES_START; frames && f < FRAMES_END; f++) {
+    while (lowest_free < FRAMES_END && frame_used[lowest_free])
+        lowest_free++;
+    for (size_t f = lowest_free; frames && f < FRAMES_END; f++) {
         run = frame_used[f] ? 0 : run + 1;
         if (run < frames)
             continue;
@@ -143,6 +146,8 @@ void frame_free(uint64_t phys, size_t frames)
         assert(f >= FRAMES_START && f < FRAMES_END && frame_used[f]);
         frame_used[f] = 0;
     }
+    if (phys / FRAME_BYTES < lowest_free)
+        lowest_free = phys / FRAME_BYTES;
     stand_in.frames_used -= frames;
 }
 
@@ -154,24 +159,35 @@ void *page_direct(uint64_t phys)
     return ram + phys;
 }
 
+/* Twice as far apart as the frames are, which leaves room for a guard page behind each mapping. */
+static uint64_t virt_of(uint64_t phys)
+{
+    return LAYOUT_CELL_VIRT + 2 * (phys - FRAMES_START * FRAME_BYTES);
+}
+_Static_assert(2 * FRAMES * FRAME_BYTES <= LAYOUT_CELL_END - LAYOUT_CELL_VIRT);
+
+/* The mapping that begins at the frame of `virt` or before it; NULL: none. */
+static struct mapped_pages *mapping_below(uint64_t virt)
+{
+    if (virt - LAYOUT_CELL_VIRT >= 2 * FRAMES * FRAME_BYTES)
+        return NULL;
+    for (size_t f = FRAMES_START + (virt - LAYOUT_CELL_VIRT) / (2 * FRAME_BYTES); f >= FRAMES_START; f--)
+        if (mapping[f].bytes)
+            return &mapping[f];
+    return NULL;
+}
+
 struct mapped_pages *page_map(size_t bytes, unsigned flags)
 {
-    struct mapped_pages *mp = mapping;
     size_t whole = (bytes + FRAME_BYTES - 1) & -FRAME_BYTES;
+    uint64_t phys;
 
     assert(!(flags & PAGE_WRITE && flags & PAGE_EXECUTE));
-    while (mp < mapping + MAPPINGS_MAX && mp->bytes)
-        mp++;
-    if (stand_in.mappings == 0)
-        next_virt = LAYOUT_CELL_VIRT;
-    if (mp == mapping + MAPPINGS_MAX || whole > LAYOUT_CELL_END - next_virt ||
-        frame_alloc(whole / FRAME_BYTES, &mp->phys))
+    if (frame_alloc(whole / FRAME_BYTES, &phys))
         return NULL;
-    memset(page_direct(mp->phys), 0, whole);
-    mp->virt = next_virt;
-    mp->bytes = whole;
-    mp->flags = flags;
-    next_virt += whole + FRAME_BYTES;
+    memset(page_direct(phys), 0, whole);
+    struct mapped_pages *mp = &mapping[phys / FRAME_BYTES];
+    *mp = (struct mapped_pages){.virt = virt_of(phys), .phys = phys, .bytes = whole, .flags = flags};
     stand_in.mappings++;
     return mp;
 }
@@ -200,18 +216,16 @@ uint64_t page_phys(const struct mapped_pages *mp)
 
 struct mapped_pages *page_find(uint64_t virt)
 {
-    for (struct mapped_pages *mp = mapping; mp < mapping + MAPPINGS_MAX; mp++)
-        if (mp->bytes && mp->virt == virt)
-            return mp;
-    return NULL;
+    struct mapped_pages *mp = mapping_below(virt);
+
+    return mp && mp->virt == virt ? mp : NULL;
 }
 
 unsigned stand_in_flags(uint64_t virt)
 {
-    for (struct mapped_pages *mp = mapping; mp < mapping + MAPPINGS_MAX; mp++)
-        if (virt - mp->virt < mp->bytes)
-            return mp->flags;
-    return ~0u;
+    const struct mapped_pages *mp = mapping_below(virt);
+
+    return mp && virt - mp->virt < mp->bytes ? mp->flags : ~0u;
 }
 
 /* ---- the machine ---- */
@@ -249,6 +263,7 @@ void stand_in_start(void)
     memset(&stand_in, 0, sizeof stand_in);
     memset(frame_used, 0, sizeof frame_used);
     memset(mapping, 0, sizeof mapping);
+    lowest_free = FRAMES_START;
     next_module = MODULE_PHYS;
     arena_init();
 }
