@@ -40,38 +40,46 @@ static void print_refusal(const char *what, const char *why)
     printf("refused   %s: %s\n", what, why);
 }
 
-static void print_cells(const json_t *manifest, const char *key)
+static const char *text(const json_t *object, const char *key)
 {
-    size_t i;
-    json_t *o;
+    return json_string_value(json_object_get(object, key)) ?: "?";
+}
 
-    json_array_foreach(json_object_get(manifest, key), i, o)
-        printf("%-9s %s\n", key, json_string_value(json_object_get(o, "cell")));
+/* A line per element of a list: `format` takes the texts of two keys. */
+static void print_list(const json_t *list, const char *format, const char *first, const char *second)
+    __attribute__((format(printf, 2, 0)));
+static void print_list(const json_t *list, const char *format, const char *first, const char *second)
+{
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const json_t *o = json_array_get(list, i);
+        printf(format, text(o, first), text(o, second));
+    }
+}
+
+static void print_types(const json_t *list)
+{
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const json_t *o = json_array_get(list, i);
+        printf("type      %s: was %s\n          is %s\n", text(o, "symbol"), text(o, "old"), text(o, "new"));
+    }
 }
 
 static void print_manifest(const json_t *manifest)
 {
+    static const char *const lists[] = {"changed", "added", "removed"};
     const json_t *transfer = json_object_get(manifest, "transfer");
-    size_t i;
-    json_t *o;
 
     if (json_is_true(json_object_get(manifest, "image_changed")))
         printf("image     differs: what is changed in the nano_core comes with a restart\n");
-    print_cells(manifest, "changed");
-    print_cells(manifest, "added");
-    print_cells(manifest, "removed");
-    json_array_foreach(json_object_get(manifest, "types"), i, o)
-        printf("type      %s: was %s\n          is %s\n", json_string_value(json_object_get(o, "symbol")),
-               json_string_value(json_object_get(o, "old")), json_string_value(json_object_get(o, "new")));
-    json_array_foreach(json_object_get(manifest, "along"), i, o)
-        printf("along     %s, for %s\n", json_string_value(json_object_get(o, "cell")),
-               json_string_value(json_object_get(o, "symbol")));
-    json_array_foreach(json_object_get(transfer, "changed"), i, o)
-        printf("data      %s: %s\n", json_string_value(json_object_get(o, "field")),
-               json_string_value(json_object_get(o, "what")));
-    json_array_foreach(json_object_get(transfer, "left_over"), i, o)
-        printf("function  %s: %s\n", json_string_value(json_object_get(o, "field")),
-               json_string_value(json_object_get(o, "what")));
+    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
+        const json_t *list = json_object_get(manifest, lists[i]);
+        for (size_t k = 0; k < json_array_size(list); k++)
+            printf("%-9s %s\n", lists[i], text(json_array_get(list, k), "cell"));
+    }
+    print_types(json_object_get(manifest, "types"));
+    print_list(json_object_get(manifest, "along"), "along     %s, for %s\n", "cell", "symbol");
+    print_list(json_object_get(transfer, "changed"), "data      %s: %s\n", "field", "what");
+    print_list(json_object_get(transfer, "left_over"), "function  %s: %s\n", "field", "what");
     evolve_refusals(manifest, print_refusal);
 }
 
@@ -191,26 +199,32 @@ struct recipe_blob {
     struct recipe_move move[MOVES_MAX];
 };
 
+static int add_recipe(struct recipe_blob *blob, const json_t *o)
+{
+    const json_t *moves = json_object_get(o, "moves");
+    size_t count = json_array_size(moves);
+
+    if (blob->set.recipes == RECIPES_MAX || count > MOVES_MAX - blob->set.moves)
+        return damaged("too many recipes");
+    struct recipe *r = &blob->recipe[blob->set.recipes++];
+    r->first_move = blob->set.moves;
+    r->moves = (uint32_t)count;
+    if (!json_is_array(moves) || !read_recipe(o, r))
+        return damaged("a recipe");
+    for (size_t i = 0; i < count; i++)
+        if (!read_move(json_array_get(moves, i), &blob->move[blob->set.moves++]))
+            return damaged("a move of a recipe");
+    return CLI_DONE;
+}
+
 static int read_recipes(const json_t *list, struct recipe_blob *blob)
 {
-    size_t i, k;
-    json_t *o, *move;
+    int status = CLI_DONE;
 
     blob->set.version = RECIPE_VERSION;
-    json_array_foreach(list, i, o)
-    {
-        const json_t *moves = json_object_get(o, "moves");
-        if (blob->set.recipes == RECIPES_MAX || json_array_size(moves) > MOVES_MAX - blob->set.moves)
-            return damaged("too many recipes");
-        struct recipe *r = &blob->recipe[blob->set.recipes++];
-        r->first_move = blob->set.moves;
-        r->moves = (uint32_t)json_array_size(moves);
-        if (!json_is_array(moves) || !read_recipe(o, r))
-            return damaged("a recipe");
-        json_array_foreach(moves, k, move) if (!read_move(move, &blob->move[blob->set.moves++])) return damaged(
-            "a move of a recipe");
-    }
-    return CLI_DONE;
+    for (size_t i = 0; i < json_array_size(list) && !status; i++)
+        status = add_recipe(blob, json_array_get(list, i));
+    return status;
 }
 
 static int add_recipes(struct bundle *b, const json_t *list)
@@ -283,13 +297,16 @@ static int add_cell(struct asking *a, struct bundle *b, const json_t *o, bool co
 
 static int add_cells(struct asking *a, struct bundle *b, const json_t *manifest)
 {
+    const json_t *changed = json_object_get(manifest, "changed"), *removed = json_object_get(manifest, "removed");
+    const json_t *added = json_object_get(manifest, "added");
     int status = target_look(&a->target);
-    size_t i;
-    json_t *o;
 
-    json_array_foreach(json_object_get(manifest, "changed"), i, o) status = status ?: add_cell(a, b, o, true);
-    json_array_foreach(json_object_get(manifest, "removed"), i, o) status = status ?: add_cell(a, b, o, false);
-    json_array_foreach(json_object_get(manifest, "added"), i, o) status = status ?: add_object(b, o);
+    for (size_t i = 0; i < json_array_size(changed) && !status; i++)
+        status = add_cell(a, b, json_array_get(changed, i), true);
+    for (size_t i = 0; i < json_array_size(removed) && !status; i++)
+        status = add_cell(a, b, json_array_get(removed, i), false);
+    for (size_t i = 0; i < json_array_size(added) && !status; i++)
+        status = add_object(b, json_array_get(added, i));
     if (!status && b->set->olds + b->set->objects == 0)
         return cli_fail(CLI_FAILED, "nothing that machine %s has loaded is different", a->target.name);
     return status;

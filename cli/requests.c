@@ -88,8 +88,10 @@ int bundle_open(const struct asking *a, struct bundle *b, const char *what)
 {
     *b = (struct bundle){.room = request_room(a->target.ram, a->target.ram_bytes)};
     b->set = b->room > sizeof *b->set ? calloc(1, b->room) : NULL;
-    if (!b->set)
-        return cli_fail(CLI_FAILED, b->room ? "out of memory" : "machine %s has no mailbox", a->target.name);
+    if (!b->set) {
+        (void)cli_fail(CLI_FAILED, b->room ? "out of memory" : "machine %s has no mailbox", a->target.name);
+        return CLI_FAILED;
+    }
     b->set->bytes = sizeof *b->set;
     snprintf(b->what, sizeof b->what, "%s", what);
     return CLI_DONE;
@@ -152,11 +154,11 @@ int bundle_recipes(struct bundle *b, const void *data, size_t bytes)
 
 static int add_file(struct bundle *b, const char *path, int (*add)(struct bundle *, const void *, size_t))
 {
-    void *data;
-    size_t bytes;
+    void *data = NULL;
+    size_t bytes = 0;
     int status = bundle_file(path, b->room - b->set->bytes, &data, &bytes);
 
-    if (status)
+    if (status || !data)
         return status;
     status = add(b, data, bytes);
     free(data);

@@ -298,17 +298,19 @@ static const char *text(const json_t *object, const char *key)
 
 size_t evolve_refusals(const json_t *manifest, void (*say)(const char *what, const char *why))
 {
-    json_t *refused = json_object_get(json_object_get(manifest, "transfer"), "refused"), *line;
-    json_t *stale = json_object_get(manifest, "stale");
-    size_t i, n = json_array_size(refused) + json_array_size(stale);
+    const json_t *refused = json_object_get(json_object_get(manifest, "transfer"), "refused");
+    const json_t *stale = json_object_get(manifest, "stale");
     char why[256];
 
-    json_array_foreach(refused, i, line) say(text(line, "field"), text(line, "what"));
-    json_array_foreach(stale, i, line)
-    {
+    for (size_t i = 0; i < json_array_size(refused); i++) {
+        const json_t *line = json_array_get(refused, i);
+        say(text(line, "field"), text(line, "what"));
+    }
+    for (size_t i = 0; i < json_array_size(stale); i++) {
+        const json_t *line = json_array_get(stale, i);
         snprintf(why, sizeof why, "was built with another type of %s, of cell %s", text(line, "symbol"),
                  text(line, "of"));
         say(text(line, "cell"), why);
     }
-    return n;
+    return json_array_size(refused) + json_array_size(stale);
 }

@@ -60,23 +60,20 @@ struct match_word *match_word(struct match *match, const char *name)
 void match_say(struct match *match, struct match_lines *lines, const char *format, ...)
 {
     struct match_line *line = list_room(lines->line, lines->lines, &lines->capacity, sizeof *line);
-    char *text;
     va_list args;
 
-    va_start(args, format);
-    int n = vasprintf(&text, format, args);
-    va_end(args);
-    if (line)
-        lines->line = line;
-    char *field = strdup(match->path);
-    if (!line || n < 0 || !field) {
-        if (n >= 0)
-            free(text);
-        free(field);
-        match->failed = true;
+    match->failed |= !line;
+    if (!line)
         return;
-    }
-    line[lines->lines++] = (struct match_line){field, text};
+    lines->line = line;
+    line += lines->lines;
+    line->field = strdup(match->path);
+    va_start(args, format);
+    if (vasprintf(&line->text, format, args) < 0)
+        line->text = NULL;
+    va_end(args);
+    match->failed |= !line->field || !line->text;
+    lines->lines++; /* match_done accepts NULL */
 }
 
 /* Ends with "was OLD, is NEW". */

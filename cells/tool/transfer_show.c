@@ -205,19 +205,17 @@ static enum err transfer(struct sides *old, struct sides *new_, struct match_wor
     return e;
 }
 
-/* "FIELD=NAME" is taken apart in place, in a copy. */
-static bool read_words(char *const *from, size_t words, struct match_word *word)
+/* "FIELD=NAME" is taken apart in place. */
+static void read_words(char *const *from, size_t words, struct match_word *word)
 {
     for (size_t i = 0; i < words; i++) {
-        char *copy = strdup(from[i]), *equals = copy ? strchr(copy, '=') : NULL;
+        char *equals = strchr(from[i], '=');
 
-        if (!copy)
-            return false;
         if (equals)
             *equals = '\0';
-        word[i] = (struct match_word){.path = copy, .to = equals ? equals + 1 : NULL};
+        word[i].path = from[i];
+        word[i].to = equals ? equals + 1 : NULL;
     }
-    return true;
 }
 
 enum err transfer_cells(const char *old_paths, const char *new_paths, char *const *from, size_t words, const char *out,
@@ -225,18 +223,17 @@ enum err transfer_cells(const char *old_paths, const char *new_paths, char *cons
 {
     struct match_word *word = calloc(words + 1, sizeof *word);
     struct sides old = {0}, new_ = {0};
-    enum err e = word && read_words(from, words, word) ? ERR_OK : complain(ERR_NOMEM, old_paths, "out of memory");
 
-    if (e == ERR_OK)
-        e = open_sides(&old, old_paths);
+    if (!word)
+        return complain(ERR_NOMEM, old_paths, "out of memory");
+    read_words(from, words, word);
+    enum err e = open_sides(&old, old_paths);
     if (e == ERR_OK)
         e = open_sides(&new_, new_paths);
     if (e == ERR_OK)
         e = transfer(&old, &new_, word, words, out, json);
     close_sides(&old);
     close_sides(&new_);
-    for (size_t i = 0; word && i < words; i++)
-        free((char *)word[i].path);
     free(word);
     return e;
 }

@@ -49,6 +49,7 @@ static struct block section_of(const char *name)
             continue;
         ck_assert(!block.data);
         block = (struct block){calloc(1, header.sh_size), header.sh_size, (uint32_t)elf_ndxscn(section)};
+        ck_assert_ptr_nonnull(block.data);
         if (header.sh_type != SHT_NOBITS)
             memcpy(block.data, elf_rawdata(section, NULL)->d_buf, header.sh_size);
     }
@@ -65,7 +66,7 @@ static struct block read_recipes(void)
 
     snprintf(path, sizeof path, "%s/recipes", dir);
     FILE *file = fopen(path, "rb");
-    ck_assert_ptr_nonnull(file);
+    ck_assert(file && block.data);
     block.bytes = fread(block.data, 1, 1 << 20, file);
     fclose(file);
     return block;
