@@ -217,7 +217,7 @@ struct arena_symbol {
     uint32_t offset; /* in the section */
     uint32_t bytes;
     uint64_t type_hash, deep_hash; /* as struct note_symbol has them */
-    uint32_t access; /* enum access_level; 0: not exported, known for people only */
+    uint32_t access;               /* enum access_level; 0: not exported, known for people only */
     uint32_t next_in_cell;
     uint32_t namespace_;
     /* changes freely from here */

@@ -544,6 +544,9 @@ static enum err check_recipe(const struct plan *plan, const struct twin *twin, s
 {
     struct recipe_side old = side_of(twin->old), new_ = {0};
 
+    if (plan->core) /* it changes while it is carried, and switch.c knows of no moves */
+        return refuse(ERR_UNSUPPORTED, detail, twin->old, name_of(twin->old),
+                      " cannot change its type in one swap with the core");
     if (!twin->new_)
         return recipe_check(&plan->recipes, twin->recipe, &old, NULL, NULL, detail);
     if (is_target_of_others(plan, twin))
