@@ -40,16 +40,19 @@ static void start_cpu(void)
     exception_init(early_idt);
 }
 
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wanalyzer-malloc-leak" /* the IDT is kept for ever */
 /* What the CPU points to goes to where it stays. */
 static enum err settle_cpu(void)
 {
-    struct mapped_pages *idt = page_map(EXCEPTION_TABLE_BYTES, PAGE_WRITE); /* for ever */
+    struct mapped_pages *idt = page_map(EXCEPTION_TABLE_BYTES, PAGE_WRITE);
 
     if (!idt)
         return ERR_NOMEM;
     exception_init(page_start(idt));
     return cpu_settle();
 }
+#pragma GCC diagnostic pop
 
 static enum err map_memory(void)
 {

@@ -143,7 +143,8 @@ static enum err write_places(const struct places *places, struct note_image imag
     uint8_t *whole = data && !strings.failed ? realloc(data, fixed + strings.bytes) : NULL;
     if (whole) {
         memcpy(whole, &image, sizeof image);
-        memcpy(whole + fixed, strings.text, strings.bytes);
+        if (strings.text)
+            memcpy(whole + fixed, strings.text, strings.bytes);
         *ret = whole;
         *ret_bytes = fixed + strings.bytes;
     } else {

@@ -116,10 +116,10 @@ enum err namespace_remove(uint32_t namespace_, struct loader_detail *detail)
     return ERR_REFUSED;
 }
 
-enum err namespace_change(uint32_t namespace_, const uint32_t *objects, size_t count, unsigned flags,
+enum err namespace_change(uint32_t namespace_, const uint32_t *object, size_t count, unsigned flags,
                           struct arena_completion *report)
 {
-    (void)objects, (void)count, (void)flags, (void)report;
+    (void)object, (void)count, (void)flags, (void)report;
     assert(namespace_ != NAMESPACE_ROOT);
     return ERR_REFUSED;
 }

@@ -129,6 +129,8 @@ void cpu_init_early(void *memory, void *stack_top)
     count = 1;
 }
 
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wanalyzer-malloc-leak" /* both are kept for ever: a CPU never leaves */
 struct cpu *cpu_new(unsigned index, uint32_t apic_id)
 {
     OWN(mapped_pages) struct mapped_pages *area_pages = page_map(sizeof(struct area), PAGE_WRITE);
@@ -136,7 +138,7 @@ struct cpu *cpu_new(unsigned index, uint32_t apic_id)
 
     if (index >= CPU_MAX || !area_pages || !stack_pages)
         return NULL;
-    struct area *area = page_start(MOVE(area_pages)); /* both for ever: a CPU never leaves */
+    struct area *area = page_start(MOVE(area_pages));
     struct stacks *stacks = page_start(MOVE(stack_pages));
     area->cpu.index = index;
     area->cpu.apic_id = apic_id;
@@ -144,6 +146,7 @@ struct cpu *cpu_new(unsigned index, uint32_t apic_id)
                stacks->machine_check + sizeof stacks->machine_check);
     return &area->cpu;
 }
+#pragma GCC diagnostic pop
 
 enum err cpu_settle(void)
 {

@@ -65,7 +65,8 @@ static bool has_call(struct search *search, const struct unwind_frame *frame)
 {
     uint64_t call = (uint64_t)search->call;
 
-    while (call >= search->low && call % 8 == 0 && call <= search->high - sizeof(struct call) && call < frame->rsp) {
+    while (call && call >= search->low && call % 8 == 0 && call <= search->high - sizeof(struct call) &&
+           call < frame->rsp) {
         uint64_t outer = (uint64_t)((const struct call *)call)->outer;
         call = outer > call ? outer : 0;
     }

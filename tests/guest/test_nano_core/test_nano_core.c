@@ -382,6 +382,9 @@ static int test_nano_core_main(int argc, char **argv)
     __atomic_store_n(&stop, 1, __ATOMIC_SEQ_CST);
     for (int i = 0; i < WORKERS; i++)
         task_put(worker[i]);
+    for (int i = 0; i < 2000 && swap_reap(); i++) /* what is left over on a stack may lead to a copy that went */
+        scheduler_sleep_ns(5000000);
+    testing_need(&test, swap_reap() == 0);
     test.frames_free += pages - frames_of_copies();
     testing_end(&test);
 }
