@@ -343,7 +343,7 @@ void arena_name_at(uint64_t virt, char *ret_name, size_t bytes)
     const struct arena_symbol *symbol;
     uint32_t name = s ? s->name : 0;
 
-    for (int steps = 0; steps < ARENA_SYMBOLS_MAX && (symbol = arena_peek(ARENA_SYMBOLS, i)); steps++) {
+    for (int steps = 0; s && steps < ARENA_SYMBOLS_MAX && (symbol = arena_peek(ARENA_SYMBOLS, i)); steps++) {
         if (symbol->section == section && within(virt - s->virt, symbol->offset, symbol->bytes)) {
             name = symbol->name;
             break;
