@@ -313,17 +313,30 @@ static struct mapped_pages *map_frames(uint64_t phys, size_t bytes, unsigned fla
     return mp;
 }
 
+/* Frames that nobody has yet: given back at the end of the scope, also when a fault ends it. */
+struct frames_guard {
+    uint64_t phys;
+    size_t count;
+};
+
+static void frames_guard_end(struct frames_guard *frames)
+{
+    if (frames->count)
+        frame_free(frames->phys, frames->count);
+}
+
 struct mapped_pages *page_map(size_t bytes, unsigned flags)
 {
-    size_t frames = (bytes + FRAME_BYTES - 1) / FRAME_BYTES;
-    uint64_t phys;
+    size_t count = (bytes + FRAME_BYTES - 1) / FRAME_BYTES;
+    GUARD(frames) taken = {0};
 
-    if (!bytes || bytes > DIRECT_LIMIT || frame_alloc(frames, &phys) != ERR_OK)
+    if (!bytes || bytes > DIRECT_LIMIT || frame_alloc(count, &taken.phys) != ERR_OK)
         return NULL;
-    memset(page_direct(phys), 0, frames * FRAME_BYTES);
-    struct mapped_pages *mp = map_frames(phys, frames * FRAME_BYTES, flags, true);
-    if (!mp)
-        frame_free(phys, frames);
+    taken.count = count;
+    memset(page_direct(taken.phys), 0, count * FRAME_BYTES);
+    struct mapped_pages *mp = map_frames(taken.phys, count * FRAME_BYTES, flags, true);
+    if (mp)
+        taken.count = 0;
     return mp;
 }
 
