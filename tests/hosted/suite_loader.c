@@ -505,6 +505,25 @@ START_TEST(import_that_is_not_used_brings_nothing)
 }
 END_TEST
 
+START_TEST(damaged_objects_are_refused)
+{
+    size_t bytes;
+    uint8_t *data = stand_in_file("build/cells/channel_v2.o", &bytes);
+    uint32_t kept, cell;
+
+    ck_assert_ptr_nonnull(data);
+    ck_assert_int_eq(loader_keep_object(data, bytes, &kept, &detail), ERR_OK);
+    free(data);
+    uint8_t *byte = (uint8_t *)page_direct(arena_object(kept)->phys) + bytes - 1;
+    *byte ^= 1;
+    ck_assert_int_eq(stage(kept, &cell), ERR_CORRUPT);
+    ck_assert_msg(strstr(detail.text, "pristine object of channel is damaged"), "%s", detail.text);
+    *byte ^= 1;
+    ck_assert_int_eq(stage(kept, &cell), ERR_OK);
+    loader_unstage(&cell, 1);
+}
+END_TEST
+
 START_TEST(other_files_are_refused)
 {
     static const char text[] = "#!/bin/sh\necho this is no object\n";
@@ -782,6 +801,7 @@ Suite *suite_hosted_loader(void)
     tcase_add_test(hostile, types_of_data_are_in_the_records);
     tcase_add_test(hostile, needs_of_an_object_go_with_it);
     tcase_add_test(hostile, import_that_is_not_used_brings_nothing);
+    tcase_add_test(hostile, damaged_objects_are_refused);
     tcase_add_test(hostile, other_files_are_refused);
     tcase_add_test(hostile, nano_core_cannot_be_replaced);
     tcase_add_test(hostile, other_notes_are_refused);

@@ -17,6 +17,13 @@ static uint64_t hash_of(const uint8_t *data, size_t bytes)
     return h;
 }
 
+bool keep_is_intact(uint32_t object)
+{
+    const struct arena_object *o = arena_object(object);
+
+    return hash_of(page_direct(o->phys), o->bytes) == o->hash;
+}
+
 static size_t frames_of(size_t bytes)
 {
     return (bytes + FRAME_BYTES - 1) / FRAME_BYTES;

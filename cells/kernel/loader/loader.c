@@ -440,6 +440,14 @@ enum err loader_load(const char *name, uint32_t *ret_cell, struct loader_detail 
     return err;
 }
 
+static enum err stage_one(const struct loader_order *order, uint32_t object, struct loader_detail *detail)
+    NEEDS(loader_turn)
+{
+    if (!keep_is_intact(object))
+        return REFUSE(ERR_CORRUPT, "the pristine object of ", arena_string(arena_object(object)->name), " is damaged");
+    return batch_add(object, order->namespace_, &scope, detail);
+}
+
 enum err loader_stage(const struct loader_order *order, uint32_t *ret_cells, struct loader_detail *detail)
 {
     GUARD(loader) turn = loader_hold();
@@ -447,7 +455,7 @@ enum err loader_stage(const struct loader_order *order, uint32_t *ret_cells, str
 
     scope = (struct link_scope){.staged = staged_cells, .hidden = order->old, .hidden_count = order->olds};
     for (size_t i = 0; i < order->objects && !err; i++)
-        err = batch_add(order->object[i], order->namespace_, &scope, detail);
+        err = stage_one(order, order->object[i], detail);
     if (!err)
         err = batch_link(detail);
     if (!err)

@@ -52,6 +52,7 @@ struct loader_order {
 
 /* Loads objects in isolation: state CELL_LOADING, symbols not published, relocated, edges recorded. Their imports are met
  * by each other first, then by what is loaded, but never by a cell that is to go; missing cells come from the archive.
+ * ERR_CORRUPT: an object is not any more what it was when it arrived.
  * ret_cells has one cell for each object. loader_unstage takes them back, as long as they are not initialized, and
  * with them what was loaded for them and serves nobody else. */
 enum err loader_stage(const struct loader_order *order, uint32_t *ret_cells, struct loader_detail *detail);
