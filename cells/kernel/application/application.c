@@ -23,12 +23,14 @@ struct run {
     char text[];
 };
 
-/* By name, at each start: the cell may have been swapped since. */
+/* By name, at each start: the cell may have been swapped since. A swap learns from the task what it may come to. */
 static int (*main_of(const char *name))(int, char **)
 {
+    GUARD(arena) held = arena_change(); /* no swap in between */
     uint32_t cell = namespace_cell(task_this()->record->namespace_, name);
     uint32_t section = cell ? arena_cell(cell)->main_section : 0;
 
+    task_this()->main = (struct task_function){.section = section};
     return section ? (int (*)(int, char **))arena_section(section)->virt : NULL;
 }
 

@@ -28,7 +28,10 @@ void reach_find(struct reach *reach, const struct plan *plan)
     reach->all = !interrupts || reach->reached[interrupts];
 }
 
+/* Without an edge are called: an application's main, what the reaper calls for ended tasks (it is immortal), and, under the
+ * loader's turn, thus by who swaps, the functions of cells' records. */
 bool reach_task(const struct reach *reach, const struct task *task)
 {
-    return reach->all || !task->entry.section || reach->reached[task->entry.section];
+    return reach->all || task->immortal || task == task_this() || !task->entry.section ||
+           reach->reached[task->entry.section] || (task->main.section && reach->reached[task->main.section]);
 }

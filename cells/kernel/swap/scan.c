@@ -62,7 +62,7 @@ static void collect_stack(struct task *task, void *context)
     struct plan *plan = collect->plan;
     uint64_t low, high;
 
-    if (!reach_task(collect->reach, task) || !live_stack(task, collect->own_rsp, &low, &high))
+    if ((collect->reach && !reach_task(collect->reach, task)) || !live_stack(task, collect->own_rsp, &low, &high))
         return;
     collect->tasks++;
     for (uint64_t *word = (uint64_t *)low; word < (uint64_t *)high; word++) {
@@ -404,6 +404,7 @@ static void move_task(struct task *task, void *context) NEEDS(arena_writer)
 
     move_function(&task->entry, move);
     move_function(&task->ended, move);
+    move_function(&task->main, move);
     if (task->record->entry_section == task->entry.section)
         return;
     task->record->entry_section = task->entry.section;
@@ -426,7 +427,8 @@ static void hold_task(struct task *task, void *context)
 {
     struct hold *hold = context;
 
-    hold->found |= is_in_old(hold->plan, &task->entry) || is_in_old(hold->plan, &task->ended);
+    hold->found |= is_in_old(hold->plan, &task->entry) || is_in_old(hold->plan, &task->ended) ||
+                   is_in_old(hold->plan, &task->main);
 }
 
 bool scan_tasks_hold(const struct plan *plan)

@@ -7,7 +7,7 @@
 
 struct task;
 
-/* Others parked: adds the words on stacks that have a place in the new cells, of tasks that can reach the old ones. The
+/* Others parked: adds the words on stacks that have a place in the new cells, of tasks that can reach the old ones; `reach` NULL: of all. The
  * caller's own frames, below `own_rsp`, are left out. How many words lie within functions of the old cells. */
 uint64_t scan_stacks(struct plan *plan, const struct reach *reach, uint64_t own_rsp);
 /* Adds the words of heap and static data that have a place in the new cells. */

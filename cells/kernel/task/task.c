@@ -418,6 +418,7 @@ static void take_down(struct reaper *self, struct task *task)
     }
     struct task_function ended = task->ended;
     task->ended = (struct task_function){0};
+    task->main = (struct task_function){0};
     if (ended.address)
         function_at(ended)(task->argument);
     if (task->stack)

@@ -3,7 +3,7 @@
  * what it holds: its stack does, and the unwinder walks that.
  *
  * An ended task is taken down by the reaper, a task of its own: first `ended`, then the stack, then whoever joins is
- * woken, so that a join returns with the task's memory given back. Functions that outlive a call (entry, ended) are
+ * woken, so that a join returns with the task's memory given back. Functions that outlive a call (entry, main, ended) are
  * kept as section and offset, so that a swap of their cell need only rewrite those numbers. */
 #pragma once
 #include "cells/cell.h"
@@ -59,6 +59,7 @@ struct task {
     struct mapped_pages *stack;
     uint64_t argument;
     struct task_function entry, ended;
+    struct task_function main;     /* of an application: what the entry has called, to which no edge leads */
     struct task *next;             /* in a run queue */
     struct task *next_ended;       /* in the reaper's list: an ended task may still be queued to run */
     struct task *next_wait;        /* in a wait queue */

@@ -66,6 +66,7 @@ static void check_goes_on(const struct testing *test)
 static void merge_and_split(const struct testing *test)
 {
     static uint64_t (*volatile kept)(uint64_t n);
+    uint64_t (*volatile on_stack)(uint64_t n) = right_twice;
     uint32_t cell;
 
     kept = right_twice;
@@ -74,7 +75,8 @@ static void merge_and_split(const struct testing *test)
     check_goes_on(test);
     cell = arena_cell_find(NAMESPACE_ROOT, "left");
     testing_need(test, arena_cell(cell)->version == 2 && !arena_cell_find(NAMESPACE_ROOT, "right"));
-    testing_need(test, arena_cell_at((uint64_t)kept) == cell);
+    testing_need(test, arena_cell_at((uint64_t)kept) == cell && arena_cell_at((uint64_t)on_stack) == cell);
+    testing_need(test, report.tasks >= 1 && report.tasks < testing_tasks()); /* most cannot get there */
     testing_need(test, all_reaped());
     check_goes_on(test);
     testing_need(test, exchange(left, both, 0) == ERR_OK);
