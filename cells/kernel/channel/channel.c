@@ -23,14 +23,12 @@ struct statistics_of_v2 {
     struct channel_totals cpu[CPU_MAX];
 };
 
-/* A message counts from before its sender waits: one that sleeps while the cell is replaced ends in the old version,
- * whose totals have been taken over by then. */
 static struct channel_totals totals;
 
-static void account(uint64_t messages, uint64_t bytes)
+static void account(uint64_t bytes)
 {
-    __atomic_fetch_add(&totals.messages, messages, __ATOMIC_RELAXED);
-    __atomic_fetch_add(&totals.bytes, messages * bytes, __ATOMIC_RELAXED);
+    __atomic_fetch_add(&totals.messages, 1, __ATOMIC_RELAXED);
+    __atomic_fetch_add(&totals.bytes, bytes, __ATOMIC_RELAXED);
 }
 
 void channel_totals(struct channel_totals *ret_totals)
@@ -147,7 +145,7 @@ enum err channel_send(struct channel_end *sender, const void *message, uint64_t 
     enum err e = wait_room(ring, &held, deadline);
     if (e != ERR_OK)
         return e;
-    account(1, ring->bytes);
+    account(ring->bytes);
     memcpy(slot(ring, ring->sent), message, ring->bytes);
     ring->sent++;
     wait_queue_wake_one(&ring->queue[CHANNEL_RECEIVER]);

@@ -1,5 +1,5 @@
 /* What the two ends of a channel share in the heap. Private to the versions of the channel cell: all of them must keep
- * this layout and this protocol, because tasks that sleep inside an old version finish there on the same ring.
+ * this layout and this protocol, because a ring outlives the version that made it.
  *
  * Protocol: everything is read and changed under `lock`. Whoever sleeps on a side counts itself in `sleepers` while it
  * does; whoever changes what that side waits for wakes one task of it, and may leave that out when nobody sleeps there.

@@ -151,14 +151,13 @@ static enum err wait_turn(struct channel_ring *ring, uint32_t side, struct lock_
     return wait_queue_wait(&ring->queue[side], held, left);
 }
 
-/* With the ring's lock held, so that the CPU does not change. A message counts from before its sender waits: one that
- * sleeps while the cell is replaced ends in the old version, whose totals have been taken over by then. */
-static void account(const struct channel_ring *ring, uint64_t messages) NEEDS(ring->lock)
+/* With the ring's lock held, so that the CPU does not change. */
+static void account(const struct channel_ring *ring) NEEDS(ring->lock)
 {
     struct channel_totals *mine = &statistics.cpu[cpu_this()->index];
 
-    __atomic_fetch_add(&mine->messages, messages, __ATOMIC_RELAXED);
-    __atomic_fetch_add(&mine->bytes, messages * ring->bytes, __ATOMIC_RELAXED);
+    __atomic_fetch_add(&mine->messages, 1, __ATOMIC_RELAXED);
+    __atomic_fetch_add(&mine->bytes, ring->bytes, __ATOMIC_RELAXED);
 }
 
 static enum err wait_room(struct channel_ring *ring, struct lock_guard *held, uint64_t timeout_ns) NEEDS(ring->lock)
@@ -186,7 +185,7 @@ enum err channel_send(struct channel_end *sender, const void *message, uint64_t 
     enum err e = wait_room(ring, &held, timeout_ns);
     if (e != ERR_OK)
         return e;
-    account(ring, 1);
+    account(ring);
     __atomic_fetch_add(&statistics.depth[depth_of(ring) * DEPTHS / ring->slots], 1, __ATOMIC_RELAXED);
     copy_message(ring->body + ring->sent % ring->slots * ring->bytes, message, ring->bytes);
     ring->sent++;

@@ -97,3 +97,12 @@ bool door_any(void)
 {
     return count > 0;
 }
+
+bool door_is_crossed(uint64_t own_rsp)
+{
+    bool crossed = false;
+
+    for (size_t i = 0; i < count && !crossed; i++)
+        crossed = scan_stacks_say(doors[i].entry + CALL_BYTES, doors[i].entry + CALL_BYTES + 1, own_rsp);
+    return crossed;
+}

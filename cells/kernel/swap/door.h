@@ -10,3 +10,6 @@ void door_close_all(const struct plan *plan, uint64_t own_rsp);
 /* Others parked: opens all. Who waits goes on when roll_back_hold is let go: in the new version, if there is one by then. */
 void door_open_all(void);
 bool door_any(void);
+/* Others parked: whether a task has come to a closed door and not yet noted whose it is. What it has on its stack then, an
+ * address amid a function, is none that a swap could lead to the new version. */
+bool door_is_crossed(uint64_t own_rsp);

@@ -2,6 +2,7 @@
 #include "cells/kernel/swap/quiet.h"
 #include "cells/kernel/arena/arena.h"
 #include "cells/kernel/roll_back/roll_back.h"
+#include "cells/kernel/swap/door.h"
 #include "cells/kernel/swap/scan.h"
 #include "cells/kernel/task/task.h"
 #include "cells/lib/format/format.h"
@@ -47,5 +48,5 @@ bool quiet_reached(const struct plan *plan, struct loader_detail *detail)
     struct look look = {.plan = plan, .detail = detail, .own_rsp = (uint64_t)__builtin_frame_address(0)};
 
     task_each(look_at, &look);
-    return !look.inside;
+    return !look.inside && !door_is_crossed(look.own_rsp);
 }
