@@ -1,5 +1,5 @@
 /* See swap.h. The stages in order; plan.c verifies, carry.c moves data, scan.c finds words that point into a cell, commit.c
- * applies and takes back, record.c keeps the log. */
+ * applies and takes back, record.c keeps the log, reap.c frees what has been replaced. */
 #include "cells/kernel/swap/swap.h"
 #include "cells/kernel/arena/arena.h"
 #include "cells/kernel/cpu/cpu.h"
@@ -12,6 +12,7 @@
 #include "cells/kernel/swap/door.h"
 #include "cells/kernel/swap/plan.h"
 #include "cells/kernel/swap/quiet.h"
+#include "cells/kernel/swap/reap.h"
 #include "cells/kernel/swap/reach.h"
 #include "cells/kernel/swap/record.h"
 #include "cells/kernel/swap/scan.h"
@@ -22,8 +23,6 @@ CELL("swap", KERNEL, 1);
 EXPORT(swap_cells, KERNEL);
 EXPORT(swap_cell, KERNEL);
 EXPORT(swap_reload, KERNEL);
-EXPORT(swap_reap, KERNEL);
-EXPORT(swap_free, KERNEL);
 EXPORT(swap_log, KERNEL);
 
 #define ATTEMPTS_MAX  3 /* against cells that begin to use an old one while it is being planned for */
@@ -32,13 +31,6 @@ EXPORT(swap_log, KERNEL);
 #define STACK_WORDS   1024       /* room for what is found on stacks only when the others are parked */
 #define QUIET_NS      4000000000 /* how long to wait until nobody is inside of an old cell, when types change */
 #define QUIET_STEP_NS 1000000
-#define TRAP_BYTE     0xcc
-#define FNV_START     0xcbf29ce484222325
-#define FNV_PRIME     0x100000001b3
-
-/* The swap in which a cell came, and the one in which it went; 0: none. By index. */
-static uint32_t came[ARENA_CELLS_MAX], went[ARENA_CELLS_MAX];
-static uint32_t swap_number;
 
 static struct reach reach; /* under the loader's turn */
 
@@ -118,16 +110,6 @@ static enum err check_old(struct job *job, size_t i)
     return ERR_OK;
 }
 
-static bool is_intact(const struct arena_object *object)
-{
-    const uint8_t *data = page_direct(object->phys);
-    uint64_t hash = FNV_START;
-
-    for (uint32_t i = 0; i < object->bytes; i++)
-        hash = (hash ^ data[i]) * FNV_PRIME;
-    return hash == object->hash;
-}
-
 static enum err check_object(struct job *job, size_t i)
 {
     const struct swap_order *order = job->order;
@@ -135,10 +117,6 @@ static enum err check_object(struct job *job, size_t i)
     const char *name = arena_string(object->name);
     uint32_t there = arena_cell_find(order->namespace_, name);
 
-    if (!is_intact(object)) {
-        plan_say(&job->detail, "the pristine object of ", name, " is damaged", "");
-        return ERR_CORRUPT;
-    }
     if (there && arena_cell(there)->namespace_ == order->namespace_ && !is_ordered_out(order, there)) {
         plan_say(&job->detail, "cell ", name, " is loaded already, and is not among those to be replaced", "");
         return ERR_EXISTS;
@@ -240,18 +218,6 @@ static void inherit(const struct plan *plan, uint32_t new_)
         c->initialized = arena_cell(plan->old[0])->initialized;
 }
 
-/* What is remembered of a swap that came to its end. */
-static void take_over(const struct plan *plan)
-{
-    swap_number++;
-    for (size_t i = 0; i < plan->news; i++) {
-        inherit(plan, plan->new_[i]);
-        came[plan->new_[i]] = swap_number;
-    }
-    for (size_t i = 0; i < plan->olds; i++)
-        went[plan->old[i]] = swap_number;
-}
-
 static enum err commit_parked(struct job *job, struct plan *plan, uint64_t incoming)
 {
     struct commit commit = {.plan = plan};
@@ -272,7 +238,9 @@ static enum err commit_parked(struct job *job, struct plan *plan, uint64_t incom
     phase(job, "relocate");
     if (error)
         return error;
-    take_over(plan);
+    for (size_t i = 0; i < plan->news; i++)
+        inherit(plan, plan->new_[i]);
+    reap_note(plan);
     job->report->words = plan->words;
     job->report->tasks = (uint32_t)plan->tasks;
     undo.commit = NULL;
@@ -282,12 +250,12 @@ static enum err commit_parked(struct job *job, struct plan *plan, uint64_t incom
 
 /* Opens the doors that a commit has closed and not opened, because it gave up or a fault has ended it. */
 struct doors_guard {
-    bool any;
+    bool may_be_closed;
 };
 
-static void doors_guard_end(struct doors_guard *)
+static void doors_guard_end(struct doors_guard *doors)
 {
-    if (!door_any())
+    if (!doors->may_be_closed || !door_any())
         return;
     GUARD(park) parked = park_all();
     door_open_all();
@@ -319,7 +287,7 @@ static enum err commit_once(struct job *job, struct plan *plan, uint64_t incomin
 static enum err commit(struct job *job, struct plan *plan, uint64_t incoming)
 {
     GUARD(roll_back) held = plan->quiet ? roll_back_hold() : (struct roll_back_guard){0};
-    GUARD(doors) closed = {plan->quiet};
+    GUARD(doors) doors = {.may_be_closed = plan->quiet};
     uint64_t until_ns = cpu_ns() + QUIET_NS;
     enum err error;
 
@@ -517,158 +485,4 @@ void swap_log(const struct swap_order *order, const uint32_t *new_, const struct
     record_begin(&record, order);
     record_staged(&record, new_, report->error ? 0 : order->objects);
     record_end(&record, report);
-}
-
-/* ---- old cells ---- */
-
-/* What still points to the old cell is led to those that took over, where they have the same. */
-static void lead_to_heirs(struct plan *plan)
-{
-    if (!plan->news || plan_reserve_words(plan, WORDS_MIN))
-        return;
-    scan_memory(plan);
-    reach.all = true;
-    GUARD(park) parked = park_all();
-    (void)scan_stacks(plan, &reach, (uint64_t)__builtin_frame_address(0));
-    for (size_t i = 0; i < plan->words; i++)
-        commit_word(&plan->word[i]);
-}
-
-static bool edges_hold(uint32_t cell)
-{
-    for (uint32_t s = arena_cell(cell)->first_section; s; s = arena_section(s)->next_in_cell)
-        for (uint32_t e = arena_section(s)->first_in; e; e = arena_edge(e)->next_in)
-            if (arena_section(arena_edge(e)->from)->cell != cell)
-                return true;
-    return false;
-}
-
-static bool is_held(const struct plan *plan)
-{
-    if (scan_tasks_hold(plan) || scan_memory_holds(plan))
-        return true;
-    GUARD(park) parked = park_all();
-    return scan_stacks_hold(plan, (uint64_t)__builtin_frame_address(0));
-}
-
-static bool are_held(const uint32_t *cells, size_t count)
-{
-    bool held = false;
-
-    for (size_t at = 0; at < count && !held; at += SWAP_SET_MAX) {
-        size_t some = count - at < SWAP_SET_MAX ? count - at : SWAP_SET_MAX;
-        OWN(plan) struct plan *plan = plan_pair(cells + at, some, NULL, 0, false, NULL);
-        held = !plan || is_held(plan);
-    }
-    return held;
-}
-
-size_t swap_free(uint32_t *cells, size_t count)
-{
-    GUARD(loader) turn = loader_hold();
-    size_t freed = are_held(cells, count) ? 0 : loader_unload_all(cells, count);
-
-    for (size_t i = 0; i < freed; i++)
-        came[cells[i]] = went[cells[i]] = 0;
-    return freed;
-}
-
-static size_t find_heirs(uint32_t cell, uint32_t ret_heirs[SWAP_SET_MAX])
-{
-    uint32_t used = arena_header()->table[ARENA_CELLS].used;
-    size_t count = 0;
-
-    for (uint32_t i = 1; went[cell] && i < used && count < SWAP_SET_MAX; i++)
-        if (came[i] == went[cell] && (arena_cell(i)->state == CELL_LIVE || arena_cell(i)->state == CELL_OLD))
-            ret_heirs[count++] = i;
-    return count;
-}
-
-/* False: something holds it. */
-static bool reap(uint32_t cell)
-{
-    uint32_t heirs[SWAP_SET_MAX];
-    OWN(plan) struct plan *plan = plan_pair(&cell, 1, heirs, find_heirs(cell, heirs), false, NULL);
-
-    if (!plan)
-        return false;
-    lead_to_heirs(plan);
-    if (edges_hold(cell) || is_held(plan) || loader_unload(cell))
-        return false;
-    came[cell] = went[cell] = 0;
-    return true;
-}
-
-/* ---- the image ---- */
-
-/* Those of its cells that have been replaced, and which came for them. False: some are live, and it stays. */
-static bool gather_image(uint32_t ret_cells[SWAP_SET_MAX], size_t *ret_count, uint32_t ret_heirs[SWAP_SET_MAX],
-                         size_t *ret_heirs_count)
-{
-    uint32_t used = arena_header()->table[ARENA_CELLS].used, last = 0;
-    size_t count = 0, heirs = 0;
-    bool whole = true;
-
-    for (uint32_t i = 1; i < used && count < SWAP_SET_MAX; i++) {
-        if (!arena_in_image(arena_cell(i)) || arena_cell(i)->state == CELL_FREE)
-            continue;
-        whole &= arena_cell(i)->state == CELL_OLD;
-        if (arena_cell(i)->state == CELL_OLD)
-            ret_cells[count++] = i;
-    }
-    for (uint32_t i = 1; i < used && heirs < SWAP_SET_MAX; i++)
-        for (size_t k = 0; k < count && last != i; k++)
-            if (came[i] && came[i] == went[ret_cells[k]])
-                ret_heirs[heirs++] = last = i;
-    *ret_count = count;
-    *ret_heirs_count = heirs;
-    return whole;
-}
-
-static void fill(uint64_t phys, size_t bytes)
-{
-    if (bytes)
-        memset(page_direct(phys), TRAP_BYTE, bytes);
-}
-
-/* All at once, since they share pages and unwind tables. What comes there in spite of all that has been looked at traps. */
-static size_t reap_image(void)
-{
-    static uint32_t cells[SWAP_SET_MAX], heirs[SWAP_SET_MAX];
-    size_t count, heirs_count;
-    GUARD(loader) turn = loader_hold();
-
-    if (!gather_image(cells, &count, heirs, &heirs_count) || !count)
-        return count;
-    OWN(plan) struct plan *plan = plan_pair(cells, count, heirs, heirs_count, false, NULL);
-    if (!plan)
-        return count;
-    lead_to_heirs(plan);
-    if (is_held(plan))
-        return count;
-    for (size_t i = 0; i < count; i++) {
-        const struct arena_cell *c = arena_cell(cells[i]);
-        fill(c->text_phys, c->text_bytes);
-        fill(c->rodata_phys, c->rodata_bytes);
-        fill(c->data_phys, c->data_bytes);
-    }
-    size_t freed = loader_unload_all(cells, count);
-    for (size_t i = 0; i < freed; i++)
-        came[cells[i]] = went[cells[i]] = 0;
-    return count - freed;
-}
-
-size_t swap_reap(void)
-{
-    uint32_t used = arena_header()->table[ARENA_CELLS].used;
-    size_t still = reap_image();
-
-    for (uint32_t i = 1; i < used; i++) {
-        if (arena_cell(i)->state != CELL_OLD || arena_in_image(arena_cell(i)))
-            continue;
-        GUARD(loader) turn = loader_hold();
-        if (arena_cell(i)->state == CELL_OLD) /* else gone, while somebody else had the turn */
-            still += !reap(i);
-    }
-    return still;
 }
