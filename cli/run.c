@@ -163,12 +163,12 @@ static void show_serial(const struct machine_info *info)
         fprintf(stderr, "Last on its serial line:\n%s\n", text);
 }
 
-/* True when the guest has said that it cannot go on (panic_halt), and the line in which it did. */
+/* True when the guest has said to the end of the line that it cannot go on (panic_halt), and that line. */
 static bool has_given_up(const struct machine_info *info, char ret_line[SERIAL_SHOWN])
 {
     last_serial(info, ret_line, SERIAL_SHOWN);
     char *panic = strstr(ret_line, "PANIC: "), *start = panic;
-    if (!panic)
+    if (!panic || !strchr(panic, '\n'))
         return false;
     while (start > ret_line && start[-1] != '\n')
         start--;
