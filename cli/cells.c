@@ -1,15 +1,15 @@
-/* The verbs about what is loaded: namespaces, cells, cell, sections, symbols, deps, memory. */
-#include <jansson.h>
+/* The verbs about what is loaded: namespaces, cells, sections, symbols, deps, memory. */
+#include "cli/cells.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "cli/cli.h"
-#include "cli/reading.h"
 #include "cli/verbs.h"
 #include "guest/abi/layout.h"
 #include "introspect/name.h"
+#include "introspect/read.h"
 
-enum { LABEL = 256, CELLS = ARENA_CELLS_MAX };
+enum { LABEL = 256 };
 
 /* ---- namespaces ---- */
 
@@ -68,7 +68,7 @@ static const struct column cell_columns[] = {
     {0},
 };
 
-static uint64_t cell_bytes(const struct arena_cell *c)
+uint64_t cells_bytes(const struct arena_cell *c)
 {
     return (uint64_t)c->text_bytes + c->rodata_bytes + c->data_bytes;
 }
@@ -82,7 +82,7 @@ static void add_cell(struct reading *r, uint32_t cell)
     out_number(r->out, c->version);
     out_text(r->out, name_cell_kind(c->kind));
     out_text(r->out, name_cell_state(c->state));
-    out_number(r->out, cell_bytes(c));
+    out_number(r->out, cells_bytes(c));
     out_number(r->out, view_sections_of(r->view, cell).count);
     out_number(r->out, view_dependencies(r->view, cell, NULL, 0));
     out_number(r->out, view_dependents(r->view, cell, NULL, 0));
@@ -106,19 +106,27 @@ int verb_cells(int argc, char **argv)
 
 /* ---- sections ---- */
 
-static const struct column section_columns[] = {
-    {"cell", COLUMN_TEXT, 0},       {"name", COLUMN_TEXT, 0},
-    {"address", COLUMN_ADDRESS, 0}, {"bytes", COLUMN_NUMBER, 0},
-    {"kind", COLUMN_TEXT, 0},       {"outgoing", COLUMN_NUMBER, 0},
-    {"incoming", COLUMN_NUMBER, 0}, {0},
+const struct column cells_section_columns[] = {
+    {"cell", COLUMN_TEXT, 0},
+    {"name", COLUMN_TEXT, 0},
+    {"address", COLUMN_ADDRESS, 0},
+    {"bytes", COLUMN_NUMBER, 0},
+    {"kind", COLUMN_TEXT, 0},
+    {"outgoing", COLUMN_NUMBER, 0},
+    {"incoming", COLUMN_NUMBER, 0},
+    {"physical", COLUMN_ADDRESS, 0},
+    {"pages", COLUMN_NUMBER, 0},
+    {"permissions", COLUMN_TEXT, 0},
+    {0},
 };
 
-static void add_sections(struct reading *r, uint32_t cell)
+void cells_add_sections(struct reading *r, uint32_t cell)
 {
     struct view_list list = view_sections_of(r->view, cell);
 
     for (size_t n = 0; n < list.count; n++) {
         const struct arena_section *s = view_section(r->view, list.item[n]);
+        struct read_pages pages = read_pages(r->view, s->virt, s->bytes);
 
         out_text(r->out, view_cell_name(r->view, cell));
         out_text(r->out, view_section_name(r->view, list.item[n]));
@@ -127,6 +135,9 @@ static void add_sections(struct reading *r, uint32_t cell)
         out_text(r->out, name_section_kind(s->kind));
         out_number(r->out, view_edges_out(r->view, list.item[n]).count);
         out_number(r->out, view_edges_in(r->view, list.item[n]).count);
+        out_number(r->out, pages.phys + (s->virt - pages.first));
+        out_number(r->out, pages.pages);
+        out_text(r->out, read_permissions(&pages));
     }
 }
 
@@ -150,19 +161,19 @@ static int each_cell(struct reading *r, void (*add)(struct reading *r, uint32_t 
 
 static int fill_sections(struct reading *r)
 {
-    return each_cell(r, add_sections);
+    return each_cell(r, cells_add_sections);
 }
 
 int verb_sections(int argc, char **argv)
 {
-    static const struct reading_rule rule = {0, 1, "a", section_columns, fill_sections, false, NULL};
+    static const struct reading_rule rule = {0, 1, "a", cells_section_columns, fill_sections, false, NULL};
 
     return reading_run(argc, argv, &rule);
 }
 
 /* ---- symbols ---- */
 
-static const struct column symbol_columns[] = {
+const struct column cells_symbol_columns[] = {
     {"name", COLUMN_TEXT, 0},
     {"cell", COLUMN_TEXT, 0},
     {"section", COLUMN_TEXT, COLUMN_JSON},
@@ -173,7 +184,7 @@ static const struct column symbol_columns[] = {
     {0},
 };
 
-static void add_symbols(struct reading *r, uint32_t cell)
+void cells_add_symbols(struct reading *r, uint32_t cell)
 {
     struct view_list list = view_symbols_of(r->view, cell);
 
@@ -194,23 +205,26 @@ static void add_symbols(struct reading *r, uint32_t cell)
 
 static int fill_symbols(struct reading *r)
 {
-    return each_cell(r, add_symbols);
+    return each_cell(r, cells_add_symbols);
 }
 
 int verb_symbols(int argc, char **argv)
 {
-    static const struct reading_rule rule = {0, 1, "a", symbol_columns, fill_symbols, false, NULL};
+    static const struct reading_rule rule = {0, 1, "a", cells_symbol_columns, fill_symbols, false, NULL};
 
     return reading_run(argc, argv, &rule);
 }
 
 /* ---- deps ---- */
 
-static const struct column edge_columns[] = {
-    {"from", COLUMN_TEXT, 0}, {"to", COLUMN_TEXT, 0}, {"type", COLUMN_TEXT, 0}, {"address", COLUMN_ADDRESS, 0}, {0},
+const struct column cells_edge_columns[] = {
+    {"from", COLUMN_TEXT, 0},     {"to", COLUMN_TEXT, 0},
+    {"type", COLUMN_TEXT, 0},     {"address", COLUMN_ADDRESS, 0},
+    {"offset", COLUMN_NUMBER, 0}, {"target", COLUMN_NUMBER, 0},
+    {"addend", COLUMN_SIGNED, 0}, {0},
 };
 
-static void section_label(const struct view *v, uint32_t section, char *ret, size_t bytes)
+void cells_section_label(const struct view *v, uint32_t section, char *ret, size_t bytes)
 {
     const struct arena_section *s = view_section(v, section);
 
@@ -225,16 +239,19 @@ static void add_edges(struct reading *r, uint32_t section)
     for (size_t n = 0; n < list.count; n++) {
         const struct arena_edge *e = view_edge(r->view, list.item[n]);
 
-        section_label(r->view, e->from, from, sizeof from);
-        section_label(r->view, e->to, to, sizeof to);
+        cells_section_label(r->view, e->from, from, sizeof from);
+        cells_section_label(r->view, e->to, to, sizeof to);
         out_text(r->out, from);
         out_text(r->out, to);
         out_text(r->out, name_relocation(e->type));
         out_number(r->out, view_section(r->view, e->from)->virt + e->offset);
+        out_number(r->out, e->offset);
+        out_number(r->out, e->target);
+        out_number(r->out, (uint64_t)e->addend);
     }
 }
 
-static void add_cell_edges(struct reading *r, uint32_t cell)
+void cells_add_edges(struct reading *r, uint32_t cell)
 {
     struct view_list sections = view_sections_of(r->view, cell);
 
@@ -253,12 +270,12 @@ static int fill_deps(struct reading *r)
             add_edges(r, section);
         return status;
     }
-    return each_cell(r, add_cell_edges);
+    return each_cell(r, cells_add_edges);
 }
 
 int verb_deps(int argc, char **argv)
 {
-    static const struct reading_rule rule = {0, 1, "ai", edge_columns, fill_deps, false, NULL};
+    static const struct reading_rule rule = {0, 1, "ai", cells_edge_columns, fill_deps, false, NULL};
 
     return reading_run(argc, argv, &rule);
 }
@@ -313,128 +330,6 @@ static int fill_memory(struct reading *r)
 int verb_memory(int argc, char **argv)
 {
     static const struct reading_rule rule = {0, 1, "a", memory_columns, fill_memory, false, NULL};
-
-    return reading_run(argc, argv, &rule);
-}
-
-/* ---- cell: all about one ---- */
-
-static json_t *cell_names(const struct view *v, const uint32_t *cells, size_t count)
-{
-    json_t *names = json_array();
-
-    for (size_t i = 0; i < count; i++)
-        json_array_append_new(names, json_string(view_cell_name(v, cells[i])));
-    return names;
-}
-
-static size_t cells_near(const struct view *v, uint32_t cell, bool out, uint32_t *ret)
-{
-    size_t n = out ? view_dependencies(v, cell, ret, CELLS) : view_dependents(v, cell, ret, CELLS);
-
-    return n < CELLS ? n : CELLS;
-}
-
-static void print_names(const struct view *v, const char *title, const uint32_t *cells, size_t count)
-{
-    printf("%-13s", title);
-    for (size_t i = 0; i < count; i++)
-        printf("%s%s", i ? ", " : "", view_cell_name(v, cells[i]));
-    printf("%s\n", count ? "" : "none");
-}
-
-static json_t *exports_json(const struct view *v, uint32_t cell)
-{
-    struct view_list list = view_symbols_of(v, cell);
-    json_t *all = json_array();
-
-    for (size_t n = 0; n < list.count; n++) {
-        const struct arena_symbol *s = view_symbol(v, list.item[n]);
-
-        if (s->access)
-            json_array_append_new(
-                all, json_pack("{s:s, s:s}", "name", view_string(v, s->name), "access", name_access(s->access)));
-    }
-    return all;
-}
-
-static void print_cell_json(const struct view *v, uint32_t cell)
-{
-    const struct arena_cell *c = view_cell(v, cell);
-    uint32_t near[CELLS];
-    json_t *sections = json_array(), *o;
-    struct view_list list = view_sections_of(v, cell);
-
-    for (size_t n = 0; n < list.count; n++)
-        json_array_append_new(sections, json_string(view_section_name(v, list.item[n])));
-    o = json_pack("{s:s, s:s, s:I, s:s, s:s, s:I, s:I, s:I, s:I}", "name", view_cell_name(v, cell), "namespace",
-                  view_namespace_name(v, c->namespace_), "version", (json_int_t)c->version, "kind",
-                  name_cell_kind(c->kind), "state", name_cell_state(c->state), "bytes", (json_int_t)cell_bytes(c),
-                  "tasks", (json_int_t)view_tasks_in(v, cell), "faults", (json_int_t)c->faults, "reloads",
-                  (json_int_t)c->reloads);
-    json_object_set_new(o, "sections", sections);
-    json_object_set_new(o, "exports", exports_json(v, cell));
-    size_t n = cells_near(v, cell, true, near);
-    json_object_set_new(o, "dependencies", cell_names(v, near, n));
-    n = cells_near(v, cell, false, near);
-    json_object_set_new(o, "dependents", cell_names(v, near, n));
-    json_dumpf(o, stdout, JSON_INDENT(2));
-    putchar('\n');
-    json_decref(o);
-}
-
-static void print_cell_text(struct reading *r, uint32_t cell)
-{
-    const struct view *v = r->view;
-    const struct arena_cell *c = view_cell(v, cell);
-    uint32_t near[CELLS];
-    size_t n;
-
-    printf("%-13s%s, version %u, %s, in namespace %s, %s\n", "cell", view_cell_name(v, cell), c->version,
-           name_cell_kind(c->kind), view_namespace_name(v, c->namespace_), name_cell_state(c->state));
-    printf("%-13s%u text, %u rodata, %u data\n", "bytes", c->text_bytes, c->rodata_bytes, c->data_bytes);
-    printf("%-13s%zu\n", "tasks", view_tasks_in(v, cell));
-    printf("%-13s%u, %u reloads\n", "faults", c->faults, c->reloads);
-    n = cells_near(v, cell, true, near);
-    print_names(v, "needs", near, n);
-    n = cells_near(v, cell, false, near);
-    print_names(v, "needed by", near, n);
-    printf("\n");
-    add_sections(r, cell);
-    out_print(r->out);
-    struct out *symbols = out_new(symbol_columns, false), *sections = r->out;
-    r->out = symbols;
-    add_symbols(r, cell);
-    if (out_rows(symbols)) {
-        printf("\n");
-        out_print(symbols);
-    }
-    r->out = sections;
-    out_free(symbols);
-}
-
-static int check_cell_operand(struct reading *r)
-{
-    int status;
-
-    target_cell(r->target, r->argv[0], &status);
-    return status;
-}
-
-static void print_cell(struct reading *r)
-{
-    int status;
-    uint32_t cell = target_cell(r->target, r->argv[0], &status);
-
-    if (r->json)
-        print_cell_json(r->view, cell);
-    else
-        print_cell_text(r, cell);
-}
-
-int verb_cell(int argc, char **argv)
-{
-    static const struct reading_rule rule = {1, 1, "a", section_columns, check_cell_operand, false, print_cell};
 
     return reading_run(argc, argv, &rule);
 }

@@ -123,7 +123,8 @@ void out_number(struct out *o, uint64_t number)
     } else if (o->json) {
         add_json(o, o->columns[o->next].key, json_integer((json_int_t)number));
     } else {
-        snprintf(text, sizeof text, "%" PRIu64, number);
+        bool is_signed = o->columns[o->next].kind == COLUMN_SIGNED;
+        snprintf(text, sizeof text, is_signed ? "%" PRId64 : "%" PRIu64, number);
         add_cell(o, text);
     }
 }
@@ -149,7 +150,7 @@ static void print_line(const struct out *o, const size_t *cells)
 
         if (!shown(o, i))
             continue;
-        if (o->columns[i].kind == COLUMN_NUMBER) {
+        if (o->columns[i].kind == COLUMN_NUMBER || o->columns[i].kind == COLUMN_SIGNED) {
             blanks += pad;
             pad = 0;
         }

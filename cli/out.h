@@ -8,6 +8,7 @@
 enum column_kind {
     COLUMN_TEXT,
     COLUMN_NUMBER,
+    COLUMN_SIGNED,  /* out_number with the bits of an int64_t */
     COLUMN_ADDRESS, /* in JSON a string, since a number would lose bits */
 };
 

@@ -17,7 +17,8 @@ static const char run_help[] =
 static const char reading_help[] = CLI_READING_HELP;
 static const char all_help[] =
     CLI_READING_HELP "  -a, --all        also cells that are loading or old, and private symbols\n";
-static const char cell_help[] = CLI_READING_HELP "  -a, --all        also private symbols\n";
+static const char cell_help[] =
+    CLI_READING_HELP "  -a, --all        also private symbols, and every edge with its relocation\n";
 static const char deps_help[] =
     CLI_READING_HELP "  -i, --in         edges that lead here, in place of those that leave\n"
                      "  -a, --all        also of cells that are loading or old\n";
@@ -89,9 +90,11 @@ const struct verb verbs[] = {
     {"namespaces", "[N]", "List namespaces", reading_help, verb_namespaces},
     {"cells", "[N]", "List cells", all_help, verb_cells},
     {"cell", "[N] CELL", "All about one cell", cell_help, verb_cell},
-    {"sections", "[N] [CELL]", "List sections, where they are and how many edges they have", all_help, verb_sections},
+    {"sections", "[N] [CELL]", "List sections, the pages that hold them, and how many edges they have", all_help,
+     verb_sections},
     {"symbols", "[N] [CELL]", "List exported symbols", all_help, verb_symbols},
-    {"deps", "[N] [CELL[:SECTION]]", "List dependencies between sections, an edge a relocation", deps_help, verb_deps},
+    {"deps", "[N] [CELL[:SECTION]]", "List dependencies between sections, each with its relocation", deps_help,
+     verb_deps},
     {"memory", "[N] [CELL]", "List regions of memory by owner", all_help, verb_memory},
     {"tasks", "[N]", "List tasks", reading_help, verb_tasks},
     {"faults", "[N]", "List logged faults and what was done about them", last_help, verb_faults},

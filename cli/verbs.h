@@ -17,11 +17,12 @@ int verb_run(int argc, char **argv);
 int verb_namespaces(int argc, char **argv);
 int verb_ns(int argc, char **argv);
 int verb_cells(int argc, char **argv);
-int verb_cell(int argc, char **argv);
 int verb_sections(int argc, char **argv);
 int verb_symbols(int argc, char **argv);
 int verb_deps(int argc, char **argv);
 int verb_memory(int argc, char **argv);
+/* cell.c */
+int verb_cell(int argc, char **argv);
 /* tasks.c */
 int verb_tasks(int argc, char **argv);
 int verb_faults(int argc, char **argv);

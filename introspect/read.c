@@ -53,6 +53,38 @@ enum err read_walk(const struct view *view, uint64_t virt, uint64_t *ret_phys, u
     return ERR_RANGE;
 }
 
+/* No more pages are looked at than memory has: what is longer is not mapped one behind the other. */
+struct read_pages read_pages(const struct view *view, uint64_t virt, uint32_t bytes)
+{
+    struct read_pages p = {.first = virt & ~(PAGE - 1ull), .permissions = ~0u, .mapped = true};
+    uint64_t end = virt - p.first + bytes;
+    size_t ram_bytes;
+
+    (void)view_ram(view, &ram_bytes);
+    p.pages = (uint32_t)((end + PAGE - 1) / PAGE);
+    for (uint32_t i = 0; i < p.pages && p.mapped; i++) {
+        uint64_t phys;
+        unsigned flags;
+        p.mapped = i < ram_bytes / PAGE && read_walk(view, p.first + (uint64_t)i * PAGE, &phys, &flags) == ERR_OK &&
+                   (i == 0 || phys == p.phys + (uint64_t)i * PAGE);
+        if (!p.mapped)
+            break;
+        p.phys = i ? p.phys : phys;
+        p.permissions &= flags;
+    }
+    if (!p.mapped || !p.pages)
+        p.permissions = 0;
+    return p;
+}
+
+const char *read_permissions(const struct read_pages *pages)
+{
+    static const char *const texts[] = {"r--", "rw-", "r-x", "rwx"};
+    bool write = pages->permissions & READ_PAGE_WRITE, execute = pages->permissions & READ_PAGE_EXECUTE;
+
+    return pages->mapped && pages->pages ? texts[write + 2 * execute] : "none";
+}
+
 static bool in_section(const struct view *view, uint64_t virt, uint64_t *ret_phys)
 {
     const struct arena_section *s = view_section(view, view_section_at(view, virt));

@@ -2,6 +2,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include "introspect/reference.h"
 #include "tui/app.h"
 
 static const char *const help_text[] = {
@@ -42,6 +43,19 @@ static void draw_title(const struct app *app, struct canvas *canvas, struct area
         canvas_text(canvas, all, 0, all.columns - width - 1, STYLE_TITLE, right);
 }
 
+/* Who keeps the cell that is shown. */
+static void draw_references(const struct app *app, struct canvas *canvas, struct area all, int row)
+{
+    const struct place *place = &app->place[app->places - 1];
+
+    if (!app->view || !page_get(place->page)->of_cell || !view_cell(app->view, place->cell))
+        return;
+    struct references r = references_of(app->view, place->cell);
+    canvas_print(canvas, all, row, 1, STYLE_DIM,
+                 "held by %u edges, %zu tasks  edges %zu out %zu in %zu inside  of object %u", r.holders, r.tasks,
+                 r.out, r.in, r.inside, r.object_cells);
+}
+
 static void draw_bottom(const struct app *app, struct canvas *canvas, struct area all)
 {
     const struct list *list = app->right_focus ? &app->list : &app->tree;
@@ -56,6 +70,8 @@ static void draw_bottom(const struct app *app, struct canvas *canvas, struct are
     else if (app->view && view_damage_count(app->view))
         canvas_print(canvas, all, row, 1, STYLE_BAD, "damaged metadata: %zu, first: %s", view_damage_count(app->view),
                      view_damage(app->view, 0)->text);
+    else
+        draw_references(app, canvas, all, row);
     canvas_text(canvas, all, row + 1, 1, STYLE_DIM,
                 "?help 1-5 cell 6tasks 7faults 8events 9counters /filter s swap i inject q quit");
 }

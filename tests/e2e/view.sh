@@ -60,8 +60,8 @@ for verb in ps namespaces cells sections symbols deps memory tasks faults events
     status 0 '[a-z]' $verb $([ $verb = ps ] || echo $m)
 done
 keys cells 'name namespace version kind bytes sections dependencies dependents tasks'
-keys sections 'cell name address bytes kind outgoing incoming'
-keys deps 'from to type address'
+keys sections 'cell name address bytes kind outgoing incoming physical pages permissions'
+keys deps 'from to type address offset target addend'
 keys tasks 'id name state cpu cell namespace restarts'
 keys symbols 'name cell section address bytes access type'
 keys namespaces 'name parent cells tasks cpu'
@@ -78,6 +78,18 @@ echo 'ok: tables and JSON keys'
 json 'map(.name) | contains(["frame", "loader", "channel", "scheduler", "workload"])' cells $m
 json 'any(.[]; .name == "loader" and .sections > 50)' cells $m
 json '.name == "channel" and (.dependencies | index("wait_queue")) and (.dependents | index("workload"))' cell $m channel
+json '.references.holders == .references.edges_in and .references.edges_in > 0 and .references.edges_inside > 0 and
+    .references.object_cells == 1 and .object.from == "archive" and .object.cell == "channel" and
+    (.sections | map(.outgoing | length) | add) == .references.edges_out + .references.edges_inside and
+    (.sections | map(.incoming | length) | add) == .references.edges_in + .references.edges_inside' cell $m channel
+json '.sections | map({(.name): .}) | add | .[".text.channel_send"] | .pages.permissions == "r-x" and
+    (.address >= .pages.first) and (.incoming | any(.symbol == "channel_send" and (.from | startswith("workload:")))) and
+    (.outgoing | all(has("type") and has("offset") and has("addend")))' cell $m channel
+json '[.sections[] | select(.kind == "data" or .kind == "bss") | .pages.permissions] | unique == ["rw-"]' cell $m scheduler
+json 'map(select(.permissions == "none" and .bytes > 0 or (.permissions | test("w.*x")))) == []' sections $m
+status 0 'held by +[1-9][0-9]* edges of other cells' cell $m channel
+status 0 'R_X86_64_PLT32' cell $m channel --all
+json '.references.tasks > 0' cell $m workload
 json 'all(.[]; .cell == "channel") and any(.[]; .name == ".text.channel_send")' sections $m channel
 json 'all(.[]; .from == "channel:.text.channel_send") and any(.[]; .to | startswith("wait_queue:"))' \
     deps $m channel:channel_send

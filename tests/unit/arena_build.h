@@ -12,6 +12,7 @@
 #include "introspect/name.h"
 #include "introspect/pristine.h"
 #include "introspect/read.h"
+#include "introspect/reference.h"
 #include "introspect/verify.h"
 
 enum {
@@ -167,6 +168,7 @@ static inline void build_cells(uint8_t *ram)
     object->phys = BUILD_OBJECT_PHYS;
     object->bytes = (uint32_t)build_object(ram + BUILD_OBJECT_PHYS);
     object->hash = pristine_hash(ram + BUILD_OBJECT_PHYS, object->bytes);
+    object->cells = 1;
     build_seal(ram, ARENA_OBJECTS, 1);
     *alpha = (struct arena_cell){.name = object->name,
                                  .version = 1,
@@ -193,7 +195,8 @@ static inline void build_cells(uint8_t *ram)
                                 .text_virt = BUILD_BETA_VIRT,
                                 .text_phys = BUILD_BETA_PHYS,
                                 .text_bytes = BUILD_TEXT_BYTES,
-                                .state = CELL_LIVE};
+                                .state = CELL_LIVE,
+                                .holders = 1};
     build_seal(ram, ARENA_CELLS, BUILD_ALPHA);
     build_seal(ram, ARENA_CELLS, BUILD_BETA);
 }
@@ -380,6 +383,8 @@ static inline size_t build_ask_sections(const struct view *v)
         sum += view_section_at(v, s->virt + s->bytes / 2);
         view_describe(v, s->virt + s->bytes / 2, text, sizeof text);
         sum += strlen(text) + (read_translate(v, s->virt, &phys) == ERR_OK);
+        struct read_pages pages = read_pages(v, s->virt, s->bytes);
+        sum += pages.pages + strlen(read_permissions(&pages));
         if (disasm_section(v, i, build_count_line, &sum))
             sum++;
     }
@@ -393,7 +398,8 @@ static inline size_t build_ask_cells(const struct view *v)
     for (uint32_t i = 0; (i = view_next(v, ARENA_CELLS, i));) {
         sum += build_ask_list(v, view_sections_of(v, i), ARENA_SECTIONS);
         sum += build_ask_list(v, view_symbols_of(v, i), ARENA_SYMBOLS);
-        sum += view_dependencies(v, i, NULL, 0) + view_dependents(v, i, NULL, 0) + view_tasks_in(v, i);
+        sum += references_of(v, i).inside + view_dependencies(v, i, NULL, 0) + view_dependents(v, i, NULL, 0) +
+               view_tasks_in(v, i);
         sum += view_find_section(v, i, "alpha_run") + strlen(view_namespace_name(v, view_cell(v, i)->namespace_));
     }
     for (uint32_t i = 0; (i = view_next(v, ARENA_EDGES, i));)

@@ -65,6 +65,60 @@ START_TEST(pages_are_walked)
 }
 END_TEST
 
+static void map_alpha(uint64_t virt, unsigned page, uint64_t phys, uint64_t flags)
+{
+    *(page_entry(1, virt) + page) = phys | flags | 1;
+}
+
+START_TEST(pages_that_hold_a_section)
+{
+    uint64_t virt = LAYOUT_PAGES_VIRT + (1ull << 30);
+    struct view *v = take();
+    struct read_pages p;
+
+    map_alpha(virt, 1, BUILD_ALPHA_PHYS + 4096, 2);
+    p = read_pages(v, virt + 0xff0, 0x20); /* across the boundary of two pages */
+    ck_assert_uint_eq(p.first, virt);
+    ck_assert_uint_eq(p.pages, 2);
+    ck_assert_uint_eq(p.phys, BUILD_ALPHA_PHYS);
+    ck_assert_str_eq(read_permissions(&p), "rwx");
+    map_alpha(virt, 1, BUILD_ALPHA_PHYS + 4096, 1ull << 63); /* both allow only what each allows */
+    p = read_pages(v, virt + 0xff0, 0x20);
+    ck_assert_str_eq(read_permissions(&p), "r--");
+    ck_assert_uint_eq(read_pages(v, virt + 0xff0, 0x10).pages, 1);
+    map_alpha(virt, 1, BUILD_BETA_PHYS, 2); /* not behind the first one */
+    ck_assert(!read_pages(v, virt, 0x1001).mapped);
+    p = read_pages(v, virt + 0x1000, 0x1001); /* the second is not mapped */
+    ck_assert_str_eq(read_permissions(&p), "none");
+    ck_assert_uint_eq(p.phys, BUILD_BETA_PHYS);
+    p = read_pages(v, virt, 0);
+    ck_assert_str_eq(read_permissions(&p), "none");
+    ck_assert(!read_pages(v, virt, UINT32_MAX).mapped);
+    ck_assert(!read_pages(v, UINT64_MAX, UINT32_MAX).mapped);
+    view_free(v);
+}
+END_TEST
+
+START_TEST(references_are_counted)
+{
+    struct view *v = take();
+    struct references alpha = references_of(v, BUILD_ALPHA), beta = references_of(v, BUILD_BETA);
+
+    ck_assert_uint_eq(alpha.out, 1);
+    ck_assert_uint_eq(alpha.in, 0);
+    ck_assert_uint_eq(alpha.inside, 1); /* to its own read-only data */
+    ck_assert_uint_eq(alpha.tasks, 1);
+    ck_assert_uint_eq(alpha.object_cells, 1);
+    ck_assert_uint_eq(alpha.holders, 0);
+    ck_assert_uint_eq(beta.out, 0);
+    ck_assert_uint_eq(beta.in, 1);
+    ck_assert_uint_eq(beta.holders, 1);
+    ck_assert_uint_eq(beta.object_cells, 0);
+    ck_assert_uint_eq(references_of(v, 77).in, 0);
+    view_free(v);
+}
+END_TEST
+
 START_TEST(sections_and_stacks_without_page_tables)
 {
     struct view *v = take();
@@ -397,6 +451,8 @@ Suite *suite_introspect(void)
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_set_timeout(tc, 60);
     tcase_add_test(tc, pages_are_walked);
+    tcase_add_test(tc, pages_that_hold_a_section);
+    tcase_add_test(tc, references_are_counted);
     tcase_add_test(tc, sections_and_stacks_without_page_tables);
     tcase_add_test(tc, instructions_name_what_they_lead_to);
     tcase_add_test(tc, an_instruction_may_lead_to_two_places);

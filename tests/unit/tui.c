@@ -175,6 +175,15 @@ START_TEST(page_stays_with_a_swapped_cell)
 }
 END_TEST
 
+START_TEST(who_keeps_the_cell_stands_below)
+{
+    type("/alpha");
+    press(KEYS_ENTER);
+    press(KEYS_ESCAPE);
+    ck_assert(shows("held by 0 edges, 1 tasks  edges 1 out 0 in 1 inside  of object 1"));
+}
+END_TEST
+
 START_TEST(filter_chooses_what_it_shows)
 {
     type("/beta");
@@ -242,6 +251,7 @@ Suite *suite_tui(void)
     suite_add_tcase(s, tc);
     tcase_add_checked_fixture(program, setup_app, teardown_app);
     tcase_add_test(program, page_stays_with_a_swapped_cell);
+    tcase_add_test(program, who_keeps_the_cell_stands_below);
     tcase_add_test(program, filter_chooses_what_it_shows);
     tcase_add_test(program, way_back_ends_on_the_row_that_was_left);
     tcase_add_test(program, keys_do_not_act_unseen);
