@@ -6,27 +6,16 @@
  * back before another version takes over, and then make their offer there. */
 #include "cells/kernel/arena/arena.h"
 #include "cells/kernel/channel/channel.h"
-#include "cells/kernel/channel/ring.h"
-#include "cells/kernel/cpu/cpu.h"
-#include "cells/kernel/heap/heap.h"
+#include "cells/kernel/channel/ends.h"
 #include "cells/kernel/panic/panic.h"
 #include "cells/kernel/task/call.h"
 #include "cells/lib/string/string.h"
 
 CELL("channel", KERNEL, 3);
-EXPORT(channel_new, APPLICATION);
-EXPORT(channel_end_put, APPLICATION);
 EXPORT(channel_send, APPLICATION);
 EXPORT(channel_receive, APPLICATION);
 EXPORT(channel_waiting, APPLICATION);
 EXPORT(channel_totals, APPLICATION);
-
-#define RING_BYTES_MAX (1ul << 24)
-
-/* Data of version 2 as its transfer leaves it: totals per CPU come first. */
-struct statistics_of_v2 {
-    struct channel_totals cpu[CPU_MAX];
-};
 
 /* A message whose sender waits for somebody to take it; changes under the lock of its ring too. */
 struct offer_guard {
@@ -102,81 +91,7 @@ void channel_totals(struct channel_totals *ret_totals)
     ret_totals->bytes = __atomic_load_n(&totals.sum.bytes, __ATOMIC_RELAXED);
 }
 
-/* ---- the ends ---- */
-
-static struct channel_end *end_new(struct channel_ring *ring, enum channel_side side)
-{
-    struct channel_end *end = heap_alloc(sizeof *end);
-
-    if (end) {
-        end->ring = ring;
-        end->side = side;
-    }
-    return end;
-}
-
-enum err channel_new(size_t slots, size_t bytes, struct channel_end **ret_sender, struct channel_end **ret_receiver)
-{
-    size_t body;
-
-    if (!slots || !bytes || __builtin_mul_overflow(slots, bytes, &body) || body > RING_BYTES_MAX)
-        return ERR_INVALID;
-    OWN(heap) struct channel_ring *ring = heap_alloc(sizeof *ring + body);
-    if (!ring)
-        return ERR_NOMEM;
-    OWN(heap) struct channel_end *sender = end_new(ring, CHANNEL_SENDER);
-    OWN(heap) struct channel_end *receiver = end_new(ring, CHANNEL_RECEIVER);
-    if (!sender || !receiver)
-        return ERR_NOMEM;
-    ring->slots = slots;
-    ring->bytes = bytes;
-    ring->references = 2;
-    (void)MOVE(ring);
-    *ret_sender = MOVE(sender);
-    *ret_receiver = MOVE(receiver);
-    return ERR_OK;
-}
-
-/* True when nobody refers to the ring any more. */
-static bool close_side(struct channel_ring *ring, uint32_t side)
-{
-    GUARD(lock) held = lock_take(&ring->lock);
-
-    ring->closed[side] = 1;
-    wait_queue_wake_all(&ring->queue[!side]);
-    assert(ring->references > 0);
-    return --ring->references == 0;
-}
-
-void channel_end_put(TAKES struct channel_end *end)
-{
-    if (!end)
-        return;
-    struct channel_ring *ring = end->ring;
-    bool last = close_side(ring, end->side);
-
-    heap_free(end);
-    if (last)
-        heap_free(ring);
-}
-
 /* ---- messages ---- */
-
-static uint64_t deadline_of(uint64_t timeout_ns)
-{
-    return timeout_ns ? cpu_ns() + timeout_ns : 0;
-}
-
-static enum err sleep_on(struct channel_ring *ring, uint32_t side, struct lock_guard *held, uint64_t deadline)
-    NEEDS(ring->lock)
-{
-    GUARD(channel_sleeper) asleep = channel_sleeper(ring, side);
-    uint64_t now = deadline ? cpu_ns() : 0;
-
-    if (deadline && now >= deadline)
-        return ERR_TIMEOUT;
-    return wait_queue_wait(&ring->queue[side], held, deadline ? deadline - now : 0);
-}
 
 static bool is_taken(const struct call *call)
 {
@@ -259,26 +174,9 @@ size_t channel_waiting(const struct channel_end *end)
     return left_in(ring) + offers_of(ring);
 }
 
-/* Totals of version 1 or our own, or the sum of the per-CPU totals of version 2. Offers are not taken over. */
+/* Offers are not taken over. */
 static enum err channel_transfer(const struct cell_transfer *transfer)
 {
-    size_t bytes;
-    bool per_cpu = transfer->from_version == 2;
-    const void *old = transfer->find(transfer, per_cpu ? ".bss.statistics" : ".bss.totals", &bytes);
-
-    if (!old || bytes < (per_cpu ? sizeof(struct statistics_of_v2) : sizeof totals.sum))
-        return ERR_INVALID;
-    if (!per_cpu) {
-        memcpy(&totals.sum, old, sizeof totals.sum);
-        return ERR_OK;
-    }
-    const struct statistics_of_v2 *from = old;
-    struct channel_totals sum = {0};
-    for (size_t i = 0; i < array_size(from->cpu); i++) {
-        sum.messages += from->cpu[i].messages;
-        sum.bytes += from->cpu[i].bytes;
-    }
-    totals.sum = sum;
-    return ERR_OK;
+    return totals_transfer(transfer, &totals.sum);
 }
 TRANSFER(channel_transfer);
