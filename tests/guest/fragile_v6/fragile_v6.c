@@ -1,44 +1,12 @@
 /* Fragile with other code, and the same data. */
-#include "tests/guest/fragile/fragile.h"
-#include "cells/kernel/loader/loader.h"
-#include "cells/kernel/lock/lock.h"
+#include "tests/guest/fragile/version.h"
 
 CELL("fragile", DRIVER, 6);
-EXPORT(fragile_add, APPLICATION);
-EXPORT(fragile_calls, APPLICATION);
 EXPORT(fragile_word, APPLICATION);
 EXPORT(fragile_call, APPLICATION);
-EXPORT(fragile_bind, APPLICATION);
 
 static const char *const words[] = {"one", "two", "three"};
-static struct {
-    struct lock lock;
-    uint64_t total, calls;
-} counts;
 static const char *const *words_now = words;
-
-static uint64_t itself(uint64_t n)
-{
-    return n;
-}
-
-static uint64_t (*convert)(uint64_t n) = itself;
-
-uint64_t fragile_add(uint64_t n)
-{
-    GUARD(lock) held = lock_take(&counts.lock);
-
-    counts.calls++;
-    counts.total += convert(n);
-    return counts.total;
-}
-
-uint64_t fragile_calls(void)
-{
-    GUARD(lock) held = lock_take(&counts.lock);
-
-    return counts.calls;
-}
 
 const char *fragile_word(unsigned i)
 {
@@ -50,9 +18,4 @@ void fragile_call(void (*function)(uint64_t), uint64_t argument)
     if (function)
         function(argument);
     counts.calls++;
-}
-
-enum err fragile_bind(uint64_t (*function)(uint64_t))
-{
-    return loader_bind(&convert, function);
 }
