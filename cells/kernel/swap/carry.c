@@ -19,15 +19,16 @@ static uint32_t edge_at(uint32_t section, uint32_t offset)
 static enum err carry_pointer(const struct plan *plan, const struct twin *twin, const struct arena_edge *edge,
                               uint32_t offset)
 {
-    uint64_t *slot = (uint64_t *)(arena_section(twin->new_)->virt + offset), value = *slot;
+    uint64_t value;
 
     if (edge->type != R_X86_64_64)
         return ERR_BAD_RELOCATION;
+    memcpy(&value, plan_bytes(twin->new_) + offset, sizeof value);
     if (plan_in_old(plan, value))
         value = plan_map(plan, value);
     if (value && !arena_section_at(value))
         return ERR_OK; /* changed at run time, to something in the heap */
-    return loader_bind(slot, (const void *)value);
+    return loader_bind((void *)(arena_section(twin->new_)->virt + offset), (const void *)value);
 }
 
 /* Where the 8 bytes at `offset` of the new section come from; false: they are the new version's own. */
@@ -50,7 +51,7 @@ static enum err restore_pointers(const struct plan *plan, const struct twin *twi
         if (edge->type != R_X86_64_64)
             return ERR_BAD_RELOCATION;
         uint64_t value = arena_section(edge->to)->virt + edge->target + (uint64_t)edge->addend;
-        memcpy((void *)(section->virt + edge->offset), &value, sizeof value);
+        memcpy(plan_bytes(twin->new_) + edge->offset, &value, sizeof value);
     }
     return ERR_OK;
 }
@@ -59,7 +60,8 @@ static enum err restore_pointers(const struct plan *plan, const struct twin *twi
 static void carry_own_pointers(const struct plan *plan, const struct twin *twin)
 {
     const struct arena_section *s = arena_section(twin->new_);
-    uint64_t *word = (uint64_t *)((s->virt + 7) & ~7ul), *end = (uint64_t *)((s->virt + s->bytes) & ~7ul);
+    uint64_t start = (uint64_t)plan_bytes(twin->new_);
+    uint64_t *word = (uint64_t *)((start + 7) & ~7ul), *end = (uint64_t *)((start + s->bytes) & ~7ul);
 
     for (; word < end; word++)
         if (plan_in_old(plan, *word) && plan_map(plan, *word))
@@ -68,13 +70,13 @@ static void carry_own_pointers(const struct plan *plan, const struct twin *twin)
 
 static enum err carry_section(const struct plan *plan, const struct twin *twin)
 {
-    const struct arena_section *from = arena_section(twin->old), *to = arena_section(twin->new_);
+    const struct arena_section *from = arena_section(twin->old);
     enum err error;
 
     if (twin->recipe)
-        recipe_apply(&plan->recipes, twin->recipe, (const void *)from->virt, (void *)to->virt);
+        recipe_apply(&plan->recipes, twin->recipe, plan_bytes(twin->old), plan_bytes(twin->new_));
     else
-        memcpy((void *)to->virt, (const void *)from->virt, to->bytes);
+        memcpy(plan_bytes(twin->new_), plan_bytes(twin->old), twin->bytes);
     error = restore_pointers(plan, twin);
     for (uint32_t e = from->first_out; e && !error; e = arena_edge(e)->next_out) {
         uint32_t offset = arena_edge(e)->offset;

@@ -13,7 +13,9 @@ static uint32_t slots_for(size_t entries)
 
 size_t index_bytes(size_t entries)
 {
-    return sizeof(struct index) + slots_for(entries) * sizeof(uint32_t) + entries * sizeof(struct index_entry) + 8;
+    size_t bytes = sizeof(struct index) + slots_for(entries) * sizeof(uint32_t) + entries * sizeof(struct index_entry);
+
+    return (bytes + 7) & ~7ul; /* another one may lie behind it */
 }
 
 struct index *index_make(void *memory, size_t entries)

@@ -24,6 +24,11 @@ static const char *cell_name(uint32_t section)
     return arena_string(arena_cell(arena_section(section)->cell)->name);
 }
 
+uint8_t *plan_bytes(uint32_t section)
+{
+    return page_direct(arena_section(section)->phys);
+}
+
 static bool is_data(uint32_t section)
 {
     uint32_t kind = arena_section(section)->kind;
@@ -247,7 +252,8 @@ struct plan *plan_pair(const uint32_t *old, size_t olds, const uint32_t *new_, s
         add_sizes(&of_old, old[i]);
     for (size_t i = 0; i < news; i++)
         add_sizes(&of_new, new_[i]);
-    size_t twins = of_old.sections * sizeof(struct twin), steps = of_old.incoming * sizeof(struct step);
+    size_t twins = of_old.sections * sizeof(struct twin);
+    size_t steps = (of_old.incoming * sizeof(struct step) + 7) & ~7ul; /* twins come behind them */
     size_t sections = index_bytes(of_new.sections), symbols = index_bytes(of_new.symbols);
     OWN(mapped_pages)
     struct mapped_pages *memory =
@@ -258,10 +264,12 @@ struct plan *plan_pair(const uint32_t *old, size_t olds, const uint32_t *new_, s
     *plan = (struct plan){.olds = olds, .news = news, .fresh = fresh};
     if (recipes)
         plan->recipes = *recipes;
-    memcpy(plan->old, old, olds * sizeof *old);
-    for (size_t i = 0; i < olds; i++)
+    for (size_t i = 0; i < olds; i++) {
+        plan->old[i] = old[i];
         plan->core |= mend_is_core(old[i]);
-    memcpy(plan->new_, new_, news * sizeof *new_);
+    }
+    for (size_t i = 0; i < news; i++)
+        plan->new_[i] = new_[i];
     plan->step = (struct step *)(plan + 1);
     plan->twin = (struct twin *)((uint8_t *)plan->step + steps);
     uint8_t *rest = (uint8_t *)plan->twin + twins;
@@ -521,11 +529,13 @@ static enum err check_pointers(const struct plan *plan, const struct twin *twin,
 {
     for (uint32_t e = arena_section(twin->old)->first_out; e; e = arena_edge(e)->next_out) {
         const struct arena_edge *edge = arena_edge(e);
-        uint64_t value = *(const uint64_t *)(arena_section(twin->old)->virt + edge->offset);
+        uint64_t value;
         uint32_t moved;
-        if (twin->recipe && !recipe_map(&plan->recipes, twin->recipe, edge->offset, 8, &moved))
+        if (edge->type != R_X86_64_64 ||
+            (twin->recipe && !recipe_map(&plan->recipes, twin->recipe, edge->offset, 8, &moved)))
             continue;
-        if (edge->type == R_X86_64_64 && plan_in_old(plan, value) && !plan_map(plan, value))
+        memcpy(&value, plan_bytes(twin->old) + edge->offset, sizeof value);
+        if (plan_in_old(plan, value) && !plan_map(plan, value))
             return refuse(ERR_MISSING_SYMBOL, detail, twin->old, name_of(twin->old),
                           " points to what the new version lacks");
     }

@@ -83,4 +83,7 @@ uint64_t plan_map(const struct plan *plan, uint64_t address);
 /* The section that takes the place of an old one, or with `back` the other way round; 0: none. */
 uint32_t plan_twin(const struct plan *plan, uint32_t section, bool back);
 
+/* A section's bytes, through the direct map. */
+uint8_t *plan_bytes(uint32_t section);
+
 void plan_say(struct loader_detail *detail, const char *a, const char *b, const char *c, const char *d);
