@@ -676,18 +676,60 @@ static enum err copy_stale(uint32_t namespace_, uint32_t cell, struct arena_comp
     return run(change, 0, report);
 }
 
-/* `report` is used up. */
-static enum err load(uint32_t namespace_, const char *name, struct arena_completion *report)
+/* Whether loading for all has failed for a reason that does not hold for the namespace alone. */
+static bool may_load_apart(uint32_t namespace_, enum err e)
 {
-    struct loader_detail *detail = (struct loader_detail *)report->detail;
-    uint32_t cell = namespace_cell(namespace_, name);
-    enum err e = cell ? ERR_OK : loader_load(name, &cell, detail);
+    return e && e != ERR_NOT_FOUND && e != ERR_NOMEM && e != ERR_FULL && namespace_ != NAMESPACE_ROOT;
+}
 
-    if (e && e != ERR_NOT_FOUND && namespace_ != NAMESPACE_ROOT)
+/* Cells that are there before one is loaded, and those that came with it. */
+struct arrivals {
+    struct list there, came;
+};
+
+static void list_cells(struct list *list, const struct list *but)
+{
+    uint32_t used = arena_header()->table[ARENA_CELLS].used;
+
+    list->count = 0;
+    for (uint32_t i = 1; i < used; i++)
+        if (arena_cell(i)->state != CELL_FREE && (!but || !has(but, i)))
+            list->cell[list->count++] = i;
+}
+
+/* From the archive for all, and with it a copy for the namespace where it needs one. When that fails, what came for it alone
+ * goes again. */
+static enum err load_for_all(uint32_t namespace_, const char *name, struct arena_completion *report)
+{
+    OWN(heap) struct arrivals *arrivals = heap_alloc(sizeof *arrivals);
+    uint32_t cell;
+
+    if (!arrivals)
+        return ERR_NOMEM;
+    list_cells(&arrivals->there, NULL);
+    enum err e = loader_load(name, &cell, (struct loader_detail *)report->detail);
+    if (may_load_apart(namespace_, e))
         return load_apart(namespace_, name, report);
     if (!e && namespace_ != NAMESPACE_ROOT)
         e = copy_stale(namespace_, cell, report);
-    return e ? e : loader_initialize(namespace_cell(namespace_, name), detail);
+    if (e) {
+        list_cells(&arrivals->came, &arrivals->there);
+        (void)loader_unload_all(arrivals->came.cell, arrivals->came.count);
+    }
+    return e;
+}
+
+/* `report` is used up. */
+static enum err load(uint32_t namespace_, const char *name, struct arena_completion *report)
+{
+    uint32_t cell = namespace_cell(namespace_, name);
+    enum err e = ERR_OK;
+
+    if (!cell)
+        e = load_for_all(namespace_, name, report);
+    else if (namespace_ != NAMESPACE_ROOT)
+        e = copy_stale(namespace_, cell, report);
+    return e ? e : loader_initialize(namespace_cell(namespace_, name), (struct loader_detail *)report->detail);
 }
 
 enum err namespace_load(uint32_t namespace_, const char *name, uint32_t *ret_cell, struct loader_detail *detail)
