@@ -120,10 +120,17 @@ void string_copy(char *to, const char *from, size_t bytes)
 
 /* ---- frames ---- */
 
+bool stand_in_fails(void)
+{
+    return ++stand_in.allocations == stand_in.fail_at;
+}
+
 enum err frame_alloc(size_t frames, uint64_t *ret_phys)
 {
     size_t run = 0;
 
+    if (stand_in_fails())
+        return ERR_NOMEM;
     while (lowest_free < FRAMES_END && frame_used[lowest_free])
         lowest_free++;
     for (size_t f = lowest_free; frames && f < FRAMES_END; f++) {
@@ -290,9 +297,11 @@ struct stand_in_use stand_in_use(void)
 {
     struct stand_in_use use = {.frames = stand_in.frames_used,
                                .mappings = stand_in.mappings,
-                               .strings = arena_header()->counter[COUNTER_strings]};
+                               .strings = arena_header()->counter[COUNTER_strings],
+                               .heap_blocks = arena_header()->counter[COUNTER_heap_blocks],
+                               .heap_bytes = arena_header()->counter[COUNTER_heap_bytes]};
 
-    for (enum arena_table t = ARENA_OBJECTS; t <= ARENA_EDGES; t++)
+    for (enum arena_table t = ARENA_NAMESPACES; t <= ARENA_EDGES; t++)
         use.records[t] = stand_in_records(t);
     return use;
 }
@@ -300,6 +309,22 @@ struct stand_in_use stand_in_use(void)
 bool stand_in_same_use(const struct stand_in_use *a, const struct stand_in_use *b)
 {
     return memcmp(a, b, sizeof *a) == 0;
+}
+
+const char *stand_in_difference(const struct stand_in_use *a, const struct stand_in_use *b)
+{
+    static const char *const name[] = {"frames",  "mappings", "namespaces", "objects",     "cells",     "sections",
+                                       "symbols", "edges",    "strings",    "heap blocks", "heap bytes"};
+    static char text[64];
+    const size_t *x = (const size_t *)a, *y = (const size_t *)b;
+
+    _Static_assert(sizeof *a == sizeof name / sizeof *name * sizeof(size_t));
+    for (size_t i = 0; i < sizeof name / sizeof *name; i++)
+        if (x[i] != y[i]) {
+            snprintf(text, sizeof text, "%zu %s, then %zu", x[i], name[i], y[i]);
+            return text;
+        }
+    return NULL;
 }
 
 uint8_t *stand_in_file(const char *path, size_t *ret_bytes)
@@ -340,10 +365,10 @@ static bool load_image(const uint8_t *image, size_t bytes)
     return true;
 }
 
-bool stand_in_boot(const char *image_path, const char *archive_path)
+bool stand_in_boot_with(const char *image_path, const uint8_t *archive, size_t archive_bytes)
 {
-    size_t image_bytes = 0, archive_bytes = 0;
-    uint8_t *image = stand_in_file(image_path, &image_bytes), *archive = stand_in_file(archive_path, &archive_bytes);
+    size_t image_bytes = 0;
+    uint8_t *image = stand_in_file(image_path, &image_bytes);
     bool done = false;
     uint64_t phys;
 
@@ -353,6 +378,15 @@ bool stand_in_boot(const char *image_path, const char *archive_path)
         done = !archive_open(module, archive_bytes, phys) && !loader_init();
     }
     free(image);
+    return done;
+}
+
+bool stand_in_boot(const char *image_path, const char *archive_path)
+{
+    size_t bytes = 0;
+    uint8_t *archive = stand_in_file(archive_path, &bytes);
+    bool done = stand_in_boot_with(image_path, archive, bytes);
+
     free(archive);
     return done;
 }

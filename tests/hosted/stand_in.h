@@ -16,10 +16,14 @@ struct stand_in {
     size_t calls;
     uint64_t call[STAND_IN_CALLS]; /* where they led */
     char printed[1024];            /* through panic_print */
+    /* What can run out: frames, mappings, blocks of the heap, records, names. One of them fails. */
+    size_t allocations, fail_at; /* number of the one that does, from 1; 0: none */
+    bool held;                   /* memory or a stack refers to cells that are to be freed */
 };
 extern struct stand_in stand_in;
 
 void stand_in_start(void); /* a fresh machine: RAM, arena, no frame in use */
+bool stand_in_fails(void); /* counts an allocation; whether it is the one to fail */
 /* A free physical place for a boot module, outside of what frame_alloc gives. */
 void *stand_in_module(size_t bytes, uint64_t *ret_phys);
 /* Flags that the mapping holding `virt` has now; ~0: none. */
@@ -30,14 +34,17 @@ size_t stand_in_records(enum arena_table table);
 /* What is in use now, for tests that look for what was left behind. */
 struct stand_in_use {
     size_t frames, mappings;
-    size_t records[ARENA_EDGES + 1]; /* by table, from ARENA_OBJECTS on */
-    size_t strings;
+    size_t records[ARENA_EDGES + 1]; /* by table */
+    size_t strings, heap_blocks, heap_bytes;
 };
 struct stand_in_use stand_in_use(void);
+/* The first thing that differs, for people; NULL: nothing does. */
+const char *stand_in_difference(const struct stand_in_use *a, const struct stand_in_use *b);
 bool stand_in_same_use(const struct stand_in_use *a, const struct stand_in_use *b);
 
 /* Starts a machine as the guest does it, with the image and the archive at these paths: boot modules in RAM, loader
  * initialized. False: one of the files cannot be read, or the loader refuses. */
 bool stand_in_boot(const char *image, const char *archive);
+bool stand_in_boot_with(const char *image, const uint8_t *archive, size_t archive_bytes);
 /* A file's bytes, to be freed; NULL when it cannot be read. */
 uint8_t *stand_in_file(const char *path, size_t *ret_bytes);

@@ -1,5 +1,5 @@
 /* Transfer recipes: what they do to bytes, and that hostile ones are refused before they do anything. */
-#include "cells/kernel/swap/recipe.c"
+#include "cells/kernel/swap/recipe.h"
 #include <check.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,0 +1,130 @@
+/* See audit.h. Walks everything: for tests, which have little. */
+#include "tests/hosted/audit.h"
+#include "cells/kernel/arena/arena.h"
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+static char wrong[128];
+
+__attribute__((format(printf, 1, 2))) static const char *say(const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(wrong, sizeof wrong, format, args);
+    va_end(args);
+    return wrong;
+}
+
+static bool is_used(enum arena_table table, uint32_t index)
+{
+    return index < arena_header()->table[table].used && *(uint32_t *)arena_record(table, index);
+}
+
+/* What one walk has come upon; each record must be met once. */
+static struct {
+    size_t sections, symbols, out, in;
+    uint32_t holders[ARENA_CELLS_MAX], cells[ARENA_OBJECTS_MAX];
+} met;
+
+static const char *audit_edges(uint32_t section)
+{
+    const struct arena_section *s = arena_section(section);
+    uint32_t count = 0, last = 0;
+
+    for (uint32_t e = s->first_out; e; last = e, e = arena_edge(e)->next_out, count++)
+        if (!is_used(ARENA_EDGES, e) || !arena_sound(ARENA_EDGES, e) || arena_edge(e)->from != section ||
+            arena_edge(e)->prev_out != last || count == ARENA_EDGES_MAX)
+            return say("edge %u does not belong to those from section %u", e, section);
+    if (count != s->outgoing)
+        return say("section %u has %u edges, and says %u", section, count, s->outgoing);
+    met.out += count;
+    count = last = 0;
+    for (uint32_t e = s->first_in; e; last = e, e = arena_edge(e)->next_in, count++) {
+        if (!is_used(ARENA_EDGES, e) || arena_edge(e)->to != section || arena_edge(e)->prev_in != last ||
+            count == ARENA_EDGES_MAX)
+            return say("edge %u does not belong to those to section %u", e, section);
+        met.holders[s->cell] += arena_section(arena_edge(e)->from)->cell != s->cell;
+    }
+    if (count != s->incoming)
+        return say("section %u has %u edges to it, and says %u", section, count, s->incoming);
+    met.in += count;
+    return NULL;
+}
+
+static const char *audit_symbols(uint32_t cell)
+{
+    const struct arena_cell *c = arena_cell(cell);
+
+    for (uint32_t i = c->first_symbol; i; i = arena_symbol(i)->next_in_cell) {
+        if (!is_used(ARENA_SYMBOLS, i) || !arena_sound(ARENA_SYMBOLS, i) || ++met.symbols > ARENA_SYMBOLS_MAX)
+            return say("symbol %u of cell %u is damaged", i, cell);
+        const struct arena_symbol *s = arena_symbol(i);
+        if (!is_used(ARENA_SECTIONS, s->section) || arena_section(s->section)->cell != cell ||
+            s->namespace_ != c->namespace_)
+            return say("symbol %u is in no section of its cell %u", i, cell);
+        if (s->published && (c->state != CELL_LIVE || !arena_symbol_find(s->namespace_, arena_string(s->name))))
+            return say("symbol %u of cell %u is published, and not found", i, cell);
+        if (!s->published && s->access && c->state == CELL_LIVE)
+            return say("symbol %u of the live cell %u is not published", i, cell);
+    }
+    return NULL;
+}
+
+static const char *audit_cell(uint32_t cell)
+{
+    const struct arena_cell *c = arena_cell(cell);
+    uint32_t count = 0;
+    const char *what = NULL;
+
+    if (!arena_sound(ARENA_CELLS, cell) || c->state == CELL_FREE || !is_used(ARENA_NAMESPACES, c->namespace_))
+        return say("cell %u is damaged", cell);
+    if (c->object && !is_used(ARENA_OBJECTS, c->object))
+        return say("cell %u was made from an object that is gone", cell);
+    met.cells[c->object]++;
+    for (uint32_t s = c->first_section; s && !what; s = arena_section(s)->next_in_cell, count++) {
+        if (!is_used(ARENA_SECTIONS, s) || !arena_sound(ARENA_SECTIONS, s) || arena_section(s)->cell != cell ||
+            count == ARENA_SECTIONS_MAX)
+            return say("section %u of cell %u is damaged", s, cell);
+        what = audit_edges(s);
+    }
+    met.sections += count;
+    if (!what && count != c->sections)
+        what = say("cell %u has %u sections, and says %u", cell, count, c->sections);
+    return what ? what : audit_symbols(cell);
+}
+
+static size_t used_records(enum arena_table table)
+{
+    size_t count = 0;
+
+    for (uint32_t i = 1; i < arena_header()->table[table].used; i++)
+        count += is_used(table, i);
+    return count;
+}
+
+const char *audit(void)
+{
+    const char *what = NULL;
+
+    memset(&met, 0, sizeof met);
+    if (arena_header()->generation % 2)
+        return say("a change of the arena has not been ended");
+    for (uint32_t i = 1; i < arena_header()->table[ARENA_CELLS].used && !what; i++)
+        what = is_used(ARENA_CELLS, i) ? audit_cell(i) : NULL;
+    if (what)
+        return what;
+    if (met.sections != used_records(ARENA_SECTIONS) || met.symbols != used_records(ARENA_SYMBOLS) ||
+        met.out != used_records(ARENA_EDGES) || met.in != met.out)
+        return say("%zu sections, %zu symbols and %zu edges are in use beside those of cells",
+                   used_records(ARENA_SECTIONS) - met.sections, used_records(ARENA_SYMBOLS) - met.symbols,
+                   used_records(ARENA_EDGES) - met.out);
+    for (uint32_t i = 1; i < arena_header()->table[ARENA_CELLS].used; i++)
+        if (is_used(ARENA_CELLS, i) && met.holders[i] != arena_cell(i)->holders)
+            return say("%u edges lead to cell %u, which says %u", met.holders[i], i, arena_cell(i)->holders);
+    for (uint32_t i = 1; i < arena_header()->table[ARENA_OBJECTS].used; i++)
+        if (is_used(ARENA_OBJECTS, i) && met.cells[i] != arena_object(i)->cells)
+            return say("%u cells are of object %u, which says %u", met.cells[i], i, arena_object(i)->cells);
+    return NULL;
+}
