@@ -205,8 +205,8 @@ struct arena_section {
     uint32_t first_in;  /* edges to here, through next_in */
     uint32_t outgoing;  /* lengths of the two lists */
     uint32_t incoming;
-    uint32_t indexed; /* guest only: 1: found by its pages */
-    uint32_t pad2;
+    uint32_t indexed;   /* guest only: 1: found by its pages */
+    uint32_t rewritten; /* 1: its edges have been led elsewhere since, and `hash` says nothing for the moment */
 };
 
 struct arena_symbol {

@@ -292,6 +292,7 @@ static void swap_by_hand(const char *path)
     ck_assert_uint_eq(arena_cell_find(ROOT, "channel"), old);
     ck_assert_int_eq(loader_unload(old), ERR_BUSY);
     rebind_all(old, new);
+    loader_settle(new);
     loader_retract(old);
     loader_publish(new);
     ck_assert_uint_eq(arena_cell_find(ROOT, "channel"), new);

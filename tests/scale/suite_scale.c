@@ -195,6 +195,7 @@ static uint32_t swap(uint32_t old, size_t bytes)
             uint32_t to = symbol_of(new, arena_symbol(arena_edge(e)->symbol)->name);
             must(loader_rebind(e, arena_symbol(to)->section, arena_symbol(to)->offset, to));
         }
+    loader_settle(new);
     loader_retract(old);
     loader_publish(new);
     must(loader_unload(old));

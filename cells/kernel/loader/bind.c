@@ -12,6 +12,8 @@ static void lead_to(uint32_t edge, uint32_t to, uint32_t target, uint32_t symbol
     e->symbol = symbol;
     arena_seal(ARENA_EDGES, edge);
     arena_edge_link(edge);
+    if (arena_section(e->from)->hash)
+        arena_section(e->from)->rewritten = 1;
 }
 
 void loader_rebind_record(uint32_t edge, uint32_t to, uint32_t target, uint32_t symbol)
@@ -21,11 +23,14 @@ void loader_rebind_record(uint32_t edge, uint32_t to, uint32_t target, uint32_t 
     lead_to(edge, to, target, symbol);
 }
 
-void loader_hash_section(uint32_t section)
+void loader_settle(uint32_t cell)
 {
-    GUARD(arena) held = arena_change();
-
-    link_hash_section(section);
+    for (uint32_t s = arena_cell(cell)->first_section; s; s = arena_section(s)->next_in_cell) {
+        GUARD(arena) held = arena_change();
+        for (uint32_t e = arena_section(s)->first_in; e; e = arena_edge(e)->next_in)
+            if (arena_section(arena_edge(e)->from)->rewritten)
+                link_hash_section(arena_edge(e)->from);
+    }
 }
 
 enum err loader_rebind(uint32_t edge, uint32_t to, uint32_t target, uint32_t symbol)
@@ -39,7 +44,6 @@ enum err loader_rebind(uint32_t edge, uint32_t to, uint32_t target, uint32_t sym
     if (!link_is_stored_over(e) && !link_write(&changed))
         return ERR_BAD_RELOCATION;
     lead_to(edge, to, target, symbol);
-    link_hash_section(e->from);
     return ERR_OK;
 }
 

@@ -29,7 +29,7 @@ EXPORT(loader_unload, KERNEL);
 EXPORT(loader_unload_all, KERNEL);
 EXPORT(loader_rebind, KERNEL);
 EXPORT(loader_rebind_record, KERNEL);
-EXPORT(loader_hash_section, KERNEL);
+EXPORT(loader_settle, KERNEL);
 EXPORT(loader_bind, DRIVER);
 EXPORT(loader_symbol, APPLICATION);
 EXPORT(loader_symbol_in, APPLICATION);

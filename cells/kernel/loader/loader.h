@@ -72,13 +72,15 @@ enum err loader_unload(uint32_t cell);
 size_t loader_unload_all(uint32_t *cells, size_t count);
 
 /* Rewrites one edge so that it leads to section `to` + `target`; text is patched through the direct map. A pointer in
- * data that code has changed since stays as it is, only the edge moves.
+ * data that code has changed since stays as it is, only the edge moves. What is rewritten has no valid hash until
+ * loader_settle makes it, which need not be while others stand still: once for each section, not for each edge.
  * ERR_BAD_RELOCATION: does not fit, nothing changed. Other CPUs must not run the patched code (see park). */
 enum err loader_rebind(uint32_t edge, uint32_t to, uint32_t target, uint32_t symbol);
 
-/* The same without what is written: the caller writes that, and then has the bytes of `from` remembered as right. */
+/* The same without what is written: the caller writes that. */
 void loader_rebind_record(uint32_t edge, uint32_t to, uint32_t target, uint32_t symbol);
-void loader_hash_section(uint32_t section);
+/* Remembers the bytes of all sections that lead to the cell as right, where they have been rewritten. */
+void loader_settle(uint32_t cell);
 
 /* Stores `function` in `*slot` (static data of some cell) and records the pointer as an edge, so that a swap of the
  * function's cell rewrites it like any relocation. NULL unbinds. */

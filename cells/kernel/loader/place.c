@@ -102,6 +102,7 @@ void link_hash_section(uint32_t section)
     if (s->kind == SECTION_DATA || s->kind == SECTION_BSS)
         return;
     s->hash = arena_check(page_direct(s->phys), s->bytes);
+    s->rewritten = 0;
     arena_seal(ARENA_SECTIONS, section);
 }
 

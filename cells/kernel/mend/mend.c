@@ -219,7 +219,8 @@ unsigned mend_cell(uint32_t cell)
         const struct arena_section *section = section_at(i);
         if (section->kind == SECTION_BSS)
             mended += mend_pointers(section);
-        else if (c->object && section->hash && section->hash != arena_check(direct(section->phys), section->bytes))
+        else if (c->object && section->hash && !section->rewritten &&
+                 section->hash != arena_check(direct(section->phys), section->bytes))
             mended += mend_section(record(ARENA_OBJECTS, c->object), section);
     }
     return mended;

@@ -387,10 +387,8 @@ static bool publish_unbound(struct change *change)
 }
 
 /* Everything that can fail has been looked at, and is looked at again with the others parked. */
-static enum err commit(struct change *change)
+static enum err commit_parked(struct change *change)
 {
-    if (publish_unbound(change))
-        return ERR_OK;
     GUARD(park) parked = park_all();
     GUARD(arena) held = arena_change();
     enum err e = visit_edges(change, check_edge);
@@ -399,6 +397,16 @@ static enum err commit(struct change *change)
         e = visit_edges(change, rebind_edge);
     if (!e)
         publish(change);
+    return e;
+}
+
+static enum err commit(struct change *change)
+{
+    if (publish_unbound(change))
+        return ERR_OK;
+    enum err e = commit_parked(change);
+    for (size_t i = 0; i < change->staged.count && !e; i++)
+        loader_settle(change->staged.cell[i]);
     return e;
 }
 

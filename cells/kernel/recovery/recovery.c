@@ -31,12 +31,12 @@ enum stage { STAGE_NONE, STAGE_RELOAD, STAGE_RELOAD_FRESH, STAGE_GIVE_UP };
 
 /* ---- damage ---- */
 
-/* Whether the loaded bytes of a section that has a hash are still those that the loader wrote. */
+/* Whether the loaded bytes of a section that has a valid hash are still those that the loader wrote. */
 static bool is_intact(uint32_t section)
 {
     const struct arena_section *s = arena_section(section);
 
-    return !s->hash || s->hash == arena_check(page_direct(s->phys), s->bytes);
+    return !s->hash || s->rewritten || s->hash == arena_check(page_direct(s->phys), s->bytes);
 }
 
 /* The first section of the cell that is not; 0: all are intact, as far as its records can be believed. */

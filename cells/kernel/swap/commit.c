@@ -114,8 +114,6 @@ static enum err apply_at_once(struct commit *commit, struct arena_completion *re
         return error;
     switch_over(plan);
     exception_point_gates();
-    for (size_t i = 0; i < plan->steps; i++)
-        loader_hash_section(arena_edge(plan->step[i].edge)->from);
     return ERR_OK;
 }
 

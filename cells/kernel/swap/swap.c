@@ -46,9 +46,22 @@ struct job {
     bool committed;
 };
 
+/* Has what a commit, or its undoing, has rewritten remembered as right: while the others run again. */
+static void settle(const struct job *job)
+{
+    const struct swap_order *order = job->order;
+
+    for (size_t i = 0; i < job->news && job->committed; i++)
+        loader_settle(job->new_[i]);
+    for (size_t i = 0; i < order->olds && job->news; i++)
+        if (order->old[i])
+            loader_settle(order->old[i]);
+}
+
 /* Takes back what was staged and not published; also when a fault unwinds the swap. */
 static void job_end(struct job *job)
 {
+    settle(job);
     if (job->news && !job->committed)
         loader_unstage(job->new_, job->news);
     for (size_t i = 0; i < job->order->objects && !job->news; i++)
