@@ -327,6 +327,26 @@ enum err scheduler_bind_idle(void (*idle)(void))
     return loader_bind(&idle_call, idle);
 }
 
+/* What an idle CPU has left over from calls, in registers and below its stack, would be saved with its task by the next
+ * interrupt: an address among it would hold a cell that has been replaced for as long as nothing else runs here. */
+static __attribute__((noinline)) void forget_stack(void)
+{
+    volatile uint64_t below[256];
+
+    for (size_t i = 0; i < array_size(below); i++)
+        below[i] = 0;
+}
+
+/* Turns interrupts on and stands still until there is one. */
+static void halt(void)
+{
+    __asm__ volatile("xor %%eax, %%eax; xor %%ecx, %%ecx; xor %%edx, %%edx; xor %%ebx, %%ebx; xor %%esi, %%esi; "
+                     "xor %%edi, %%edi; xor %%r8d, %%r8d; xor %%r9d, %%r9d; xor %%r10d, %%r10d; xor %%r11d, %%r11d; "
+                     "xor %%r12d, %%r12d; xor %%r13d, %%r13d; xor %%r14d, %%r14d; xor %%r15d, %%r15d; sti; hlt" ::
+                         : "rax", "rcx", "rdx", "rbx", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12", "r13", "r14",
+                           "r15", "memory", "cc");
+}
+
 static void idle_run(uint64_t cpu)
 {
     for (;;) {
@@ -341,9 +361,10 @@ static void idle_run(uint64_t cpu)
             cpu_relax();
             continue;
         }
+        forget_stack();
         __asm__ volatile("cli" ::: "memory");
         if (!run_queue_length((unsigned)cpu))
-            __asm__ volatile("sti; hlt" ::: "memory");
+            halt();
         else
             __asm__ volatile("sti" ::: "memory");
     }
