@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "cli/cli.h"
+#include "cli/swap_plan.h"
 
 enum { TIMEOUT_S = 10, LOCK_MS = 5000 };
 
@@ -132,7 +133,8 @@ static int no_answer(const struct asking *a, enum err e, size_t bytes)
 
 /* ---- what the guest answered ---- */
 
-static void print_json(const struct arena_completion *c)
+/* `plan` is used up; NULL: there is none. */
+static void print_json(const struct arena_completion *c, json_t *plan)
 {
     json_t *phases = json_array(), *o;
 
@@ -152,9 +154,38 @@ static void print_json(const struct arena_completion *c)
     json_object_set_new(o, "tasks", json_integer((json_int_t)c->tasks));
     json_object_set_new(o, "transferred_bytes", json_integer((json_int_t)c->transferred_bytes));
     json_object_set_new(o, "detail", json_string(c->detail));
+    if (plan)
+        json_object_set_new(o, "plan", plan);
     json_dumpf(o, stdout, JSON_INDENT(2));
     putchar('\n');
     json_decref(o);
+}
+
+static int read_plan(const struct asking *a, const struct arena_completion *c, struct swap_plan *ret_plan)
+{
+    struct swap_plan plan = {.items = c->items, .lost = c->items_lost};
+    enum err e = request_plan(a->target.ram, a->target.ram_bytes, c, &plan.item);
+
+    if (e)
+        return cli_fail(CLI_FAILED, "machine %s: its plan cannot be read: %s", a->target.name, err_text(e));
+    *ret_plan = plan;
+    return CLI_DONE;
+}
+
+/* Of a refused plan, as far as it has come. */
+static int print_answer(const struct asking *a, const struct arena_completion *c)
+{
+    struct swap_plan plan = {0};
+    int status = a->dry_run ? read_plan(a, c, &plan) : CLI_DONE;
+
+    if (status)
+        return status;
+    if (a->json)
+        print_json(c, a->dry_run ? swap_plan_json(&plan) : NULL);
+    else
+        swap_plan_print(&plan);
+    swap_plan_done(&plan);
+    return CLI_DONE;
 }
 
 int asking_post(struct asking *a, const struct request *request, const char *what, struct arena_completion *ret)
@@ -168,10 +199,9 @@ int asking_post(struct asking *a, const struct request *request, const char *wha
 
     if (e)
         return no_answer(a, e, request->mailbox_bytes);
-    if (a->json)
-        print_json(ret);
-    if (ret->error == ERR_OK)
-        return CLI_DONE;
+    int status = print_answer(a, ret);
+    if (status || ret->error == ERR_OK)
+        return status;
     fflush(stdout);
     return cli_fail(ret->error == ERR_NOT_FOUND ? CLI_UNKNOWN : CLI_FAILED, "%s: refused: %s%s%s", what,
                     err_text(ret->error), *ret->detail ? ": " : "", ret->detail);

@@ -197,3 +197,11 @@ void out_stream(struct out *o)
     }
     forget(o);
 }
+
+struct json_t *out_take(struct out *o)
+{
+    json_t *rows = o->array;
+
+    o->array = need(json_array());
+    return rows;
+}

@@ -40,3 +40,6 @@ size_t out_rows(const struct out *out);
 void out_print(struct out *out);
 /* JSON: one object per line; tables: rows with the widths seen so far, the heading only the first time. */
 void out_stream(struct out *out);
+
+/* All rows of one that was made for JSON, which forgets them: an array, the caller's. */
+struct json_t *out_take(struct out *out);

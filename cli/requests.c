@@ -16,7 +16,10 @@ static void print_swap(const struct asking *a, const char *what, const struct ar
 {
     printf("%s %s: %lu relocations, %lu bytes transferred\n", what, a->dry_run ? "could be swapped" : "swapped",
            (unsigned long)c->relocations, (unsigned long)c->transferred_bytes);
-    if (!a->dry_run)
+    if (a->dry_run)
+        printf("%lu words of memory point into what goes, %u stacks would be scanned\n", (unsigned long)c->words,
+               c->tasks);
+    else
         printf("%lu words of memory led to what is new, %lu return addresses found on %u stacks\n"
                "other CPUs stood still for %.1f us\n",
                (unsigned long)c->words, (unsigned long)c->frames, c->tasks, (double)c->pause_ns / 1000);
@@ -244,13 +247,14 @@ static int about_cell(int argc, char **argv, enum request_kind kind,
 {
     struct asking a = {0};
     struct arena_completion c = {0};
-    int status = asking_open(argc, argv, "m:t:js:", 1, 1, &a);
+    int status = asking_open(argc, argv, kind == REQUEST_RELOAD ? "m:t:jns:" : "m:t:js:", 1, 1, &a);
 
     if (status)
         return status;
+    const struct request r = {.kind = kind, .flags = a.dry_run ? REQUEST_DRY_RUN : 0, .target = a.argv[0]};
     status = known_cell(&a, a.argv[0]);
     if (!status)
-        status = asking_post(&a, &(struct request){.kind = kind, .target = a.argv[0]}, a.argv[0], &c);
+        status = asking_post(&a, &r, a.argv[0], &c);
     if (!status && !a.json)
         print(&a, a.argv[0], &c);
     asking_close(&a);

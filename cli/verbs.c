@@ -31,12 +31,13 @@ static const char machine_help[] = "  -m, --machine N  the machine, in place of 
     "  -j, --json       for scripts\n"
 #define SPACE_HELP "  -s, --namespace NS\n                   in that one, in place of the root\n"
 static const char request_help[] = REQUEST_HELP;
+static const char reload_help[] = "  -n, --dry-run    print the plan, change nothing\n" SPACE_HELP REQUEST_HELP;
 static const char space_help[] = SPACE_HELP REQUEST_HELP;
 static const char verify_help[] = CLI_READING_HELP
     "\nText, read-only data and unwind tables of every cell; its static data changes by right. Status 1: something\n"
     "differs, or a record of the arena is damaged.\n";
 static const char swap_help[] =
-    "  -n, --dry-run    load in isolation, verify, print the plan, change nothing\n"
+    "  -n, --dry-run    load in isolation, verify, print the plan and what it would touch, change nothing\n"
     "  -r, --recipes F  take static data of another type over as F says, from `cell transfer`\n" SPACE_HELP REQUEST_HELP
     "\nAll operands are one transaction: all cells are swapped, or none. With several names on either side cells are\n"
     "merged, split or renamed; without a name they are added, without an object removed.\n";
@@ -56,7 +57,8 @@ static const char evolve_help[] =
     "  --rename FIELD=NAME  the field is called NAME in the new build\n"
     "  -j, --json       print the manifest\n"
     "\nElse, to apply a manifest as one transaction:\n"
-    "  -n, --dry-run    load in isolation, verify, print the plan, change nothing\n" REQUEST_HELP;
+    "  -n, --dry-run    load in isolation, verify, print the plan and what it would touch, change "
+    "nothing\n" REQUEST_HELP;
 
 static const char inject_help[] =
     "  --into TARGET    cell:NAME[:SECTION], symbol:NAME[+OFFSET[+BYTES]], task:NAME:stack,\n"
@@ -109,7 +111,7 @@ const struct verb verbs[] = {
     {"evolve", "diff OLDBUILD NEWBUILD [-o MANIFEST] | [N] MANIFEST [--dry-run]",
      "Lead a running guest from one build to another", evolve_help, verb_evolve},
     {"swaps", "[N]", "List the swaps that were tried, and how they went", last_help, verb_swaps},
-    {"reload", "[N] CELL", "Replace a cell by a fresh copy of itself", space_help, verb_reload},
+    {"reload", "[N] CELL [--dry-run]", "Replace a cell by a fresh copy of itself", reload_help, verb_reload},
     {"load", "[N] CELL.o", "Load one more cell from a file", space_help, verb_load},
     {"unload", "[N] CELL", "Unload a cell that nothing needs", space_help, verb_unload},
     {"spawn", "[N] CELL [ARG ...]", "Run an application cell", space_help, verb_spawn},

@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include "guest/abi/arena.h"
 #include "guest/abi/note.h"
+#include "guest/abi/plan.h"
 
 struct word {
     unsigned number;
@@ -119,6 +120,23 @@ static const struct word event_kinds[] = {
     {EVENT_ROUND, "round"},
 };
 
+static const struct word plan_section_ways[] = {
+    {PLAN_SAME, "same"},
+    {PLAN_OTHER, "other"},
+    {PLAN_CARRIED, "carried"},
+    {PLAN_BY_RECIPE, "by recipe"},
+    {PLAN_BY_FUNCTION, "by function"},
+    {PLAN_DROPPED, "dropped"},
+    {PLAN_GONE, "gone"},
+    {PLAN_NEW, "new"},
+};
+
+static const struct word plan_quiet_ways[] = {
+    {PLAN_QUIET_DATA, "its data are not copied as they are"},
+    {PLAN_QUIET_BEHIND, "what its pointers lead to has another type"},
+    {PLAN_QUIET_CALL, "what its arguments lead to has another type"},
+};
+
 static const struct word counters[] = {
 #define X(name) {COUNTER_##name, #name},
     ARENA_COUNTERS(X)
@@ -188,4 +206,14 @@ const char *name_event_kind(unsigned kind)
 const char *name_counter(unsigned counter)
 {
     return FIND(counters, counter);
+}
+
+const char *name_plan_section_way(unsigned way)
+{
+    return FIND(plan_section_ways, way);
+}
+
+const char *name_plan_quiet_way(unsigned way)
+{
+    return FIND(plan_quiet_ways, way);
 }

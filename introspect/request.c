@@ -1,5 +1,6 @@
 /* See request.h. */
 #include "introspect/request.h"
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include "introspect/inside.h"
@@ -162,4 +163,28 @@ size_t request_room(const uint8_t *ram, size_t bytes)
     struct layout l;
 
     return layout_read(ram, bytes, &l) ? 0 : l.header.table[ARENA_MAILBOX].capacity;
+}
+
+enum err request_plan(const uint8_t *ram, size_t bytes, const struct arena_completion *answer,
+                      struct plan_item **ret_items)
+{
+    struct layout l;
+    enum err e = layout_read(ram, bytes, &l);
+
+    if (e)
+        return e;
+    if (answer->items > l.header.table[ARENA_MAILBOX].capacity / sizeof(struct plan_item))
+        return ERR_CORRUPT;
+    struct plan_item *items = calloc(answer->items + 1ul, sizeof *items);
+    if (!items)
+        return ERR_NOMEM;
+    memcpy(items, ram + layout_phys(&l, ARENA_MAILBOX, 0), answer->items * sizeof *items);
+    for (uint32_t i = 0; i < answer->items; i++) {
+        check_text(items[i].cell, sizeof items[i].cell);
+        check_text(items[i].to_cell, sizeof items[i].to_cell);
+        check_text(items[i].name, sizeof items[i].name);
+        check_text(items[i].to, sizeof items[i].to);
+    }
+    *ret_items = items;
+    return ERR_OK;
 }

@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include "guest/abi/arena.h"
 #include "guest/abi/err.h"
+#include "guest/abi/plan.h"
 
 struct request {
     enum request_kind kind;
@@ -34,3 +35,9 @@ enum err request_post(uint8_t *ram, size_t bytes, const struct request *request,
 
 /* What the mailbox holds at most; 0 without a usable arena. */
 size_t request_room(const uint8_t *ram, size_t bytes);
+
+/* The plan that a dry run was answered with: answer->items items, copied, their texts printable and terminated; the
+ * caller frees them. Before anything else is posted. ERR_CORRUPT: more than the mailbox holds; ERR_NOMEM, or what is wrong
+ * with the arena. */
+enum err request_plan(const uint8_t *ram, size_t bytes, const struct arena_completion *answer,
+                      struct plan_item **ret_items);

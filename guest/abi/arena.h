@@ -391,9 +391,11 @@ struct arena_completion {
     uint64_t words;       /* of stacks, heap and static data that were led to the new cells */
     uint64_t frames;      /* of tasks, found on stacks in the old cells */
     uint64_t transferred_bytes;
-    uint32_t tasks;   /* whose stacks were scanned */
-    uint32_t result;  /* task id of a spawn, cell index of a load */
-    char detail[128]; /* names the symbol, section or cell that the error is about */
+    uint32_t tasks;      /* whose stacks were scanned */
+    uint32_t result;     /* task id of a spawn, cell index of a load */
+    uint32_t items;      /* of a dry run: struct plan_item (guest/abi/plan.h) in the mailbox */
+    uint32_t items_lost; /* there was no room for so many more */
+    char detail[128];    /* names the symbol, section or cell that the error is about */
 };
 
 /* A swap that was tried: how it went is in `done`, whose `result` is the first new cell. */
@@ -475,6 +477,6 @@ _Static_assert(sizeof(struct arena_cpu) == 64);
 _Static_assert(sizeof(struct arena_fault) == 328);
 _Static_assert(sizeof(struct arena_event) == 104);
 _Static_assert(sizeof(struct arena_request) == 88);
-_Static_assert(sizeof(struct arena_completion) == 384);
-_Static_assert(sizeof(struct arena_swap) == 416);
+_Static_assert(sizeof(struct arena_completion) == 392);
+_Static_assert(sizeof(struct arena_swap) == 424);
 _Static_assert(sizeof(struct arena_change) == 72);

@@ -109,6 +109,8 @@ echo 'ok: refused with the reason, and nothing has changed'
 
 must 0 evolve $machine "$work/m" --dry-run --json
 [ "$(jq -r '"\(.ok) \(.transferred_bytes > 64)"' "$work/out")" = 'true true' ] || fail 'the dry run has no plan'
+jq -e '.plan | (.sections | any(.what == "by recipe")) and (.cells | map(.cell) | contains(["channel", "ledger"]))' \
+    "$work/out" > /dev/null || fail 'the plan has no recipe, or not all of the cells'
 [ "$(version ledger) $(version channel)" = '1 1' ] || fail 'the dry run has changed something'
 must 0 evolve $machine "$work/m"
 end=$((SECONDS + 30))

@@ -20,7 +20,9 @@ must 0 ns $machine branch fast
 [ -z "$(held fast)" ] || fail "a branch holds $(held fast)"
 must 0 ns $machine diff root fast --json
 [ "$(jq length "$work/out")" -eq 0 ] || fail 'a branch differs'
-must 0 swap $machine checksum=$v2 --namespace fast --dry-run
+must 0 swap $machine checksum=$v2 --namespace fast --dry-run --json
+jq -e '.plan.cells | any(.cell == "checksum" and .new_version == 2 and .what == "swapped") and
+    any(.cell == "workload" and .what == "copied")' "$work/out" > /dev/null || fail 'the dry run does not say what is copied'
 [ -z "$(held fast)" ] || fail 'a dry run has changed something'
 must 0 swap $machine checksum=$v2 --namespace fast
 grep -q 'copied:.* workload' "$work/out" || fail 'the workload depends on checksum and is not copied'

@@ -28,7 +28,27 @@ before=$(cells)
 must 0 swap $machine channel=$v2 --dry-run --json
 [ "$(jq -r '"\(.ok) \(.relocations > 0)"' "$work/out")" = 'true true' ] || fail 'the dry run has no plan'
 [ "$(cells)" = "$before" ] || fail 'the dry run has changed something'
-echo 'ok: a dry run plans and changes nothing'
+plan() { # FILTER: true for the plan that was printed
+    jq -e "$1" "$work/out" > /dev/null || fail "the plan does not say: $1"
+}
+plan '.plan | .lost == 0 and (.cells | map([.cell, .version, .new_version, .what])) == [["channel", 1, 2, "swapped"]]'
+plan '([.plan.dependents[].relocations] | add) == .relocations and (.plan.tasks | length) == .tasks and
+    ([.plan.words[].words] | add // 0) == .words and all(.plan.dependents[]; .bytes >= 4 * .relocations)'
+plan '.plan.dependents | any(.dependent == "workload:.text.produce" and .needs == "channel:channel_send")'
+plan '.plan.sections | any(.section == "channel:.text.channel_send" and .to == .section and .what == "other") and
+    any(.section == "channel:.bss.totals")'
+must 0 reload $machine scheduler --dry-run --json
+plan '.plan.waits == [] and all(.plan.sections[]; .what == "same" or .what == "carried") and
+    (.plan.words | any(.in == "timer:.bss.tick_handler" and .points_to == "scheduler:.text.tick"))'
+must 0 swap $machine channel=build/cells/channel_v3.o --dry-run
+grep -q 'waits until nobody is inside' "$work/out" && grep -q '^channel:.bss.totals .*by function$' "$work/out" ||
+    fail 'another type of data does not wait, or nobody takes it over'
+must 1 swap $machine run_queue=build/cells/run_queue_v2.o --dry-run --json # alone: the scheduler needs the old one
+plan '.ok == false and (.plan.sections | length > 10) and .plan.cells[0].new_version == 2'
+[ "$(cells)" = "$before" ] || fail 'a dry run has changed something'
+[ "$("$delias" swaps $machine --json | jq '[.[] | select(.cells | test("run_queue|scheduler"))] | length')" -eq 0 ] ||
+    fail 'a dry run is in the log'
+echo 'ok: a dry run shows what it would touch, also when it is refused, and changes nothing'
 
 refuse() { # WORDS OBJECT
     must 1 swap $machine "channel=$2"

@@ -3,8 +3,8 @@
  * so that mutations reach beyond the header at once.
  *
  * sources: introspect/check.c introspect/copy.c introspect/disasm.c introspect/group.c introspect/layout.c
- * sources: introspect/name.c introspect/pristine.c introspect/read.c introspect/ring.c introspect/verify.c
- * sources: introspect/view.c
+ * sources: introspect/name.c introspect/pristine.c introspect/read.c introspect/reference.c introspect/request.c
+ * sources: introspect/ring.c introspect/verify.c introspect/view.c
  */
 #include "tests/unit/arena_build.h"
 

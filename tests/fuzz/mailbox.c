@@ -124,6 +124,15 @@ enum err namespace_change(uint32_t namespace_, const uint32_t *object, size_t co
     return ERR_REFUSED;
 }
 
+/* Longer than the mailbox, and into it: what has been read of it may be gone. */
+static void show_plan(const struct swap_order *order)
+{
+    const struct plan_item item = {.kind = PLAN_CELL};
+
+    for (size_t i = 0; order->flags & SWAP_DRY_RUN && i < ARENA_MAILBOX_BYTES / sizeof item + 2; i++)
+        preview_add(order->preview, &item);
+}
+
 enum err namespace_swap(const struct swap_order *order, struct arena_completion *report)
 {
     const struct loader_order load = {.namespace_ = order->namespace_,
@@ -142,13 +151,15 @@ enum err namespace_swap(const struct swap_order *order, struct arena_completion 
     if (err)
         return err;
     loader_unstage(cell, order->objects);
+    show_plan(order);
     return ERR_BUSY;
 }
 
-enum err swap_reload(uint32_t namespace_, const char *name, unsigned flags, struct arena_completion *report)
+enum err swap_cells(const struct swap_order *order, struct arena_completion *report)
 {
-    (void)flags, (void)report;
-    return arena_cell_find(namespace_, name) ? ERR_BUSY : ERR_NOT_FOUND;
+    (void)report;
+    assert(order->olds == 1 && order->objects <= 1);
+    return ERR_BUSY;
 }
 
 size_t swap_reap(void)
@@ -229,6 +240,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
     const struct arena_completion *answer = arena_record(ARENA_COMPLETIONS, ring_index(ARENA_COMPLETIONS, seq));
     assert(arena_header()->completion_seq == seq && answer->seq == seq);
     assert(memchr(answer->detail, 0, sizeof answer->detail) && answer->phases <= ARENA_PHASES);
+    assert(answer->items <= ARENA_MAILBOX_BYTES / sizeof(struct plan_item));
+    assert(answer->items_lost == (answer->items ? 2 : 0));
     struct stand_in_use now = stand_in_use();
     bool same = stand_in_same_use(&now, &baseline);
     assert(same || !answer->error);

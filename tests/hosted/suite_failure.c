@@ -5,6 +5,7 @@
 #include "cells/kernel/loader/loader.h"
 #include "cells/kernel/namespace/namespace.h"
 #include "cells/kernel/page/page.h"
+#include "cells/kernel/swap/preview.h"
 #include "cells/kernel/swap/swap.h"
 #include "tests/hosted/audit.h"
 #include "tests/hosted/craft.h"
@@ -241,9 +242,12 @@ static void load_ledger(void)
     ck_assert_msg(loader_load("ledger", &cell, &detail) == ERR_OK, "%s", detail.text);
 }
 
+static struct plan_item shown[8]; /* fewer than there are */
+
 static enum err swap_ledger(const char *path, const char *recipes_path, unsigned flags)
 {
-    struct swap_order order = {.namespace_ = ROOT, .flags = flags, .olds = 1, .objects = 1};
+    struct preview preview = {.item = shown, .room = array_size(shown)};
+    struct swap_order order = {.namespace_ = ROOT, .flags = flags, .olds = 1, .objects = 1, .preview = &preview};
     size_t bytes = 0;
     uint8_t *recipes = recipes_path ? stand_in_file(recipes_path, &bytes) : NULL;
 

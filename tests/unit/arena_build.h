@@ -13,6 +13,7 @@
 #include "introspect/pristine.h"
 #include "introspect/read.h"
 #include "introspect/reference.h"
+#include "introspect/request.h"
 #include "introspect/verify.h"
 
 enum {
@@ -409,6 +410,19 @@ static inline size_t build_ask_cells(const struct view *v)
     return sum + view_find_cell(v, 1, "beta") + view_find_symbol(v, "beta_run") + view_find_namespace(v, "root");
 }
 
+static inline size_t build_ask_plan(const struct view *v, const struct arena_completion *c)
+{
+    struct plan_item *items = NULL;
+    size_t bytes, sum = 0;
+    const uint8_t *ram = view_ram(v, &bytes);
+
+    if (request_plan(ram, bytes, c, &items) == ERR_OK)
+        for (uint32_t i = 0; i < c->items; i++)
+            sum += strlen(items[i].cell) + strlen(items[i].name) + strlen(items[i].to_cell) + strlen(items[i].to);
+    free(items);
+    return sum;
+}
+
 /* Uses every accessor on every record; the sum is of no interest, but for the optimizer. */
 static inline size_t build_ask_all(const struct view *v)
 {
@@ -429,7 +443,8 @@ static inline size_t build_ask_all(const struct view *v)
     for (size_t n = 0; view_event(v, n); n++)
         sum += strlen(view_event(v, n)->text);
     for (size_t n = 0; view_completion(v, n); n++)
-        sum += strlen(view_completion(v, n)->detail) + view_completion(v, n)->phases;
+        sum += strlen(view_completion(v, n)->detail) + view_completion(v, n)->phases +
+               build_ask_plan(v, view_completion(v, n));
     for (size_t n = 0; view_damage(v, n); n++)
         sum += strlen(view_damage(v, n)->text);
     sum += read_walk(v, LAYOUT_PAGES_VIRT + (1ull << 30), &phys, NULL) == ERR_OK;

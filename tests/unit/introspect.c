@@ -405,6 +405,39 @@ START_TEST(requests_are_answered)
 }
 END_TEST
 
+START_TEST(plans_are_not_believed)
+{
+    struct plan_item *mail = build_record(ram, ARENA_MAILBOX, 0), *items = NULL;
+    uint32_t room = (uint32_t)(request_room(ram, BUILD_RAM) / sizeof *mail);
+    struct arena_completion c = {.items = room};
+
+    memset(mail, 0xff, room * sizeof *mail);
+    ck_assert_int_eq(request_plan(ram, BUILD_RAM, &c, &items), ERR_OK);
+    for (uint32_t i = 0; i < room; i += room / 7) {
+        ck_assert_uint_eq(strlen(items[i].cell), sizeof items[i].cell - 1);
+        ck_assert_uint_eq(strspn(items[i].to, "?"), sizeof items[i].to - 1);
+        ck_assert_str_eq(name_plan_section_way(items[i].way), "?");
+    }
+    free(items);
+    c.items = 1;
+    *mail = (struct plan_item){.kind = PLAN_CELL, .cell = "alpha", .name = "\033[2J"};
+    ck_assert_int_eq(request_plan(ram, BUILD_RAM, &c, &items), ERR_OK);
+    ck_assert_str_eq(items->cell, "alpha");
+    ck_assert_str_eq(items->name, "?[2J");
+    free(items);
+    c.items = room + 1;
+    ck_assert_int_eq(request_plan(ram, BUILD_RAM, &c, &items), ERR_CORRUPT);
+    c.items = UINT32_MAX;
+    ck_assert_int_eq(request_plan(ram, BUILD_RAM, &c, &items), ERR_CORRUPT);
+    build_header(ram)->table[ARENA_MAILBOX].offset = LAYOUT_ARENA_BYTES;
+    c.items = 1;
+    ck_assert_int_eq(request_plan(ram, BUILD_RAM, &c, &items), ERR_CORRUPT);
+    c.items = 0;
+    ck_assert_int_eq(request_plan(ram, BUILD_RAM, &c, &items), ERR_OK);
+    free(items);
+}
+END_TEST
+
 static bool not_alive(void *context)
 {
     return context != NULL;
@@ -463,6 +496,7 @@ Suite *suite_introspect(void)
     tcase_add_test(tc, a_damaged_object_falls_back_on_the_archive);
     tcase_add_test(tc, the_nano_core_against_its_image);
     tcase_add_test(tc, requests_are_answered);
+    tcase_add_test(tc, plans_are_not_believed);
     tcase_add_test(tc, requests_never_wait_for_ever);
     tcase_add_test(tc, requests_fit);
     suite_add_tcase(s, tc);

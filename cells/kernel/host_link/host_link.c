@@ -4,6 +4,7 @@
 #include "cells/kernel/cpu/cpu.h"
 #include "cells/kernel/request/request.h"
 #include "cells/kernel/scheduler/scheduler.h"
+#include "cells/kernel/swap/preview.h"
 #include "cells/kernel/task/task.h"
 #include "cells/lib/string/string.h"
 
@@ -45,9 +46,19 @@ static void post(uint64_t seq, const struct arena_completion *completion)
     __atomic_store_n(&arena_header()->completion_seq, seq, __ATOMIC_RELEASE);
 }
 
-static const void *mailbox(void)
+static void *mailbox(void)
 {
-    return (const uint8_t *)arena_header() + arena_header()->table[ARENA_MAILBOX].offset;
+    return (uint8_t *)arena_header() + arena_header()->table[ARENA_MAILBOX].offset;
+}
+
+/* A plan goes where the request's body was. */
+static void execute_copied(const struct arena_request *request, struct arena_completion *completion)
+{
+    struct preview preview = {.item = mailbox(), .room = ARENA_MAILBOX_BYTES / sizeof *preview.item};
+
+    request_execute_seen(request, mailbox(), &preview, completion);
+    completion->items = preview.count < preview.room ? preview.count : (uint32_t)preview.room;
+    completion->items_lost = preview.count - completion->items;
 }
 
 static void execute(uint64_t seq, struct arena_completion *completion)
@@ -66,7 +77,7 @@ static void execute(uint64_t seq, struct arena_completion *completion)
     else if (request.mailbox_bytes > ARENA_MAILBOX_BYTES)
         completion->error = ERR_RANGE;
     else
-        request_execute(&request, mailbox(), completion);
+        execute_copied(&request, completion);
 }
 
 /* The next request to execute; 0: none. Requests that have left the ring unseen are skipped. */

@@ -11,6 +11,7 @@
 #include "cells/kernel/page/page.h"
 #include "cells/kernel/panic/panic.h"
 #include "cells/kernel/park/park.h"
+#include "cells/kernel/swap/preview.h"
 #include "cells/kernel/swap/swap.h"
 #include "cells/lib/format/format.h"
 #include "cells/lib/string/string.h"
@@ -42,6 +43,7 @@ struct change {
     struct list scratch;
     uint64_t rebound;
     bool published;
+    struct preview *preview; /* of a dry run; NULL: nobody wants to see the plan */
     struct loader_detail detail;
 };
 
@@ -410,6 +412,33 @@ static enum err commit(struct change *change)
     return e;
 }
 
+/* ---- what a dry run shows ---- */
+
+static enum err show_edge(struct change *change, uint32_t edge, uint32_t)
+{
+    preview_edge(change->preview, edge);
+    return ERR_OK;
+}
+
+/* Also of what has been refused, as far as it has come. */
+static void show(struct change *change)
+{
+    size_t all = change->objects + change->stale.count;
+
+    for (size_t i = 0; i < all; i++) {
+        bool asked = i < change->objects;
+        uint32_t copied = asked ? 0 : change->stale.cell[i - change->objects];
+        uint32_t object = asked ? change->object[i] : arena_cell(copied)->object;
+        preview_cell(change->preview,
+                     asked ? namespace_cell(change->namespace_, arena_string(arena_object(object)->name)) : copied,
+                     object, change->staged.count == all ? change->staged.cell[i] : 0,
+                     asked ? PLAN_CELL_SWAP : PLAN_CELL_COPY);
+    }
+    for (size_t i = 0; i < change->kept.count; i++)
+        preview_cell(change->preview, change->kept.cell[i], 0, 0, PLAN_CELL_STAYS);
+    (void)visit_edges(change, show_edge);
+}
+
 /* ---- the whole ---- */
 
 /* Ends cells that have begun to work; what they are tied to by others goes when these let go. */
@@ -465,6 +494,8 @@ static enum err carry_out(struct change *change, unsigned flags, struct arena_co
     phase(report, "stage", &since_ns);
     if (!e)
         e = visit_edges(change, count_edge);
+    if (flags & NAMESPACE_DRY_RUN)
+        show(change);
     phase(report, "verify", &since_ns);
     if (e || flags & NAMESPACE_DRY_RUN)
         return e;
@@ -537,8 +568,8 @@ static struct change *change_new(uint32_t namespace_)
     return change;
 }
 
-enum err namespace_change(uint32_t namespace_, const uint32_t *objects, size_t count, unsigned flags,
-                          struct arena_completion *report)
+static enum err change_objects(uint32_t namespace_, const uint32_t *objects, size_t count, unsigned flags,
+                               struct preview *preview, struct arena_completion *report)
 {
     GUARD(loader) turn = loader_hold();
     OWN(change) struct change *change = change_new(namespace_);
@@ -550,7 +581,14 @@ enum err namespace_change(uint32_t namespace_, const uint32_t *objects, size_t c
         return report->error = ERR_NOMEM;
     change->object = objects;
     change->objects = count;
+    change->preview = preview;
     return run(change, flags, report);
+}
+
+enum err namespace_change(uint32_t namespace_, const uint32_t *objects, size_t count, unsigned flags,
+                          struct arena_completion *report)
+{
+    return change_objects(namespace_, objects, count, flags, NULL, report);
 }
 
 /* ---- swaps ---- */
@@ -635,8 +673,8 @@ static enum err swap(const struct swap_order *order, struct arena_completion *re
     if (e)
         return report->error = e;
     return swaps ? swap_cells(order, report)
-                 : namespace_change(order->namespace_, order->object, order->objects,
-                                    order->flags & SWAP_DRY_RUN ? NAMESPACE_DRY_RUN : 0, report);
+                 : change_objects(order->namespace_, order->object, order->objects,
+                                  order->flags & SWAP_DRY_RUN ? NAMESPACE_DRY_RUN : 0, order->preview, report);
 }
 
 enum err namespace_swap(const struct swap_order *order, struct arena_completion *report)

@@ -14,6 +14,7 @@
 
 CELL("request", KERNEL, 1);
 EXPORT(request_execute, APPLICATION);
+EXPORT(request_execute_seen, KERNEL);
 EXPORT(request_execute_member, APPLICATION);
 
 _Static_assert((int)REQUEST_DRY_RUN == (int)SWAP_DRY_RUN);
@@ -23,6 +24,7 @@ _Static_assert(sizeof(((struct arena_completion *)0)->detail) == sizeof(struct l
 struct asked {
     struct arena_request request;
     uint32_t namespace_;
+    struct preview *preview; /* NULL: nobody wants to see what a dry run plans */
 };
 
 typedef enum err request_handler(const struct asked *asked, const void *body, struct arena_completion *completion);
@@ -134,7 +136,8 @@ static enum err swap(const struct asked *asked, const void *body, struct arena_c
 {
     const struct arena_request *request = &asked->request;
     GUARD(loader) held = loader_hold();
-    GUARD(order) kept = {.order = {.namespace_ = asked->namespace_, .flags = request->flags}};
+    GUARD(order)
+    kept = {.order = {.namespace_ = asked->namespace_, .flags = request->flags, .preview = asked->preview}};
     struct swap_order *order = &kept.order;
     enum err e = find_old(order, request->target, completion);
 
@@ -159,7 +162,8 @@ static enum err swap_set(const struct asked *asked, const void *body, struct are
     OWN(heap) struct swap_set *set = heap_alloc(sizeof *set);
     OWN(heap) void *recipes = NULL;
     GUARD(loader) held = loader_hold();
-    GUARD(order) kept = {.order = {.namespace_ = asked->namespace_, .flags = request->flags}};
+    GUARD(order)
+    kept = {.order = {.namespace_ = asked->namespace_, .flags = request->flags, .preview = asked->preview}};
     enum err e = ERR_OK;
 
     if (!set)
@@ -183,11 +187,17 @@ static enum err swap_set(const struct asked *asked, const void *body, struct are
 /* Where the namespace has it from. */
 static enum err reload(const struct asked *asked, const void *, struct arena_completion *completion)
 {
+    const struct arena_request *request = &asked->request;
     GUARD(loader) held = loader_hold();
-    uint32_t cell = namespace_cell(asked->namespace_, asked->request.target);
+    struct swap_order order = {.namespace_ = asked->namespace_, .flags = request->flags, .preview = asked->preview};
+    enum err e = find_old(&order, request->target, completion);
 
-    return swap_reload(cell ? arena_cell(cell)->namespace_ : asked->namespace_, asked->request.target,
-                       asked->request.flags, completion);
+    if (e)
+        return e;
+    order.namespace_ = arena_cell(order.old[0])->namespace_;
+    order.object[0] = arena_cell(order.old[0])->object;
+    order.objects = order.object[0] != 0;
+    return swap_cells(&order, completion);
 }
 
 /* A staged cell that is taken back at the end of the scope unless it was initialized. */
@@ -391,9 +401,10 @@ static enum err decode(struct asked *asked, const struct kind **ret_kind, struct
     return find_namespace(asked, completion);
 }
 
-void request_execute(const struct arena_request *request, const void *body, struct arena_completion *ret_completion)
+void request_execute_seen(const struct arena_request *request, const void *body, struct preview *preview,
+                          struct arena_completion *ret_completion)
 {
-    struct asked own = {.request = *request};
+    struct asked own = {.request = *request, .preview = preview};
     const struct kind *kind;
 
     memset(ret_completion, 0, sizeof *ret_completion);
@@ -403,6 +414,11 @@ void request_execute(const struct arena_request *request, const void *body, stru
         e = kind->handler(&own, body, ret_completion);
     }
     ret_completion->error = e;
+}
+
+void request_execute(const struct arena_request *request, const void *body, struct arena_completion *ret_completion)
+{
+    request_execute_seen(request, body, NULL, ret_completion);
 }
 
 void request_execute_member(const struct arena_request *request, const char *member,

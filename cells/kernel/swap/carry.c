@@ -148,8 +148,7 @@ static enum err run_transfer(const struct plan *plan, uint32_t new_)
     return function(&transfer);
 }
 
-/* A reload of the same object has carried everything. */
-static bool needs_transfer(const struct plan *plan, uint32_t new_)
+bool carry_needs_transfer(const struct plan *plan, uint32_t new_)
 {
     const struct arena_cell *c = arena_cell(new_);
     uint32_t old = predecessor(plan, new_);
@@ -162,7 +161,7 @@ static enum err transfer_all(const struct plan *plan, uint64_t *bytes, struct lo
     bool any = false;
 
     for (size_t i = 0; i < plan->news; i++) {
-        if (!needs_transfer(plan, plan->new_[i]))
+        if (!carry_needs_transfer(plan, plan->new_[i]))
             continue;
         enum err error = run_transfer(plan, plan->new_[i]);
         if (error) {

@@ -495,18 +495,16 @@ static enum err plan_edges(struct plan *plan, bool own, struct loader_detail *de
 
 /* ---- data ---- */
 
-/* Whether a transfer function looks after the data of the section's cell: that of the new cell of the same name, or where
- * there is none, of any. */
-static bool has_transfer(const struct plan *plan, uint32_t section)
+uint32_t plan_transfer(const struct plan *plan, uint32_t section)
 {
-    uint32_t name = arena_cell(arena_section(section)->cell)->name;
-    bool any = false;
+    uint32_t name = arena_cell(arena_section(section)->cell)->name, any = 0;
 
     for (size_t i = 0; i < plan->news; i++) {
         const struct arena_cell *new_ = arena_cell(plan->new_[i]);
         if (new_->name == name)
-            return new_->transfer_section;
-        any |= new_->transfer_section != 0;
+            return new_->transfer_section ? plan->new_[i] : 0;
+        if (new_->transfer_section && !any)
+            any = plan->new_[i];
     }
     return any;
 }
@@ -576,7 +574,7 @@ static enum err check_data(const struct plan *plan, const struct twin *twin, str
 {
     if (twin->recipe)
         return check_recipe(plan, twin, detail);
-    if (!is_data(twin->old) || plan->fresh || is_used_up(twin->old) || has_transfer(plan, twin->old))
+    if (!is_data(twin->old) || plan->fresh || is_used_up(twin->old) || plan_transfer(plan, twin->old))
         return ERR_OK;
     if (twin->new_ && twin->carried &&
         !same_type(arena_section(twin->old)->deep_hash, arena_section(twin->new_)->deep_hash))
@@ -591,22 +589,35 @@ static enum err check_data(const struct plan *plan, const struct twin *twin, str
     return check_pointers(plan, twin, detail);
 }
 
+enum plan_quiet_way plan_data_quiet(const struct plan *plan, const struct twin *twin)
+{
+    if (plan->fresh || !is_data(twin->old) || is_used_up(twin->old))
+        return PLAN_QUIET_NOT;
+    if (!twin->carried)
+        return PLAN_QUIET_DATA;
+    return same_type(arena_section(twin->old)->deep_hash, arena_section(twin->new_)->deep_hash) ? PLAN_QUIET_NOT
+                                                                                                : PLAN_QUIET_BEHIND;
+}
+
+enum plan_quiet_way plan_symbol_quiet(const struct plan *plan, uint32_t symbol)
+{
+    const struct arena_symbol *old = arena_symbol(symbol);
+    const struct index_entry *found = old->access ? index_find(plan->symbols, old->name, NULL) : NULL;
+
+    return found && !same_type(old->deep_hash, arena_symbol(found->record)->deep_hash) ? PLAN_QUIET_CALL
+                                                                                       : PLAN_QUIET_NOT;
+}
+
 /* Old code must not run on, on data that the new one sees otherwise: in static data, or behind what callers hand over. */
 static bool needs_quiet(const struct plan *plan)
 {
-    for (size_t i = 0; i < plan->twins && !plan->fresh; i++) {
-        const struct twin *twin = &plan->twin[i];
-        if (is_data(twin->old) && !is_used_up(twin->old) &&
-            (!twin->carried || !same_type(arena_section(twin->old)->deep_hash, arena_section(twin->new_)->deep_hash)))
+    for (size_t i = 0; i < plan->twins; i++)
+        if (plan_data_quiet(plan, &plan->twin[i]))
             return true;
-    }
     for (size_t i = 0; i < plan->olds; i++)
-        for (uint32_t s = arena_cell(plan->old[i])->first_symbol; s; s = arena_symbol(s)->next_in_cell) {
-            const struct arena_symbol *old = arena_symbol(s);
-            const struct index_entry *found = old->access ? index_find(plan->symbols, old->name, NULL) : NULL;
-            if (found && !same_type(old->deep_hash, arena_symbol(found->record)->deep_hash))
+        for (uint32_t s = arena_cell(plan->old[i])->first_symbol; s; s = arena_symbol(s)->next_in_cell)
+            if (plan_symbol_quiet(plan, s))
                 return true;
-        }
     return false;
 }
 

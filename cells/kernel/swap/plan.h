@@ -4,6 +4,7 @@
 #include "cells/kernel/loader/loader.h"
 #include "cells/kernel/page/page.h"
 #include "cells/kernel/swap/recipe.h"
+#include "guest/abi/plan.h"
 #include "guest/abi/swap_set.h"
 
 /* Where something of the old cells has its counterpart in the new ones. */
@@ -85,5 +86,11 @@ uint32_t plan_twin(const struct plan *plan, uint32_t section, bool back);
 
 /* A section's bytes, through the direct map. */
 uint8_t *plan_bytes(uint32_t section);
+/* Why nobody may be inside of the old cells when this is to change. */
+enum plan_quiet_way plan_data_quiet(const struct plan *plan, const struct twin *twin);
+enum plan_quiet_way plan_symbol_quiet(const struct plan *plan, uint32_t symbol); /* one of an old cell */
+/* The new cell whose transfer function looks after the data of an old section's cell: the one of the same name, or where
+ * there is none, any. 0: none does. */
+uint32_t plan_transfer(const struct plan *plan, uint32_t section);
 
 void plan_say(struct loader_detail *detail, const char *a, const char *b, const char *c, const char *d);

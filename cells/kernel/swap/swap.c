@@ -1,5 +1,5 @@
 /* See swap.h. The stages in order; plan.c verifies, carry.c moves data, scan.c finds words that point into a cell, commit.c
- * applies and takes back, record.c keeps the log, reap.c frees what has been replaced. */
+ * applies and takes back, record.c keeps the log, preview.c shows the plan of a dry run, reap.c frees what has been replaced. */
 #include "cells/kernel/swap/swap.h"
 #include "cells/kernel/arena/arena.h"
 #include "cells/kernel/cpu/cpu.h"
@@ -11,6 +11,7 @@
 #include "cells/kernel/swap/commit.h"
 #include "cells/kernel/swap/door.h"
 #include "cells/kernel/swap/plan.h"
+#include "cells/kernel/swap/preview.h"
 #include "cells/kernel/swap/quiet.h"
 #include "cells/kernel/swap/reap.h"
 #include "cells/kernel/swap/reach.h"
@@ -318,7 +319,7 @@ static enum err commit(struct job *job, struct plan *plan, uint64_t incoming)
 
 /* ---- the whole ---- */
 
-static void preview(struct job *job, const struct plan *plan)
+static void foresee(struct job *job, const struct plan *plan)
 {
     job->report->relocations = plan->foreign_steps;
     for (size_t i = 0; i < plan->twins; i++)
@@ -345,6 +346,26 @@ static enum err scan(struct job *job, struct plan *plan)
     return job->words <= WORDS_MAX ? ERR_OK : ERR_FULL;
 }
 
+/* What there is to see of the plan; a refused one is shown as far as it has come. */
+static enum err dry_run(struct job *job, struct plan *plan, enum err error)
+{
+    struct preview *preview = job->order->preview;
+
+    if (!preview)
+        return error;
+    if (!error)
+        error = scan(job, plan);
+    if (error == ERR_FULL)
+        return error;
+    preview_plan(preview, plan);
+    if (error)
+        return error;
+    preview_scan(preview, plan, &reach);
+    job->report->words = plan->words;
+    job->report->tasks = (uint32_t)plan->tasks;
+    return ERR_OK;
+}
+
 /* Plans and commits. ERR_BUSY: an old cell got new users meanwhile. ERR_FULL: there was too little room for words. */
 static enum err attempt(struct job *job)
 {
@@ -360,12 +381,12 @@ static enum err attempt(struct job *job)
     }
     enum err error = plan_make(plan, &job->detail);
     phase(job, "verify");
-    if (error)
-        return error;
-    preview(job, plan);
+    if (!error)
+        foresee(job, plan);
     if (order->flags & SWAP_DRY_RUN)
-        return ERR_OK;
-    error = initialize_needs(job);
+        return dry_run(job, plan, error);
+    if (!error)
+        error = initialize_needs(job);
     if (!error)
         error = scan(job, plan);
     return error ? error : commit(job, plan, incoming);
@@ -427,6 +448,8 @@ enum err swap_cells(const struct swap_order *order, struct arena_completion *rep
     record_begin(&record, order);
     enum err error = stage(&job);
     record_staged(&record, job.new_, job.news);
+    if (order->flags & SWAP_DRY_RUN)
+        preview_cells(order->preview, &record);
     uint32_t staged_phases = report->phases;
     for (int attempts = 0; !error && attempts < ATTEMPTS_MAX; attempts++) {
         report->phases = staged_phases;

@@ -19,6 +19,8 @@ enum swap_flags {
     SWAP_FRESH_DATA = 2 /* do not carry static data over: it may be corrupt */
 };
 
+struct preview;
+
 struct swap_order {
     uint32_t namespace_;
     unsigned flags; /* enum swap_flags */
@@ -28,6 +30,7 @@ struct swap_order {
     /* A struct recipe_set (guest/abi/recipe.h), borrowed, which nobody else writes; NULL: none. */
     const void *recipes;
     size_t recipe_bytes;
+    struct preview *preview; /* of a dry run; borrowed; NULL: nobody wants to see the plan */
 };
 
 /* Fills in everything of `report` but its seq. Objects that no cell has been made from are dropped when the swap is

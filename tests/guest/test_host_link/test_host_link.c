@@ -5,6 +5,7 @@
 #include "cells/kernel/scheduler/scheduler.h"
 #include "cells/kernel/swap/swap.h"
 #include "cells/lib/string/string.h"
+#include "guest/abi/plan.h"
 #include "tests/guest/testing/testing.h"
 
 CELL("test_host_link", KERNEL, 1);
@@ -154,7 +155,9 @@ static void swap_there_and_back(const struct testing *test)
 
     dry.mailbox_bytes = put_object(test, "channel_v2");
     testing_need(test, ask(test, dry) == ERR_OK && arena_cell(arena_cell_find(1, "channel"))->version == 1);
-    testing_need(test, ask_kind(test, REQUEST_SWAP, "channel", dry.mailbox_bytes) == ERR_OK);
+    const struct plan_item *plan = (const struct plan_item *)mailbox(); /* it is there in place of the object */
+    testing_need(test, done.items > 10 && !done.items_lost && plan->kind == PLAN_CELL && plan->new_version == 2);
+    testing_need(test, ask_kind(test, REQUEST_SWAP, "channel", put_object(test, "channel_v2")) == ERR_OK);
     testing_need(test, arena_cell(arena_cell_find(1, "channel"))->version == 2);
     testing_need(test, ask_kind(test, REQUEST_SWAP, "channel", put_object(test, "channel")) == ERR_OK);
     testing_need(test, ask_kind(test, REQUEST_RELOAD, "channel", 0) == ERR_OK);
