@@ -364,7 +364,8 @@ static enum err write_all(struct pack *p, const char *path)
     if (p->packing->places)
         out_section(out, NOTE_IMAGE, &places, p->packing->places, p->packing->places_bytes);
     size_t symbols = out_section(out, ".symtab", &symtab, p->table, p->symbols * sizeof *p->table);
-    size_t names = out_section(out, ".strtab", &strtab, p->strings.text, p->strings.bytes);
+    size_t names =
+        out_section(out, ".strtab", &strtab, p->strings.text ?: "", p->strings.bytes ?: 1); /* the empty name */
     out_link(out, symbols, names, p->locals);
     write_relocations(p, out, symbols);
     return out_finish(out);

@@ -50,6 +50,19 @@ START_TEST(keeps_what_the_guest_needs)
 }
 END_TEST
 
+/* A cell that only says what it is, and one whose only datum has no name. */
+START_TEST(cells_without_named_symbols)
+{
+    ck_assert_msg(make("one", SAY) == 0, "%s", output);
+    ck_assert_msg(run("build/bin/cell show @/one.o") == 0, "%s", output);
+    ck_assert_ptr_nonnull(strstr(output, "cell one, KERNEL, version 1\n"));
+    ck_assert_int_eq(run("readelf -Ws @/one.o | grep -i corrupt"), 1);
+    ck_assert_msg(make("two", "CELL(\"two\", KERNEL, 1);\n__asm__(\".data\\n.quad 7\\n.text\");") == 0, "%s", output);
+    ck_assert_msg(run("build/bin/cell show @/two.o | grep ' .data$'") == 0, "%s", output);
+    ck_assert_msg(run("build/bin/cell archive -o @/x.archive @/one.o @/two.o") == 0, "%s", output);
+}
+END_TEST
+
 /* { exporter's declarations, importer's, whether they are the same type } of `thing` */
 static const struct {
     const char *exporter, *importer;
@@ -424,6 +437,7 @@ Suite *suite_tool(void)
     tcase_set_timeout(tc, 120);
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_add_test(tc, keeps_what_the_guest_needs);
+    tcase_add_test(tc, cells_without_named_symbols);
     tcase_add_loop_test(tc, hashes_types, 0, sizeof types / sizeof *types);
     tcase_add_test(tc, unknown_types_hash_to_zero);
     tcase_add_loop_test(tc, hashes_static_data, 0, sizeof data / sizeof *data);
