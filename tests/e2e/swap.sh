@@ -98,6 +98,57 @@ done
 await 60 rounds $(($(counter rounds) + 3))
 [ "$(counter checksums_bad)" -eq 0 ] && [ "$(counter faults)" -eq 0 ] || fail 'the core is not well after its swap'
 echo 'ok: scheduler, task, wait_queue, run_queue, heap, timer, unwind, fault, swap, loader, arena, lock and page replaced while they run'
+
+# ---- the thesis's case studies, from the host, while the workload sends, receives and checks
+goes_on() { # no round is lost, none is wrong, messages go on
+    await 60 rounds $(($(counter rounds) + 3))
+    [ "$(counter checksums_bad)" -eq 0 ] && [ "$(counter faults)" -eq 0 ] || fail "$1: a checksum is wrong, or a fault"
+    [ "$(counter messages)" -gt "$messages" ] || fail "$1: no message has come through"
+    messages=$(counter messages)
+}
+logged() { # CELLS: how the newest swap went, as the log has it
+    must 0 swaps $machine --last 1 --json
+    jq -e --arg cells "$1" '.[0] | .cells == $cells and .outcome == "swapped" and .pause_ns > 0 and .tasks > 0 and
+        ([.frames, .words, .relocations] | all(. >= 0)) and ([.phases | split(",")[] | split(" ")[0]]
+        | contains(["stage", "verify", "scan", "park", "transfer", "relocate", "publish"]))' "$work/out" > /dev/null ||
+        fail "the log does not have the swap of $1"
+    must 0 swaps $machine --last 1
+    grep -q "$1 .*swapped" "$work/out" || fail "the table does not have the swap of $1"
+}
+race() { # low and high priority, and how far each came
+    local from end=$((SECONDS + 60))
+    from=$("$delias" events $machine --json --last 1 | jq '.[0].seq')
+    must 0 spawn $machine racers
+    until race=$("$delias" events $machine --json | jq -r "[.[] | select(.seq > $from and (.text | startswith(\"racers: \"))) | .text] | last // empty") &&
+        [ -n "$race" ]; do
+        [ $SECONDS -lt $end ] || fail 'the race does not end'
+        sleep 0.3
+    done
+    case $race in *failed*) fail "$race" ;; esac
+    read -r _ low high <<< "$race"
+}
+messages=$(counter messages)
+must 0 swap $machine channel=build/cells/channel_v3.o # keeps nothing: a send returns when its message is taken
+logged 'channel 1>3'
+goes_on 'channel_v3'
+must 0 swap $machine channel=$v1
+logged 'channel 3>1'
+goes_on 'channel again'
+echo 'ok: a rendezvous channel for a buffered one, and back, with messages in flight'
+
+must 0 load $machine build/cells/racers.o
+race
+[ "$high" -lt $((low * 2)) ] && [ "$low" -lt $((high * 2)) ] || fail "turns are not equal: $race"
+equal=$race
+must 0 swap $machine scheduler=build/cells/scheduler_v2.o run_queue=build/cells/run_queue_v2.o
+logged 'scheduler 1>2,run_queue 1>2'
+goes_on 'scheduler_v2'
+race
+[ "$high" -gt $((low * 3)) ] || fail "priorities make no difference: $race"
+must 0 swap $machine scheduler=build/cells/scheduler.o run_queue=build/cells/run_queue.o
+logged 'scheduler 2>1,run_queue 2>1'
+goes_on 'scheduler again'
+echo "ok: another scheduler changes who goes first ($equal; then $race)"
 must 3 swap $machine nano_core=build/cells/nano_core.o # it is gone
 must 0 verify $machine
 echo 'swap: all passed'
