@@ -1,5 +1,6 @@
 /* See craft.h. */
 #include "tests/hosted/craft.h"
+#include "cells/kernel/loader/loader.h"
 #include <elf.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,6 +8,7 @@
 #include "tests/hosted/stand_in.h"
 
 #define FUNCTION_BYTES 16
+#define STRINGS_MAX    2048
 
 /* ---- parts ---- */
 
@@ -80,7 +82,7 @@ void craft_call(struct craft *craft, uint32_t from, unsigned n, uint32_t symbol)
 /* What it is written to; what finds no room any more makes it too large. */
 struct file {
     uint8_t *bytes;
-    size_t used;
+    size_t used, most;
     bool full;
 };
 
@@ -88,9 +90,10 @@ static size_t put(struct file *file, const void *data, size_t bytes, size_t alig
 {
     size_t at = (file->used + align - 1) / align * align;
 
-    file->full |= at > CRAFT_BYTES_MAX || bytes > CRAFT_BYTES_MAX - at;
+    file->full |= at > file->most || bytes > file->most - at;
     if (file->full)
         return 0;
+    memset(file->bytes + file->used, 0, at - file->used);
     if (data)
         memcpy(file->bytes + at, data, bytes);
     else
@@ -207,8 +210,9 @@ static void put_sections(struct file *file, struct file *strings, const struct c
 
 uint8_t *craft_write(const struct craft *craft, size_t *ret_bytes)
 {
-    uint8_t *text = malloc(CRAFT_BYTES_MAX), *bytes = calloc(1, CRAFT_BYTES_MAX);
-    struct file file = {.bytes = bytes, .used = sizeof(Elf64_Ehdr)}, strings = {.bytes = text};
+    static uint8_t bytes[CRAFT_BYTES_MAX], text[STRINGS_MAX];
+    struct file file = {.bytes = bytes, .used = sizeof(Elf64_Ehdr), .most = CRAFT_BYTES_MAX};
+    struct file strings = {.bytes = text, .most = sizeof text};
     Elf64_Shdr header[HEADERS] = {0};
 
     put_string(&strings, "");
@@ -227,12 +231,22 @@ uint8_t *craft_write(const struct craft *craft, size_t *ret_bytes)
                     .e_shoff = put(&file, header, sizeof header, 8)};
     h.e_ident[EI_CLASS] = ELFCLASS64, h.e_ident[EI_DATA] = ELFDATA2LSB, h.e_ident[EI_VERSION] = EV_CURRENT;
     memcpy(bytes, &h, sizeof h);
+    uint8_t *copy = file.full || strings.full ? NULL : malloc(file.used);
+    if (copy)
+        memcpy(copy, bytes, file.used);
     *ret_bytes = file.used;
-    free(text);
-    if (!file.full && !strings.full)
-        return bytes;
-    free(bytes);
-    return NULL;
+    return copy;
+}
+
+uint32_t craft_keep(const struct craft *craft)
+{
+    size_t bytes;
+    uint8_t *data = craft_write(craft, &bytes);
+    uint32_t object;
+    enum err err = data ? loader_keep_object(data, bytes, &object, NULL) : ERR_FULL;
+
+    free(data);
+    return err ? 0 : object;
 }
 
 /* ---- the archive ---- */

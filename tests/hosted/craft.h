@@ -5,7 +5,7 @@
 #include <stdint.h>
 #include "guest/abi/note.h"
 
-enum { CRAFT_SECTIONS = 12, CRAFT_SYMBOLS = 24, CRAFT_RELOCATIONS = 64, CRAFT_BYTES_MAX = 64 * 1024 };
+enum { CRAFT_SECTIONS = 12, CRAFT_SYMBOLS = 24, CRAFT_RELOCATIONS = 64, CRAFT_BYTES_MAX = 32 * 1024 };
 
 struct craft_section {
     const char *name;
@@ -56,5 +56,7 @@ void craft_call(struct craft *craft, uint32_t from, unsigned n, uint32_t symbol)
 
 /* The file; NULL: larger than CRAFT_BYTES_MAX. To be freed. */
 uint8_t *craft_write(const struct craft *craft, size_t *ret_bytes);
+/* The same, given to the loader; 0: not taken. */
+uint32_t craft_keep(const struct craft *craft);
 /* The archive at `path` with one more member for each craft, so named; NULL when it cannot be read. To be freed. */
 uint8_t *craft_archive(const char *path, const struct craft *craft, size_t crafts, size_t *ret_bytes);

@@ -286,10 +286,11 @@ void *stand_in_module(size_t bytes, uint64_t *ret_phys)
 size_t stand_in_records(enum arena_table table)
 {
     const struct arena_table_desc *desc = &arena_header()->table[table];
+    const uint8_t *record = arena_record(table, 1);
     size_t count = 0;
 
-    for (uint32_t i = 1; i < desc->used; i++)
-        count += *(uint32_t *)arena_record(table, i) != 0;
+    for (uint32_t i = 1; i < desc->used; i++, record += desc->record_bytes)
+        count += *(const uint32_t *)record != 0;
     return count;
 }
 
@@ -341,6 +342,21 @@ uint8_t *stand_in_file(const char *path, size_t *ret_bytes)
     }
     *ret_bytes = bytes;
     return data;
+}
+
+uint32_t stand_in_keep(const char *path)
+{
+    size_t bytes;
+    uint8_t *data = stand_in_file(path, &bytes);
+    uint32_t object;
+
+    if (!data) {
+        fprintf(stderr, "%s cannot be read\n", path);
+        return 0;
+    }
+    enum err err = loader_keep_object(data, bytes, &object, NULL);
+    free(data);
+    return err ? 0 : object;
 }
 
 /* What a boot loader does, and the build identity, which the image's way in would have written down. */

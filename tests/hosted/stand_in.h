@@ -48,3 +48,5 @@ bool stand_in_boot(const char *image, const char *archive);
 bool stand_in_boot_with(const char *image, const uint8_t *archive, size_t archive_bytes);
 /* A file's bytes, to be freed; NULL when it cannot be read. */
 uint8_t *stand_in_file(const char *path, size_t *ret_bytes);
+/* The record of the object file at `path`; 0: not taken. */
+uint32_t stand_in_keep(const char *path);

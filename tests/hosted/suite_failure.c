@@ -55,36 +55,6 @@ static void setup(void)
     free(archive);
 }
 
-static uint32_t keep(const void *data, size_t bytes)
-{
-    uint32_t object;
-
-    if (loader_keep_object(data, bytes, &object, &detail))
-        return 0;
-    return object;
-}
-
-static uint32_t keep_craft(const struct craft *craft)
-{
-    size_t bytes;
-    uint8_t *data = craft_write(craft, &bytes);
-    uint32_t object = keep(data, bytes);
-
-    free(data);
-    return object;
-}
-
-static uint32_t keep_file(const char *path)
-{
-    size_t bytes;
-    uint8_t *data = stand_in_file(path, &bytes);
-
-    ck_assert_msg(data != NULL, "%s cannot be read", path);
-    uint32_t object = keep(data, bytes);
-    free(data);
-    return object;
-}
-
 static void check_arena(const char *when)
 {
     const char *what = audit();
@@ -218,10 +188,10 @@ static enum err stage_pair(void)
     struct craft a = link_of("twin_a", "twin_a_call", "twin_b_call", 1);
     struct craft b = link_of("twin_b", "twin_b_call", "twin_a_call", 1);
     craft_call(&a, 1, 1, craft_import(&a, "ring_a_call"));
-    uint32_t object[2] = {keep_craft(&a), 0};
+    uint32_t object[2] = {craft_keep(&a), 0};
     enum err err = ERR_NOMEM;
 
-    object[1] = object[0] ? keep_craft(&b) : 0;
+    object[1] = object[0] ? craft_keep(&b) : 0;
     const struct loader_order order = {.namespace_ = ROOT, .object = object, .objects = 2};
     if (object[0] && object[1])
         err = loader_stage(&order, staged, &detail);
@@ -252,7 +222,7 @@ static enum err swap_ledger(const char *path, const char *recipes_path, unsigned
     uint8_t *recipes = recipes_path ? stand_in_file(recipes_path, &bytes) : NULL;
 
     order.old[0] = cell_of("ledger");
-    order.object[0] = keep_file(path);
+    order.object[0] = stand_in_keep(path);
     order.recipes = recipes;
     order.recipe_bytes = bytes;
     enum err err = order.object[0] ? swap_cells(&order, &report) : ERR_NOMEM;
@@ -308,7 +278,7 @@ static void load_figure(void)
 /* Copies three cells that depend on it. */
 static enum err change_figure(void)
 {
-    uint32_t object = keep_file("build/cells/figure_c_v2.o");
+    uint32_t object = stand_in_keep("build/cells/figure_c_v2.o");
 
     if (!object)
         return ERR_NOMEM;

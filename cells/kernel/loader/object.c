@@ -279,17 +279,30 @@ static enum err check_symbols(struct object *o, struct loader_detail *detail)
     return ERR_OK;
 }
 
+/* In decimal, for a message. */
+static const char *number(uint32_t n, char ret_text[11])
+{
+    char *at = ret_text + 10;
+
+    *at = 0;
+    do
+        *--at = (char)('0' + n % 10);
+    while (n /= 10);
+    return at;
+}
+
 static enum err check_relocation(const struct object *o, const struct elf_section *target, const struct elf_rela *r,
                                  struct loader_detail *detail)
 {
     const char *name = object_section_name(o, target);
     unsigned bytes = relocation_bytes(r->type);
     struct elf_symbol symbol;
+    char digits[11];
 
     if (r->type == R_X86_64_NONE)
         return ERR_OK;
     if (!bytes)
-        return REFUSE(ERR_BAD_RELOCATION, name, ": a relocation of unknown type");
+        return REFUSE(ERR_BAD_RELOCATION, name, ": a relocation of unknown type ", number(r->type, digits));
     if (r->offset > target->size || bytes > target->size - r->offset)
         return REFUSE(ERR_BAD_RELOCATION, name, ": a relocation outside of the section");
     if (r->symbol == 0 || r->symbol >= o->symbols)
