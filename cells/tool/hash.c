@@ -275,6 +275,23 @@ uint64_t hash_type(Dwarf_Die *holder, const struct tags *tags)
     return finish(&t);
 }
 
+uint64_t hash_tag(Dwarf_Die *type)
+{
+    struct text t = begin(NULL);
+
+    put_number(&t, (uint64_t)dwarf_tag(type));
+    put(&t, dwarf_diename(type) ?: "");
+    return end(&t);
+}
+
+uint64_t hash_layout(Dwarf_Die *type)
+{
+    struct text t = begin(NULL);
+
+    put_members(&t, type, false);
+    return end(&t);
+}
+
 uint64_t hash_behind(Dwarf_Die *pointer, const struct tags *tags)
 {
     struct reach reach = {.tags = tags};

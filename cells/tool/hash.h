@@ -22,6 +22,9 @@ uint64_t hash_variable(Dwarf_Die *variable);
 
 /* Of the type that `holder` (a variable, member, array) names; deep with `tags`. 0: no memory. */
 uint64_t hash_type(Dwarf_Die *holder, const struct tags *tags);
+/* Of a structure, union or enumeration itself: its tag; its layout, without what pointers lead to. */
+uint64_t hash_tag(Dwarf_Die *type);
+uint64_t hash_layout(Dwarf_Die *type);
 /* Deep, of what a pointer type leads to. 0: no memory. */
 uint64_t hash_behind(Dwarf_Die *pointer, const struct tags *tags);
 

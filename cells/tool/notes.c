@@ -42,6 +42,52 @@ static enum err read_data(const struct object *o, const uint8_t *data, size_t by
     return ERR_OK;
 }
 
+/* The note's parts, if they are as long as it is. */
+static bool find_parts(struct notes *notes, size_t bytes)
+{
+    const struct note_pointers *head = notes->pointers;
+    size_t parts = sizeof *head + (size_t)head->types * sizeof *notes->shape +
+                   (size_t)head->fields * sizeof *notes->field + (size_t)head->roots * sizeof *notes->root;
+
+    if (!head->name_bytes || parts + head->name_bytes != bytes)
+        return false;
+    notes->shape = (const struct note_shape *)(head + 1);
+    notes->field = (const struct note_field *)(notes->shape + head->types);
+    notes->root = (const struct note_root *)(notes->field + head->fields);
+    notes->names = (const char *)(notes->root + head->roots);
+    return notes->names[head->name_bytes - 1] == '\0';
+}
+
+static bool pointers_exist(const struct notes *notes, const struct object *o)
+{
+    const struct note_pointers *head = notes->pointers;
+    bool exist = true;
+
+    for (uint32_t i = 0; i < head->types; i++) {
+        const struct note_shape *shape = &notes->shape[i];
+        exist &= shape->first <= head->fields && shape->fields <= head->fields - shape->first &&
+                 shape->name < head->name_bytes;
+    }
+    for (uint32_t i = 0; i < head->fields; i++)
+        exist &= notes->field[i].name < head->name_bytes && notes->field[i].target < head->types;
+    for (uint32_t i = 0; i < head->roots; i++)
+        exist &= notes->root[i].type < head->types && notes->root[i].section < o->sections;
+    return exist;
+}
+
+static enum err read_pointers(const struct object *o, const uint8_t *data, size_t bytes, struct notes *notes)
+{
+    if (notes->pointers || bytes < sizeof *notes->pointers)
+        return complain(ERR_CORRUPT, o->path, "%s: the note of pointers is malformed", NOTE_SECTION);
+    notes->pointers = malloc(bytes);
+    if (!notes->pointers)
+        return complain(ERR_NOMEM, o->path, "out of memory");
+    memcpy(notes->pointers, data, bytes);
+    if (!find_parts(notes, bytes) || !pointers_exist(notes, o))
+        return complain(ERR_CORRUPT, o->path, "%s: the note of pointers is malformed", NOTE_SECTION);
+    return ERR_OK;
+}
+
 static enum err read_note(struct notes *notes, const struct object *o, uint32_t type, const uint8_t *data, size_t bytes)
 {
     switch (type) {
@@ -61,6 +107,8 @@ static enum err read_note(struct notes *notes, const struct object *o, uint32_t 
         return read_list(o, data, bytes, &notes->import, &notes->imports);
     case NOTE_DATA:
         return read_data(o, data, bytes, notes);
+    case NOTE_POINTERS:
+        return read_pointers(o, data, bytes, notes);
     default:
         return ERR_OK;
     }
@@ -111,6 +159,7 @@ void notes_done(struct notes *notes)
     free(notes->export);
     free(notes->import);
     free(notes->data);
+    free(notes->pointers);
     *notes = (struct notes){0};
 }
 

@@ -9,6 +9,11 @@ struct notes {
     size_t exports, imports;
     struct note_data *data; /* owned; every section exists, in ascending order */
     size_t datas;
+    struct note_pointers *pointers; /* owned, NULL: none; and its parts: indices, sections and names exist */
+    const struct note_shape *shape;
+    const struct note_field *field;
+    const struct note_root *root;
+    const char *names;
 };
 
 enum err notes_read(struct notes *ret_notes, const struct object *object);

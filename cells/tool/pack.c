@@ -1,5 +1,6 @@
 /* See pack.h. Order of work: choose sections, then symbols, then number them, then write. */
 #include "cells/tool/pack.h"
+#include "cells/tool/graph.h"
 #include "cells/tool/out.h"
 #include <stdlib.h>
 #include <string.h>
@@ -254,6 +255,48 @@ static bool is_static_data(const struct pack *p, size_t section)
     return p->keep[section] && h->sh_flags & SHF_WRITE && h->sh_size > 0;
 }
 
+/* False: no memory. */
+static bool hash_section_data(const struct pack *p, size_t section, struct note_data *note)
+{
+    const GElf_Shdr *h = &p->in->section[section].header;
+    size_t count;
+    const struct datum *data = types_data(p->types, section, h->sh_size, h->sh_addralign, &count);
+
+    if (!data)
+        return true;
+    note->type_hash = hash_data(data, count, NULL);
+    note->deep_hash = hash_data(data, count, types_tags(p->types));
+    return note->type_hash && note->deep_hash;
+}
+
+/* The function that the section consists of; NULL: it is none, or several. */
+static const char *function_of(const struct pack *p, size_t section)
+{
+    const char *found = NULL;
+
+    for (size_t i = 1; i < p->in->symbols; i++) {
+        const GElf_Sym *sym = &p->in->symbol[i].sym;
+        if (sym->st_shndx != section || GELF_ST_TYPE(sym->st_info) != STT_FUNC)
+            continue;
+        if (found || sym->st_value != 0)
+            return NULL;
+        found = p->in->symbol[i].name;
+    }
+    return found;
+}
+
+static bool hash_section_function(const struct pack *p, size_t section, struct note_data *note)
+{
+    const char *name = function_of(p, section);
+    Dwarf_Die die;
+
+    if (!name || !types_function(p->types, section, name, &die))
+        return true;
+    note->type_hash = hash_function(&die, NULL);
+    note->deep_hash = hash_function(&die, types_tags(p->types));
+    return note->type_hash && note->deep_hash;
+}
+
 /* In the order of the sections, since both files have the same. */
 static bool note_data(struct pack *p, struct note_data *list)
 {
@@ -261,37 +304,60 @@ static bool note_data(struct pack *p, struct note_data *list)
     size_t n = 0;
 
     for (size_t i = 1; i < p->in->sections; i++) {
-        const GElf_Shdr *h = &p->in->section[i].header;
-        size_t count;
+        struct note_data note = {.section = (uint32_t)p->section[i]};
 
-        if (!is_static_data(p, i))
-            continue;
-        const struct datum *data = types_data(p->types, i, h->sh_size, h->sh_addralign, &count);
-        list[n] = (struct note_data){.section = (uint32_t)p->section[i]};
-        if (data) {
-            list[n].type_hash = hash_data(data, count, NULL);
-            list[n].deep_hash = hash_data(data, count, types_tags(p->types));
-            failed |= !list[n].type_hash || !list[n].deep_hash;
+        if (is_static_data(p, i)) {
+            failed |= !hash_section_data(p, i, &note);
+            list[n++] = note;
+        } else if (p->keep[i] && p->in->section[i].header.sh_flags & SHF_EXECINSTR) {
+            failed |= !hash_section_function(p, i, &note);
+            if (note.type_hash)
+                list[n++] = note;
         }
-        n++;
     }
     put_note(p, NOTE_DATA, list, n * sizeof *list);
     return !failed;
+}
+
+/* The contents of the note on pointers to functions. False: no memory. */
+static bool make_graph(const struct pack *p, void **ret_note, size_t *ret_bytes)
+{
+    struct graph *graph = graph_new(p->types);
+
+    for (size_t i = 1; graph && i < p->in->sections; i++) {
+        const struct section *s = &p->in->section[i];
+        size_t count;
+        if (!is_static_data(p, i))
+            continue;
+        const struct datum *data = types_data(p->types, i, s->header.sh_size, s->header.sh_addralign, &count);
+        if (data)
+            graph_add(graph, s->name, (uint32_t)p->section[i], s->header.sh_size, data, count);
+    }
+    bool done = graph && graph_note(graph, ret_note, ret_bytes);
+    graph_free(graph);
+    return done;
 }
 
 static enum err make_notes(struct pack *p)
 {
     struct note_symbol *symbols = calloc(p->symbols, sizeof *symbols);
     struct note_data *data = calloc(p->in->sections, sizeof *data);
-    bool done = false;
+    void *pointers = NULL;
+    size_t pointer_bytes;
+    bool done = symbols && data && make_graph(p, &pointers, &pointer_bytes);
 
-    p->note = calloc(1, 4 * (sizeof(Elf64_Nhdr) + 8) + sizeof(struct note_cell) + p->symbols * sizeof *symbols +
-                            p->in->sections * sizeof *data);
-    if (symbols && data && p->note) {
+    if (done)
+        p->note = calloc(1, 5 * (sizeof(Elf64_Nhdr) + 8) + sizeof(struct note_cell) + p->symbols * sizeof *symbols +
+                                p->in->sections * sizeof *data + pointer_bytes);
+    if (p->note) {
         note_cell(p);
         note_symbols(p, symbols);
         done = note_data(p, data);
+        if (pointers)
+            put_note(p, NOTE_POINTERS, pointers, pointer_bytes);
     }
+    done &= p->note != NULL;
+    free(pointers);
     free(data);
     free(symbols);
     return done ? ERR_OK : complain(ERR_NOMEM, p->in->path, "out of memory");

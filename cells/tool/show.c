@@ -54,14 +54,60 @@ static void show_sections(const struct loaded *l)
     }
 }
 
-static void show_data(const struct loaded *l)
+static void show_types(const struct loaded *l)
 {
-    printf("\n%-16s  %-16s  %8s  %s\n", "TYPE", "DEEP", "BYTES", "DATA");
+    printf("\n%-16s  %-16s  %8s  %s\n", "TYPE", "DEEP", "BYTES", "DATA OR FUNCTION");
     for (size_t i = 0; i < l->notes.datas; i++) {
         const struct note_data *d = &l->notes.data[i];
         const struct section *s = &l->object.section[d->section];
         printf("%016" PRIx64 "  %016" PRIx64 "  %8" PRIu64 "  %s\n", d->type_hash, d->deep_hash, s->header.sh_size,
                s->name);
+    }
+}
+
+static const char *tag_of(const struct loaded *l, uint32_t type)
+{
+    const char *name = l->notes.names + l->notes.shape[type].name;
+
+    return *name ? name : "a pointer";
+}
+
+static void show_field(const struct loaded *l, const struct note_field *f)
+{
+    printf("%16" PRIu32 "  ", f->offset);
+    if (f->count == 1)
+        printf("%13s  ", "");
+    else if (f->count)
+        printf("%6" PRIu32 " x %4" PRIu32 "  ", f->count, f->stride);
+    else
+        printf("%6s x %4" PRIu32 "  ", "any", f->stride);
+    switch (f->what) {
+    case NOTE_TO_FUNCTION:
+        printf("-> function %016" PRIx64, f->hash);
+        break;
+    case NOTE_TO_TYPE:
+        printf("-> %s", tag_of(l, f->target));
+        break;
+    case NOTE_TO_TAG:
+        printf("-> opaque %016" PRIx64, f->hash);
+        break;
+    default:
+        printf("%s", tag_of(l, f->target));
+        break;
+    }
+    printf("  %s\n", l->notes.names + f->name);
+}
+
+static void show_pointers(const struct loaded *l)
+{
+    if (!l->notes.pointers)
+        return;
+    printf("\n%16s  %13s  %s\n", "OFFSET", "NUMBER x BYTES", "POINTERS TO FUNCTIONS, AND WAYS TO THEM");
+    for (uint32_t i = 0; i < l->notes.pointers->types; i++) {
+        const struct note_shape *shape = &l->notes.shape[i];
+        printf("%s, %" PRIu32 " bytes\n", tag_of(l, i), shape->bytes);
+        for (uint32_t k = 0; k < shape->fields; k++)
+            show_field(l, &l->notes.field[shape->first + k]);
     }
 }
 
@@ -94,7 +140,8 @@ enum err show_cell(const char *path)
     printf("\n%-16s  %s\n", "TYPE", "IMPORT");
     for (size_t i = 0; i < l.notes.imports; i++)
         printf("%016" PRIx64 "  %s\n", l.notes.import[i].type_hash, symbol_of(&l, l.notes.import[i].symbol)->name);
-    show_data(&l);
+    show_types(&l);
+    show_pointers(&l);
     unload(&l);
     return ERR_OK;
 }
@@ -142,7 +189,7 @@ static bool same_bytes(const struct section *a, const struct section *b)
     return a->bytes == b->bytes && (!a->bytes || memcmp(a->data, b->data, a->bytes) == 0);
 }
 
-/* What a carried datum means to the new cell's code; NULL: the same, or not known. */
+/* What a datum or function means to the new cell's code or to callers; NULL: the same, or not known. */
 static const char *retyped(const struct loaded *old, size_t i, const struct loaded *new, size_t j)
 {
     const struct note_data *was = notes_data(&old->notes, i), *is = notes_data(&new->notes, j);
@@ -151,7 +198,7 @@ static const char *retyped(const struct loaded *old, size_t i, const struct load
         return NULL;
     if (was->type_hash != is->type_hash)
         return "another type";
-    return was->deep_hash != is->deep_hash ? "what its pointers lead to has another type" : NULL;
+    return was->deep_hash != is->deep_hash ? "what pointers lead to there has another type" : NULL;
 }
 
 static unsigned compare_sections(const struct loaded *old, const struct loaded *new)

@@ -29,6 +29,12 @@ static size_t debug_section(const struct object *debug, const struct object *obj
     return 0;
 }
 
+/* Functions have no state to carry. */
+static bool is_function(const struct side *side, const struct note_data *note)
+{
+    return side->object.section[note->section].header.sh_flags & SHF_EXECINSTR;
+}
+
 static enum err fill_section(struct side *side, const struct object *debug, const struct note_data *note)
 {
     const struct section *s = &side->object.section[note->section];
@@ -58,7 +64,7 @@ static enum err fill_sections(struct side *side)
     if (!side->section)
         e = complain(ERR_NOMEM, side->path, "out of memory");
     for (size_t i = 0; i < side->notes.datas && e == ERR_OK; i++)
-        e = fill_section(side, &debug, &side->notes.data[i]);
+        e = is_function(side, &side->notes.data[i]) ? ERR_OK : fill_section(side, &debug, &side->notes.data[i]);
     object_close(&debug);
     return e;
 }

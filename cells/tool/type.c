@@ -18,6 +18,12 @@ struct named {
     Dwarf_Die die;
 };
 
+/* A function at the start of a section of its own. */
+struct begun {
+    size_t section;
+    Dwarf_Die die;
+};
+
 struct types {
     Dwfl *dwfl;
     Elf *elf; /* with the addresses of its sections */
@@ -28,6 +34,8 @@ struct types {
     size_t entries, capacity;
     struct datum *datum; /* sorted by section and offset */
     size_t data, data_capacity;
+    struct begun *begun; /* sorted by section */
+    size_t begins, begun_capacity;
     struct tags tags;
 };
 
@@ -46,6 +54,13 @@ static int by_place(const void *a, const void *b)
     if (x->section != y->section)
         return x->section < y->section ? -1 : 1;
     return (x->offset > y->offset) - (x->offset < y->offset);
+}
+
+static int by_section(const void *a, const void *b)
+{
+    const struct begun *x = a, *y = b;
+
+    return (x->section > y->section) - (x->section < y->section);
 }
 
 static bool add_named(struct types *types, Dwarf_Die *die)
@@ -110,6 +125,23 @@ static bool add_datum(struct types *types, Dwarf_Die *die, const char *function)
     return true;
 }
 
+static bool add_function(struct types *types, Dwarf_Die *die)
+{
+    Dwarf_Addr start;
+    uint64_t offset;
+    struct begun begun = {.die = *die};
+
+    if (dwarf_tag(die) != DW_TAG_subprogram || dwarf_lowpc(die, &start) != 0 ||
+        !find_section(types, start + types->bias, &begun.section, &offset) || offset != 0)
+        return true;
+    struct begun *room = list_room(types->begun, types->begins, &types->begun_capacity, sizeof *room);
+    if (!room)
+        return false;
+    types->begun = room;
+    room[types->begins++] = begun;
+    return true;
+}
+
 static bool is_scope(Dwarf_Die *die)
 {
     int tag = dwarf_tag(die);
@@ -127,8 +159,9 @@ static bool add_scope(struct types *types, Dwarf_Die *scope, const char *functio
     if (depth == DEPTH_MAX || dwarf_child(scope, &child) != 0)
         return true;
     do
-        if ((depth == 0 && !add_named(types, &child)) || !add_datum(types, &child, function) ||
-            !tags_add(&types->tags, &child) || (is_scope(&child) && !add_scope(types, &child, function, depth + 1)))
+        if ((depth == 0 && (!add_named(types, &child) || !add_function(types, &child))) ||
+            !add_datum(types, &child, function) || !tags_add(&types->tags, &child) ||
+            (is_scope(&child) && !add_scope(types, &child, function, depth + 1)))
             return false;
     while (dwarf_siblingof(&child, &child) == 0);
     return true;
@@ -176,6 +209,8 @@ static const char *fill(struct types *types, const char *path)
     if (types->data)
         qsort(types->datum, types->data, sizeof *types->datum, by_place);
     drop_doubles(types);
+    if (types->begins)
+        qsort(types->begun, types->begins, sizeof *types->begun, by_section);
     tags_sort(&types->tags);
     return NULL;
 }
@@ -199,6 +234,7 @@ void types_close(struct types *types)
     if (types->dwfl)
         dwfl_end(types->dwfl);
     tags_done(&types->tags);
+    free(types->begun);
     free(types->datum);
     free(types->entry);
     free(types);
@@ -237,6 +273,23 @@ uint64_t types_deep_hash(const struct types *types, const char *function)
 
     return types_find(types, function, &die) && dwarf_tag(&die) == DW_TAG_subprogram ? hash_function(&die, &types->tags)
                                                                                      : 0;
+}
+
+bool types_function(const struct types *types, size_t section, const char *name, Dwarf_Die *ret_die)
+{
+    size_t i = 0;
+
+    while (i < types->begins && types->begun[i].section < section)
+        i++;
+    for (; i < types->begins && types->begun[i].section == section; i++) {
+        Dwarf_Die die = die_abstract(types->begun[i].die);
+        const char *found = dwarf_diename(&die);
+        if (found && strcmp(found, name) == 0) {
+            *ret_die = die;
+            return true;
+        }
+    }
+    return false;
 }
 
 const struct tags *types_tags(const struct types *types)

@@ -24,4 +24,6 @@ bool types_find(const struct types *types, const char *symbol, Dwarf_Die *ret_di
  * and 0: none, or not every byte is known: what is between two and behind the last is less than `align`. */
 const struct datum *types_data(const struct types *types, size_t section, uint64_t bytes, uint64_t align,
                                size_t *ret_count);
+/* The function `name` that section `section` of the file begins with. */
+bool types_function(const struct types *types, size_t section, const char *name, Dwarf_Die *ret_die);
 const struct tags *types_tags(const struct types *types);

@@ -162,8 +162,8 @@ struct arena_cell {
     uint64_t data_virt, data_phys;
     uint32_t text_bytes, rodata_bytes, data_bytes; /* sizes in use, in bytes */
     uint32_t eh_frame_section;
-    uint32_t flags; /* of its note */
-    uint32_t pad;
+    uint32_t flags;    /* of its note */
+    uint32_t pointers; /* offset of its struct note_pointers in the object; 0: it has none */
     /* changes freely from here */
     uint32_t state;       /* enum arena_cell_state */
     uint32_t faults;      /* faults attributed to it since it was loaded */
@@ -199,7 +199,7 @@ struct arena_section {
     uint32_t align;
     uint32_t next_in_cell;
     uint32_t hash; /* arena_check() of the loaded bytes of text, rodata and tables after relocation; else 0 */
-    uint64_t type_hash, deep_hash; /* of static data, as struct note_data has them; 0: not known */
+    uint64_t type_hash, deep_hash; /* of data and functions, as struct note_data has them; 0: not known */
     /* changes freely from here */
     uint32_t first_out; /* edges from here, through next_out */
     uint32_t first_in;  /* edges to here, through next_in */

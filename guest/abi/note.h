@@ -8,10 +8,11 @@
 #define NOTE_ABI     2
 
 enum note_type {
-    NOTE_CELL = 1,   /* one struct note_cell */
-    NOTE_EXPORT = 2, /* array of struct note_symbol, by symbol: global symbols that others may use */
-    NOTE_IMPORT = 3, /* the same of undefined symbols, with the type this cell was compiled against */
-    NOTE_DATA = 4,   /* array of struct note_data: every writable section, in the order of their indices */
+    NOTE_CELL = 1,     /* one struct note_cell */
+    NOTE_EXPORT = 2,   /* array of struct note_symbol, by symbol: global symbols that others may use */
+    NOTE_IMPORT = 3,   /* the same of undefined symbols, with the type this cell was compiled against */
+    NOTE_DATA = 4,     /* array of struct note_data, in the order of the sections: every writable one, and functions */
+    NOTE_POINTERS = 5, /* struct note_pointers and what it counts: where pointers to functions may be */
 };
 
 enum cell_kind { CELL_KERNEL = 1, CELL_DRIVER = 2, CELL_LIBRARY = 3, CELL_APPLICATION = 4 };
@@ -50,7 +51,8 @@ struct note_symbol {
 _Static_assert(sizeof(struct note_symbol) == 24);
 
 /* Static data that a swap carries over. Two sections of equal type_hash have the same layout; of equal deep_hash, so has
- * all that pointers in them lead to, as far as the cell knows its types. */
+ * all that pointers in them lead to, as far as the cell knows its types. Also a section that is one function, exported or
+ * not, with the hashes of its type as in struct note_symbol: pointers may lead to it. */
 struct note_data {
     uint32_t section; /* section header index in the object */
     uint32_t pad;
@@ -58,6 +60,46 @@ struct note_data {
     uint64_t deep_hash;
 };
 _Static_assert(sizeof(struct note_data) == 24);
+
+/* Ways from static data to pointers to functions, by the types that DWARF gives: what cannot lead to one is left out. In
+ * this order: struct note_pointers, so many struct note_shape, note_field, note_root, and bytes of names, of which the
+ * last is 0. Name 0 is the empty one. A member of a union counts as if it were the only one. */
+struct note_pointers {
+    uint32_t types, fields, roots, name_bytes;
+};
+
+/* A structure, union, a section of static data, or anything else that a pointer leads to. */
+struct note_shape {
+    uint64_t tag;    /* hash of its tag; 0: it has none */
+    uint64_t layout; /* hash as in struct note_data, but for what pointers lead to; 0: it has no tag */
+    uint32_t bytes;
+    uint32_t first, fields; /* where the fields of the type before end, and how many */
+    uint32_t name;          /* of the tag or section */
+};
+
+enum note_what {
+    NOTE_TO_FUNCTION = 1, /* `hash` is that of the function's type */
+    NOTE_TO_TYPE = 2,     /* a pointer to `target` */
+    NOTE_TO_TAG = 3,      /* a pointer to a type that is defined in other cells: `hash` is that of its tag */
+    NOTE_HOLDS = 4,       /* not a pointer but `target` itself, a type of a lower index */
+};
+
+/* One field, or an array of them. */
+struct note_field {
+    uint64_t hash;
+    uint32_t offset, stride;
+    uint32_t count;  /* 0: as many as there is room for */
+    uint32_t what;   /* enum note_what */
+    uint32_t target; /* index of a type, or 0 */
+    uint32_t name;
+};
+
+/* A section of static data with a way. */
+struct note_root {
+    uint32_t section, type;
+};
+_Static_assert(sizeof(struct note_pointers) == 16 && sizeof(struct note_shape) == 32);
+_Static_assert(sizeof(struct note_field) == 32 && sizeof(struct note_root) == 8);
 
 /* Where the linker has put the sections of the cells that the nano_core consists of: section NOTE_IMAGE of nano_core.o,
  * which is not loaded. A struct note_image, its places, cell by cell, and the strings that these name by offset. */

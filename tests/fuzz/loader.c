@@ -5,8 +5,9 @@
  * sources: cells/kernel/arena/find.c cells/kernel/arena/index.c cells/kernel/arena/strings.c
  * sources: cells/kernel/loader/bind.c cells/kernel/loader/discard.c cells/kernel/loader/index.c
  * sources: cells/kernel/loader/keep.c cells/kernel/loader/loader.c cells/kernel/loader/nano_core.c
- * sources: cells/kernel/loader/object.c cells/kernel/loader/place.c cells/kernel/loader/relocate.c
- * seeds: build/cells/channel_v2.o build/cells/checksum.o build/cells/format.o build/cells/shell.o
+ * sources: cells/kernel/loader/object.c cells/kernel/loader/place.c cells/kernel/loader/pointers.c
+ * sources: cells/kernel/loader/relocate.c
+ * seeds: build/cells/channel_v2.o build/cells/checksum.o build/cells/format.o build/cells/shell.o build/cells/exception.o
  */
 #include "cells/kernel/arena/arena.h"
 #include "cells/kernel/loader/loader.h"

@@ -579,17 +579,23 @@ END_TEST
 
 /* A cell whose code does not fit is not loaded, one whose data has another type is: what to do with that is the swap's to
  * say. */
-START_TEST(types_of_data_are_in_the_records)
+START_TEST(types_are_in_the_records)
 {
-    uint32_t cell = arena_cell_find(ROOT, "channel"), data = 0;
+    uint32_t cell = arena_cell_find(ROOT, "channel"), data = 0, functions = 0;
 
     for (uint32_t s = arena_cell(cell)->first_section; s; s = arena_section(s)->next_in_cell) {
         bool is_data = arena_section(s)->kind == SECTION_DATA || arena_section(s)->kind == SECTION_BSS;
-        ck_assert_int_eq(arena_section(s)->type_hash != 0, is_data);
-        ck_assert_int_eq(arena_section(s)->deep_hash != 0, is_data);
+        bool is_function = arena_section(s)->kind == SECTION_TEXT && arena_section(s)->type_hash;
+        ck_assert_int_eq(arena_section(s)->type_hash != 0, is_data || is_function);
+        ck_assert_int_eq(arena_section(s)->deep_hash != 0, is_data || is_function);
         data += is_data;
+        functions += is_function;
     }
     ck_assert_uint_ge(data, 1);
+    ck_assert_uint_ge(functions, 8);
+    for (uint32_t s = arena_cell(cell)->first_symbol; s; s = arena_symbol(s)->next_in_cell)
+        if (arena_symbol(s)->access)
+            ck_assert_uint_eq(arena_section(arena_symbol(s)->section)->type_hash, arena_symbol(s)->type_hash);
 }
 END_TEST
 
@@ -597,7 +603,8 @@ START_TEST(bad_notes_on_data_are_refused)
 {
     uint8_t *at = note_of(NOTE_DATA);
     struct note_data good, bad;
-    const uint32_t sections[] = {0, 1, 0x7fffffff, UINT32_MAX};
+    const Elf64_Shdr *all = (void *)(object + ((Elf64_Ehdr *)object)->e_shoff);
+    const uint32_t sections[] = {0, (uint32_t)(header_of(".eh_frame") - all), 0x7fffffff, UINT32_MAX};
 
     memcpy(&good, at, sizeof good);
     for (size_t i = 0; i < array_size(sections); i++) {
@@ -618,6 +625,83 @@ START_TEST(bad_notes_on_data_are_refused)
     ck_assert_uint_eq(header->n_type, NOTE_DATA);
     header->n_descsz -= 4;
     ck_assert_int_eq(try_object(object, object_bytes), ERR_CORRUPT);
+}
+END_TEST
+
+/* One type of 48 bytes that holds two of 16, and is static data; the names are "", "a", "b". */
+static const struct ways {
+    struct note_pointers head;
+    struct note_shape shape[2];
+    struct note_field field[4];
+    struct note_root root[1];
+    char names[8];
+} sound_ways = {
+    .head = {.types = 2, .fields = 4, .roots = 1, .name_bytes = 8},
+    .shape = {{.bytes = 16, .first = 0, .fields = 2, .name = 1}, {.bytes = 48, .first = 2, .fields = 2, .name = 3}},
+    .field = {{.what = NOTE_TO_FUNCTION, .offset = 8, .stride = 8, .count = 1, .name = 1, .hash = 1},
+              {.what = NOTE_TO_TAG, .offset = 0, .stride = 8, .count = 1, .name = 3, .hash = 1},
+              {.what = NOTE_HOLDS, .offset = 0, .stride = 16, .count = 2, .target = 0, .name = 1},
+              {.what = NOTE_TO_TYPE, .offset = 40, .stride = 8, .count = 0, .target = 1, .name = 3}},
+    .root = {{.section = 1, .type = 1}},
+    .names = "\0a\0b",
+};
+
+static bool sound(const struct ways *ways, size_t bytes)
+{
+    uint8_t *copy = malloc(bytes + 1);
+    bool is_sound;
+
+    ck_assert_ptr_nonnull(copy);
+    memcpy(copy + 1, ways, bytes); /* notes are not aligned, and nothing may be read behind them */
+    is_sound = loader_pointers_sound(copy + 1, bytes);
+    free(copy);
+    return is_sound;
+}
+
+#define WRONG(field_, value)                                                                                           \
+    do {                                                                                                               \
+        struct ways wrong = sound_ways;                                                                                \
+        wrong.field_ = (value);                                                                                        \
+        ck_assert_msg(!sound(&wrong, sizeof wrong), "%s = %s", #field_, #value);                                       \
+    } while (0)
+
+START_TEST(damaged_notes_of_pointers_are_refused)
+{
+    struct ways open = sound_ways;
+
+    ck_assert(sound(&sound_ways, sizeof sound_ways));
+    for (size_t bytes = 0; bytes < sizeof sound_ways; bytes++)
+        ck_assert(!sound(&sound_ways, bytes));
+    WRONG(head.types, 3);
+    WRONG(head.types, 0x8000002);
+    WRONG(head.fields, UINT32_MAX);
+    WRONG(head.roots, 2);
+    WRONG(head.name_bytes, 0);
+    WRONG(names[7], 'x');
+    WRONG(shape[0].first, 1);
+    WRONG(shape[0].fields, 3);
+    WRONG(shape[1].fields, 1);
+    WRONG(shape[1].fields, UINT32_MAX);
+    WRONG(shape[1].name, 8);
+    WRONG(shape[0].bytes, 0);
+    WRONG(shape[0].bytes, 24); /* then two of them do not lie 16 bytes apart */
+    WRONG(field[0].what, 0);
+    WRONG(field[0].what, NOTE_HOLDS + 1);
+    WRONG(field[0].what, NOTE_HOLDS); /* it would hold itself */
+    WRONG(field[0].name, 8);
+    WRONG(field[0].offset, 9);
+    WRONG(field[0].offset, UINT32_MAX);
+    WRONG(field[0].count, 2);
+    WRONG(field[0].count, UINT32_MAX);
+    WRONG(field[0].stride, 0);
+    WRONG(field[2].target, 1);
+    WRONG(field[2].count, 4);
+    WRONG(field[2].stride, UINT32_MAX);
+    WRONG(field[3].target, 2);
+    WRONG(field[3].offset, 49);
+    WRONG(root[0].type, 2);
+    open.field[3].offset = 48;
+    ck_assert(sound(&open, sizeof open));
 }
 END_TEST
 
@@ -799,7 +883,7 @@ Suite *suite_hosted_loader(void)
     tcase_set_timeout(hostile, 240);
     tcase_add_checked_fixture(hostile, setup_object, teardown_object);
     tcase_add_test(hostile, sound_object_is_taken);
-    tcase_add_test(hostile, types_of_data_are_in_the_records);
+    tcase_add_test(hostile, types_are_in_the_records);
     tcase_add_test(hostile, needs_of_an_object_go_with_it);
     tcase_add_test(hostile, import_that_is_not_used_brings_nothing);
     tcase_add_test(hostile, damaged_objects_are_refused);
@@ -807,6 +891,7 @@ Suite *suite_hosted_loader(void)
     tcase_add_test(hostile, nano_core_cannot_be_replaced);
     tcase_add_test(hostile, other_notes_are_refused);
     tcase_add_test(hostile, bad_notes_on_data_are_refused);
+    tcase_add_test(hostile, damaged_notes_of_pointers_are_refused);
     tcase_add_test(hostile, unknown_import_is_named);
     tcase_add_test(hostile, import_of_another_type_is_named);
     tcase_add_test(hostile, access_level_is_checked);

@@ -39,6 +39,9 @@ void loader_drop_object(uint32_t object);
 /* Checks only: ELF64 relocatable x86-64, sane tables, notes of our version. Copies the cell's name. */
 enum err loader_check_object(const void *data, size_t bytes, char ret_name[32], struct loader_detail *detail);
 
+/* Whether a note NOTE_POINTERS is whole: every index, offset and name in it is in range, and no type holds itself. */
+bool loader_pointers_sound(const void *note, size_t bytes);
+
 /* Whether the cell in a kept object has state that exists once in the system: static data, or an init or done function,
  * unless it says PER_NAMESPACE(). */
 bool loader_is_singleton(uint32_t object);

@@ -1,5 +1,6 @@
 /* See object.h. The bytes are hostile: each field is copied out once, checked, and used from the copy. */
 #include "cells/kernel/loader/object.h"
+#include "cells/kernel/loader/pointers.h"
 #include "cells/kernel/panic/panic.h"
 #include "cells/lib/string/string.h"
 #include "guest/abi/arena.h"
@@ -431,22 +432,42 @@ static enum err check_data_note(struct object *o, uint64_t at, uint32_t bytes, s
     uint32_t last = 0;
 
     if (o->data_notes || bytes % sizeof note)
-        return REFUSE(ERR_CORRUPT, "a note of static data that is damaged, or there twice");
+        return REFUSE(ERR_CORRUPT, "a note of types that is damaged, or there twice");
     o->data_notes = at;
     o->data_note_count = bytes / sizeof note;
     for (uint32_t i = 0; i < o->data_note_count; i++) {
         data_note(o, i, &note);
         if (note.section <= last || note.section >= o->sections)
-            return REFUSE(ERR_CORRUPT, "a note on static data in a section that does not exist, or out of order");
+            return REFUSE(ERR_CORRUPT, "a note on a type in a section that does not exist, or out of order");
         last = note.section;
         object_section(o, note.section, &section);
         uint32_t kind = object_kind(o, &section);
-        if (kind != SECTION_DATA && kind != SECTION_BSS)
-            return REFUSE(ERR_CORRUPT, object_section_name(o, &section), ": has a note on static data and is none");
+        if (kind != SECTION_DATA && kind != SECTION_BSS && kind != SECTION_TEXT)
+            return REFUSE(ERR_CORRUPT, object_section_name(o, &section), ": its type is said, and it can have none");
         if (!note.type_hash != !note.deep_hash)
             return REFUSE(ERR_CORRUPT, object_section_name(o, &section), ": its type is known by half");
     }
     return ERR_OK;
+}
+
+/* Where pointers to functions may be. What it says of a section must fit into that. */
+static enum err check_pointers_note(struct object *o, uint64_t at, uint32_t bytes, struct loader_detail *detail)
+{
+    struct elf_section section;
+    struct pointers p;
+    bool sound = !o->pointers && at <= UINT32_MAX && loader_pointers_sound(o->data + at, bytes) &&
+                 pointers_open(o->data + at, bytes, &p);
+
+    o->pointers = at;
+    for (uint32_t i = 0; sound && i < p.head->roots; i++) {
+        uint32_t index = p.root[i].section;
+        if (!(sound = index < o->sections))
+            break;
+        object_section(o, index, &section);
+        uint32_t kind = object_kind(o, &section);
+        sound = (kind == SECTION_DATA || kind == SECTION_BSS) && p.shape[p.root[i].type].bytes <= section.size;
+    }
+    return sound ? ERR_OK : REFUSE(ERR_CORRUPT, "a note of pointers that is damaged, or there twice");
 }
 
 static enum err check_note(struct object *o, uint32_t type, uint64_t at, uint32_t bytes, struct loader_detail *detail)
@@ -459,6 +480,8 @@ static enum err check_note(struct object *o, uint32_t type, uint64_t at, uint32_
         return check_cell_note(o, at, bytes, detail);
     if (type == NOTE_DATA)
         return check_data_note(o, at, bytes, detail);
+    if (type == NOTE_POINTERS)
+        return check_pointers_note(o, at, bytes, detail);
     if (type != NOTE_EXPORT && type != NOTE_IMPORT)
         return ERR_OK;
     if (*where || bytes % sizeof(struct note_symbol))

@@ -18,6 +18,7 @@ struct object {
     struct note_cell cell;
     uint64_t exports, imports, data_notes; /* offsets in the file */
     uint32_t export_count, import_count, data_note_count;
+    uint64_t pointers; /* offset of NOTE_POINTERS; 0: there is none */
 };
 
 enum err object_open(const void *data, size_t bytes, struct object *ret_object, struct loader_detail *detail);
@@ -31,7 +32,7 @@ void object_export(const struct object *object, uint32_t index, struct note_symb
 struct note_symbol object_export_of(const struct object *object, uint32_t symbol);
 /* The same among the imports; symbol 0: not imported by a note. */
 struct note_symbol object_import_of(const struct object *object, uint32_t symbol);
-/* The note on static data in section `section`; hashes 0: not known. */
+/* The note on the type of section `section`; hashes 0: not known. */
 struct note_data object_data_of(const struct object *object, uint32_t section);
 
 /* enum arena_section_kind of what is loaded; 0: stays in the file. */

@@ -248,6 +248,7 @@ static enum err add_cell(struct link *link, uint32_t object_record, uint32_t nam
     c->version = note->version;
     c->kind = note->kind;
     c->flags = note->flags;
+    c->pointers = (uint32_t)link->object.pointers;
     c->namespace_ = namespace_;
     c->object = object_record;
     c->state = CELL_LOADING;
