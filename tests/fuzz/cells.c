@@ -9,11 +9,12 @@
  * sources: cells/kernel/archive/archive.c cells/kernel/heap/heap.c cells/lib/format/format.c
  * sources: cells/kernel/loader/bind.c cells/kernel/loader/discard.c cells/kernel/loader/index.c
  * sources: cells/kernel/loader/keep.c cells/kernel/loader/loader.c cells/kernel/loader/nano_core.c
- * sources: cells/kernel/loader/object.c cells/kernel/loader/place.c cells/kernel/loader/relocate.c
+ * sources: cells/kernel/loader/object.c cells/kernel/loader/place.c cells/kernel/loader/pointers.c
+ * sources: cells/kernel/loader/relocate.c
  * sources: cells/kernel/namespace/change.c cells/kernel/namespace/namespace.c
  * sources: cells/kernel/swap/carry.c cells/kernel/swap/commit.c cells/kernel/swap/index.c cells/kernel/swap/plan.c
  * sources: cells/kernel/swap/preview.c cells/kernel/swap/reach.c cells/kernel/swap/reap.c cells/kernel/swap/recipe.c cells/kernel/swap/record.c
- * sources: cells/kernel/swap/swap.c cells/kernel/swap/switch.c
+ * sources: cells/kernel/swap/pointers.c cells/kernel/swap/swap.c cells/kernel/swap/switch.c cells/kernel/swap/ways.c
  */
 #include "cells/kernel/arena/arena.h"
 #include "cells/kernel/heap/heap.h"

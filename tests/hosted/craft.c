@@ -144,6 +144,8 @@ static void put_notes(struct file *file, const struct craft *craft)
                 (struct note_data){(uint32_t)i + 1, 0, craft->section[i].type_hash, craft->section[i].deep_hash};
     if (count)
         put_note(file, NOTE_DATA, note, count * sizeof *note);
+    if (craft->pointers)
+        put_note(file, NOTE_POINTERS, craft->pointers, craft->pointer_bytes);
 }
 
 /* Headers: none, the craft's sections, relocations of each, notes, symbols, strings. */

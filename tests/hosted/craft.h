@@ -12,7 +12,7 @@ struct craft_section {
     uint32_t type, bytes; /* of ELF; contents are 0x90, or what `contents` has */
     uint64_t flags, align;
     const void *contents;
-    bool noted; /* has a note on static data */
+    bool noted; /* its type is in a note */
     uint64_t type_hash, deep_hash;
 };
 
@@ -39,6 +39,8 @@ struct craft {
     struct craft_section section[CRAFT_SECTIONS];
     struct craft_symbol symbol[CRAFT_SYMBOLS];
     struct craft_relocation relocation[CRAFT_RELOCATIONS];
+    const void *pointers; /* what NOTE_POINTERS says; NULL: there is none */
+    size_t pointer_bytes;
 };
 
 /* A cell without anything; its parts, each numbered from 1. */

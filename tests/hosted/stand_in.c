@@ -228,6 +228,23 @@ struct mapped_pages *page_find(uint64_t virt)
     return mp && mp->virt == virt ? mp : NULL;
 }
 
+enum err page_translate(uint64_t virt, uint64_t *ret_phys)
+{
+    const struct mapped_pages *mp = mapping_below(virt);
+    const uint64_t starts[] = {(uint64_t)(uintptr_t)ram, LAYOUT_DIRECT_VIRT, LAYOUT_IMAGE_VIRT};
+
+    if (mp && virt - mp->virt < mp->bytes) {
+        *ret_phys = mp->phys + (virt - mp->virt);
+        return ERR_OK;
+    }
+    for (size_t i = 0; i < array_size(starts); i++)
+        if (virt - starts[i] < RAM_BYTES) {
+            *ret_phys = virt - starts[i];
+            return ERR_OK;
+        }
+    return ERR_RANGE;
+}
+
 unsigned stand_in_flags(uint64_t virt)
 {
     const struct mapped_pages *mp = mapping_below(virt);

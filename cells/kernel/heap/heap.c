@@ -12,6 +12,7 @@ CELL("heap", KERNEL, 1);
 EXPORT(heap_alloc, APPLICATION);
 EXPORT(heap_free, APPLICATION);
 EXPORT(heap_trim, LIBRARY);
+EXPORT(heap_is_block, KERNEL);
 
 #define CHUNK_BYTES 16384ul
 #define SEAL_USED   0x75ed5ea1b10c4eadull
@@ -52,9 +53,14 @@ static struct pool {
     size_t empty;         /* of them, without a used one */
 } pools[POOLS];
 
+static uint64_t seal_at(uint64_t address, uint32_t offset, uint64_t kind)
+{
+    return kind ^ address ^ (uint64_t)offset << 32;
+}
+
 static uint64_t seal_of(const struct header *header, uint64_t kind)
 {
-    return kind ^ (uint64_t)header ^ (uint64_t)header->offset << 32;
+    return seal_at((uint64_t)header, header->offset, kind);
 }
 
 static void count(int64_t blocks, int64_t bytes)
@@ -247,6 +253,23 @@ void heap_free(void *block)
         return;
     }
     small_free(header);
+}
+
+bool heap_is_block(const void *address, size_t *ret_bytes)
+{
+    uint64_t at = (uint64_t)address - sizeof(struct header), phys;
+    struct large large;
+
+    if ((uint64_t)address % 16 || page_translate(at, &phys))
+        return false;
+    memcpy(&large.header, page_direct(phys), sizeof large.header); /* blocks are aligned: no header lies in two pages */
+    bool used = large.header.seal == seal_at(at, large.header.offset, SEAL_USED);
+    if (!used && large.header.seal != seal_at(at, large.header.offset, SEAL_FREE))
+        return false;
+    *ret_bytes = used ? large.header.bytes : 0;
+    if (used && !large.header.offset) /* what is before it lies in the same page */
+        memcpy(ret_bytes, (const uint8_t *)page_direct(phys) - sizeof large.bytes, sizeof large.bytes);
+    return true;
 }
 
 static struct chunk *pool_take_empty(struct pool *pool)

@@ -7,6 +7,10 @@ void heap_free(TAKES void *block); /* accepts NULL; panics on what is no block, 
 /* NULL when memory is out. What is made of it has a release function of its own, so it is not tied to heap_free. */
 __attribute__((warn_unused_result)) void *heap_alloc(size_t bytes);
 
+/* Whether `address` is where a block begins or began; ret_bytes: that were asked for, 0 when it has been freed. Of any
+ * address, mapped or not; by the time of the answer the block may be gone. */
+bool heap_is_block(const void *address, size_t *ret_bytes);
+
 /* Gives back the empty chunks too: for tests that count frames. */
 void heap_trim(void);
 

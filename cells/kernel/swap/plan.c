@@ -3,6 +3,7 @@
 #include "cells/kernel/arena/arena.h"
 #include "cells/kernel/mend/mend.h"
 #include "cells/kernel/swap/index.h"
+#include "cells/kernel/swap/pointers.h"
 #include "cells/lib/format/format.h"
 #include "cells/lib/string/string.h"
 
@@ -164,6 +165,7 @@ static struct twin make_twin(const struct plan *plan, const struct index_entry *
         return twin;
     twin.to = arena_section(twin.new_)->virt;
     uint32_t object = arena_cell(s->cell)->object;
+    twin.retyped = twin.text && !same_type(s->type_hash, arena_section(twin.new_)->type_hash);
     if (is_data(twin.old))
         twin.carried = !plan->fresh && same_shape(twin.old, twin.new_);
     else
@@ -377,6 +379,8 @@ static uint64_t map_in(const struct plan *plan, const struct twin *twin, uint64_
         return recipe_address(&plan->recipes, twin->recipe, (uint32_t)offset, &moved) ? twin->to + moved : 0;
     bool whole = twin->same || twin->carried, entry = offset == 0 && twin->text;
 
+    if (entry && twin->retyped) /* nobody who has it knows how it is to be called now */
+        return 0;
     return twin->new_ && (whole || entry) ? twin->to + offset : 0;
 }
 
@@ -397,6 +401,44 @@ uint32_t plan_twin(const struct plan *plan, uint32_t section, bool back)
         if (plan->twin[i].new_ == section)
             return plan->twin[i].old;
     return 0;
+}
+
+/* ---- functions that pointers lead to ---- */
+
+enum err plan_calls(const struct plan *plan, uint64_t function, uint64_t hash)
+{
+    const struct twin *twin = twin_at(plan, function);
+
+    if (!twin || !twin->text || twin->virt != function)
+        return ERR_OK;
+    if (!twin->new_)
+        return ERR_MISSING_SYMBOL;
+    bool fits = same_type(arena_section(twin->new_)->type_hash, hash);
+    return twin->retyped && !fits ? ERR_WRONG_TYPE : ERR_OK;
+}
+
+bool plan_loses_functions(const struct plan *plan)
+{
+    for (size_t i = 0; i < plan->twins; i++)
+        if (plan->twin[i].text && (!plan->twin[i].new_ || plan->twin[i].retyped))
+            return true;
+    return false;
+}
+
+bool plan_keeps(const struct plan *plan, uint32_t section)
+{
+    const struct twin *twin = twin_at(plan, arena_section(section)->virt);
+
+    return !twin || twin->carried || (twin->recipe && twin->new_);
+}
+
+bool plan_moves(const struct plan *plan, uint32_t section, uint32_t offset)
+{
+    const struct twin *twin = twin_at(plan, arena_section(section)->virt);
+    uint32_t moved;
+
+    return !twin || twin->carried ||
+           (twin->recipe && twin->new_ && recipe_map(&plan->recipes, twin->recipe, offset, 8, &moved));
 }
 
 /* ---- edges ---- */
@@ -435,6 +477,9 @@ static enum err resolve_section(const struct plan *plan, const struct arena_edge
     const struct twin *twin = twin_at(plan, address);
     uint64_t mapped = twin ? map_in(plan, twin, address) : 0;
 
+    if (twin && twin->retyped && !mapped)
+        return refuse(ERR_WRONG_TYPE, detail, edge->to, name_of(edge->to),
+                      " is bound by others, and has another type in the new version");
     if (!mapped)
         return refuse(ERR_MISSING_SYMBOL, detail, edge->to, name_of(edge->to),
                       " is bound by others, and the new version lacks it");
@@ -535,7 +580,7 @@ static enum err check_pointers(const struct plan *plan, const struct twin *twin,
         memcpy(&value, plan_bytes(twin->old) + edge->offset, sizeof value);
         if (plan_in_old(plan, value) && !plan_map(plan, value))
             return refuse(ERR_MISSING_SYMBOL, detail, twin->old, name_of(twin->old),
-                          " points to what the new version lacks");
+                          " points to what the new version lacks, or has with another type");
     }
     return ERR_OK;
 }
@@ -630,6 +675,8 @@ enum err plan_make(struct plan *plan, struct loader_detail *detail)
         e = plan_edges(plan, true, detail);
     for (size_t i = 0; !e && i < plan->twins; i++)
         e = check_data(plan, &plan->twin[i], detail);
+    if (!e)
+        e = pointers_check(plan, detail);
     plan->quiet = needs_quiet(plan);
     return e;
 }

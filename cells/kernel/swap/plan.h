@@ -16,6 +16,7 @@ struct twin {
     bool same;          /* same contents but for relocations: an address within it can be carried over */
     bool carried;       /* data whose bytes are copied */
     bool text;
+    bool retyped;                /* a function whose callers would have to call it otherwise */
     const struct recipe *recipe; /* data that a recipe moves, or gives up; NULL: none */
 };
 
@@ -83,6 +84,16 @@ bool plan_in_old_text(const struct plan *plan, uint64_t address);
 uint64_t plan_map(const struct plan *plan, uint64_t address);
 /* The section that takes the place of an old one, or with `back` the other way round; 0: none. */
 uint32_t plan_twin(const struct plan *plan, uint32_t section, bool back);
+
+/* For a pointer to the start of a function of an old cell, by which that is called as type `hash` says: ERR_OK, or
+ * ERR_MISSING_SYMBOL: nothing takes its place; ERR_WRONG_TYPE: what does cannot be called so. */
+enum err plan_calls(const struct plan *plan, uint64_t function, uint64_t hash);
+/* Whether for some pointer to a function the answer would not be ERR_OK. */
+bool plan_loses_functions(const struct plan *plan);
+/* Whether static data of an old cell is carried over, or moved by a recipe; and with it the pointer at `offset`. Of other
+ * cells always. */
+bool plan_keeps(const struct plan *plan, uint32_t section);
+bool plan_moves(const struct plan *plan, uint32_t section, uint32_t offset);
 
 /* A section's bytes, through the direct map. */
 uint8_t *plan_bytes(uint32_t section);

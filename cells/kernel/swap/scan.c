@@ -339,6 +339,8 @@ static void visit_memory(const struct plan *plan, visit_words *words, void *cont
     task_each(skip_stack, &visit);
     visit_mapped(&visit);
     visit_data(&visit, plan);
+    visit.words = NULL; /* no pointer to a function stays behind */
+    visit.context = NULL;
 }
 
 /* The page cell's handle of a region of the cell says where the region is; it points to nothing in there. */
@@ -392,8 +394,8 @@ static void move_function(struct task_function *function, const struct move *mov
 {
     uint32_t to = function->section ? plan_twin(move->plan, function->section, move->back) : 0;
 
-    if (!to)
-        return;
+    if (!to || (!move->back && !plan_map(move->plan, arena_section(function->section)->virt)))
+        return; /* of another type: it ends where it has begun */
     function->section = to;
     function->address = arena_section(to)->virt + function->offset;
 }

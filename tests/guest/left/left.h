@@ -7,3 +7,9 @@ void left_bind(uint64_t (*function)(uint64_t n)); /* what right is asked by, in 
 
 uint64_t right_twice(uint64_t n);
 uint64_t right_sum(void); /* of all n so far */
+
+/* Functions of right's own, for whoever wants to call them back: one that all versions have, one that the second lacks, and
+ * one that is to be called otherwise there. */
+enum right_own { RIGHT_KEPT, RIGHT_GONE, RIGHT_RETYPED };
+typedef uint64_t right_call(uint64_t n);
+right_call *right_pointer(enum right_own which);

@@ -86,6 +86,77 @@ static void merge_and_split(const struct testing *test)
     check_goes_on(test);
 }
 
+/* ---- callbacks ---- */
+
+/* Whoever wants to be called, in the heap, behind static data. */
+struct listener {
+    struct listener *next;
+    uint64_t number;
+    right_call *call;
+};
+static struct {
+    uint64_t count;
+    struct listener *first;
+} listeners;
+
+static void listen(const struct testing *test, right_call *call)
+{
+    struct listener *listener = heap_alloc(sizeof *listener);
+
+    testing_need(test, listener);
+    *listener = (struct listener){listeners.first, listeners.count++, call};
+    listeners.first = listener;
+}
+
+/* No pointer stays behind in what is freed. */
+static void listen_no_more(void)
+{
+    while (listeners.first) {
+        struct listener *listener = listeners.first;
+        listeners.first = listener->next;
+        memset(listener, 0, sizeof *listener);
+        heap_free(listener);
+    }
+}
+
+static void refuse_pointer(const struct testing *test, enum err want, const char *detail)
+{
+    for (unsigned flags = 0; flags <= SWAP_DRY_RUN; flags += SWAP_DRY_RUN) {
+        const struct testing_records before = testing_records();
+        enum err e = exchange(both, one, flags);
+        if (e != want || !string_equal(report.detail, detail))
+            log_warn("%s: %s", err_text(e), report.detail);
+        testing_need(test, e == want && string_equal(report.detail, detail));
+        testing_same(test, detail, &before);
+    }
+}
+
+static void called_back(const struct testing *test)
+{
+    listen(test, right_pointer(RIGHT_KEPT));
+    listen(test, NULL);
+    struct listener *kept = listeners.first->next;
+    testing_need(test, exchange(both, one, 0) == ERR_OK && kept->call(1) == 2);
+    testing_need(test, arena_cell_at((uint64_t)kept->call) == arena_cell_find(NAMESPACE_ROOT, "left"));
+    testing_need(test, all_reaped() && exchange(left, both, 0) == ERR_OK && kept->call(1) == 2);
+    testing_need(test, arena_cell_at((uint64_t)kept->call) == arena_cell_find(NAMESPACE_ROOT, "right"));
+    testing_need(test, all_reaped());
+
+    kept->call = right_pointer(RIGHT_GONE);
+    refuse_pointer(test, ERR_MISSING_SYMBOL,
+                   "cell test_exchange: listeners.first->next->call points to right_gone of cell right, which has no "
+                   "counterpart");
+    kept->call = NULL;
+    listeners.first->call = right_pointer(RIGHT_RETYPED);
+    refuse_pointer(test, ERR_WRONG_TYPE,
+                   "cell test_exchange: listeners.first->call points to right_retyped of cell right, which has another "
+                   "type then");
+    listen_no_more();
+    testing_need(test, exchange(both, one, 0) == ERR_OK && all_reaped());
+    testing_need(test, exchange(left, both, 0) == ERR_OK && all_reaped());
+    check_goes_on(test);
+}
+
 /* ---- refusals ---- */
 
 static void refuse(const struct testing *test, const char *what, enum err want, const names old, const names member)
@@ -198,6 +269,8 @@ static int test_exchange_main(int argc, char **argv)
     test = testing_begin("test_exchange");
     merge_and_split(&test);
     testing_ok(&test, "two cells become one, and one two, and all goes on");
+    called_back(&test);
+    testing_ok(&test, "a callback follows, and one that would be left dangling is refused by name");
     refused(&test);
     testing_ok(&test, "what does not fit is refused and leaves no trace");
     faults(&test);
