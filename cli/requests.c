@@ -134,7 +134,7 @@ static uint32_t append(struct bundle *b, const void *data, size_t bytes)
     return at;
 }
 
-int bundle_object(struct bundle *b, const void *data, size_t bytes)
+static int add_object(struct bundle *b, const void *data, size_t bytes, uint64_t hash)
 {
     struct swap_set *set = b->set;
 
@@ -142,8 +142,18 @@ int bundle_object(struct bundle *b, const void *data, size_t bytes)
         return cli_fail(CLI_USAGE, "more than %d objects", SWAP_SET_MAX);
     uint32_t at = append(b, data, bytes);
     if (at)
-        set->object[set->objects++] = (struct swap_set_object){at, (uint32_t)bytes};
+        set->object[set->objects++] = (struct swap_set_object){at, (uint32_t)bytes, hash};
     return at ? CLI_DONE : CLI_FAILED;
+}
+
+int bundle_object(struct bundle *b, const void *data, size_t bytes)
+{
+    return add_object(b, data, bytes, 0);
+}
+
+int bundle_kept(struct bundle *b, const char *cell, uint64_t hash)
+{
+    return add_object(b, cell, strlen(cell), hash);
 }
 
 int bundle_recipes(struct bundle *b, const void *data, size_t bytes)
@@ -155,7 +165,7 @@ int bundle_recipes(struct bundle *b, const void *data, size_t bytes)
     return at ? CLI_DONE : CLI_FAILED;
 }
 
-static int add_file(struct bundle *b, const char *path, int (*add)(struct bundle *, const void *, size_t))
+int bundle_add(struct bundle *b, const char *path, int (*add)(struct bundle *, const void *, size_t))
 {
     void *data = NULL;
     size_t bytes = 0;
@@ -180,7 +190,7 @@ static int add_pair(struct asking *a, struct bundle *b, char *pair)
     for (word = strtok_r(pair, ",", &rest); word && !status; word = strtok_r(NULL, ",", &rest))
         status = bundle_old(a, b, word);
     for (word = strtok_r(equals + 1, ",", &rest); word && !status; word = strtok_r(NULL, ",", &rest))
-        status = add_file(b, word, bundle_object);
+        status = bundle_add(b, word, bundle_object);
     return status;
 }
 
@@ -193,7 +203,7 @@ static int fill_bundle(struct asking *a, struct bundle *b)
             return cli_fail(CLI_USAGE, "'%s' is not OLD[,OLD]=NEW.o[,NEW.o]", a->argv[i]);
     for (int i = 0; i < a->argc && !status; i++)
         status = add_pair(a, b, a->argv[i]);
-    return status || !a->recipes ? status : add_file(b, a->recipes, bundle_recipes);
+    return status || !a->recipes ? status : bundle_add(b, a->recipes, bundle_recipes);
 }
 
 int bundle_swap(struct asking *a, const struct bundle *b)

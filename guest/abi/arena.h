@@ -121,6 +121,7 @@ struct arena_namespace {
     uint32_t flags;  /* of NAMESPACE_*; those of the parent too */
     uint32_t cpu;    /* its tasks run on this CPU only, index + 1; 0: on any */
     uint64_t since;  /* number of swaps logged before it came: its own are later */
+    uint64_t since_ns;
     /* changes freely from here */
     uint32_t state; /* enum arena_namespace_state */
     uint32_t pad;
@@ -134,8 +135,10 @@ struct arena_object {
     uint32_t bytes;
     uint64_t phys;
     uint64_t hash;         /* FNV-1a 64 of its bytes when it arrived */
-    uint32_t from_mailbox; /* 1: its frames are freed with the last cell made from it */
-    uint32_t cells;        /* made from it */
+    uint32_t from_mailbox; /* 1: its frames are freed with the record */
+    uint32_t cells;        /* made from it; the record is freed with the last one, unless it is kept */
+    uint32_t kept;         /* 1: a commit of a namespace needs it (cells/kernel/history) */
+    uint32_t pad;
 };
 
 enum arena_cell_state {
@@ -364,6 +367,7 @@ enum request_kind {
     REQUEST_REMOVE = 9,   /* target: namespace */
 };
 #define REQUEST_DRY_RUN 1 /* flag: plan and verify, change nothing */
+#define REQUEST_SIMD    2 /* flag of REQUEST_BRANCH: tasks of the new namespace save SIMD state */
 
 struct arena_request {
     uint64_t seq; /* 1 for the first; written last */
@@ -405,6 +409,8 @@ struct arena_swap {
     uint32_t namespace_;
     uint32_t changes;      /* how many cells it was to change */
     uint64_t first_change; /* their records: so many from this sequence number on */
+    uint32_t took_effect;  /* 1: also with an error in `done`, of an init function that ran afterwards */
+    uint32_t pad;
     struct arena_completion done;
 };
 
@@ -466,8 +472,8 @@ _Static_assert(sizeof(struct arena_header) <= 4096);
     X(STRINGS, 1, 0, ARENA_STRINGS_BYTES)                                                                              \
     X(MAILBOX, 1, 0, ARENA_MAILBOX_BYTES)
 
-_Static_assert(sizeof(struct arena_namespace) == 40);
-_Static_assert(sizeof(struct arena_object) == 40);
+_Static_assert(sizeof(struct arena_namespace) == 48);
+_Static_assert(sizeof(struct arena_object) == 48);
 _Static_assert(sizeof(struct arena_cell) == 168);
 _Static_assert(sizeof(struct arena_section) == 96);
 _Static_assert(sizeof(struct arena_symbol) == 56);
@@ -478,5 +484,5 @@ _Static_assert(sizeof(struct arena_fault) == 328);
 _Static_assert(sizeof(struct arena_event) == 104);
 _Static_assert(sizeof(struct arena_request) == 88);
 _Static_assert(sizeof(struct arena_completion) == 392);
-_Static_assert(sizeof(struct arena_swap) == 424);
+_Static_assert(sizeof(struct arena_swap) == 432);
 _Static_assert(sizeof(struct arena_change) == 72);

@@ -7,6 +7,7 @@
 
 struct swap_set_object {
     uint32_t offset, bytes; /* from the start of the set */
+    uint64_t hash;          /* 0: the object is there; else the guest has it, and there is the name of its cell */
 };
 
 struct swap_set {
@@ -17,4 +18,4 @@ struct swap_set {
     char old[SWAP_SET_MAX][32]; /* names, NUL-terminated */
     struct swap_set_object object[SWAP_SET_MAX];
 };
-_Static_assert(sizeof(struct swap_set) == 24 + SWAP_SET_MAX * 40);
+_Static_assert(sizeof(struct swap_set) == 24 + SWAP_SET_MAX * 48);

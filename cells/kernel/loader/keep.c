@@ -138,6 +138,8 @@ void loader_drop_object(uint32_t object)
 
     if (object == 0 || object >= ARENA_OBJECTS_MAX || arena_object(object)->check == 0 || cells_of(object))
         return;
+    if (arena_object(object)->kept && arena_sound(ARENA_OBJECTS, object))
+        return;
     struct arena_object was = *arena_object(object);
     arena_free(ARENA_OBJECTS, object);
     if (was.from_mailbox)

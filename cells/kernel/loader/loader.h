@@ -33,7 +33,7 @@ enum err loader_load(const char *name, uint32_t *ret_cell, struct loader_detail 
 
 /* Registers object bytes (copied into frames of their own, then checked) as a pristine object. */
 enum err loader_keep_object(const void *data, size_t bytes, uint32_t *ret_object, struct loader_detail *detail);
-/* Frees an object that no cell was made from, or no longer is; else does nothing. */
+/* Frees an object that no cell was made from, or no longer is, and that is not kept; else does nothing. */
 void loader_drop_object(uint32_t object);
 
 /* Checks only: ELF64 relocatable x86-64, sane tables, notes of our version. Copies the cell's name. */

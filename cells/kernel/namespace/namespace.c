@@ -3,6 +3,7 @@
 #include "cells/kernel/arena/arena.h"
 #include "cells/kernel/cpu/cpu.h"
 #include "cells/kernel/heap/heap.h"
+#include "cells/kernel/history/history.h"
 #include "cells/kernel/simd/simd.h"
 #include "cells/kernel/swap/swap.h"
 #include "cells/lib/format/format.h"
@@ -102,6 +103,7 @@ enum err namespace_branch(uint32_t parent, const char *name, const struct namesp
     n->flags = options->flags | arena_namespace(parent)->flags;
     n->cpu = options->cpu ? options->cpu : arena_namespace(parent)->cpu;
     n->since = arena_header()->swap_seq;
+    n->since_ns = cpu_ns();
     n->state = NAMESPACE_LIVE;
     arena_seal(ARENA_NAMESPACES, child);
     *ret_namespace = child;
@@ -237,6 +239,7 @@ enum err namespace_remove(uint32_t namespace_, struct loader_detail *detail)
         return e;
     if ((e = close(namespace_, group, detail)))
         return e;
+    history_keep(); /* before its objects go with its cells: other namespaces may need them, and nobody what it had before */
     if (!reap(namespace_, group))
         format_print(detail->text, sizeof detail->text, "its memory is freed when nothing holds it");
     return ERR_OK;

@@ -5,6 +5,7 @@
 #include "cells/kernel/arena/arena.h"
 #include "cells/kernel/cpu/cpu.h"
 #include "cells/kernel/heap/heap.h"
+#include "cells/kernel/history/history.h"
 #include "cells/kernel/loader/loader.h"
 #include "cells/kernel/namespace/namespace.h"
 #include "cells/kernel/swap/swap.h"
@@ -100,6 +101,27 @@ static enum err find_old(struct swap_order *order, const char name[32], struct a
     return ERR_NOT_FOUND;
 }
 
+/* One that has been here before; `name` has as many bytes as are said there, at most. */
+static enum err find_kept(struct swap_order *order, const uint8_t *name, const struct swap_set_object *where,
+                          struct arena_completion *completion)
+{
+    char cell[32] = "";
+
+    if (where->bytes >= sizeof cell)
+        return ERR_RANGE;
+    memcpy(cell, name, where->bytes);
+    if (!is_cell_name(cell))
+        return ERR_INVALID;
+    uint32_t object = history_find(cell, where->hash);
+    if (object) {
+        order->object[order->objects++] = object;
+        return ERR_OK;
+    }
+    format_print(completion->detail, sizeof completion->detail, "object %016lx of %s is not kept any more", where->hash,
+                 cell);
+    return ERR_NOT_FOUND;
+}
+
 static enum err keep_object(struct swap_order *order, const uint8_t *body, size_t bytes,
                             const struct swap_set_object *where, struct arena_completion *completion)
 {
@@ -107,6 +129,8 @@ static enum err keep_object(struct swap_order *order, const uint8_t *body, size_
         format_print(completion->detail, sizeof completion->detail, "an object reaches out of the set");
         return ERR_TRUNCATED;
     }
+    if (where->hash)
+        return find_kept(order, body + where->offset, where, completion);
     enum err e =
         loader_keep_object(body + where->offset, where->bytes, &order->object[order->objects], detail_of(completion));
     order->objects += e == ERR_OK;
@@ -230,6 +254,21 @@ static enum err load_into_root(uint32_t object, uint64_t since, struct arena_com
     return ERR_OK;
 }
 
+/* A cell that came into the root, or went, otherwise than by a swap. */
+static void note_down(uint32_t old, uint32_t object, uint32_t new_, const struct arena_completion *completion)
+{
+    OWN(heap) struct swap_order *order = heap_alloc(sizeof *order);
+
+    if (!order)
+        return;
+    *order = (struct swap_order){.namespace_ = old ? arena_cell(old)->namespace_ : NAMESPACE_ROOT,
+                                 .olds = old != 0,
+                                 .old = {old},
+                                 .objects = object != 0,
+                                 .object = {object}};
+    swap_log(order, &new_, completion);
+}
+
 static enum err load(const struct asked *asked, const void *body, struct arena_completion *completion)
 {
     uint64_t since = cpu_ns();
@@ -245,8 +284,11 @@ static enum err load(const struct asked *asked, const void *body, struct arena_c
         return ERR_EXISTS;
     }
     add_phase(completion, "copy", &since);
-    return asked->namespace_ == NAMESPACE_ROOT ? load_into_root(kept.object, since, completion)
-                                               : namespace_change(asked->namespace_, &kept.object, 1, 0, completion);
+    if (asked->namespace_ != NAMESPACE_ROOT)
+        return namespace_change(asked->namespace_, &kept.object, 1, 0, completion);
+    e = completion->error = load_into_root(kept.object, since, completion);
+    note_down(0, kept.object, completion->result, completion);
+    return e;
 }
 
 /* A cell that has an edge into `cell`, but itself; 0: none. */
@@ -284,9 +326,10 @@ static enum err unload(const struct asked *asked, const void *, struct arena_com
         return ERR_BUSY;
     }
     loader_retract(cell);
+    completion->result = cell;
+    note_down(cell, 0, 0, completion);
     if (swap_reap() && arena_cell(cell)->state == CELL_OLD)
         string_copy(completion->detail, "its memory is freed when nothing holds it", sizeof completion->detail);
-    completion->result = cell;
     return ERR_OK;
 }
 
@@ -333,7 +376,8 @@ static enum err spawn(const struct asked *asked, const void *body, struct arena_
 
 static enum err branch(const struct asked *asked, const void *, struct arena_completion *completion)
 {
-    const struct namespace_options options = {.cpu = asked->request.argument};
+    const struct namespace_options options = {.cpu = asked->request.argument,
+                                              .flags = asked->request.flags & REQUEST_SIMD ? NAMESPACE_SIMD : 0};
 
     return namespace_branch(asked->namespace_, asked->request.target, &options, &completion->result,
                             detail_of(completion));
@@ -352,17 +396,18 @@ static enum err remove(const struct asked *asked, const void *, struct arena_com
 static const struct kind {
     const char *name;
     request_handler *handler;
-    bool needs_target, needs_body, may_be_dry;
+    bool needs_target, needs_body;
+    uint32_t flags; /* that it may have */
 } kinds[] = {
-    [REQUEST_PING] = {"ping", ping, false, false, false},
-    [REQUEST_SWAP] = {"swap", swap, true, true, true},
-    [REQUEST_RELOAD] = {"reload", reload, true, false, true},
-    [REQUEST_LOAD] = {"load", load, false, true, false},
-    [REQUEST_SPAWN] = {"spawn", spawn, true, false, false},
-    [REQUEST_UNLOAD] = {"unload", unload, true, false, false},
-    [REQUEST_SWAP_SET] = {"swap", swap_set, false, true, true},
-    [REQUEST_BRANCH] = {"branch", branch, true, false, false},
-    [REQUEST_REMOVE] = {"remove", remove, true, false, false},
+    [REQUEST_PING] = {"ping", ping, false, false, 0},
+    [REQUEST_SWAP] = {"swap", swap, true, true, REQUEST_DRY_RUN},
+    [REQUEST_RELOAD] = {"reload", reload, true, false, REQUEST_DRY_RUN},
+    [REQUEST_LOAD] = {"load", load, false, true, 0},
+    [REQUEST_SPAWN] = {"spawn", spawn, true, false, 0},
+    [REQUEST_UNLOAD] = {"unload", unload, true, false, 0},
+    [REQUEST_SWAP_SET] = {"swap", swap_set, false, true, REQUEST_DRY_RUN},
+    [REQUEST_BRANCH] = {"branch", branch, true, false, REQUEST_SIMD},
+    [REQUEST_REMOVE] = {"remove", remove, true, false, 0},
 };
 
 /* Cells and namespaces have the same sort of names. */
@@ -391,7 +436,7 @@ static enum err decode(struct asked *asked, const struct kind **ret_kind, struct
     const struct kind *kind = &kinds[request->kind];
     if (kind->needs_target && !is_cell_name(request->target))
         return ERR_INVALID;
-    if (request->flags & ~(uint32_t)REQUEST_DRY_RUN || (request->flags && !kind->may_be_dry))
+    if (request->flags & ~kind->flags)
         return ERR_UNSUPPORTED;
     if (request->argument && request->kind != REQUEST_BRANCH)
         return ERR_UNSUPPORTED;

@@ -2,6 +2,7 @@
 #include "cells/kernel/swap/record.h"
 #include "cells/kernel/arena/arena.h"
 #include "cells/kernel/cpu/cpu.h"
+#include "cells/kernel/history/history.h"
 #include "cells/lib/string/string.h"
 
 static struct arena_change *change_of(struct record *record, uint32_t name)
@@ -21,6 +22,7 @@ void record_begin(struct record *record, const struct swap_order *order)
 {
     record->namespace_ = order->namespace_;
     record->changes = 0;
+    record->took_effect = false;
     for (size_t i = 0; i < order->olds; i++) {
         const struct arena_cell *c = arena_cell(order->old[i]);
         struct arena_change *change = change_of(record, c->name);
@@ -64,7 +66,10 @@ void record_end(const struct record *record, const struct arena_completion *repo
     to->namespace_ = record->namespace_;
     to->changes = record->changes;
     to->first_change = first;
+    to->took_effect = record->took_effect;
     to->done = *report;
     __atomic_store_n(&to->seq, seq, __ATOMIC_RELEASE);
     __atomic_store_n(&arena_header()->swap_seq, seq, __ATOMIC_RELEASE);
+    if (record->took_effect)
+        history_keep();
 }

@@ -461,6 +461,7 @@ enum err swap_cells(const struct swap_order *order, struct arena_completion *rep
         error = attempts + 1 < ATTEMPTS_MAX ? ERR_OK : error;
     }
     error = conclude(&job, error);
+    record.took_effect = job.committed;
     if (!(order->flags & SWAP_DRY_RUN))
         record_end(&record, report);
     return error;
@@ -520,5 +521,6 @@ void swap_log(const struct swap_order *order, const uint32_t *new_, const struct
 
     record_begin(&record, order);
     record_staged(&record, new_, report->error ? 0 : order->objects);
+    record.took_effect = !report->error;
     record_end(&record, report);
 }

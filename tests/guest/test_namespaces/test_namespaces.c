@@ -5,6 +5,7 @@
 #include "cells/kernel/application/application.h"
 #include "cells/kernel/arena/arena.h"
 #include "cells/kernel/cpu/cpu.h"
+#include "cells/kernel/history/history.h"
 #include "cells/kernel/loader/loader.h"
 #include "cells/kernel/log/log.h"
 #include "cells/kernel/page/page.h"
@@ -390,6 +391,63 @@ static void branch_of_a_branch(const struct testing *test, uint32_t child)
     expect_use(test, &before);
 }
 
+/* ---- back to what was ---- */
+
+static enum err check_out(uint32_t namespace_, const char *name, uint64_t hash)
+{
+    GUARD(loader) turn = loader_hold();
+    struct swap_order order = {.namespace_ = namespace_, .olds = 1, .objects = 1};
+
+    order.old[0] = namespace_cell(namespace_, name);
+    order.object[0] = history_find(name, hash);
+    return order.object[0] ? namespace_swap(&order, &report) : ERR_NOT_FOUND;
+}
+
+static uint64_t hash_in(uint32_t namespace_, const char *name)
+{
+    return arena_object(arena_cell(namespace_cell(namespace_, name))->object)->hash;
+}
+
+static void forget(void)
+{
+    struct history_bound bound = history_bound;
+
+    history_bound.objects = 0;
+    history_keep();
+    history_bound = bound;
+}
+
+static void what_was_is_kept(const struct testing *test)
+{
+    forget(); /* what is kept for the root's commits */
+    struct use before = count_use();
+    uint32_t child = branch(test, NAMESPACE_ROOT, "kept");
+    uint64_t first = hash_in(child, "figure_c"), second;
+
+    testing_need(test, CHANGE(child, figure_c_v2, 0) == ERR_OK);
+    second = hash_in(child, "figure_c");
+    testing_need(test, SWAP(child, figure_c) == ERR_OK && hash_in(child, "figure_c") == first && all_reaped());
+    for (int i = 0; i < 3; i++) {
+        testing_need(test, check_out(child, "figure_c", second) == ERR_OK && run(test, child) == 1000);
+        testing_need(test, check_out(child, "figure_c", first) == ERR_OK && run(test, child) == 1);
+    }
+    testing_need(test, run(test, NAMESPACE_ROOT) == 1 && all_reaped());
+    uint32_t object = history_find("figure_c", second);
+    testing_need(test, object && arena_object(object)->kept && !arena_object(object)->cells);
+    uint8_t *byte = (uint8_t *)page_direct(arena_object(object)->phys) + arena_object(object)->bytes / 2;
+    *byte ^= 1;
+    testing_need(test, check_out(child, "figure_c", second) == ERR_CORRUPT && run(test, child) == 1);
+    *byte ^= 1;
+    forget();
+    testing_need(test, check_out(child, "figure_c", second) == ERR_NOT_FOUND && run(test, child) == 1);
+    testing_need(test, SWAP(child, figure_c_v2) == ERR_OK && SWAP(child, figure_c) == ERR_OK);
+    testing_need(test, check_out(child, "figure_c", second) == ERR_OK && run(test, child) == 1000);
+    remove(test, child);
+    testing_need(test, all_reaped() && history_find("figure_c", second)); /* the root has had it too */
+    forget();
+    expect_use(test, &before);
+}
+
 /* ---- tasks ---- */
 
 static void note_namespace(uint64_t argument)
@@ -455,6 +513,7 @@ static void damage_is_mended_where_it_is(const struct testing *test, uint32_t ch
 
 static void all_of_it(const struct testing *test, bool mends)
 {
+    forget();
     struct use before = count_use();
     uint64_t ended = figure_once_ended();
     uint32_t child = branch(test, NAMESPACE_ROOT, "second");
@@ -475,6 +534,7 @@ static void all_of_it(const struct testing *test, bool mends)
         damage_is_mended_where_it_is(test, child);
     testing_ok(test, "a damaged cell is reloaded in its namespace");
     remove(test, child);
+    forget();
     expect_use(test, &before);
     testing_need(test, figure_once_ended() == ended + 2); /* in the child, and in the grandchild */
     testing_ok(test, "a removed namespace gives everything back");
@@ -516,9 +576,12 @@ static int test_namespaces_main(int, char **)
     testing_ok(&test, "what is refused is named and leaves nothing behind, singletons first of all");
     bound_to_a_cpu(&test);
     testing_ok(&test, "tasks of a bound namespace stay on its CPU");
+    what_was_is_kept(&test);
+    testing_ok(&test, "a namespace is led back to what it was, as long as its objects are kept");
     all_of_it(&test, testing_has_recovery());
     struct use before = count_use();
     later(&test);
+    forget();
     expect_use(&test, &before);
     testing_ok(&test, "cells that come later are linked as their namespace has it");
     testing_end(&test);
