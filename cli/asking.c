@@ -20,6 +20,7 @@ static int parse(int argc, char **argv, const char *shorts, struct asking *a)
         {"namespace", required_argument, NULL, 's'},
         {"cpu", required_argument, NULL, 'c'},
         {"recipes", required_argument, NULL, 'r'},
+        {"simd", no_argument, NULL, 'S'},
         {0},
     };
     int c;
@@ -51,6 +52,9 @@ static int parse(int argc, char **argv, const char *shorts, struct asking *a)
             break;
         case 'r':
             a->recipes = optarg;
+            break;
+        case 'S':
+            a->simd = true;
             break;
         }
     }
@@ -186,6 +190,11 @@ static int print_answer(const struct asking *a, const struct arena_completion *c
         swap_plan_print(&plan);
     swap_plan_done(&plan);
     return CLI_DONE;
+}
+
+void asking_print(const struct arena_completion *c)
+{
+    print_json(c, NULL);
 }
 
 int asking_post(struct asking *a, const struct request *request, const char *what, struct arena_completion *ret)

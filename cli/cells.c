@@ -14,8 +14,13 @@ enum { LABEL = 256 };
 /* ---- namespaces ---- */
 
 static const struct column namespace_columns[] = {
-    {"name", COLUMN_TEXT, 0},    {"parent", COLUMN_TEXT, 0}, {"cells", COLUMN_NUMBER, 0},
-    {"tasks", COLUMN_NUMBER, 0}, {"cpu", COLUMN_TEXT, 0},    {0},
+    {"name", COLUMN_TEXT, 0},
+    {"parent", COLUMN_TEXT, 0},
+    {"cells", COLUMN_NUMBER, 0},
+    {"tasks", COLUMN_NUMBER, 0},
+    {"cpu", COLUMN_TEXT, 0},
+    {"simd", COLUMN_TEXT, 0},
+    {0},
 };
 
 static void add_namespace(struct reading *r, uint32_t namespace_)
@@ -35,6 +40,7 @@ static void add_namespace(struct reading *r, uint32_t namespace_)
     out_number(r->out, cells);
     out_number(r->out, tasks);
     out_text(r->out, cpu);
+    out_text(r->out, n->flags & NAMESPACE_SIMD ? "yes" : "");
 }
 
 static int fill_namespaces(struct reading *r)
@@ -312,6 +318,17 @@ static void add_cell_memory(struct reading *r, uint32_t cell)
         add_region(r, name, "object", 0, o->phys, o->bytes);
 }
 
+/* Objects that are there for commits of namespaces only. */
+static void add_kept_objects(struct reading *r)
+{
+    for (uint32_t i = 0; (i = view_next(r->view, ARENA_OBJECTS, i));) {
+        const struct arena_object *o = view_object(r->view, i);
+
+        if (o->kept && !o->cells)
+            add_region(r, view_string(r->view, o->name), "kept", 0, o->phys, o->bytes);
+    }
+}
+
 static int fill_memory(struct reading *r)
 {
     int status = each_cell(r, add_cell_memory);
@@ -323,6 +340,7 @@ static int fill_memory(struct reading *r)
 
         add_region(r, t->name, "stack", t->stack_virt, t->stack_phys, t->stack_bytes);
     }
+    add_kept_objects(r);
     add_region(r, "arena", "tables", LAYOUT_IMAGE_VIRT + LAYOUT_ARENA_PHYS, LAYOUT_ARENA_PHYS, LAYOUT_ARENA_BYTES);
     return CLI_DONE;
 }

@@ -44,11 +44,21 @@ static const char swap_help[] =
 
 static const char ns_help[] =
     "  list             namespaces, what they come from, cells that they hold themselves, tasks\n"
+    "  log [NS]         commits of NS (default: root), newest first, and whether they can be checked out\n"
     "  branch NS [OF]   make NS, which has all that OF (default: root) has\n"
     "  diff NS NS       cells that are not of the same object in both; with --all also copies of the same\n"
+    "  diff NS COMMIT [COMMIT]\n"
+    "                   the same of NS and what it was after a commit, or of what it was after two\n"
+    "  checkout NS COMMIT|OTHER\n"
+    "                   make NS of what it was made of then, or of what OTHER has, in one transaction\n"
     "  rm NS            remove it; not while tasks run in it or branches of it are there\n"
-    "  --cpu K          branch: its tasks run on CPU K only\n" REQUEST_HELP
-    "\n`delias swap --namespace NS` changes what is in one, `delias spawn --namespace NS` runs something there.\n";
+    "  --cpu K          branch: its tasks run on CPU K only\n"
+    "  --simd           branch: its tasks save SIMD registers, and its cells may use them\n"
+    "  -n, --dry-run    checkout: verify, print the plan, change nothing\n"
+    "  -r, --recipes F  checkout: take static data of another type over as F says\n" REQUEST_HELP
+    "\nA commit is a number in `delias swaps`. `delias swap --namespace NS` makes one; `delias spawn --namespace NS` "
+    "runs\n"
+    "something there.\n";
 
 static const char evolve_help[] =
     "Of diff, which compares two build folders and says what it takes to go from one to the other:\n"
@@ -105,7 +115,8 @@ const struct verb verbs[] = {
     {"verify", "[N]", "Compare every loaded section with what the loader should have written", verify_help,
      verb_verify},
     {"disasm", "[N] CELL[:SECTION]", "Disassemble live code, relocations named", reading_help, verb_disasm},
-    {"ns", "[N] list|branch|diff|rm [OPERAND ...]", "List, make, compare and remove namespaces", ns_help, verb_ns},
+    {"ns", "[N] list|log|branch|diff|checkout|rm [OPERAND ...]", "List, make, compare, lead back and remove namespaces",
+     ns_help, verb_ns},
     {"swap", "[N] OLD[,OLD]=NEW.o[,NEW.o] ... [--recipes FILE] [--dry-run]", "Replace cells of a running guest",
      swap_help, verb_swap},
     {"evolve", "diff OLDBUILD NEWBUILD [-o MANIFEST] | [N] MANIFEST [--dry-run]",

@@ -95,6 +95,78 @@ await 60 rounds $(($(counter rounds) + 4))
 must 0 verify $machine
 echo 'ok: what fast holds is swapped under its workload, and verifies'
 
+log_of() { "$delias" ns $machine log "$1" --json | jq -c "$2"; }
+commits='map([.commit, .namespace, .what, .cells, .checkout])'
+first=$(log_of fast '.[-2].commit')
+was=$(log_of fast '.[1].commit')
+[ "$(log_of fast "$commits")" = "$(jq -nc --argjson a "$(log_of fast '.[0].commit')" --argjson b "$was" --argjson c "$first" \
+    '[[$a, "fast", "change", "checksum 2>1", "yes"], [$b, "fast", "change", "checksum 1>2", "yes"],
+      [$c, "fast", "branch of root", "", "yes"], [0, "root", "start", "", "yes"]]')" ] || fail "$(log_of fast .)"
+[ "$(log_of root 'map(.what)')" = '["start"]' ] || fail "the root's commits: $(log_of root .)"
+must 0 ns $machine diff fast "$was" --json
+[ "$(jq -c 'map([.cell, .held_by, .version, .other_held_by, .other_version])' "$work/out")" = \
+    '[["checksum","fast",1,"",2]]' ] || fail 'not what differs from the commit before'
+must 0 ns $machine diff fast "$first" "@$was" --json
+[ "$(jq -c 'map([.cell, .version, .other_version])' "$work/out")" = '[["checksum",1,2]]' ] || fail 'of two commits'
+must 0 ns $machine checkout fast "$was" --dry-run
+must 0 ns $machine diff root fast --json
+[ "$(jq length "$work/out")" -eq 0 ] || fail 'a dry run has changed something'
+must 0 ns $machine checkout fast "$was"
+must 0 ns $machine diff root fast --json
+[ "$(jq -c 'map([.cell, .other_version])' "$work/out")" = '[["checksum",2]]' ] || fail 'it does not have what it had'
+[ "$(log_of fast '.[0] | [.what, .cells]')" = '["change","checksum 1>2"]' ] || fail 'a checkout is no commit'
+must 0 ns $machine checkout fast "$was" --json
+[ "$(jq -c '[.ok, .relocations, .detail]' "$work/out")" = '[true,0,"nothing differs"]' ] || fail 'it differs already'
+must 0 ns $machine checkout fast root
+must 0 ns $machine checkout fast "$was" --json
+[ "$(jq -c '[.ok, .relocations > 0]' "$work/out")" = '[true,true]' ] || fail 'not led there and back'
+must 0 ns $machine checkout root fast
+must 0 ns $machine diff root fast --json
+[ "$(jq length "$work/out")" -eq 0 ] || fail 'the root is not like fast'
+must 0 ns $machine checkout root 0
+must 0 load $machine build/cells/figure_b.o
+must 0 ns $machine checkout root 0
+[ "$("$delias" cells $machine --json | jq '[.[] | select(.name == "figure_b")] | length')" -eq 0 ] || fail 'it is still loaded'
+[ "$(log_of root 'map(.cells)')" = '["figure_b 1>0","figure_b 0>1","checksum 2>1","checksum 1>2",""]' ] ||
+    fail "the root's commits: $(log_of root .)"
+loaded=$(log_of root '.[1].commit')
+must 0 ns $machine checkout root "$loaded"
+await 60 rounds $(($(counter rounds) + 4))
+[ "$(counter checksums_bad)" -eq 0 ] && [ "$(counter faults)" -eq 0 ] || fail 'a checkout has done harm'
+echo 'ok: namespaces are led back and forth under the workload, each time by what differs'
+
+must 0 ns $machine branch like
+must 0 unload $machine figure_b
+before=$(spaces)
+refuse 3 'no commit 4711' ns $machine checkout fast 4711
+refuse 3 'no commit' ns $machine diff fast 4711
+refuse 3 "no commit $loaded" ns $machine checkout fast "$loaded"
+refuse 3 'no commit' ns $machine checkout fast 9999999999999999999
+refuse 3 'no namespace' ns $machine checkout fast 99999999999999999999
+refuse 3 'no namespace' ns $machine checkout slow 0
+refuse 3 'no namespace' ns $machine checkout fast slow
+refuse 3 'no namespace' ns $machine checkout fast -- -1
+refuse 3 'no namespace' ns $machine checkout fast ''
+refuse 3 'no namespace' ns $machine checkout a_name_that_is_longer_than_31_bytes "$was"
+refuse 3 'no namespace' ns $machine log ../fast
+refuse 2 'missing' ns $machine checkout fast
+refuse 2 'two of its commits' ns $machine diff fast root fast
+refuse 2 'unknown' ns $machine checkout fast "$was" --cpu 1
+refuse 1 'is not a file' ns $machine checkout fast 0 --recipes /dev/null
+must 0 load $machine build/cells/figure_b.o
+before=$(spaces)
+refuse 1 'inherits figure_b: it can be another one there, but not go' ns $machine checkout like 0
+must 0 unload $machine figure_b
+must 0 ns $machine rm like
+echo 'ok: what cannot be checked out has its reason and changes nothing'
+
+must 0 ns $machine branch wide --simd
+[ "$("$delias" ns $machine list --json | jq -c 'map(.simd)')" = '["","","yes"]' ] || fail 'not the one SIMD namespace'
+must 1 swap $machine canvas=build/cells/canvas_avx2.o --namespace fast
+must 0 swap $machine canvas=build/cells/canvas_avx2.o --namespace wide
+must 0 ns $machine rm wide
+echo 'ok: a SIMD namespace has cells that use SIMD registers'
+
 # Nothing in it runs for ever: removed and made again ten times, memory comes back.
 must 0 ns $machine branch again
 must 0 swap $machine checksum=$v2 --namespace again
@@ -108,6 +180,23 @@ settled() {
 }
 settled
 owned=$(records)
+# Objects of nearly a mailbox each: two are kept beside the one in use, so the oldest commits go.
+must 0 ns $machine branch again
+for i in 1 2 3 4; do
+    cp $v2 "$work/$i.o"
+    printf '%d%0900000d' "$i" 0 >> "$work/$i.o"
+    must 0 swap $machine checksum="$work/$i.o" --namespace again
+done
+[ "$(log_of again '.[:5] | map(.checkout)')" = '["yes","yes","yes","checksum 2 is gone","yes"]' ] || fail "not the oldest has gone: $(log_of again .)"
+gone=$(log_of again '.[3].commit')
+must 1 ns $machine checkout again "$gone"
+grep -q 'version 2 of checksum, object 0x[0-9a-f]*, is not kept any more' "$work/err" || fail 'not said what is gone'
+must 0 ns $machine checkout again "$(log_of again '.[2].commit')"
+must 0 ns $machine rm again
+settled
+[ "$("$delias" memory $machine --json | jq '[.[] | select(.region == "kept" and .bytes > 900000)] | length')" -eq 0 ] ||
+    fail 'objects of a removed namespace are kept'
+echo 'ok: the oldest objects go first, and all of them with their namespace'
 for _ in 1 2 3 4 5; do
     must 0 ns $machine branch again
     must 0 swap $machine checksum=$v2 --namespace again

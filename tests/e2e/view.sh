@@ -64,7 +64,7 @@ keys sections 'cell name address bytes kind outgoing incoming physical pages per
 keys deps 'from to type address offset target addend'
 keys tasks 'id name state cpu cell namespace restarts'
 keys symbols 'name cell section address bytes access type'
-keys namespaces 'name parent cells tasks cpu'
+keys namespaces 'name parent cells tasks cpu simd'
 keys memory 'owner region virtual physical bytes'
 keys events 'seq time_ns kind cpu a b text'
 json '.[0] | keys_unsorted == ("name backend state pid ram_file qmp gdb" | split(" "))' ps
