@@ -11,6 +11,7 @@
 #include "cells/kernel/swap/door.h"
 #include "cells/kernel/swap/quiet.h"
 #include "cells/kernel/swap/scan.h"
+#include "cells/kernel/swap/stack.h"
 #include "tests/hosted/stand_in.h"
 
 unsigned cpu_count(void)
@@ -68,12 +69,16 @@ void scheduler_sleep_ns(uint64_t)
 {
 }
 
-bool quiet_reached(const struct plan *, struct loader_detail *)
+void quiet_begin(void)
 {
-    return true;
 }
 
-void door_close_all(const struct plan *, uint64_t)
+enum quiet quiet_look(const struct plan *, uint64_t, struct loader_detail *)
+{
+    return QUIET_REACHED;
+}
+
+void door_close_all(const struct plan *)
 {
 }
 
@@ -86,7 +91,17 @@ bool door_any(void)
     return false;
 }
 
-uint64_t scan_stacks(struct plan *, const struct reach *, uint64_t)
+bool stack_look(struct plan *, const struct reach *, uint64_t)
+{
+    return true;
+}
+
+bool stack_look_own(struct plan *, uint64_t)
+{
+    return true;
+}
+
+uint64_t stack_add_words(struct plan *)
 {
     return 0;
 }
@@ -95,7 +110,7 @@ void scan_memory(struct plan *)
 {
 }
 
-bool scan_stacks_hold(const struct plan *, uint64_t)
+bool stack_holds(const struct plan *, uint64_t)
 {
     return stand_in.held;
 }

@@ -54,7 +54,7 @@ struct search {
     const struct call *call; /* the innermost one that has not been passed */
     bool (*leaves)(uint32_t cell, void *context);
     void *context;
-    uint64_t low, high;
+    uint64_t low, high, highest;
     uint64_t bare; /* a function to be left that no call found so far contains; 0: none */
     uint64_t cfa;  /* where the frame of the call to go back to ends; 0: none */
     bool found;
@@ -95,7 +95,7 @@ static bool visit_frame(const struct unwind_frame *frame, void *context)
         search->bare = 0;
         search->cfa = frame->cfa;
     }
-    return true;
+    return search->bare || frame->rsp <= search->highest;
 }
 
 static bool sleeps(const struct task *task)
@@ -104,10 +104,10 @@ static bool sleeps(const struct task *task)
            !__atomic_load_n(&task->on_cpu, __ATOMIC_ACQUIRE) && !task->unwind.back_cfa && !task->unwind.active;
 }
 
-enum err roll_back_task(struct task *task, bool (*leaves)(uint32_t cell, void *context), void *context,
-                        uint64_t *ret_function)
+enum err roll_back_task(struct task *task, uint64_t highest, bool (*leaves)(uint32_t cell, void *context),
+                        void *context, uint64_t *ret_function)
 {
-    struct search search = {.call = task->calls, .leaves = leaves, .context = context};
+    struct search search = {.call = task->calls, .highest = highest, .leaves = leaves, .context = context};
     struct trap_frame frame;
 
     if (__atomic_load_n(&task->on_cpu, __ATOMIC_ACQUIRE) || !unwind_stack(task, &search.low, &search.high))

@@ -4,6 +4,7 @@
 #include "cells/kernel/exception/exception.h"
 #include "cells/kernel/swap/carry.h"
 #include "cells/kernel/swap/scan.h"
+#include "cells/kernel/swap/stack.h"
 #include "cells/kernel/swap/swap.h"
 #include "cells/kernel/swap/switch.h"
 
@@ -77,12 +78,15 @@ static void move_symbols(struct commit *commit)
     }
 }
 
-static enum err find_words(struct commit *commit, struct arena_completion *report, const struct reach *reach,
-                           struct loader_detail *detail)
+/* The words on stacks, whose look has been taken; the last few frames have come since. */
+static enum err find_words(struct commit *commit, struct arena_completion *report, struct loader_detail *detail)
 {
+    struct plan *plan = commit->plan;
+
     begin_step(commit);
-    report->frames = scan_stacks(commit->plan, reach, (uint64_t)__builtin_frame_address(0));
-    if (!commit->plan->words_lost)
+    if (stack_look_own(plan, (uint64_t)__builtin_frame_address(0)))
+        report->frames = stack_add_words(plan);
+    if (!plan->words_lost)
         return ERR_OK;
     plan_say(detail, "more words of memory point to what is to go than there is room for in the plan", "", "", "");
     return ERR_FULL;
@@ -98,8 +102,8 @@ static void move_tasks(struct commit *commit) NEEDS(arena_writer)
 
 /* Words are looked for once more, since all of them have to be led, and all at once: nobody may come to a lock that has been
  * copied by way of an old pointer. */
-static enum err apply_at_once(struct commit *commit, struct arena_completion *report, const struct reach *reach,
-                              struct loader_detail *detail) NEEDS(arena_writer)
+static enum err apply_at_once(struct commit *commit, struct arena_completion *report, struct loader_detail *detail)
+    NEEDS(arena_writer)
 {
     struct plan *plan = commit->plan;
     enum err error = rewrite_edges(commit);
@@ -109,7 +113,8 @@ static enum err apply_at_once(struct commit *commit, struct arena_completion *re
     move_tasks(commit);
     plan_forget_words(plan);
     scan_memory(plan);
-    error = find_words(commit, report, reach, detail);
+    (void)stack_look(plan, NULL, (uint64_t)__builtin_frame_address(0));
+    error = find_words(commit, report, detail);
     if (error)
         return error;
     switch_over(plan);
@@ -117,14 +122,13 @@ static enum err apply_at_once(struct commit *commit, struct arena_completion *re
     return ERR_OK;
 }
 
-enum err commit_apply(struct commit *commit, struct arena_completion *report, const struct reach *reach,
-                      struct loader_detail *detail)
+enum err commit_apply(struct commit *commit, struct arena_completion *report, struct loader_detail *detail)
 {
     enum err error;
 
     if (commit->plan->core)
-        return apply_at_once(commit, report, reach, detail);
-    error = find_words(commit, report, reach, detail);
+        return apply_at_once(commit, report, detail);
+    error = find_words(commit, report, detail);
     if (!error)
         error = rewrite_edges(commit);
     if (error)

@@ -1,7 +1,7 @@
 /* See door.h. A closed door is a call at the function's entry, which knows by its return address whose door it is. */
 #include "cells/kernel/swap/door.h"
 #include "cells/kernel/arena/arena.h"
-#include "cells/kernel/swap/scan.h"
+#include "cells/kernel/swap/stack.h"
 #include "cells/kernel/task/call.h"
 #include "cells/kernel/task/task.h"
 #include "cells/lib/string/string.h"
@@ -28,14 +28,14 @@ static bool is_closed(uint64_t entry)
 }
 
 /* Nobody may be amid the instructions that are written over. */
-static void close(uint64_t entry, uint64_t own_rsp)
+static void close(const struct plan *plan, uint64_t entry)
 {
     uint32_t section = arena_section_at(entry);
     const struct arena_section *s = section ? arena_section(section) : NULL;
     int32_t away = (int32_t)((uint64_t)door_wait - entry - CALL_BYTES);
 
-    if (!s || s->kind != SECTION_TEXT || entry - s->virt + CALL_BYTES > s->bytes || count == DOORS_MAX ||
-        is_closed(entry) || scan_stacks_say(entry + 1, entry + CALL_BYTES, own_rsp))
+    if (!s || s->kind != SECTION_TEXT || entry - s->virt + CALL_BYTES >= s->bytes || count == DOORS_MAX ||
+        is_closed(entry) || stack_says(plan, entry + 1, entry + CALL_BYTES))
         return;
     struct door *door = &doors[count];
     *door = (struct door){.entry = entry, .at = (uint8_t *)page_direct(s->phys) + (entry - s->virt)};
@@ -75,13 +75,13 @@ static void add_calls(struct task *task, void *context)
     }
 }
 
-void door_close_all(const struct plan *plan, uint64_t own_rsp)
+void door_close_all(const struct plan *plan)
 {
     struct calls calls = {.plan = plan};
 
     task_each(add_calls, &calls);
     for (size_t i = 0; i < calls.count; i++)
-        close(calls.entry[i], own_rsp);
+        close(plan, calls.entry[i]);
 }
 
 void door_open_all(void)
@@ -98,11 +98,11 @@ bool door_any(void)
     return count > 0;
 }
 
-bool door_is_crossed(uint64_t own_rsp)
+bool door_is_crossed(const struct plan *plan)
 {
     bool crossed = false;
 
     for (size_t i = 0; i < count && !crossed; i++)
-        crossed = scan_stacks_say(doors[i].entry + CALL_BYTES, doors[i].entry + CALL_BYTES + 1, own_rsp);
+        crossed = stack_says(plan, doors[i].entry + CALL_BYTES, doors[i].entry + CALL_BYTES + 1);
     return crossed;
 }

@@ -187,10 +187,11 @@ static void sort_twins(struct twin *twin, size_t count)
         }
 }
 
-static void widen(struct plan *plan, uint64_t virt, uint32_t bytes)
+static void add_span(struct plan *plan, uint64_t virt, uint32_t bytes)
 {
     if (!bytes)
         return;
+    plan->span[plan->spans++] = (struct span){virt, bytes};
     if (virt < plan->low)
         plan->low = virt;
     if (virt + bytes > plan->high)
@@ -200,11 +201,13 @@ static void widen(struct plan *plan, uint64_t virt, uint32_t bytes)
 static void find_bounds(struct plan *plan)
 {
     plan->low = UINT64_MAX;
+    for (size_t i = 0; i < plan->olds; i++)
+        add_span(plan, arena_cell(plan->old[i])->text_virt, arena_cell(plan->old[i])->text_bytes);
+    plan->texts = plan->spans;
     for (size_t i = 0; i < plan->olds; i++) {
         const struct arena_cell *c = arena_cell(plan->old[i]);
-        widen(plan, c->text_virt, c->text_bytes);
-        widen(plan, c->rodata_virt, c->rodata_bytes);
-        widen(plan, c->data_virt, c->data_bytes);
+        add_span(plan, c->rodata_virt, c->rodata_bytes);
+        add_span(plan, c->data_virt, c->data_bytes);
     }
 }
 
@@ -301,10 +304,11 @@ enum err plan_reserve_words(struct plan *plan, size_t words)
         return ERR_OK;
     mapped_pages_put(MOVE(plan->word_memory));
     plan->words_max = 0;
-    plan->word_memory = page_map(words * sizeof *plan->word, PAGE_WRITE);
+    plan->word_memory = page_map(words * (sizeof *plan->word + sizeof *plan->hit), PAGE_WRITE);
     if (!plan->word_memory)
         return ERR_NOMEM;
     plan->word = page_start(plan->word_memory);
+    plan->hit = (struct hit *)(plan->word + words);
     plan->words_max = words;
     return ERR_OK;
 }
@@ -325,33 +329,22 @@ void plan_add_word(struct plan *plan, uint64_t *at, uint64_t before, uint64_t af
 
 /* ---- addresses ---- */
 
-static bool in_text(uint32_t cell, uint64_t address)
+static bool is_in(const struct span *span, size_t count, uint64_t address)
 {
-    return address - arena_cell(cell)->text_virt < arena_cell(cell)->text_bytes;
-}
-
-static bool in_regions(uint32_t cell, uint64_t address)
-{
-    const struct arena_cell *c = arena_cell(cell);
-
-    return in_text(cell, address) || address - c->rodata_virt < c->rodata_bytes ||
-           address - c->data_virt < c->data_bytes;
+    for (size_t i = 0; i < count; i++)
+        if (address - span[i].start < span[i].bytes)
+            return true;
+    return false;
 }
 
 bool plan_in_regions(const struct plan *plan, uint64_t address)
 {
-    for (size_t i = 0; i < plan->olds; i++)
-        if (in_regions(plan->old[i], address))
-            return true;
-    return false;
+    return is_in(plan->span, plan->spans, address);
 }
 
 bool plan_in_old_text(const struct plan *plan, uint64_t address)
 {
-    for (size_t i = 0; i < plan->olds; i++)
-        if (in_text(plan->old[i], address))
-            return true;
-    return false;
+    return is_in(plan->span, plan->texts, address);
 }
 
 /* The twin of the old section that holds `address`; NULL: none does. */
@@ -382,6 +375,13 @@ static uint64_t map_in(const struct plan *plan, const struct twin *twin, uint64_
     if (entry && twin->retyped) /* nobody who has it knows how it is to be called now */
         return 0;
     return twin->new_ && (whole || entry) ? twin->to + offset : 0;
+}
+
+bool plan_is_start(const struct plan *plan, uint64_t address)
+{
+    const struct twin *twin = twin_at(plan, address);
+
+    return twin && twin->virt == address;
 }
 
 uint64_t plan_map(const struct plan *plan, uint64_t address)

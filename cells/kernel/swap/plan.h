@@ -36,12 +36,22 @@ struct word {
     uint64_t before, after;
 };
 
+/* A word on a stack that points into an old cell. */
+struct hit {
+    uint64_t *at;
+    struct task *task; /* NULL: the stack is one for faults */
+};
+
 /* Lies in pages of its own, which scans leave out, since it is full of addresses in the old cells. */
 struct plan {
     struct mapped_pages *memory, *word_memory, *switch_memory;
     uint32_t old[SWAP_SET_MAX], new_[SWAP_SET_MAX];
     size_t olds, news;
-    uint64_t low, high; /* all regions of the old cells lie between */
+    struct span {
+        uint64_t start, bytes;
+    } span[3 * SWAP_SET_MAX]; /* regions of the old cells: their text first */
+    size_t spans, texts;
+    uint64_t low, high; /* all of them lie between */
     bool fresh;         /* static data starts anew */
     bool quiet;         /* types change: no frame may end in an old cell */
     bool core;          /* cells of the nano_core are among the old ones: see switch.h */
@@ -52,7 +62,10 @@ struct plan {
     struct word *word;
     size_t words, words_max;
     bool words_lost;                  /* there were more */
-    size_t tasks;                     /* whose stacks were scanned */
+    struct hit *hit;                  /* room for words_max */
+    size_t hits;                      /* of the last stack_look */
+    uint64_t own_rsp;                 /* likewise */
+    size_t tasks;                     /* whose stacks were looked at then */
     struct index *sections, *symbols; /* of the new cells, by name */
     struct recipes recipes;
 };
@@ -80,6 +93,8 @@ static inline bool plan_in_old(const struct plan *plan, uint64_t address)
     return address - plan->low < plan->high - plan->low && plan_in_regions(plan, address);
 }
 bool plan_in_old_text(const struct plan *plan, uint64_t address);
+/* Whether a section of an old cell starts there. */
+bool plan_is_start(const struct plan *plan, uint64_t address);
 /* What takes the place of an address in an old cell; 0: nothing does. */
 uint64_t plan_map(const struct plan *plan, uint64_t address);
 /* The section that takes the place of an old one, or with `back` the other way round; 0: none. */

@@ -6,6 +6,7 @@
 #include "cells/kernel/park/park.h"
 #include "cells/kernel/swap/commit.h"
 #include "cells/kernel/swap/scan.h"
+#include "cells/kernel/swap/stack.h"
 #include "cells/kernel/swap/swap.h"
 #include "cells/lib/string/string.h"
 
@@ -34,7 +35,8 @@ static void lead_to_heirs(struct plan *plan)
         return;
     scan_memory(plan);
     GUARD(park) parked = park_all();
-    (void)scan_stacks(plan, NULL, (uint64_t)__builtin_frame_address(0));
+    (void)stack_look(plan, NULL, (uint64_t)__builtin_frame_address(0));
+    (void)stack_add_words(plan);
     for (size_t i = 0; i < plan->words; i++)
         commit_word(&plan->word[i]);
 }
@@ -53,7 +55,7 @@ static bool is_held(const struct plan *plan)
     if (scan_tasks_hold(plan) || scan_memory_holds(plan))
         return true;
     GUARD(park) parked = park_all();
-    return scan_stacks_hold(plan, (uint64_t)__builtin_frame_address(0));
+    return stack_holds(plan, (uint64_t)__builtin_frame_address(0));
 }
 
 static bool are_held(const uint32_t *cells, size_t count)

@@ -17,6 +17,7 @@
 #include "cells/kernel/swap/reach.h"
 #include "cells/kernel/swap/record.h"
 #include "cells/kernel/swap/scan.h"
+#include "cells/kernel/swap/stack.h"
 #include "cells/kernel/swap/switch.h"
 #include "cells/lib/string/string.h"
 
@@ -32,6 +33,7 @@ EXPORT(swap_log, KERNEL);
 #define STACK_WORDS   1024       /* room for what is found on stacks only when the others are parked */
 #define QUIET_NS      4000000000 /* how long to wait until nobody is inside of an old cell, when types change */
 #define QUIET_STEP_NS 1000000
+#define QUIET_WALK_NS 20000 /* how long others stand still for walks of stacks alone, at first */
 
 static struct reach reach; /* under the loader's turn */
 
@@ -43,8 +45,10 @@ struct job {
     struct loader_detail detail;
     struct recipes recipes;
     uint64_t phase_start_ns;
-    size_t words; /* room for them */
-    bool committed;
+    size_t words;        /* room for them */
+    uint64_t incoming;   /* edges to the old cells, when the plan was made */
+    uint64_t generation; /* of the arena, when the plan was found to be `current` */
+    bool current, committed;
 };
 
 /* Has what a commit, or its undoing, has rewritten remembered as right: while the others run again. */
@@ -232,14 +236,21 @@ static void inherit(const struct plan *plan, uint32_t new_)
         c->initialized = arena_cell(plan->old[0])->initialized;
 }
 
-static enum err commit_parked(struct job *job, struct plan *plan, uint64_t incoming)
+/* Whether the old cells have the users that the plan was made for. */
+static bool is_current(const struct job *job, const struct plan *plan)
 {
+    return incoming_of(job->order) == job->incoming && plan_is_current(plan);
+}
+
+static enum err commit_parked(struct job *job, struct plan *plan)
+{
+    bool same = job->current && __atomic_load_n(&arena_header()->generation, __ATOMIC_ACQUIRE) == job->generation;
     struct commit commit = {.plan = plan};
     GUARD(undo) undo = {&commit};
     GUARD(arena) change = arena_change();
     enum err error;
 
-    if (incoming_of(job->order) != incoming || !plan_is_current(plan)) { /* users that are not in the plan */
+    if (!same && !is_current(job, plan)) { /* users that are not in the plan */
         plan_say(&job->detail, "new users come up all the time; try again", "", "", "");
         return ERR_BUSY;
     }
@@ -248,7 +259,7 @@ static enum err commit_parked(struct job *job, struct plan *plan, uint64_t incom
     error = carry_data(plan, &job->report->transferred_bytes, &job->detail);
     phase(job, "transfer");
     if (!error)
-        error = commit_apply(&commit, job->report, &reach, &job->detail);
+        error = commit_apply(&commit, job->report, &job->detail);
     phase(job, "relocate");
     if (error)
         return error;
@@ -275,46 +286,59 @@ static void doors_guard_end(struct doors_guard *doors)
     door_open_all();
 }
 
-/* ERR_WOULD_BLOCK: somebody is inside of an old cell, and types change. */
-static enum err commit_once(struct job *job, struct plan *plan, uint64_t incoming)
+/* Looks at stacks; when types change, for whether anybody is inside of an old cell, who then comes upon closed doors. */
+static enum quiet look(struct job *job, struct plan *plan, uint64_t walk_ns)
 {
-    uint64_t started_ns;
-    enum err error = ERR_WOULD_BLOCK;
-    {
-        GUARD(park) parked = park_all();
-        started_ns = parked.started_ns;
-        if (!plan->quiet || quiet_reached(plan, &job->detail)) {
-            door_open_all();
-            phase(job, "park");
-            error = commit_parked(job, plan, incoming);
-        } else {
-            door_close_all(plan, (uint64_t)__builtin_frame_address(0));
-        }
+    enum quiet quiet = QUIET_REACHED;
+
+    (void)stack_look(plan, plan->quiet ? NULL : &reach, (uint64_t)__builtin_frame_address(0));
+    if (plan->quiet && !plan->words_lost)
+        quiet = quiet_look(plan, walk_ns, &job->detail);
+    if (quiet == QUIET_REACHED)
+        door_open_all();
+    else
+        door_close_all(plan);
+    return quiet;
+}
+
+/* While others stand still; what stands there is checked before, and again when something has changed since. */
+static enum quiet commit_once(struct job *job, struct plan *plan, uint64_t walk_ns, enum err *ret_error)
+{
+    job->generation = __atomic_load_n(&arena_header()->generation, __ATOMIC_ACQUIRE);
+    job->current = is_current(job, plan);
+    GUARD(park) parked = park_all();
+    enum quiet quiet = look(job, plan, walk_ns);
+    if (quiet == QUIET_REACHED) {
+        phase(job, "park");
+        *ret_error = commit_parked(job, plan);
     }
-    uint64_t pause_ns = cpu_ns() - started_ns;
+    uint64_t pause_ns = cpu_ns() - parked.started_ns;
     if (pause_ns > job->report->pause_ns)
         job->report->pause_ns = pause_ns;
-    return error;
+    return quiet;
 }
 
 /* Tasks that are sent out of an old cell, and those that come to it, wait for the new one before its doors. */
-static enum err commit(struct job *job, struct plan *plan, uint64_t incoming)
+static enum err commit(struct job *job, struct plan *plan)
 {
     GUARD(roll_back) held = plan->quiet ? roll_back_hold() : (struct roll_back_guard){0};
     GUARD(doors) doors = {.may_be_closed = plan->quiet};
-    uint64_t until_ns = cpu_ns() + QUIET_NS;
-    enum err error;
+    uint64_t until_ns = cpu_ns() + QUIET_NS, step_ns = QUIET_STEP_NS, walk_ns = QUIET_WALK_NS;
+    enum err error = ERR_TIMEOUT;
+    enum quiet quiet;
 
-    for (uint64_t step_ns = QUIET_STEP_NS; (error = commit_once(job, plan, incoming)) == ERR_WOULD_BLOCK;
-         step_ns *= 2) {
-        if (cpu_ns() >= until_ns)
-            break;
+    quiet_begin();
+    while ((quiet = commit_once(job, plan, walk_ns, &error)) != QUIET_REACHED && cpu_ns() < until_ns) {
+        walk_ns += walk_ns / 8; /* tasks that run all the time are looked at anew each time */
+        if (quiet == QUIET_UNKNOWN)
+            continue;
         scheduler_sleep_ns(step_ns); /* longer each time: standing still gets nobody out */
+        step_ns *= 2;
     }
     phase(job, "publish");
     if (!error)
         job->detail.text[0] = 0; /* who was inside meanwhile */
-    return error == ERR_WOULD_BLOCK ? ERR_TIMEOUT : error;
+    return error;
 }
 
 /* ---- the whole ---- */
@@ -370,7 +394,7 @@ static enum err dry_run(struct job *job, struct plan *plan, enum err error)
 static enum err attempt(struct job *job)
 {
     const struct swap_order *order = job->order;
-    uint64_t incoming = incoming_of(order);
+    job->incoming = incoming_of(order);
     OWN(plan)
     struct plan *plan =
         plan_pair(order->old, order->olds, job->new_, job->news, order->flags & SWAP_FRESH_DATA, &job->recipes);
@@ -389,7 +413,7 @@ static enum err attempt(struct job *job)
         error = initialize_needs(job);
     if (!error)
         error = scan(job, plan);
-    return error ? error : commit(job, plan, incoming);
+    return error ? error : commit(job, plan);
 }
 
 static enum err initialize_new(struct job *job)

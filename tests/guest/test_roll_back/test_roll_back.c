@@ -105,7 +105,7 @@ static enum err take_back(struct task *task, bool (*leaves)(uint32_t, void *), u
 {
     GUARD(park) parked = park_all();
 
-    return roll_back_task(task, leaves, NULL, ret_function);
+    return roll_back_task(task, UINT64_MAX, leaves, NULL, ret_function);
 }
 
 static bool await(const uint32_t *word, uint32_t value)
@@ -240,8 +240,8 @@ static void decided(const struct testing *test)
             GUARD(park) parked = park_all();
             if (!late)
                 call_decide(caller.sleeper.call, 77);
-            testing_need(test, roll_back_task(task, is_sleeper, NULL, &function) == ERR_OK);
-            testing_need(test, roll_back_task(task, is_sleeper, NULL, &function) == ERR_BUSY);
+            testing_need(test, roll_back_task(task, UINT64_MAX, is_sleeper, NULL, &function) == ERR_OK);
+            testing_need(test, roll_back_task(task, UINT64_MAX, is_sleeper, NULL, &function) == ERR_BUSY);
             if (late)
                 call_decide(caller.sleeper.call, 77);
         }
@@ -308,7 +308,7 @@ static void crowd(const struct testing *test)
         for (int i = 0; i < CROWD; i++) {
             GUARD(park) parked = park_all();
             (void)wait_queue_wake_one(&caller[(i + round) % CROWD].sleeper.queue);
-            back += roll_back_task(task[i], is_sleeper, NULL, &function) == ERR_OK;
+            back += roll_back_task(task[i], UINT64_MAX, is_sleeper, NULL, &function) == ERR_OK;
         }
         scheduler_yield();
     }
