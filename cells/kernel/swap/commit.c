@@ -117,8 +117,9 @@ static enum err apply_at_once(struct commit *commit, struct arena_completion *re
     error = find_words(commit, report, detail);
     if (error)
         return error;
-    switch_over(plan);
+    switch_over(plan, &commit->steps, swap_step_hook);
     exception_point_gates();
+    begin_step(commit);
     return ERR_OK;
 }
 
@@ -156,11 +157,23 @@ static void undo_symbols(const struct commit *commit)
         loader_restore(plan->old[i - 1]);
 }
 
+/* A pointer in data may lead to where its edge does also with cells of the nano_core: put right by who mends after a fault. */
+static bool unbind(const struct plan *plan, const struct step *step)
+{
+    const struct arena_section *from = arena_section(arena_edge(step->edge)->from);
+
+    if (from->kind != SECTION_DATA && from->kind != SECTION_BSS)
+        return rebind(plan, step, &step->from);
+    return loader_rebind(step->edge, step->from.section, step->from.target, step->from.symbol) == ERR_OK;
+}
+
 void commit_undo(struct commit *commit)
 {
-    const struct plan *plan = commit->plan;
-    GUARD(arena) change = arena_change();
+    struct plan *plan = commit->plan;
 
+    if (plan->core)
+        switch_back(plan);
+    GUARD(arena) change = arena_change();
     if (commit->tasks) {
         undo_symbols(commit);
         scan_tasks_move(plan, true);
@@ -168,5 +181,5 @@ void commit_undo(struct commit *commit)
     for (size_t i = begun(commit->words, plan->words); i > 0; i--)
         set_word(plan->word[i - 1].at, plan->word[i - 1].after, plan->word[i - 1].before);
     for (size_t i = begun(commit->edges, plan->steps); i > 0; i--)
-        (void)rebind(plan, &plan->step[i - 1], &plan->step[i - 1].from);
+        (void)unbind(plan, &plan->step[i - 1]);
 }

@@ -1,6 +1,8 @@
 /* See switch.h. */
 #include "cells/kernel/swap/switch.h"
 #include "cells/kernel/arena/arena.h"
+#include "cells/kernel/exception/exception.h"
+#include "cells/lib/string/string.h"
 
 #define R_X86_64_64    1
 #define R_X86_64_PC32  2
@@ -10,22 +12,23 @@
 /* A relocated field, by its place in the direct map. */
 struct field {
     uint8_t *at;
-    uint64_t value;
+    uint64_t value, before;
     uint32_t bytes;
     uint32_t pad;
 };
 
-/* Data that is carried over, in the direct map; `before`: what the old one said when it was. */
+/* Data that is carried over, in the direct map; `before`: what the old one said when it was; `after`: what the new one said
+ * when it took effect. */
 struct carried {
-    const uint8_t *from;
-    uint8_t *to;
-    uint8_t *before;
+    uint8_t *from, *to, *before, *after;
     size_t bytes;
 };
 
 struct switchover {
     const struct plan *plan;
     size_t fields, carries;
+    size_t taken; /* carries whose new data are as the old ones */
+    bool begun;
     struct field *field;
     struct carried *carried;
 };
@@ -45,7 +48,7 @@ enum err switch_reserve(struct plan *plan)
 
     for (size_t i = 0; i < plan->twins; i++)
         if (plan->twin[i].carried) {
-            bytes += sizeof(struct carried) + copy_bytes(&plan->twin[i]);
+            bytes += sizeof(struct carried) + 2 * copy_bytes(&plan->twin[i]);
             carries++;
         }
     mapped_pages_put(MOVE(plan->switch_memory));
@@ -64,8 +67,9 @@ enum err switch_reserve(struct plan *plan)
         s->carried[s->carries++] = (struct carried){.from = page_direct(arena_section(twin->old)->phys),
                                                     .to = page_direct(arena_section(twin->new_)->phys),
                                                     .before = rest + twin->virt % 8,
+                                                    .after = rest + copy_bytes(twin) + twin->virt % 8,
                                                     .bytes = twin->bytes};
-        rest += copy_bytes(twin);
+        rest += 2 * copy_bytes(twin);
     }
     return ERR_OK;
 }
@@ -87,7 +91,9 @@ static void add_field(struct switchover *s, const struct arena_edge *e)
 
     if (e->type == R_X86_64_PC32 || e->type == R_X86_64_PLT32 || e->type == R_X86_64_PC64)
         value -= from->virt + e->offset;
-    s->field[s->fields++] = (struct field){(uint8_t *)page_direct(from->phys) + e->offset, value, bytes, 0};
+    struct field *field = &s->field[s->fields++];
+    *field = (struct field){.at = (uint8_t *)page_direct(from->phys) + e->offset, .value = value, .bytes = bytes};
+    memcpy(&field->before, field->at, bytes);
 }
 
 /* A pointer in data may have been stored over: then it is led like any word that points into an old cell. */
@@ -98,7 +104,7 @@ static bool is_in_code(const struct arena_edge *e)
     return kind != SECTION_DATA && kind != SECTION_BSS;
 }
 
-/* ---- from here on nothing is called but what is inlined ---- */
+/* ---- from here on nothing is called but what is inlined, and a test's hook ---- */
 
 static inline __attribute__((always_inline)) uint64_t mapped(const struct plan *plan, uint64_t address)
 {
@@ -120,6 +126,17 @@ static inline __attribute__((always_inline)) uint64_t mapped(const struct plan *
     return twin->to + offset;
 }
 
+/* The same from the new cells to the old ones. */
+static inline __attribute__((always_inline)) uint64_t mapped_back(const struct plan *plan, uint64_t address)
+{
+    for (size_t i = 0; i < plan->twins; i++) {
+        const struct twin *twin = &plan->twin[i];
+        if (twin->to && address - twin->to < twin->bytes)
+            return twin->virt + (address - twin->to);
+    }
+    return 0;
+}
+
 /* What the old data says now and did not when it was carried over. Bytes before the first whole word, words, the rest. */
 static inline __attribute__((always_inline)) void carry_changes(const struct plan *plan, const struct carried *c)
 {
@@ -139,35 +156,124 @@ static inline __attribute__((always_inline)) void carry_changes(const struct pla
     }
 }
 
-static __attribute__((noinline)) void take_effect(const struct switchover *s)
+static inline __attribute__((always_inline)) void remember(const struct carried *c)
 {
-    const struct plan *plan = s->plan;
+    for (size_t i = 0; i < c->bytes; i++)
+        ((volatile uint8_t *)c->after)[i] = c->to[i];
+}
+
+/* What the new data says now and did not when it took effect. */
+static inline __attribute__((always_inline)) void carry_back(const struct plan *plan, const struct carried *c)
+{
+    for (size_t i = 0; i < c->bytes;) {
+        if (((uint64_t)(c->from + i) & 7) || c->bytes - i < 8) {
+            if (c->to[i] != c->after[i])
+                ((volatile uint8_t *)c->from)[i] = c->to[i];
+            i++;
+            continue;
+        }
+        uint64_t now = *(const any_uint64 *)(c->to + i), to = 0;
+        if (now != *(const any_uint64 *)(c->after + i)) {
+            to = mapped_back(plan, now);
+            *(volatile any_uint64 *)(c->from + i) = to ? to : now;
+        }
+        i += 8;
+    }
+}
+
+static inline __attribute__((always_inline)) void write_field(const struct field *f, uint64_t value)
+{
+    if (f->bytes == 8)
+        *(volatile any_uint64 *)f->at = value;
+    else
+        *(volatile any_uint32 *)f->at = (uint32_t)value;
+}
+
+static inline __attribute__((always_inline)) void serialize(void)
+{
     uint32_t a = 0, c = 0;
 
-    for (size_t i = 0; i < s->carries; i++)
-        carry_changes(plan, &s->carried[i]);
-    for (size_t i = 0; i < s->fields; i++) {
-        const struct field *f = &s->field[i];
-        if (f->bytes == 8)
-            *(volatile any_uint64 *)f->at = f->value;
-        else
-            *(volatile any_uint32 *)f->at = (uint32_t)f->value;
-    }
-    for (size_t i = 0; i < plan->words; i++) {
-        volatile uint64_t *at = plan->word[i].at;
-        if (*at == plan->word[i].before)
-            *at = plan->word[i].after;
-    }
     __asm__ volatile("cpuid" : "+a"(a), "+c"(c)::"rbx", "rdx", "memory");
 }
 
-void switch_over(struct plan *plan)
+/* A step before the first one of a loop, and amid it. */
+#define STEP(i, all)                                                                                                   \
+    if (hook && ((i) == 0 || (i) == (all) / 2))                                                                        \
+    hook(++*steps)
+
+static __attribute__((noinline)) void take_effect(struct switchover *s, unsigned *steps, void (*hook)(unsigned step))
+{
+    const struct plan *plan = s->plan;
+
+    *(volatile bool *)&s->begun = true;
+    for (size_t i = 0; i < s->carries; i++) {
+        STEP(i, s->carries);
+        carry_changes(plan, &s->carried[i]);
+        remember(&s->carried[i]);
+        *(volatile size_t *)&s->taken = i + 1;
+    }
+    for (size_t i = 0; i < s->fields; i++) {
+        STEP(i, s->fields);
+        write_field(&s->field[i], s->field[i].value);
+    }
+    for (size_t i = 0; i < plan->words; i++) {
+        volatile uint64_t *at = plan->word[i].at;
+        STEP(i, plan->words);
+        if (*at == plan->word[i].before)
+            *at = plan->word[i].after;
+    }
+    serialize();
+}
+
+/* Each store of take_effect leaves what runs: old code or new, on data that say the same. What a fault on the way has run since
+ * may have written to either; what it has written to the new data goes to the old. */
+static __attribute__((noinline)) void take_back(struct switchover *s)
+{
+    const struct plan *plan = s->plan;
+
+    for (size_t i = plan->words; i > 0; i--) {
+        volatile uint64_t *at = plan->word[i - 1].at;
+        if (*at == plan->word[i - 1].after)
+            *at = plan->word[i - 1].before;
+    }
+    for (size_t i = s->fields; i > 0; i--)
+        write_field(&s->field[i - 1], s->field[i - 1].before);
+    for (size_t i = 0; i < s->taken; i++)
+        carry_back(plan, &s->carried[i]);
+    *(volatile bool *)&s->begun = false;
+    serialize();
+}
+
+/* Ends before the guards of those who have called, which would let go of a lock by half of the old code and half of the new. */
+struct switch_guard {
+    struct plan *plan; /* NULL: all has taken effect */
+};
+
+static void switch_guard_end(struct switch_guard *guard)
+{
+    if (guard->plan)
+        switch_back(guard->plan);
+}
+
+void switch_over(struct plan *plan, unsigned *steps, void (*hook)(unsigned step))
 {
     struct switchover *s = page_start(plan->switch_memory);
+    GUARD(switch) guard = {plan};
 
-    s->fields = 0;
+    s->fields = s->taken = 0;
     for (size_t i = 0; i < plan->steps; i++)
         if (is_in_code(arena_edge(plan->step[i].edge)))
             add_field(s, arena_edge(plan->step[i].edge));
-    take_effect(s);
+    take_effect(s, steps, hook);
+    guard.plan = NULL;
+}
+
+void switch_back(struct plan *plan)
+{
+    struct switchover *s = plan->switch_memory ? page_start(plan->switch_memory) : NULL;
+
+    if (!s || !s->begun)
+        return;
+    take_back(s);
+    exception_point_gates();
 }

@@ -9,5 +9,9 @@
 enum err switch_reserve(struct plan *plan);
 /* Before data is carried over: what it says now. */
 void switch_snapshot(struct plan *plan);
-/* Once edges and words are those that are to be; cannot fail. */
-void switch_over(struct plan *plan);
+/* Once edges and words are those that are to be. `hook`, if there is one, is called at some of the steps, which are counted;
+ * a fault in it, or in what happens here, is taken back before anything else of the unwinding. */
+void switch_over(struct plan *plan, unsigned *steps, void (*hook)(unsigned step));
+/* Has the old cells work again, on what the new ones have done since, if the new ones do; their records still say otherwise.
+ * While others stand still, and nothing that has come since leads to the new cells but what is on the way here. */
+void switch_back(struct plan *plan);

@@ -42,7 +42,8 @@ static enum err exchange(const names old, const names member, unsigned flags)
     return swap_cells(&order, &report);
 }
 
-static const names both = {"left", "right"}, left = {"left"}, right = {"right"}, one = {"left_v2"}, none = {NULL};
+static const names both = {"left", "right"}, left = {"left"}, right = {"right"}, one = {"left_v2"}, none = {NULL},
+                   core = {"loader", "page"};
 
 static bool all_reaped(void)
 {
@@ -204,6 +205,11 @@ static void exchange_in_vain(uint64_t)
     (void)exchange(both, one, 0);
 }
 
+static void renew_in_vain(uint64_t)
+{
+    (void)exchange(core, core, 0);
+}
+
 static void fault_once(const struct testing *test, unsigned step, bool counted)
 {
     const struct testing_records before = testing_records();
@@ -237,6 +243,46 @@ static void faults(const struct testing *test)
     merge_and_split(test);
 }
 
+/* Cells of the nano_core, which all that undoes the swap stands on. Of the many steps that only rewrite a record some are
+ * enough; the last ones are those that take effect. */
+static void core_fault(const struct testing *test, unsigned step, bool counted)
+{
+    const struct testing_records before = testing_records();
+    uint32_t loader = arena_cell_find(NAMESPACE_ROOT, "loader"), page = arena_cell_find(NAMESPACE_ROOT, "page");
+    uint64_t faults = arena_header()->counter[COUNTER_faults], found;
+
+    fault_at = step;
+    OWN(task) struct task *task = task_spawn("core", renew_in_vain, 0, NULL);
+    testing_need(test, task && task_join(MOVE(task), NULL) == ERR_CLOSED && fault_at == 0);
+    testing_need(test, arena_header()->counter[COUNTER_faults] == faults + 1);
+    testing_need(test, arena_cell_find(NAMESPACE_ROOT, "loader") == loader && arena_cell(loader)->state == CELL_LIVE);
+    testing_need(test, arena_cell_find(NAMESPACE_ROOT, "page") == page && arena_cell(page)->state == CELL_LIVE);
+    testing_need(test, loader_symbol("loader_load", &found) == ERR_OK && found == (uint64_t)loader_load);
+    testing_need(test, arena_cell_at((uint64_t)loader_load) == loader);
+    check_goes_on(test);
+    testing_need(test, all_reaped());
+    if (counted)
+        testing_same(test, "a fault amid the swap of the core", &before);
+}
+
+static void core_faults(const struct testing *test)
+{
+    testing_need(test, loader_bind(&swap_step_hook, on_step) == ERR_OK);
+    for (int i = 0; i < 2; i++)
+        testing_need(test, exchange(core, core, 0) == ERR_OK && all_reaped());
+    unsigned all = steps;
+    testing_need(test, all > 40);
+    core_fault(test, 1, false);
+    for (unsigned step = 2; step + 14 < all; step += (all - 14) / 3)
+        core_fault(test, step, true);
+    for (unsigned step = all - 14; step <= all; step++)
+        core_fault(test, step, true);
+    log_info("a fault at some of %u steps", all);
+    testing_need(test, loader_bind(&swap_step_hook, NULL) == ERR_OK);
+    testing_need(test, exchange(core, core, 0) == ERR_OK && all_reaped());
+    merge_and_split(test);
+}
+
 /* ---- the log ---- */
 
 static void logged(const struct testing *test)
@@ -266,6 +312,7 @@ static int test_exchange_main(int argc, char **argv)
     (void)argc;
     (void)argv;
     merge_and_split(&test);
+    testing_need(&test, exchange(core, core, 0) == ERR_OK && all_reaped()); /* from objects of their own from now on */
     test = testing_begin("test_exchange");
     merge_and_split(&test);
     testing_ok(&test, "two cells become one, and one two, and all goes on");
@@ -275,6 +322,8 @@ static int test_exchange_main(int argc, char **argv)
     testing_ok(&test, "what does not fit is refused and leaves no trace");
     faults(&test);
     testing_ok(&test, "a fault at any step of the commit leaves the old cells as they were");
+    core_faults(&test);
+    testing_ok(&test, "and of a swap of the loader and of the page cell, within the switch too");
     logged(&test);
     testing_ok(&test, "swaps and what they changed are in the log");
     testing_end(&test);
