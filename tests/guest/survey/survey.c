@@ -71,5 +71,6 @@ uint64_t survey_ask(unsigned what, uint64_t n)
 {
     if (what == 7)
         return *(const uint64_t *)imported(n);
-    return what < array_size(functions) ? functions[what](n) : branch(n) + counted(n) + (uint64_t)survey_distance[n & 3];
+    return what < array_size(functions) ? functions[what](n)
+                                        : branch(n) + counted(n) + (uint64_t)survey_distance[n & 3];
 }
