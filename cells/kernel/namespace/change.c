@@ -1,193 +1,17 @@
-/* See namespace.h. Copy on write: which cells a change takes along, loading them apart, and letting them be seen at once.
- *
- * A cell is hidden from a namespace by a nearer one of the same name. What is inherited and depends on a hidden cell,
- * directly or through others, would lead tasks past what was changed for them: it is copied. Singletons end the walk. */
-#include "cells/kernel/archive/archive.h"
-#include "cells/kernel/arena/arena.h"
+/* See change.h. Copy on write: what a change takes along is loaded apart, and let be seen at once. */
+#include "cells/kernel/namespace/change.h"
 #include "cells/kernel/cpu/cpu.h"
 #include "cells/kernel/heap/heap.h"
-#include "cells/kernel/log/log.h"
 #include "cells/kernel/namespace/namespace.h"
-#include "cells/kernel/page/page.h"
 #include "cells/kernel/panic/panic.h"
 #include "cells/kernel/park/park.h"
 #include "cells/kernel/swap/preview.h"
 #include "cells/kernel/swap/swap.h"
-#include "cells/lib/format/format.h"
 #include "cells/lib/string/string.h"
-#include "guest/abi/note.h"
 
-EXPORT(namespace_cell, APPLICATION);
-EXPORT(namespace_is_singleton, KERNEL);
-EXPORT(namespace_load, KERNEL);
 EXPORT(namespace_change, KERNEL);
-EXPORT(namespace_swap, KERNEL);
 
 #define ROUNDS_MAX 4 /* of staging, when it loads more cells that are to be copied */
-
-struct list {
-    size_t count;
-    uint32_t cell[ARENA_CELLS_MAX];
-};
-
-struct change {
-    uint32_t namespace_;
-    const uint32_t *object; /* what is asked for; the copies' objects are those of the cells in `stale` */
-    size_t objects;
-    enum { COPY_ALL, COPY_WANTED, COPY_NEEDED } copies; /* of all stale cells; of `wanted`; of what own cells lead to */
-    uint32_t wanted;
-    struct list hidden; /* inherited cells that the new ones take the place of */
-    struct list stale;  /* inherited cells that are to be copied */
-    struct list kept;   /* singletons that depend on hidden or stale cells, and stay as they are */
-    struct list staged; /* new cells: of `object`, then of `stale` */
-    struct list scratch;
-    uint64_t rebound;
-    bool published;
-    struct preview *preview; /* of a dry run; NULL: nobody wants to see the plan */
-    struct loader_detail detail;
-};
-
-static const char *name_of(uint32_t cell)
-{
-    return arena_string(arena_cell(cell)->name);
-}
-
-static const char *space_name(uint32_t namespace_)
-{
-    return arena_string(arena_namespace(namespace_)->name);
-}
-
-#define SAY(change, ...) format_print((change)->detail.text, sizeof(change)->detail.text, __VA_ARGS__)
-
-/* ---- what a namespace sees ---- */
-
-uint32_t namespace_cell(uint32_t namespace_, const char *name)
-{
-    GUARD(arena) held = arena_change();
-
-    for (int depth = 0; namespace_ && depth < ARENA_NAMESPACES_MAX; depth++) {
-        uint32_t cell = arena_cell_find(namespace_, name);
-        if (!cell || arena_cell(cell)->state == CELL_LIVE)
-            return cell;
-        namespace_ = arena_namespace(arena_cell(cell)->namespace_)->parent; /* beyond one that is not ready */
-    }
-    return 0;
-}
-
-bool namespace_is_singleton(uint32_t cell)
-{
-    const struct arena_cell *c = arena_cell(cell);
-
-    return arena_in_image(c) ||
-           ((c->data_bytes || c->init_section || c->done_section) && !(c->flags & NOTE_PER_NAMESPACE));
-}
-
-static bool is_visible(uint32_t namespace_, uint32_t cell)
-{
-    return namespace_cell(namespace_, name_of(cell)) == cell;
-}
-
-/* Whether `inner` is `outer`, or comes from it. */
-static bool is_within(uint32_t inner, uint32_t outer)
-{
-    for (int depth = 0; inner && inner != outer && depth < ARENA_NAMESPACES_MAX; depth++)
-        inner = arena_namespace(inner)->parent;
-    return inner == outer;
-}
-
-/* ---- lists ---- */
-
-static bool has(const struct list *list, uint32_t cell)
-{
-    for (size_t i = 0; i < list->count; i++)
-        if (list->cell[i] == cell)
-            return true;
-    return false;
-}
-
-static void add(struct list *list, uint32_t cell)
-{
-    if (!has(list, cell))
-        list->cell[list->count++] = cell;
-}
-
-/* ---- what is to be copied ---- */
-
-/* The cells that the namespace's own ones hide, and those that its ancestors' hide. */
-static void add_hidden(struct list *hidden, uint32_t namespace_)
-{
-    uint32_t used = arena_header()->table[ARENA_CELLS].used;
-
-    for (uint32_t i = 1; i < used; i++) {
-        const struct arena_cell *c = arena_cell(i);
-        if (c->state == CELL_LIVE && c->namespace_ != namespace_ && is_within(namespace_, c->namespace_) &&
-            !is_visible(namespace_, i))
-            add(hidden, i);
-    }
-}
-
-/* Takes the user of a hidden or stale cell along, if the namespace comes upon it and does not hold it itself. */
-static void add_user(struct change *change, uint32_t user)
-{
-    const struct arena_cell *c = arena_cell(user);
-
-    if (c->state != CELL_LIVE || c->namespace_ == change->namespace_ || has(&change->hidden, user) ||
-        !is_visible(change->namespace_, user))
-        return;
-    add(namespace_is_singleton(user) ? &change->kept : &change->stale, user);
-}
-
-static void add_users(struct change *change, uint32_t cell)
-{
-    for (uint32_t s = arena_cell(cell)->first_section; s; s = arena_section(s)->next_in_cell)
-        for (uint32_t e = arena_section(s)->first_in; e; e = arena_edge(e)->next_in)
-            add_user(change, arena_section(arena_edge(e)->from)->cell);
-}
-
-static bool is_needed(uint32_t cell, uint32_t namespace_)
-{
-    for (uint32_t s = arena_cell(cell)->first_section; s; s = arena_section(s)->next_in_cell)
-        for (uint32_t e = arena_section(s)->first_in; e; e = arena_edge(e)->next_in) {
-            const struct arena_cell *user = arena_cell(arena_section(arena_edge(e)->from)->cell);
-            if (user->namespace_ == namespace_ && user->state == CELL_LIVE)
-                return true;
-        }
-    return false;
-}
-
-/* Leaves those of the stale cells that are asked for, and what these come to. */
-static void narrow(struct change *change)
-{
-    struct list *stale = &change->stale, *reached = &change->scratch;
-
-    reached->count = 0;
-    for (size_t i = 0; i < stale->count; i++)
-        if (change->copies == COPY_WANTED ? stale->cell[i] == change->wanted
-                                          : is_needed(stale->cell[i], change->namespace_))
-            add(reached, stale->cell[i]);
-    for (size_t i = 0; i < reached->count; i++)
-        for (uint32_t s = arena_cell(reached->cell[i])->first_section; s; s = arena_section(s)->next_in_cell)
-            for (uint32_t e = arena_section(s)->first_out; e; e = arena_edge(e)->next_out) {
-                uint32_t need = arena_section(arena_edge(e)->to)->cell;
-                if (has(stale, need))
-                    add(reached, need);
-            }
-    *stale = *reached;
-}
-
-/* From the hidden cells back along the edges. */
-static void find_stale(struct change *change)
-{
-    GUARD(arena) held = arena_change();
-
-    add_hidden(&change->hidden, change->namespace_);
-    for (size_t i = 0; i < change->hidden.count; i++)
-        add_users(change, change->hidden.cell[i]);
-    for (size_t i = 0; i < change->stale.count; i++)
-        add_users(change, change->stale.cell[i]);
-    if (change->copies != COPY_ALL)
-        narrow(change);
-}
 
 /* The namespace must have no cell of its own that the object is to take the place of, and a singleton nowhere. */
 static enum err check_object(struct change *change, uint32_t object)
@@ -208,7 +32,7 @@ static enum err check_object(struct change *change, uint32_t object)
         return ERR_REFUSED;
     }
     if (there)
-        add(&change->hidden, there);
+        list_add(&change->hidden, there);
     return ERR_OK;
 }
 
@@ -260,7 +84,7 @@ static enum err stage(struct change *change)
         enum err e = stage_once(change);
         if (e)
             return e;
-        find_stale(change);
+        change_find_stale(change);
         if (change->stale.count == before)
             return ERR_OK;
         unstage(change);
@@ -290,7 +114,7 @@ static enum err visit_edges_into(struct change *change, uint32_t was, uint32_t b
         for (uint32_t e = arena_section(s)->first_in, next; e; e = next) {
             next = arena_edge(e)->next_in;
             const struct arena_cell *user = arena_cell(arena_section(arena_edge(e)->from)->cell);
-            if (user->state != CELL_LIVE || !is_within(user->namespace_, change->namespace_))
+            if (user->state != CELL_LIVE || !change_is_within(user->namespace_, change->namespace_))
                 continue;
             enum err error = visit(change, e, becomes);
             if (error)
@@ -450,8 +274,7 @@ static void end_begun(struct change *change)
         loader_retract(list->cell[i]);
 }
 
-/* Takes back what is not published; also when a fault in an init function unwinds the change. */
-static void change_put(TAKES struct change *change)
+void change_put(TAKES struct change *change)
 {
     bool begun = false;
 
@@ -465,7 +288,6 @@ static void change_put(TAKES struct change *change)
         unstage(change);
     heap_free(change);
 }
-OWNABLE(change)
 
 static void phase(struct arena_completion *report, const char *name, uint64_t *since_ns)
 {
@@ -487,7 +309,7 @@ static enum err carry_out(struct change *change, unsigned flags, struct arena_co
     for (size_t i = 0; i < change->objects && !e; i++)
         e = check_object(change, change->object[i]);
     if (!e)
-        find_stale(change);
+        change_find_stale(change);
     phase(report, "plan", &since_ns);
     if (!e)
         e = stage(change);
@@ -540,7 +362,7 @@ static void note_down(const struct change *change, const struct arena_completion
     swap_log(order, change->staged.cell, report);
 }
 
-static enum err run(struct change *change, unsigned flags, struct arena_completion *report)
+enum err change_run(struct change *change, unsigned flags, struct arena_completion *report)
 {
     enum err e = carry_out(change, flags, report);
 
@@ -557,7 +379,7 @@ static enum err run(struct change *change, unsigned flags, struct arena_completi
     return e;
 }
 
-static struct change *change_new(uint32_t namespace_)
+struct change *change_new(uint32_t namespace_)
 {
     struct change *change = heap_alloc(sizeof *change);
 
@@ -568,8 +390,8 @@ static struct change *change_new(uint32_t namespace_)
     return change;
 }
 
-static enum err change_objects(uint32_t namespace_, const uint32_t *objects, size_t count, unsigned flags,
-                               struct preview *preview, struct arena_completion *report)
+enum err change_objects(uint32_t namespace_, const uint32_t *objects, size_t count, unsigned flags,
+                        struct preview *preview, struct arena_completion *report)
 {
     GUARD(loader) turn = loader_hold();
     OWN(change) struct change *change = change_new(namespace_);
@@ -582,213 +404,11 @@ static enum err change_objects(uint32_t namespace_, const uint32_t *objects, siz
     change->object = objects;
     change->objects = count;
     change->preview = preview;
-    return run(change, flags, report);
+    return change_run(change, flags, report);
 }
 
 enum err namespace_change(uint32_t namespace_, const uint32_t *objects, size_t count, unsigned flags,
                           struct arena_completion *report)
 {
     return change_objects(namespace_, objects, count, flags, NULL, report);
-}
-
-/* ---- swaps ---- */
-
-/* After a swap in the parent: what own cells lead to may depend on what is changed here now. */
-static void settle(uint32_t namespace_)
-{
-    OWN(change) struct change *change = change_new(namespace_);
-    OWN(heap) struct arena_completion *report = heap_alloc(sizeof *report);
-
-    if (!change || !report)
-        return;
-    memset(report, 0, sizeof *report);
-    change->copies = COPY_NEEDED;
-    if (run(change, 0, report))
-        log_warn("%s does not follow the change: %s: %s", space_name(namespace_), err_text(report->error),
-                 report->detail);
-}
-
-static size_t count_own(const struct swap_order *order)
-{
-    size_t own = 0;
-
-    for (size_t i = 0; i < order->olds; i++)
-        own += arena_cell(order->old[i])->namespace_ == order->namespace_;
-    return own;
-}
-
-static bool has_object(const struct swap_order *order, uint32_t name)
-{
-    for (size_t i = 0; i < order->objects; i++)
-        if (arena_object(order->object[i])->name == name)
-            return true;
-    return false;
-}
-
-/* A child cannot be without what its parent has, and what it holds itself is another kind of swap. */
-static enum err check_inherited(const struct swap_order *order, size_t own, struct loader_detail *detail)
-{
-    const char *space = space_name(order->namespace_);
-
-    if (own) {
-        format_print(detail->text, sizeof detail->text,
-                     "%s holds some of these cells and inherits others; swap one kind "
-                     "first",
-                     space);
-        return ERR_UNSUPPORTED;
-    }
-    for (size_t i = 0; i < order->olds; i++)
-        if (!has_object(order, arena_cell(order->old[i])->name)) {
-            format_print(detail->text, sizeof detail->text, "%s inherits %s: it can be another one there, but not go",
-                         space, name_of(order->old[i]));
-            return ERR_UNSUPPORTED;
-        }
-    return ERR_OK;
-}
-
-static enum err check_state(const struct swap_order *order, struct loader_detail *detail)
-{
-    for (size_t i = 0; i < order->objects && order->namespace_ != NAMESPACE_ROOT; i++)
-        if (loader_is_singleton(order->object[i])) {
-            format_print(detail->text, sizeof detail->text,
-                         "%s has state that exists once; a cell for %s alone must say PER_NAMESPACE()",
-                         arena_string(arena_object(order->object[i])->name), space_name(order->namespace_));
-            return ERR_REFUSED;
-        }
-    return ERR_OK;
-}
-
-static enum err swap(const struct swap_order *order, struct arena_completion *report)
-{
-    struct loader_detail *detail = (struct loader_detail *)report->detail;
-    size_t own = count_own(order);
-    bool swaps = order->namespace_ == NAMESPACE_ROOT || (own && own == order->olds);
-    enum err e = swaps ? check_state(order, detail) : check_inherited(order, own, detail);
-
-    if (!e && !swaps && order->recipes) {
-        format_print(detail->text, sizeof detail->text, "recipes are for cells that namespace %s holds itself",
-                     space_name(order->namespace_));
-        e = ERR_UNSUPPORTED;
-    }
-    if (e)
-        return report->error = e;
-    return swaps ? swap_cells(order, report)
-                 : change_objects(order->namespace_, order->object, order->objects,
-                                  order->flags & SWAP_DRY_RUN ? NAMESPACE_DRY_RUN : 0, order->preview, report);
-}
-
-enum err namespace_swap(const struct swap_order *order, struct arena_completion *report)
-{
-    GUARD(loader) turn = loader_hold();
-    uint64_t seq = report->seq;
-
-    memset(report, 0, sizeof *report);
-    report->seq = seq;
-    enum err e = swap(order, report);
-    for (uint32_t i = 1; i < ARENA_NAMESPACES_MAX && !e && !(order->flags & SWAP_DRY_RUN); i++)
-        if (i != order->namespace_ && arena_namespace(i)->name && arena_namespace(i)->state == NAMESPACE_LIVE &&
-            is_within(i, order->namespace_))
-            settle(i);
-    return e;
-}
-
-/* ---- loading by name ---- */
-
-/* For the namespace alone, since nobody else has what it needs. */
-static enum err load_apart(uint32_t namespace_, const char *name, struct arena_completion *report)
-{
-    struct archive_member member;
-    uint32_t object;
-
-    if (archive_find(name, &member))
-        return ERR_NOT_FOUND;
-    enum err e = loader_keep_object(member.data, member.bytes, &object, (struct loader_detail *)report->detail);
-    if (e)
-        return e;
-    e = namespace_change(namespace_, &object, 1, 0, report);
-    if (e)
-        loader_drop_object(object);
-    return e;
-}
-
-static enum err copy_stale(uint32_t namespace_, uint32_t cell, struct arena_completion *report)
-{
-    OWN(change) struct change *change = change_new(namespace_);
-
-    if (!change)
-        return ERR_NOMEM;
-    change->copies = COPY_WANTED;
-    change->wanted = cell;
-    return run(change, 0, report);
-}
-
-/* Whether loading for all has failed for a reason that does not hold for the namespace alone. */
-static bool may_load_apart(uint32_t namespace_, enum err e)
-{
-    return e && e != ERR_NOT_FOUND && e != ERR_NOMEM && e != ERR_FULL && namespace_ != NAMESPACE_ROOT;
-}
-
-/* Cells that are there before one is loaded, and those that came with it. */
-struct arrivals {
-    struct list there, came;
-};
-
-static void list_cells(struct list *list, const struct list *but)
-{
-    uint32_t used = arena_header()->table[ARENA_CELLS].used;
-
-    list->count = 0;
-    for (uint32_t i = 1; i < used; i++)
-        if (arena_cell(i)->state != CELL_FREE && (!but || !has(but, i)))
-            list->cell[list->count++] = i;
-}
-
-/* From the archive for all, and with it a copy for the namespace where it needs one. When that fails, what came for it alone
- * goes again. */
-static enum err load_for_all(uint32_t namespace_, const char *name, struct arena_completion *report)
-{
-    OWN(heap) struct arrivals *arrivals = heap_alloc(sizeof *arrivals);
-    uint32_t cell;
-
-    if (!arrivals)
-        return ERR_NOMEM;
-    list_cells(&arrivals->there, NULL);
-    enum err e = loader_load(name, &cell, (struct loader_detail *)report->detail);
-    if (may_load_apart(namespace_, e))
-        return load_apart(namespace_, name, report);
-    if (!e && namespace_ != NAMESPACE_ROOT)
-        e = copy_stale(namespace_, cell, report);
-    if (e) {
-        list_cells(&arrivals->came, &arrivals->there);
-        (void)loader_unload_all(arrivals->came.cell, arrivals->came.count);
-    }
-    return e;
-}
-
-/* `report` is used up. */
-static enum err load(uint32_t namespace_, const char *name, struct arena_completion *report)
-{
-    uint32_t cell = namespace_cell(namespace_, name);
-    enum err e = ERR_OK;
-
-    if (!cell)
-        e = load_for_all(namespace_, name, report);
-    else if (namespace_ != NAMESPACE_ROOT)
-        e = copy_stale(namespace_, cell, report);
-    return e ? e : loader_initialize(namespace_cell(namespace_, name), (struct loader_detail *)report->detail);
-}
-
-enum err namespace_load(uint32_t namespace_, const char *name, uint32_t *ret_cell, struct loader_detail *detail)
-{
-    GUARD(loader) turn = loader_hold();
-    OWN(heap) struct arena_completion *report = heap_alloc(sizeof *report);
-
-    if (!report)
-        return ERR_NOMEM;
-    memset(report, 0, sizeof *report);
-    enum err e = load(namespace_, name, report);
-    string_copy(detail->text, report->detail, sizeof detail->text);
-    if (!e)
-        *ret_cell = namespace_cell(namespace_, name);
-    return e;
 }
