@@ -7,17 +7,20 @@
  * sources: tests/hosted/stand_in.c tests/hosted/stand_in_swap.c tests/hosted/craft.c tests/hosted/audit.c
  * sources: cells/kernel/arena/arena.c cells/kernel/arena/find.c cells/kernel/arena/index.c cells/kernel/arena/strings.c
  * sources: cells/kernel/archive/archive.c cells/kernel/heap/heap.c cells/lib/format/format.c
+ * sources: cells/kernel/history/history.c
  * sources: cells/kernel/loader/bind.c cells/kernel/loader/discard.c cells/kernel/loader/index.c
  * sources: cells/kernel/loader/keep.c cells/kernel/loader/loader.c cells/kernel/loader/nano_core.c
  * sources: cells/kernel/loader/object.c cells/kernel/loader/place.c cells/kernel/loader/pointers.c
  * sources: cells/kernel/loader/relocate.c
- * sources: cells/kernel/namespace/change.c cells/kernel/namespace/namespace.c
+ * sources: cells/kernel/namespace/ask.c cells/kernel/namespace/change.c cells/kernel/namespace/namespace.c
+ * sources: cells/kernel/namespace/stale.c
  * sources: cells/kernel/swap/carry.c cells/kernel/swap/commit.c cells/kernel/swap/index.c cells/kernel/swap/plan.c
  * sources: cells/kernel/swap/preview.c cells/kernel/swap/reach.c cells/kernel/swap/reap.c cells/kernel/swap/recipe.c cells/kernel/swap/record.c
  * sources: cells/kernel/swap/pointers.c cells/kernel/swap/swap.c cells/kernel/swap/switch.c cells/kernel/swap/ways.c
  */
 #include "cells/kernel/arena/arena.h"
 #include "cells/kernel/heap/heap.h"
+#include "cells/kernel/history/history.h"
 #include "cells/kernel/loader/loader.h"
 #include "cells/kernel/namespace/namespace.h"
 #include "cells/kernel/panic/panic.h"
@@ -336,6 +339,16 @@ static void unload_all(void)
     (void)loader_unload_all(cells, count);
 }
 
+/* Objects that commits of this input name are kept for them. */
+static void forget(void)
+{
+    struct history_bound bound = history_bound;
+
+    history_bound.objects = 0;
+    history_keep();
+    history_bound = bound;
+}
+
 /* The channel may have been replaced: then it comes back to wherever there is room. */
 static void restore(void)
 {
@@ -355,6 +368,7 @@ static void restore(void)
         assert(!loader_load("channel", &channel, NULL));
         was_there[channel] = true;
     }
+    forget();
     heap_trim();
 }
 

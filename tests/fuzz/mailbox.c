@@ -2,7 +2,7 @@
  * and request on a real loader. A request that is refused leaves no frame, mapping or record behind; every one is
  * answered. Swapping and applications are left out. Run from the root of the repository.
  *
- * sources: tests/hosted/stand_in.c cells/kernel/arena/arena.c cells/kernel/archive/archive.c
+ * sources: tests/hosted/stand_in.c cells/kernel/arena/arena.c cells/kernel/archive/archive.c cells/kernel/history/history.c
  * sources: cells/kernel/arena/find.c cells/kernel/arena/index.c cells/kernel/arena/strings.c
  * sources: cells/kernel/loader/bind.c cells/kernel/loader/discard.c cells/kernel/loader/index.c
  * sources: cells/kernel/loader/keep.c cells/kernel/loader/loader.c cells/kernel/loader/nano_core.c
@@ -166,6 +166,12 @@ enum err swap_cells(const struct swap_order *order, struct arena_completion *rep
 size_t swap_reap(void)
 {
     return 0;
+}
+
+void swap_log(const struct swap_order *order, const uint32_t *new_, const struct arena_completion *report)
+{
+    (void)report;
+    assert(order->objects <= SWAP_SET_MAX && order->olds <= SWAP_SET_MAX && (new_ || !order->objects));
 }
 
 /* ---- one input ---- */
