@@ -115,15 +115,16 @@ logged() { # CELLS: how the newest swap went, as the log has it
     must 0 swaps $machine --last 1
     grep -q "$1 .*swapped" "$work/out" || fail "the table does not have the swap of $1"
 }
+races() { grep -ao $'racers: .*\r' "$XDG_RUNTIME_DIR/delias/$machine/serial.log" | tr -d '\r'; } # whole lines
 race() { # low and high priority, and how far each came
-    local from end=$((SECONDS + 60))
-    from=$("$delias" events $machine --json --last 1 | jq '.[0].seq')
+    local before end=$((SECONDS + 60))
+    before=$(races | wc -l)
     must 0 spawn $machine racers
-    until race=$("$delias" events $machine --json | jq -r "[.[] | select(.seq > $from and (.text | startswith(\"racers: \"))) | .text] | last // empty") &&
-        [ -n "$race" ]; do
+    until [ "$(races | wc -l)" -gt "$before" ]; do
         [ $SECONDS -lt $end ] || fail 'the race does not end'
         sleep 0.3
     done
+    race=$(races | tail -n 1)
     case $race in *failed*) fail "$race" ;; esac
     read -r _ low high <<< "$race"
 }
