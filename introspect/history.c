@@ -166,12 +166,6 @@ void history_free(struct history *h)
     free(h);
 }
 
-/* Apart, and never inlined, so that the compiler pairs it with history_free and not with calloc. */
-RELEASED_BY(history_free) static __attribute__((noinline)) struct history *history_new(void)
-{
-    return calloc(1, sizeof(struct history));
-}
-
 static bool allocate_names(struct history *h)
 {
     size_t names = view_count(h->view, ARENA_CELLS) + 1, swaps = 0;
@@ -193,7 +187,7 @@ static bool allocate_cells(struct history *h)
 
 struct history *history_take(const struct view *view, uint32_t namespace_)
 {
-    struct history *h = history_new();
+    struct history *h = calloc(1, sizeof *h);
 
     if (!h)
         return NULL;

@@ -10,7 +10,7 @@ struct history;
 
 void history_free(struct history *history); /* accepts NULL */
 /* NULL: out of memory. Borrows the view. */
-RELEASED_BY(history_free) struct history *history_take(const struct view *view, uint32_t namespace_);
+struct history *history_take(const struct view *view, uint32_t namespace_);
 
 enum history_kind {
     HISTORY_CHANGE,
