@@ -1,5 +1,7 @@
-/* ELF64 as the loader needs it (System V ABI, x86-64 supplement): layouts and numbers only. */
+/* ELF64 as cells need it (System V ABI, x86-64 supplement): layouts, numbers, and what follows from a number. */
 #pragma once
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct elf_header {
@@ -55,3 +57,26 @@ enum {
     R_X86_64_32S = 11,
     R_X86_64_PC64 = 24
 };
+
+/* Of the relocated field; 0: a type that the loader does not know. */
+static inline size_t relocation_bytes(uint32_t type)
+{
+    switch (type) {
+    case R_X86_64_64:
+    case R_X86_64_PC64:
+        return 8;
+    case R_X86_64_PC32:
+    case R_X86_64_PLT32:
+    case R_X86_64_32:
+    case R_X86_64_32S:
+        return 4;
+    default:
+        return 0;
+    }
+}
+
+/* Whether the field says how far it is to the target, and not where that is. */
+static inline bool relocation_is_relative(uint32_t type)
+{
+    return type == R_X86_64_PC32 || type == R_X86_64_PLT32 || type == R_X86_64_PC64;
+}

@@ -17,7 +17,7 @@ static uint64_t hash_of(const uint8_t *data, size_t bytes)
     return h;
 }
 
-bool keep_is_intact(uint32_t object)
+bool loader_is_intact(uint32_t object)
 {
     const struct arena_object *o = arena_object(object);
 

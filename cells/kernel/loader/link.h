@@ -90,6 +90,4 @@ uint32_t image_symbol(const struct image *image, const char *name);
 /* keep.c: the object record of an archive member, made when *hint is not one, which is then put right. */
 enum err keep_member(const struct archive_member *member, uint32_t *hint, uint32_t *ret_object,
                      struct loader_detail *detail);
-/* Whether an object still says what it did when it arrived. */
-bool keep_is_intact(uint32_t object);
 void keep_count(uint32_t object, int change); /* of the cells made from it; before the change */

@@ -17,6 +17,7 @@ EXPORT(loader_load, KERNEL);
 EXPORT(loader_keep_object, KERNEL);
 EXPORT(loader_drop_object, KERNEL);
 EXPORT(loader_check_object, KERNEL);
+EXPORT(loader_is_intact, KERNEL);
 EXPORT(loader_is_singleton, KERNEL);
 EXPORT(loader_stage, KERNEL);
 EXPORT(loader_unstage, KERNEL);
@@ -443,7 +444,7 @@ enum err loader_load(const char *name, uint32_t *ret_cell, struct loader_detail 
 static enum err stage_one(const struct loader_order *order, uint32_t object, struct loader_detail *detail)
     NEEDS(loader_turn)
 {
-    if (!keep_is_intact(object))
+    if (!loader_is_intact(object))
         return REFUSE(ERR_CORRUPT, "the pristine object of ", arena_string(arena_object(object)->name), " is damaged");
     return batch_add(object, order->namespace_, &scope, detail);
 }

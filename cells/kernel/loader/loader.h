@@ -42,6 +42,8 @@ enum err loader_check_object(const void *data, size_t bytes, char ret_name[32], 
 /* Whether a note NOTE_POINTERS is whole: every index, offset and name in it is in range, and no type holds itself. */
 bool loader_pointers_sound(const void *note, size_t bytes);
 
+/* Whether a kept object still says what it did when it arrived. */
+bool loader_is_intact(uint32_t object);
 /* Whether the cell in a kept object has state that exists once in the system: static data, or an init or done function,
  * unless it says PER_NAMESPACE(). */
 bool loader_is_singleton(uint32_t object);

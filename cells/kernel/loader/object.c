@@ -140,22 +140,6 @@ void object_relocation(const struct object *o, const struct elf_section *rela, u
     memcpy(ret_rela, o->data + at, sizeof *ret_rela);
 }
 
-unsigned relocation_bytes(uint32_t type)
-{
-    switch (type) {
-    case R_X86_64_64:
-    case R_X86_64_PC64:
-        return 8;
-    case R_X86_64_PC32:
-    case R_X86_64_PLT32:
-    case R_X86_64_32:
-    case R_X86_64_32S:
-        return 4;
-    default:
-        return 0;
-    }
-}
-
 /* ---- checks ---- */
 
 static enum err check_header(struct object *o, struct elf_header *ret_header, struct loader_detail *detail)
@@ -296,7 +280,7 @@ static enum err check_relocation(const struct object *o, const struct elf_sectio
                                  struct loader_detail *detail)
 {
     const char *name = object_section_name(o, target);
-    unsigned bytes = relocation_bytes(r->type);
+    size_t bytes = relocation_bytes(r->type);
     struct elf_symbol symbol;
     char digits[11];
 

@@ -42,9 +42,6 @@ uint32_t object_relocation_count(const struct elf_section *rela);
 void object_relocation(const struct object *object, const struct elf_section *rela, uint32_t index,
                        struct elf_rela *ret_rela);
 
-/* Bytes that a relocation of `type` writes; 0: a type that the loader does not know. */
-unsigned relocation_bytes(uint32_t type);
-
 /* Fills in `detail` with the words up to NULL, one behind the other, and returns `err`. */
 enum err object_refuse(struct loader_detail *detail, enum err err, const char *const *words);
 #define REFUSE(err, ...) object_refuse(detail, err, (const char *const[]){__VA_ARGS__, NULL})

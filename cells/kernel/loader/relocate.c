@@ -4,11 +4,6 @@
 #include "cells/kernel/page/page.h"
 #include "cells/lib/string/string.h"
 
-static bool is_relative(uint32_t type)
-{
-    return type == R_X86_64_PC32 || type == R_X86_64_PLT32 || type == R_X86_64_PC64;
-}
-
 static bool fits(uint32_t type, uint64_t value)
 {
     switch (type) {
@@ -27,7 +22,7 @@ static uint64_t value_of(const struct arena_edge *edge)
 {
     uint64_t value = arena_section(edge->to)->virt + edge->target + (uint64_t)edge->addend;
 
-    return is_relative(edge->type) ? value - arena_section(edge->from)->virt - edge->offset : value;
+    return relocation_is_relative(edge->type) ? value - arena_section(edge->from)->virt - edge->offset : value;
 }
 
 static uint8_t *place_of(const struct arena_edge *edge)

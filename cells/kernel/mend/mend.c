@@ -164,11 +164,10 @@ static uint64_t target_of(const struct arena_edge *edge)
 
 static void write_edge(const struct arena_section *from, const struct arena_edge *edge, uint8_t *bytes)
 {
-    bool relative = edge->type == R_X86_64_PC32 || edge->type == R_X86_64_PLT32 || edge->type == R_X86_64_PC64;
-    size_t wide = edge->type == R_X86_64_64 || edge->type == R_X86_64_PC64 ? 8 : 4;
+    size_t wide = relocation_bytes(edge->type);
     uint64_t value = target_of(edge);
 
-    if (relative)
+    if (relocation_is_relative(edge->type))
         value -= from->virt + edge->offset;
     if (edge->offset <= from->bytes && wide <= from->bytes - edge->offset)
         copy(bytes + edge->offset, &value, wide);

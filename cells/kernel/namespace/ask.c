@@ -65,14 +65,11 @@ static enum err check_inherited(const struct swap_order *order, size_t own, stru
 
 static enum err check_state(const struct swap_order *order, struct loader_detail *detail)
 {
-    for (size_t i = 0; i < order->objects && order->namespace_ != NAMESPACE_ROOT; i++)
-        if (loader_is_singleton(order->object[i])) {
-            format_print(detail->text, sizeof detail->text,
-                         "%s has state that exists once; a cell for %s alone must say PER_NAMESPACE()",
-                         arena_string(arena_object(order->object[i])->name), space_name(order->namespace_));
-            return ERR_REFUSED;
-        }
-    return ERR_OK;
+    enum err e = ERR_OK;
+
+    for (size_t i = 0; i < order->objects && order->namespace_ != NAMESPACE_ROOT && !e; i++)
+        e = change_check_state(order->namespace_, order->object[i], detail);
+    return e;
 }
 
 static enum err swap(const struct swap_order *order, struct arena_completion *report)

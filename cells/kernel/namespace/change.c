@@ -13,6 +13,23 @@ EXPORT(namespace_change, KERNEL);
 
 #define ROUNDS_MAX 4 /* of staging, when it loads more cells that are to be copied */
 
+enum err change_check_state(uint32_t namespace_, uint32_t object, struct loader_detail *detail)
+{
+    const char *name = arena_string(arena_object(object)->name);
+
+    if (!loader_is_intact(object)) { /* it may say anything of its state */
+        format_print(detail->text, sizeof detail->text, "the pristine object of %s is damaged", name);
+        return ERR_CORRUPT;
+    }
+    if (loader_is_singleton(object)) {
+        format_print(detail->text, sizeof detail->text,
+                     "%s has state that exists once; a cell for %s alone must say PER_NAMESPACE()", name,
+                     space_name(namespace_));
+        return ERR_REFUSED;
+    }
+    return ERR_OK;
+}
+
 /* The namespace must have no cell of its own that the object is to take the place of, and a singleton nowhere. */
 static enum err check_object(struct change *change, uint32_t object)
 {
@@ -27,13 +44,9 @@ static enum err check_object(struct change *change, uint32_t object)
         SAY(change, "%s is a singleton: its state exists once, so it cannot be another one in %s", name, space);
         return ERR_REFUSED;
     }
-    if (loader_is_singleton(object)) {
-        SAY(change, "%s has state that exists once; a cell for %s alone must say PER_NAMESPACE()", name, space);
-        return ERR_REFUSED;
-    }
     if (there)
         list_add(&change->hidden, there);
-    return ERR_OK;
+    return change_check_state(change->namespace_, object, &change->detail);
 }
 
 /* ---- loading apart ---- */

@@ -42,6 +42,8 @@ static inline const char *space_name(uint32_t namespace_)
 
 /* Whether `inner` is `outer`, or comes from it. */
 bool change_is_within(uint32_t inner, uint32_t outer);
+/* Whether a namespace may have a cell from the object for itself alone: ERR_CORRUPT, ERR_REFUSED. */
+enum err change_check_state(uint32_t namespace_, uint32_t object, struct loader_detail *detail);
 /* Fills in what is hidden, is to be copied and stays. */
 void change_find_stale(struct change *change);
 

@@ -1,9 +1,8 @@
 /* See carry.h. */
 #include "cells/kernel/swap/carry.h"
 #include "cells/kernel/arena/arena.h"
+#include "cells/kernel/loader/elf.h"
 #include "cells/lib/string/string.h"
-
-#define R_X86_64_64 1
 
 static uint32_t edge_at(uint32_t section, uint32_t offset)
 {

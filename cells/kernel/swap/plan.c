@@ -1,14 +1,12 @@
 /* See plan.h. Reads the arena only. */
 #include "cells/kernel/swap/plan.h"
 #include "cells/kernel/arena/arena.h"
+#include "cells/kernel/loader/elf.h"
 #include "cells/kernel/mend/mend.h"
 #include "cells/kernel/swap/index.h"
 #include "cells/kernel/swap/pointers.h"
 #include "cells/lib/format/format.h"
 #include "cells/lib/string/string.h"
-
-#define R_X86_64_64   1
-#define R_X86_64_PC64 24
 
 void plan_say(struct loader_detail *detail, const char *a, const char *b, const char *c, const char *d)
 {
@@ -78,17 +76,12 @@ static uint32_t find_twin(const struct plan *plan, const struct index_entry *old
     return others == 1 && old->ordinal == 0 && may_be_twins(old->record, elsewhere) ? elsewhere : 0;
 }
 
-static unsigned field_bytes(const struct arena_edge *edge)
-{
-    return edge->type == R_X86_64_64 || edge->type == R_X86_64_PC64 ? 8 : 4;
-}
-
 /* The relocated field of `section` that holds byte `at`; NULL: none. */
 static const struct arena_edge *field_at(uint32_t section, uint32_t at)
 {
     for (uint32_t e = arena_section(section)->first_out; e; e = arena_edge(e)->next_out) {
         const struct arena_edge *edge = arena_edge(e);
-        if (at - edge->offset < field_bytes(edge))
+        if (at - edge->offset < relocation_bytes(edge->type))
             return edge;
     }
     return NULL;
@@ -107,7 +100,7 @@ static bool same_contents(uint32_t a, uint32_t b)
         const struct arena_edge *x = field_at(a, i), *y = field_at(b, i);
         if (!x || !y || x->offset != y->offset || x->type != y->type)
             return false;
-        i = x->offset + field_bytes(x) - 1;
+        i = x->offset + relocation_bytes(x->type) - 1;
     }
     return true;
 }

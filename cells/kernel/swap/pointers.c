@@ -281,7 +281,7 @@ static void add_roots(struct walk *walk)
     }
 }
 
-/* With room for `max` objects, a power of two. ERR_FULL: there are more. */
+/* With room for `max` objects, a power of two. ERR_FULL: there are more. ERR_TIMEOUT: it took too many steps. */
 static enum err walk_all(const struct plan *plan, const struct ways *ways, size_t max, struct loader_detail *detail)
 {
     size_t objects = max * sizeof(struct object);
@@ -295,6 +295,8 @@ static enum err walk_all(const struct plan *plan, const struct ways *ways, size_
     add_roots(&walk);
     for (uint32_t i = 0; i < walk.objects && !walk.error; i++)
         look_at_object(&walk, i);
+    if (!walk.error && walk.steps >= STEPS_MAX)
+        return ERR_TIMEOUT;
     return walk.error ? walk.error : walk.full ? ERR_FULL : ERR_OK;
 }
 
@@ -309,8 +311,8 @@ enum err pointers_check(const struct plan *plan, struct loader_detail *detail)
         error = walk_all(plan, ways, max, detail);
     if (error == ERR_NOMEM)
         plan_say(detail, "no memory to look for pointers to functions", "", "", "");
-    if (error != ERR_FULL)
+    if (error != ERR_FULL && error != ERR_TIMEOUT)
         return error;
-    log_warn("swap: more than %u objects may hold pointers to functions; some were not looked at", OBJECTS_MAX);
+    log_warn("swap: too many objects may hold pointers to functions; some were not looked at");
     return ERR_OK;
 }

@@ -1,6 +1,7 @@
 /* See preview.h. Sorts what the plan has found: it is not going to be committed. */
 #include "cells/kernel/swap/preview.h"
 #include "cells/kernel/arena/arena.h"
+#include "cells/kernel/loader/elf.h"
 #include "cells/kernel/swap/carry.h"
 #include "cells/kernel/swap/plan.h"
 #include "cells/kernel/swap/reach.h"
@@ -10,9 +11,6 @@
 
 EXPORT(preview_cell, KERNEL);
 EXPORT(preview_edge, KERNEL);
-
-#define R_X86_64_64   1
-#define R_X86_64_PC64 24
 
 static void name_from(struct plan_item *item, uint32_t section)
 {
@@ -158,9 +156,7 @@ static uint64_t word_before(const struct word *word)
 
 static uint32_t field_bytes(uint32_t edge)
 {
-    uint32_t type = arena_edge(edge)->type;
-
-    return type == R_X86_64_64 || type == R_X86_64_PC64 ? 8 : 4;
+    return (uint32_t)relocation_bytes(arena_edge(edge)->type);
 }
 
 /* So many edges from one section to one symbol, or section. */

@@ -2,19 +2,14 @@
 #include "cells/kernel/swap/switch.h"
 #include "cells/kernel/arena/arena.h"
 #include "cells/kernel/exception/exception.h"
+#include "cells/kernel/loader/elf.h"
 #include "cells/lib/string/string.h"
-
-#define R_X86_64_64    1
-#define R_X86_64_PC32  2
-#define R_X86_64_PLT32 4
-#define R_X86_64_PC64  24
 
 /* A relocated field, by its place in the direct map. */
 struct field {
     uint8_t *at;
     uint64_t value, before;
-    uint32_t bytes;
-    uint32_t pad;
+    size_t bytes;
 };
 
 /* Data that is carried over, in the direct map; `before`: what the old one said when it was; `after`: what the new one said
@@ -87,9 +82,9 @@ static void add_field(struct switchover *s, const struct arena_edge *e)
 {
     const struct arena_section *from = arena_section(e->from), *to = arena_section(e->to);
     uint64_t value = to->virt + e->target + (uint64_t)e->addend;
-    uint32_t bytes = e->type == R_X86_64_64 || e->type == R_X86_64_PC64 ? 8 : 4;
+    size_t bytes = relocation_bytes(e->type);
 
-    if (e->type == R_X86_64_PC32 || e->type == R_X86_64_PLT32 || e->type == R_X86_64_PC64)
+    if (relocation_is_relative(e->type))
         value -= from->virt + e->offset;
     struct field *field = &s->field[s->fields++];
     *field = (struct field){.at = (uint8_t *)page_direct(from->phys) + e->offset, .value = value, .bytes = bytes};
@@ -137,20 +132,22 @@ static inline __attribute__((always_inline)) uint64_t mapped_back(const struct p
     return 0;
 }
 
-/* What the old data says now and did not when it was carried over. Bytes before the first whole word, words, the rest. */
-static inline __attribute__((always_inline)) void carry_changes(const struct plan *plan, const struct carried *c)
+/* Copies what `from` says now and did not when it was copied to `was`; words that are addresses are led to the new cells, or
+ * `back`. Bytes before the first whole word, words, the rest. */
+static inline __attribute__((always_inline)) void
+carry_changes(const struct plan *plan, const uint8_t *from, const uint8_t *was, uint8_t *to, size_t bytes, bool back)
 {
-    for (size_t i = 0; i < c->bytes;) {
-        if (((uint64_t)(c->from + i) & 7) || c->bytes - i < 8) {
-            if (c->from[i] != c->before[i])
-                ((volatile uint8_t *)c->to)[i] = c->from[i];
+    for (size_t i = 0; i < bytes;) {
+        if (((uint64_t)(from + i) & 7) || bytes - i < 8) {
+            if (from[i] != was[i])
+                ((volatile uint8_t *)to)[i] = from[i];
             i++;
             continue;
         }
-        uint64_t now = *(const any_uint64 *)(c->from + i), to = 0;
-        if (now != *(const any_uint64 *)(c->before + i)) {
-            to = mapped(plan, now);
-            *(volatile any_uint64 *)(c->to + i) = to ? to : now;
+        uint64_t now = *(const any_uint64 *)(from + i), there = 0;
+        if (now != *(const any_uint64 *)(was + i)) {
+            there = back ? mapped_back(plan, now) : mapped(plan, now);
+            *(volatile any_uint64 *)(to + i) = there ? there : now;
         }
         i += 8;
     }
@@ -160,25 +157,6 @@ static inline __attribute__((always_inline)) void remember(const struct carried 
 {
     for (size_t i = 0; i < c->bytes; i++)
         ((volatile uint8_t *)c->after)[i] = c->to[i];
-}
-
-/* What the new data says now and did not when it took effect. */
-static inline __attribute__((always_inline)) void carry_back(const struct plan *plan, const struct carried *c)
-{
-    for (size_t i = 0; i < c->bytes;) {
-        if (((uint64_t)(c->from + i) & 7) || c->bytes - i < 8) {
-            if (c->to[i] != c->after[i])
-                ((volatile uint8_t *)c->from)[i] = c->to[i];
-            i++;
-            continue;
-        }
-        uint64_t now = *(const any_uint64 *)(c->to + i), to = 0;
-        if (now != *(const any_uint64 *)(c->after + i)) {
-            to = mapped_back(plan, now);
-            *(volatile any_uint64 *)(c->from + i) = to ? to : now;
-        }
-        i += 8;
-    }
 }
 
 static inline __attribute__((always_inline)) void write_field(const struct field *f, uint64_t value)
@@ -208,8 +186,9 @@ static __attribute__((noinline)) void take_effect(struct switchover *s, unsigned
     *(volatile bool *)&s->begun = true;
     for (size_t i = 0; i < s->carries; i++) {
         STEP(i, s->carries);
-        carry_changes(plan, &s->carried[i]);
-        remember(&s->carried[i]);
+        const struct carried *c = &s->carried[i];
+        carry_changes(plan, c->from, c->before, c->to, c->bytes, false);
+        remember(c);
         *(volatile size_t *)&s->taken = i + 1;
     }
     for (size_t i = 0; i < s->fields; i++) {
@@ -238,8 +217,10 @@ static __attribute__((noinline)) void take_back(struct switchover *s)
     }
     for (size_t i = s->fields; i > 0; i--)
         write_field(&s->field[i - 1], s->field[i - 1].before);
-    for (size_t i = 0; i < s->taken; i++)
-        carry_back(plan, &s->carried[i]);
+    for (size_t i = 0; i < s->taken; i++) {
+        const struct carried *c = &s->carried[i];
+        carry_changes(plan, c->to, c->after, c->from, c->bytes, true);
+    }
     *(volatile bool *)&s->begun = false;
     serialize();
 }
