@@ -20,7 +20,7 @@ say  = $(if $(V),,@printf '  %-8s %s\n' $(1) $@)
 WARN := -Wall -Wextra -Werror -Wstrict-prototypes -Wmissing-prototypes -Wshadow -Wvla
 BASE := -std=gnu2x -I. -g -MMD -MP
 
-HOST_PKGS   := libelf libdw capstone ncursesw libcyaml jansson sqlite3
+HOST_PKGS   := libelf libdw capstone ncursesw yaml-0.1 jansson sqlite3
 HOST_CFLAGS  = $(BASE) $(WARN) -O2 -D_GNU_SOURCE -pthread $(shell pkg-config --cflags $(HOST_PKGS))
 HOST_LIBS    = $(shell pkg-config --libs $(HOST_PKGS)) -lpthread -lm
 ASAN        := -fsanitize=address,undefined -fno-sanitize-recover=undefined -O1 -fno-omit-frame-pointer
@@ -36,36 +36,37 @@ SIMD_CFLAGS = $(filter-out -O2 -mgeneral-regs-only,$(GUEST_CFLAGS)) -O3 -mavx2 -
 
 # ---- sources -----------------------------------------------------------------------------------------------------
 
-# The cells that are linked into the nano_core: what loading the first cell takes, and nothing else. They are in the
-# archive too: later each is loaded like any other, from the same object, and takes the place of the one in the image.
-CORE_CELLS := boot frame page arena archive loader exception panic cpu lock string
-
-CELL_DIRS  := $(patsubst %/,%,$(sort $(wildcard cells/kernel/*/ cells/drivers/*/ cells/net/*/ cells/fs/*/ cells/gfx/*/ cells/lib/*/ cells/app/*/)))
-TEST_CELL_DIRS := $(patsubst %/,%,$(sort $(wildcard tests/guest/*/)))
-CORE_DIRS  := $(foreach c,$(CORE_CELLS),$(filter %/$(c),$(CELL_DIRS)))
+CELL_DIRS  := $(patsubst %/,%,$(sort $(wildcard $(patsubst %,%*/,$(filter-out cells/tool/,$(wildcard cells/*/))))))
+TEST_CELL_DIRS := $(patsubst %/,%,$(sort $(wildcard tests/guest/tests/*/ tests/guest/fixtures/*/)))
 LOAD_DIRS  := $(foreach d,$(CELL_DIRS),$(if $(wildcard $(d)/*.c),$(d)))
-# A cell folder NAME_vN is another version of cell NAME: in the archive as NAME_vN.o, for swaps only.
-ALT_CELLS  := $(foreach n,2 3 4 5 6 7 8 9,$(filter %_v$(n),$(notdir $(LOAD_DIRS))))
+# A cell folder NAME_vN is another version of cell NAME, older or newer: in the archive as NAME_vN.o, for swaps only.
+ALT_CELLS  := $(foreach n,1 2 3 4 5 6 7 8 9,$(filter %_v$(n),$(notdir $(LOAD_DIRS))))
 CELLS      := $(filter-out $(ALT_CELLS),$(notdir $(LOAD_DIRS)))
+# The cells that say CORE(): they are linked into the nano_core, since loading the first cell takes them. They are in the
+# archive too: later each is loaded like any other, from the same object, and takes the place of the one in the image.
+CORE_CELLS := $(filter $(CELLS),$(notdir $(patsubst %/,%,$(dir $(shell grep -l '^CORE();' $(LOAD_DIRS:%=%/*.c))))))
+CORE_DIRS  := $(foreach c,$(CORE_CELLS),$(filter %/$(c),$(LOAD_DIRS)))
 # These are built a second time, for AVX2: in the archive as NAME_avx2.o, for namespaces whose tasks save SIMD state.
 AVX2_CELLS := canvas
 AVX2_ALT_CELLS := $(AVX2_CELLS:%=%_avx2)
 # Test cells that are built for AVX2 only.
 TEST_SIMD_CELLS := ymm
-TEST_ALT_CELLS := $(foreach n,2 3 4 5 6 7 8 9,$(filter %_v$(n),$(notdir $(TEST_CELL_DIRS))))
+TEST_ALT_CELLS := $(foreach n,1 2 3 4 5 6 7 8 9,$(filter %_v$(n),$(notdir $(TEST_CELL_DIRS))))
 TEST_CELLS := $(filter-out $(TEST_ALT_CELLS),$(notdir $(TEST_CELL_DIRS)))
 
-LIBS := machine introspect inject tui cell
+LIBS := base machine introspect inject tui cell cli
+base_DIR       := introspect/base
 machine_DIR    := vmm/machine
 introspect_DIR := introspect
 inject_DIR     := injector
 tui_DIR        := tui
 cell_DIR       := cells/tool
+cli_DIR        := cli
 
 UNIT_SRC   := $(wildcard tests/unit/*.c)
 HOSTED_SRC := $(wildcard tests/hosted/*.c)
-# Each line is a cell, or CELL/FILE for one of its files.
-HOSTED_CELLS := $(wildcard $(foreach c,$(shell cat tests/hosted/cells 2>/dev/null),cells/*/$(c)$(if $(findstring /,$(c)),,/*).c))
+# Cells that programs of the host may link: those of which there is one version. The host has its own strings.
+HOSTED_CELLS := $(foreach d,$(LOAD_DIRS),$(if $(filter $(ALT_CELLS) string,$(notdir $(d))),,$(wildcard $(d)/*.c)))
 FUZZ       := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*.c))
 # tests/unit/NAME.c defines Suite *suite_NAME(void); tests/hosted/suite_NAME.c defines Suite *suite_hosted_NAME(void).
 SUITES     := $(patsubst suite_%,hosted_%,$(basename $(notdir $(UNIT_SRC) $(filter tests/hosted/suite_%,$(HOSTED_SRC))))) scale
@@ -75,10 +76,11 @@ KERNEL   := $(B)/delias.elf
 ARCHIVE  := $(B)/cells.archive
 TEST_ARCHIVE := $(B)/tests/guest.archive
 PROBE    := $(B)/tests/probe.elf
+ASAN_PROGRAMS := $(B)/asan/bin/delias $(B)/asan/bin/cell
 
 # ---- targets -----------------------------------------------------------------------------------------------------
 
-.PHONY: all deps run test soak check lab iso bench help clean fuzz
+.PHONY: all deps run test soak mutants check lab iso bench figures help clean fuzz
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 10
 
@@ -93,14 +95,18 @@ run: deps ## install, build, boot the guest, open the TUI on it
 	@tests/tools/run.sh $(B)/bin/delias
 
 test: deps ## install, build, run every test, print one closing summary
-	@$(MAKE) --no-print-directory all $(B)/tests/delias-tests $(TEST_ARCHIVE) $(PROBE) $(FUZZ:%=$(B)/fuzz/%)
+	@$(MAKE) --no-print-directory all $(B)/tests/delias-tests $(ASAN_PROGRAMS) $(TEST_ARCHIVE) $(PROBE) $(FUZZ:%=$(B)/fuzz/%)
 	@$(B)/tests/delias-tests
 
 soak: deps ## a cell loaded, swapped and unloaded 10,000 times, minutes long
 	@$(MAKE) --no-print-directory all $(TEST_ARCHIVE)
-	@CHURN=10000 CHURN_CPUS=2 GUEST_SECONDS=7200 bash tests/guest/test_churn.sh
+	@CHURN=10000 TEST_PATIENCE=8 tests/guest/run.sh test_churn 2
 
-check: deps ## format, analyzers, lock annotations, layering: all as errors
+mutants: deps ## make deliberate defects, one at a time in a copy, and say which of them no test notices
+	@$(MAKE) --no-print-directory all $(B)/tests/delias-tests $(TEST_ARCHIVE) $(PROBE)
+	@tests/mutants/run.sh $(MUTANTS)
+
+check: deps ## format, analyzers, lock annotations, layers: all as errors
 	@$(MAKE) --no-print-directory all
 	@tests/tools/check.sh
 
@@ -114,6 +120,10 @@ iso: deps ## one hybrid ISO for BIOS and UEFI
 bench: deps ## measurements, each with its peer in the same run
 	@$(MAKE) --no-print-directory all $(TEST_ARCHIVE)
 	@tests/bench/bench.sh
+
+figures: deps ## figure 9.1 of the thesis, 1,000 swaps of each case (FIGURES_RUNS=N), into build/figures
+	@$(MAKE) --no-print-directory all $(TEST_ARCHIVE)
+	@tests/bench/figures.sh
 
 fuzz: deps ## every fuzz target, FUZZ_SECONDS each (default 600)
 	@$(MAKE) --no-print-directory all $(FUZZ:%=$(B)/fuzz/%)
@@ -129,6 +139,9 @@ $(B)/flags/%: FORCE
 	@echo '$($*_CFLAGS) $(ASAN)' | cmp -s - $@ || echo '$($*_CFLAGS) $(ASAN)' > $@
 .PHONY: FORCE
 
+# A folder among prerequisites is newer when a file has come or gone; commands take objects and archives only.
+objects = $(filter %.o %.a,$^)
+
 # ---- host --------------------------------------------------------------------------------------------------------
 
 $(B)/host/%.o: %.c $(B)/flags/HOST
@@ -143,37 +156,45 @@ $(B)/asan/%.o: %.c $(B)/flags/HOST
 
 define LIB_template
 $(1)_SRC := $$(filter-out %/main.c,$$(wildcard $$($(1)_DIR)/*.c))
-$(B)/lib/lib$(1).a: $$($(1)_SRC:%.c=$(B)/host/%.o)
+$(B)/lib/lib$(1).a: $$($(1)_SRC:%.c=$(B)/host/%.o) $$($(1)_DIR)
 	@mkdir -p $$(@D)
 	@rm -f $$@
 	$$(call say,AR)
-	$$(Q)ar rcs $$@ $$^
-$(B)/asan/lib$(1).a: $$($(1)_SRC:%.c=$(B)/asan/%.o)
+	$$(Q)ar rcs $$@ $$(objects)
+$(B)/asan/lib$(1).a: $$($(1)_SRC:%.c=$(B)/asan/%.o) $$($(1)_DIR)
 	@mkdir -p $$(@D)
 	@rm -f $$@
 	$$(call say,AR)
-	$$(Q)ar rcs $$@ $$^
+	$$(Q)ar rcs $$@ $$(objects)
 endef
 $(foreach l,$(LIBS),$(eval $(call LIB_template,$(l))))
 
 # In the order that the linker wants: who uses comes before what is used.
-LINK_LIBS := tui inject machine introspect cell
+LINK_LIBS := cli tui inject machine introspect cell base
 
-$(B)/bin/delias: $(patsubst %.c,$(B)/host/%.o,$(wildcard cli/*.c)) $(LINK_LIBS:%=$(B)/lib/lib%.a)
+$(B)/bin/delias: $(B)/host/cli/main.o $(LINK_LIBS:%=$(B)/lib/lib%.a)
 	@mkdir -p $(@D)
 	$(call say,LINK)
-	$(Q)$(CC) -o $@ $^ $(HOST_LIBS)
+	$(Q)$(CC) -o $@ $(objects) $(HOST_LIBS)
+
+# The programs that print, for tests that want to see every wrong access.
+$(B)/asan/bin/delias: $(B)/asan/cli/main.o $(LINK_LIBS:%=$(B)/asan/lib%.a)
+$(B)/asan/bin/cell: $(B)/asan/cells/tool/main.o $(B)/asan/libcell.a $(B)/asan/libbase.a
+$(ASAN_PROGRAMS):
+	@mkdir -p $(@D)
+	$(call say,LINK)
+	$(Q)$(CC) $(ASAN) -o $@ $(objects) $(HOST_LIBS)
 
 VMM_SRC := $(wildcard vmm/*.c)
-$(B)/bin/delias-vmm: $(VMM_SRC:%.c=$(B)/host/%.o)
+$(B)/bin/delias-vmm: $(VMM_SRC:%.c=$(B)/host/%.o) vmm $(B)/lib/libbase.a
 	@mkdir -p $(@D)
 	$(call say,LINK)
-	$(Q)$(CC) -o $@ $^ $(shell pkg-config --libs jansson) -lpthread
+	$(Q)$(CC) -o $@ $(objects) $(shell pkg-config --libs jansson) -lpthread
 
-$(B)/bin/cell: $(B)/host/cells/tool/main.o $(B)/lib/libcell.a
+$(B)/bin/cell: $(B)/host/cells/tool/main.o $(B)/lib/libcell.a $(B)/lib/libbase.a
 	@mkdir -p $(@D)
 	$(call say,LINK)
-	$(Q)$(CC) -o $@ $^ $(shell pkg-config --libs libelf libdw jansson capstone)
+	$(Q)$(CC) -o $@ $(objects) $(shell pkg-config --libs libelf libdw jansson capstone)
 
 # ---- guest -------------------------------------------------------------------------------------------------------
 
@@ -199,9 +220,9 @@ $(B)/simd/%.o: %.S $(B)/flags/SIMD
 
 CORE_SRC := $(wildcard guest/*.c guest/*.S $(CORE_DIRS:%=%/*.c) $(CORE_DIRS:%=%/*.S))
 CORE_OBJ := $(patsubst %,$(B)/guest/%.o,$(basename $(CORE_SRC)))
-$(CORE_OBJ): GUEST_CFLAGS += -Os
+$(CORE_OBJ): GUEST_CFLAGS += -Oz
 
-# What the image has beside cells: the way in.
+# What the image has beside cells: its entry point.
 $(B)/raw/nano_core.o: $(filter $(B)/guest/guest/%,$(CORE_OBJ))
 	@mkdir -p $(@D)
 	$(call say,LD)
@@ -215,7 +236,7 @@ $(KERNEL): guest/kernel.ld $(CORE_RAW)
 	$(Q)ld -n -nostdlib --build-id=sha1 --emit-relocs -z max-page-size=4096 --orphan-handling=warn -Map $(B)/delias.map \
 	    -T $< -o $@ $(CORE_RAW)
 
-# The way in as a cell object, with the places of all sections of the image.
+# The entry point as a cell object, with the places of all sections of the image.
 $(B)/cells/nano_core.o: $(KERNEL) $(B)/bin/cell
 	@mkdir -p $(@D) $(B)/cells.debug
 	$(call say,CELL)
@@ -224,16 +245,16 @@ $(B)/cells/nano_core.o: $(KERNEL) $(B)/bin/cell
 # folder, name of the file, where its objects are
 define CELL_template
 $(2)_OBJ := $$(patsubst %,$(B)/$(3)/%.o,$$(basename $$(wildcard $(1)/*.c $(1)/*.S)))
-$(B)/raw/$(2).o: $$($(2)_OBJ)
+$(B)/raw/$(2).o: $$($(2)_OBJ) $(1)
 	@mkdir -p $$(@D)
 	$$(call say,LD)
-	$$(Q)ld -r -o $$@ $$^
+	$$(Q)ld -r -o $$@ $$(objects)
 $(B)/cells/$(2).o: $(B)/raw/$(2).o $(B)/bin/cell
 	@mkdir -p $$(@D) $(B)/cells.debug
 	$$(call say,CELL)
 	$$(Q)$(B)/bin/cell make $$< -o $$@ --debug $(B)/cells.debug/$(2).o
 endef
-TEST_SIMD_DIRS := $(TEST_SIMD_CELLS:%=tests/guest/%)
+TEST_SIMD_DIRS := $(foreach c,$(TEST_SIMD_CELLS),$(filter %/$(c),$(TEST_CELL_DIRS)))
 AVX2_DIRS      := $(foreach c,$(AVX2_CELLS),$(filter %/$(c),$(LOAD_DIRS)))
 $(foreach d,$(LOAD_DIRS) $(filter-out $(TEST_SIMD_DIRS),$(TEST_CELL_DIRS)),$(eval $(call CELL_template,$(d),$(notdir $(d)),guest)))
 $(foreach d,$(TEST_SIMD_DIRS),$(eval $(call CELL_template,$(d),$(notdir $(d)),simd)))
@@ -244,14 +265,22 @@ $(ARCHIVE): $(B)/cells/nano_core.o $(patsubst %,$(B)/cells/%.o,$(CELLS) $(ALT_CE
 	$(Q)$(B)/bin/cell archive -o $@ $^
 
 # The objects that they swap in are part of them.
-$(B)/guest/tests/guest/test_swap/objects.o: $(patsubst %,$(B)/cells/%.o,$(filter fragile%,$(TEST_ALT_CELLS)) fragile channel channel_v2)
-$(B)/guest/tests/guest/test_namespaces/objects.o: $(patsubst %,$(B)/cells/%.o,$(filter figure%,$(TEST_ALT_CELLS)) figure_a figure_b figure_c figure_once)
+$(B)/guest/tests/guest/tests/test_swap/objects.o: $(patsubst %,$(B)/cells/%.o,$(filter fragile%,$(TEST_ALT_CELLS)) fragile channel channel_v2)
+$(B)/guest/tests/guest/tests/test_namespaces/objects.o: $(patsubst %,$(B)/cells/%.o,$(filter figure%,$(TEST_ALT_CELLS)) figure_a figure_b figure_c figure_once)
 
+# From one ledger to the next and back; the cautious one drops no more than it has to.
+LEDGER_RECIPES := $(patsubst %,$(B)/tests/%.recipes,ledger ledger_back ledger_cautious)
 $(B)/tests/ledger.recipes: $(B)/cells/ledger.o $(B)/cells/ledger_v2.o
+$(B)/tests/ledger_back.recipes $(B)/tests/ledger_cautious.recipes: $(B)/cells/ledger_v2.o $(B)/cells/ledger.o
+$(B)/tests/ledger.recipes: LEDGER_WORDS := --drop books.forgotten --rename whole=entire --rename total=sum_of_all
+LEDGER_BACK := --drop books.year --rename entire=whole --rename sum_of_all=total
+$(B)/tests/ledger_back.recipes: LEDGER_WORDS := $(LEDGER_BACK) --drop books.account[].limit
+$(B)/tests/ledger_cautious.recipes: LEDGER_WORDS := $(LEDGER_BACK)
+$(LEDGER_RECIPES):
 	@mkdir -p $(@D)
 	$(call say,CELL)
-	$(Q)$(B)/bin/cell transfer $^ --drop books.forgotten -o $@ > $@.log
-$(B)/guest/tests/guest/test_recipe/recipes.o: $(B)/tests/ledger.recipes
+	$(Q)$(B)/bin/cell transfer $^ $(LEDGER_WORDS) -o $@ > $@.log
+$(B)/guest/tests/guest/tests/test_recipe/recipes.o: $(LEDGER_RECIPES)
 
 $(TEST_ARCHIVE): $(B)/cells/nano_core.o \
                  $(patsubst %,$(B)/cells/%.o,$(CELLS) $(ALT_CELLS) $(AVX2_ALT_CELLS) $(TEST_CELLS) $(TEST_ALT_CELLS))
@@ -283,22 +312,32 @@ $(B)/hosted/%.o: %.c $(B)/flags/HOST
 # What tests/hosted/fail.c can make fail: calls between files, each by way of it.
 HOSTED_WRAP := heap_alloc arena_new arena_new_named string_intern
 
+# Of an archive of cells the linker takes those files that define what is still undefined: what a stand-in defines stays
+# out, and a new cell or file needs no line anywhere. Files of one name in two cells are two members: `ar q`.
+define CELLS_template
+$(B)/$(1)/cells.a: $(HOSTED_CELLS:%.c=$(B)/$(1)/%.o) $(LOAD_DIRS)
+	@mkdir -p $$(@D)
+	@rm -f $$@
+	$$(call say,AR)
+	$$(Q)ar qcs $$@ $$(objects)
+endef
+$(foreach f,hosted scale fuzz/obj,$(eval $(call CELLS_template,$(f))))
+
 # One object that shows nothing but its suites: a cell may use a name that a host library uses too.
-$(B)/tests/hosted.o: $(HOSTED_SRC:%.c=$(B)/hosted/%.o) $(HOSTED_CELLS:%.c=$(B)/hosted/%.o)
+$(B)/tests/hosted.o: $(HOSTED_SRC:%.c=$(B)/hosted/%.o) $(B)/hosted/cells.a tests/hosted
 	@mkdir -p $(@D)
 	$(call say,LD)
-	$(Q)ld -r $(HOSTED_WRAP:%=--wrap=%) -o $@ $^
+	$(Q)ld -r $(HOSTED_WRAP:%=--wrap=%) -o $@ $(objects)
 	$(Q)objcopy --wildcard --keep-global-symbol='suite_*' $@
 
 # The same cells for a far larger system: with its header of capacities, and as fast as in the guest.
-SCALE_SRC := tests/scale/suite_scale.c tests/hosted/stand_in.c \
-    $(filter-out cells/kernel/namespace/% cells/kernel/swap/%,$(HOSTED_CELLS))
+SCALE_SRC := tests/scale/suite_scale.c tests/hosted/stand_in.c
 $(B)/scale/%.o: %.c $(B)/flags/HOST
 	@mkdir -p $(@D)
 	$(call say,CC)
 	$(Q)$(CC) -Itests/scale $(BASE) -D_GNU_SOURCE $(WARN) -O2 -fno-strict-aliasing -fexceptions -fnon-call-exceptions -c -o $@ $<
 
-$(B)/tests/scale.o: $(SCALE_SRC:%.c=$(B)/scale/%.o)
+$(B)/tests/scale.o: $(SCALE_SRC:%.c=$(B)/scale/%.o) $(B)/scale/cells.a
 	@mkdir -p $(@D)
 	$(call say,LD)
 	$(Q)ld -r -o $@ $^
@@ -306,21 +345,35 @@ $(B)/tests/scale.o: $(SCALE_SRC:%.c=$(B)/scale/%.o)
 
 SUITES_CFLAGS := $(SUITES)
 $(B)/asan/tests/main.o: $(B)/flags/SUITES
-$(B)/asan/tests/main.o: private HOST_CFLAGS += -DSUITES='$(foreach s,$(SUITES),SUITE($(s)))'
-$(B)/tests/delias-tests: $(B)/asan/tests/main.o $(UNIT_SRC:%.c=$(B)/asan/%.o) $(B)/tests/hosted.o $(B)/tests/scale.o \
+$(B)/asan/tests/main.o: private HOST_CFLAGS += -DSUITES='$(foreach s,$(SUITES),SUITE($(s),"$(s:hosted_%=hosted %)"))'
+$(B)/tests/delias-tests: $(patsubst %.c,$(B)/asan/%.o,$(wildcard tests/*.c)) $(UNIT_SRC:%.c=$(B)/asan/%.o) $(B)/tests/hosted.o $(B)/tests/scale.o \
                          $(patsubst %.c,$(B)/asan/%.o,$(filter-out vmm/main.c,$(VMM_SRC))) $(LINK_LIBS:%=$(B)/asan/lib%.a)
 	@mkdir -p $(@D)
 	$(call say,LINK)
-	$(Q)$(CC) $(ASAN) -o $@ $^ $(shell pkg-config --libs check) $(HOST_LIBS)
+	$(Q)$(CC) $(ASAN) -Wl,--wrap=_mark_point -o $@ $(objects) $(shell pkg-config --libs check) $(HOST_LIBS)
 
-FUZZ_FLAGS = $(BASE) -D_GNU_SOURCE -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined \
-             -Wno-ignored-attributes $(shell pkg-config --cflags $(HOST_PKGS))
-FUZZ_SRC := $(sort $(shell sed -n 's/^ \* sources: //p' tests/fuzz/*.c)) cells/kernel/host_link/host_link.c
-$(B)/fuzz/%: tests/fuzz/%.c $(FUZZ_SRC)
+FUZZ_CFLAGS = $(BASE) -D_GNU_SOURCE -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined \
+              -Wno-ignored-attributes -Wno-gnu-variable-sized-type-not-at-end $(shell pkg-config --cflags $(HOST_PKGS))
+$(B)/fuzz/obj/%.o: %.c $(B)/flags/FUZZ
 	@mkdir -p $(@D)
 	$(call say,FUZZ)
-	$(Q)$(CLANG) $(filter-out -MMD -MP,$(FUZZ_FLAGS)) -o $@ $< \
-	    $(addprefix $(CURDIR)/,$(shell sed -n 's/^ \* sources: //p' $<)) $(HOST_LIBS)
+	$(Q)$(CLANG) $(FUZZ_CFLAGS) -c -o $@ $<
+
+define FUZZ_DIR_template
+$(B)/fuzz/obj/$(1).a: $(patsubst %.c,$(B)/fuzz/obj/%.o,$(filter-out %/main.c,$(wildcard $(1)/*.c))) $(1)
+	@rm -f $$@
+	$$(call say,AR)
+	$$(Q)ar rcs $$@ $$(objects)
+endef
+$(foreach d,introspect/base introspect vmm vmm/machine,$(eval $(call FUZZ_DIR_template,$(d))))
+
+# A target's source says what it links, after "sources:": files, and one of the folders above or `cells` for an archive.
+fuzz_sources = tests/fuzz/$(1).c $(shell sed -n 's/^ \* sources: //p' tests/fuzz/$(1).c)
+fuzz_objects = $(patsubst %.c,$(B)/fuzz/obj/%.o,$(filter %.c,$(1))) $(patsubst %,$(B)/fuzz/obj/%.a,$(filter-out %.c,$(1)))
+$(foreach f,$(FUZZ),$(eval $(B)/fuzz/$(f): $(call fuzz_objects,$(call fuzz_sources,$(f)))))
+$(FUZZ:%=$(B)/fuzz/%):
+	$(call say,LINK)
+	$(Q)$(CLANG) $(FUZZ_CFLAGS) -o $@ $(objects) $(HOST_LIBS)
 
 # ---- tools -------------------------------------------------------------------------------------------------------
 

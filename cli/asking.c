@@ -1,70 +1,22 @@
 /* See asking.h. */
 #include "cli/asking.h"
-#include <getopt.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "cli/cli.h"
+#include "cli/out.h"
 #include "cli/swap_plan.h"
 
-enum { TIMEOUT_S = 10, LOCK_MS = 5000 };
+enum { TIMEOUT_S = 10 };
 
-static int parse(int argc, char **argv, const char *shorts, struct asking *a)
+static uint64_t timeout_s(const struct asking *a)
 {
-    static const struct option longs[] = {
-        {"machine", required_argument, NULL, 'm'},
-        {"timeout", required_argument, NULL, 't'},
-        {"json", no_argument, NULL, 'j'},
-        {"dry-run", no_argument, NULL, 'n'},
-        {"namespace", required_argument, NULL, 's'},
-        {"cpu", required_argument, NULL, 'c'},
-        {"recipes", required_argument, NULL, 'r'},
-        {"simd", no_argument, NULL, 'S'},
-        {0},
-    };
-    int c;
-
-    a->timeout_s = TIMEOUT_S;
-    opterr = 0;
-    while ((c = getopt_long(argc, argv, shorts, longs, NULL)) != -1) {
-        if (c == '?' || !strchr(shorts, c))
-            return cli_fail(CLI_USAGE, "option '%s' is unknown or lacks its value", argv[optind - 1]);
-        switch (c) {
-        case 'm':
-            a->machine = optarg;
-            break;
-        case 't':
-            if (cli_number("--timeout", optarg, 3600, &a->timeout_s))
-                return CLI_USAGE;
-            break;
-        case 'j':
-            a->json = true;
-            break;
-        case 'n':
-            a->dry_run = true;
-            break;
-        case 's':
-            a->namespace_ = optarg;
-            break;
-        case 'c':
-            a->cpu = optarg;
-            break;
-        case 'r':
-            a->recipes = optarg;
-            break;
-        case 'S':
-            a->simd = true;
-            break;
-        }
-    }
-    a->argc = argc - optind;
-    a->argv = argv + optind;
-    return CLI_DONE;
+    return a->call->timeout.given ? a->call->timeout.value : TIMEOUT_S;
 }
 
-/* What nobody reads now would be carried out later, when nobody expects it. */
-static int check_running(const struct target *t)
+/* A paused guest would carry the request out later, when nobody expects it. */
+static enum cli_status check_running(const struct target *t)
 {
     const char *state = machine_info(t->machine)->state;
 
@@ -75,28 +27,32 @@ static int check_running(const struct target *t)
     return cli_fail(CLI_FAILED, "machine %s is %s; `delias resume %s` lets it go on", t->name, state, t->name);
 }
 
-int asking_open(int argc, char **argv, const char *shorts, int min, int max, struct asking *a)
+/* Whoever keeps the lock for as long as one request may take has lost it to those who wait. */
+static enum cli_status take_lock(const struct asking *a)
 {
-    int status = parse(argc, argv, shorts, a);
+    int timeout_ms = (int)timeout_s(a) * 1000;
+
+    return machine_lock(a->target.machine, timeout_ms, timeout_ms) ? cli_fail(CLI_FAILED, "%s", machine_last_error())
+                                                                   : CLI_DONE;
+}
+
+enum cli_status asking_open(struct asking *a, struct call *call)
+{
+    *a = (struct asking){.call = call, .namespace_ = call->namespace_, .given = call->namespace_};
+    enum cli_status status = target_open(&a->target, call);
 
     if (!status)
-        status = target_open(&a->target, a->machine, &a->argc, &a->argv, min, max);
-    if (status)
-        return status;
-    status = check_running(&a->target);
+        status = check_running(&a->target);
     if (!status)
         status = target_map(&a->target, true);
-    if (!status && machine_lock(a->target.machine, LOCK_MS))
-        status = cli_fail(CLI_FAILED, "%s", machine_last_error());
     if (status)
-        target_close(&a->target);
-    return status;
+        return status;
+    return take_lock(a);
 }
 
 void asking_close(struct asking *a)
 {
-    machine_unlock(a->target.machine);
-    target_close(&a->target);
+    target_close(&a->target); /* which gives the lock back */
 }
 
 static bool is_alive(void *machine)
@@ -104,7 +60,27 @@ static bool is_alive(void *machine)
     return machine_is_alive(machine);
 }
 
-static int no_answer(const struct asking *a, enum err e, size_t bytes)
+static bool has_lock(void *machine)
+{
+    return machine_has_lock(machine);
+}
+
+/* A program that was stopped has lost the lock: before its request is posted it waits in line again. */
+static enum cli_status post_in_turn(const struct asking *a, const struct request *request, enum err *ret_error,
+                                    struct arena_completion *ret)
+{
+    const struct request_caller caller = {is_alive, has_lock, a->target.machine};
+    enum cli_status status;
+
+    do {
+        if ((status = take_lock(a)))
+            return status;
+        *ret_error = request_post(a->target.ram, a->target.ram_bytes, request, (int)timeout_s(a) * 1000, &caller, ret);
+    } while (*ret_error == ERR_CLOSED);
+    return CLI_DONE;
+}
+
+static enum cli_status no_answer(const struct asking *a, enum err e, size_t bytes)
 {
     const char *name = a->target.name;
 
@@ -113,12 +89,12 @@ static int no_answer(const struct asking *a, enum err e, size_t bytes)
         return cli_fail(CLI_FAILED,
                         "machine %s did not answer within %lu s; is it paused (`delias ps`) or hung "
                         "(`delias faults %s`)?",
-                        name, a->timeout_s, name);
+                        name, timeout_s(a), name);
     case ERR_BUSY:
         return cli_fail(CLI_FAILED,
                         "machine %s has not completed an earlier request within %lu s; `delias reset %s` "
-                        "starts it anew",
-                        name, a->timeout_s, name);
+                        "restarts its guest",
+                        name, timeout_s(a), name);
     case ERR_NOT_RUNNING:
         return cli_fail(CLI_FAILED, "machine %s ended meanwhile", name);
     case ERR_RANGE:
@@ -130,15 +106,15 @@ static int no_answer(const struct asking *a, enum err e, size_t bytes)
     case ERR_NOT_FOUND:
         return cli_fail(CLI_FAILED, "the guest of machine %s is not ready yet", name);
     default:
-        return cli_fail(CLI_FAILED, "machine %s: request ring: %s; `delias reset %s` starts it anew", name, err_text(e),
-                        name);
+        return cli_fail(CLI_FAILED, "machine %s: request ring: %s; `delias reset %s` restarts its guest", name,
+                        err_text(e), name);
     }
 }
 
 /* ---- what the guest answered ---- */
 
-/* `plan` is used up; NULL: there is none. */
-static void print_json(const struct arena_completion *c, json_t *plan)
+/* Releases `plan`; NULL: there is none. */
+static void print_answer_json(const struct arena_completion *c, json_t *plan)
 {
     json_t *phases = json_array(), *o;
 
@@ -160,58 +136,133 @@ static void print_json(const struct arena_completion *c, json_t *plan)
     json_object_set_new(o, "detail", json_string(c->detail));
     if (plan)
         json_object_set_new(o, "plan", plan);
-    json_dumpf(o, stdout, JSON_INDENT(2));
-    putchar('\n');
-    json_decref(o);
+    out_json(o);
 }
 
-static int read_plan(const struct asking *a, const struct arena_completion *c, struct swap_plan *ret_plan)
+static enum cli_status read_plan(const struct asking *a, const struct arena_completion *c, struct swap_plan *ret_plan)
 {
     struct swap_plan plan = {.items = c->items, .lost = c->items_lost};
     enum err e = request_plan(a->target.ram, a->target.ram_bytes, c, &plan.item);
 
     if (e)
         return cli_fail(CLI_FAILED, "machine %s: its plan cannot be read: %s", a->target.name, err_text(e));
+    if (!machine_has_lock(a->target.machine)) {
+        swap_plan_done(&plan);
+        return cli_fail(CLI_FAILED, "this program was stopped, and the plan has made way for another one's request");
+    }
     *ret_plan = plan;
     return CLI_DONE;
 }
 
-/* Of a refused plan, as far as it has come. */
-static int print_answer(const struct asking *a, const struct arena_completion *c)
+/* Prints the plan of a dry run, also a refused one as far as it was made. */
+static enum cli_status print_answer(const struct asking *a, const struct arena_completion *c)
 {
-    struct swap_plan plan = {0};
-    int status = a->dry_run ? read_plan(a, c, &plan) : CLI_DONE;
+    CLOSED_BY(swap_plan_done) struct swap_plan plan = {0};
+    enum cli_status status = a->call->dry_run ? read_plan(a, c, &plan) : CLI_DONE;
 
     if (status)
         return status;
-    if (a->json)
-        print_json(c, a->dry_run ? swap_plan_json(&plan) : NULL);
+    if (a->call->json)
+        print_answer_json(c, a->call->dry_run ? swap_plan_json(&plan) : NULL);
     else
         swap_plan_print(&plan);
-    swap_plan_done(&plan);
     return CLI_DONE;
 }
 
 void asking_print(const struct arena_completion *c)
 {
-    print_json(c, NULL);
+    print_answer_json(c, NULL);
 }
 
-int asking_post(struct asking *a, const struct request *request, const char *what, struct arena_completion *ret)
+enum cli_status asking_post(struct asking *a, const struct request *request, const char *what,
+                            struct arena_completion *ret)
 {
     struct request r = *request;
 
     if (!r.namespace_)
         r.namespace_ = a->namespace_;
-    enum err e = request_post(a->target.ram, a->target.ram_bytes, &r, (int)a->timeout_s * 1000, is_alive,
-                              a->target.machine, ret);
+    enum err e;
+    enum cli_status status = post_in_turn(a, &r, &e, ret);
 
+    if (status)
+        return status;
     if (e)
         return no_answer(a, e, request->mailbox_bytes);
-    int status = print_answer(a, ret);
+    status = print_answer(a, ret);
     if (status || ret->error == ERR_OK)
         return status;
     fflush(stdout);
     return cli_fail(ret->error == ERR_NOT_FOUND ? CLI_UNKNOWN : CLI_FAILED, "%s: refused: %s%s%s", what,
                     err_text(ret->error), *ret->detail ? ": " : "", ret->detail);
+}
+
+/* ---- names of cells ---- */
+
+/* One request is about one namespace: that of the first cell, which must be what --namespace says. */
+static enum cli_status fix_namespace(struct asking *a, const char *words, const struct qualified *name)
+{
+    const char *want = *name->namespace_ ? name->namespace_ : a->given ? a->given : "root";
+
+    if ((a->given || a->named) && strcmp(want, a->namespace_) != 0)
+        return cli_fail(CLI_USAGE, "'%s' is in namespace %s, and one request is about one namespace, here %s", words,
+                        want, a->namespace_);
+    a->named = true;
+    if (!a->given) {
+        snprintf(a->space, sizeof a->space, "%s", want);
+        a->namespace_ = a->space;
+    }
+    return CLI_DONE;
+}
+
+static enum cli_status read_cell(struct asking *a, const char *words, struct qualified *ret_name)
+{
+    enum cli_status status = target_parse(words, ret_name);
+
+    if (status)
+        return status;
+    if (*ret_name->rest || ret_name->cell[0] == '#')
+        return cli_fail(CLI_UNKNOWN, "there can be no cell '%s'; say CELL or NAMESPACE/CELL", words);
+    return fix_namespace(a, words, ret_name);
+}
+
+enum cli_status asking_name(struct asking *a, const char *words, char ret_cell[ASKING_CELL])
+{
+    struct qualified name;
+    enum cli_status status = read_cell(a, words, &name);
+
+    if (!status)
+        memcpy(ret_cell, name.cell, ASKING_CELL);
+    return status;
+}
+
+enum cli_status asking_cell(struct asking *a, const char *words, enum qualified_reach reach, char ret_cell[ASKING_CELL])
+{
+    struct cell_ref cell;
+    struct qualified name;
+    enum cli_status status = read_cell(a, words, &name);
+
+    if (!status && !a->target.view)
+        status = target_look(&a->target);
+    if (status)
+        return status;
+    if (!*name.namespace_ && a->given) {
+        snprintf(name.namespace_, sizeof name.namespace_, "%s", a->given);
+        reach = QUALIFIED_SEEN;
+    }
+    status = target_named(&a->target, &name, reach, &cell);
+    if (!status)
+        memcpy(ret_cell, name.cell, ASKING_CELL);
+    return status;
+}
+
+bool asking_loaded_object(const struct asking *a, const char *cell, uint64_t *ret_hash)
+{
+    const struct view *v = a->target.view;
+    struct namespace_ref namespace_ = a->namespace_ ? view_find_namespace(v, a->namespace_) : NAMESPACE_ROOT;
+    const struct arena_cell *c = namespace_.index ? view_cell(v, view_find_cell(v, namespace_, cell)) : NULL;
+    const struct arena_object *object = c && c->state == CELL_LIVE ? view_object(v, c->object) : NULL;
+
+    if (object)
+        *ret_hash = object->hash;
+    return object != NULL;
 }

@@ -1,5 +1,4 @@
 /* `delias campaign`: check, run, resume, report and replay fault-injection campaigns. */
-#include <getopt.h>
 #include <inttypes.h>
 #include <jansson.h>
 #include <signal.h>
@@ -8,16 +7,14 @@
 #include <string.h>
 #include <unistd.h>
 #include "cli/cli.h"
+#include "cli/out.h"
 #include "cli/verbs.h"
 #include "injector/campaign.h"
 #include "injector/report.h"
+#include "injector/targets.h"
+#include "introspect/base/number.h"
 
 enum { BAR = 32 };
-
-struct options {
-    const char *output;
-    bool json;
-};
 
 static volatile sig_atomic_t interrupted;
 
@@ -76,9 +73,7 @@ static void report_json(const struct report *r)
         "model", r->model, "backend", r->backend, "count", (json_int_t)r->planned, "done", (json_int_t)r->done,
         "outcomes", json_counts(r->count), "targets", targets, "manifested", (json_int_t)r->manifested, "recovered",
         (json_int_t)r->recovered, "recovery_rate", r->rate, "wilson_low", r->low, "wilson_high", r->high);
-    json_dumpf(all, stdout, JSON_INDENT(2));
-    putchar('\n');
-    json_decref(all);
+    out_json(all);
 }
 
 static void report_line(const char *name, const uint64_t counts[OUTCOME_COUNT])
@@ -106,48 +101,43 @@ static void report_table(const struct report *r)
     putchar('\n');
 }
 
-static int print_report(struct database *d, bool json)
+static enum cli_status print_report(struct database *d, bool json)
 {
-    struct report *r = malloc(sizeof *r);
+    OWN(memory) struct report *r = malloc(sizeof *r);
     struct why why = {0};
 
     if (!r)
         return cli_fail(CLI_FAILED, "out of memory");
-    enum err e = report_make(d, r, &why);
-    if (!e)
-        (json ? report_json : report_table)(r);
-    free(r);
-    return e ? cli_fail(CLI_FAILED, "%s", why.text) : CLI_DONE;
+    if (report_make(d, r, &why))
+        return cli_fail(CLI_FAILED, "%s", why.text);
+    (json ? report_json : report_table)(r);
+    return CLI_DONE;
 }
 
 /* ---- subverbs ---- */
 
-static int check(const char *path, const struct options *o)
+enum cli_status campaign_check(struct call *call)
 {
-    struct plan plan;
+    CLOSED_BY(plan_done) struct plan plan = {0};
     struct why why = {0};
 
-    (void)o;
-    if (plan_load(path, &plan, &why))
+    if (plan_load(call->argv[0], &plan, &why) || targets_check(call->argv[0], &plan, &why))
         return cli_fail(CLI_FAILED, "%s", why.text);
-    printf("%s: %" PRIu64 " experiments of %s into %u target%s, seed %" PRIu64 ": good\n", path, plan.count,
+    printf("%s: %" PRIu64 " experiments of %s into %u target%s, seed %" PRIu64 ": good\n", call->argv[0], plan.count,
            plan.model_words, plan.targets, plan.targets == 1 ? "" : "s", plan.seed);
-    plan_done(&plan);
     return CLI_DONE;
 }
 
-/* No experiment has come to its end. */
-static bool is_empty(struct database *d)
+/* Whether the database has no finished experiment. */
+static bool is_campaign_empty(struct database *d)
 {
-    struct report *r = malloc(sizeof *r);
+    OWN(memory) struct report *r = malloc(sizeof *r);
     struct why why = {0};
-    bool empty = r && report_make(d, r, &why) == ERR_OK && r->done == 0;
 
-    free(r);
-    return empty;
+    return r && report_make(d, r, &why) == ERR_OK && r->done == 0;
 }
 
-static int carry_out(struct database *d, const char *path, const struct plan *plan, const struct options *o)
+static enum cli_status run_campaign(struct database *d, const char *path, const struct plan *plan, bool json)
 {
     const struct campaign_watcher watcher = {.progress = show_progress, .stop = &interrupted};
     const struct sigaction action = {.sa_handler = interrupt};
@@ -158,11 +148,11 @@ static int carry_out(struct database *d, const char *path, const struct plan *pl
     enum err e = campaign_run(d, path, plan, &watcher, &why);
     if (isatty(STDERR_FILENO))
         fputc('\n', stderr);
-    if (e && is_empty(d))
+    if (e && is_campaign_empty(d))
         return cli_fail(CLI_FAILED, "%s", why.text);
     if (e)
         return cli_fail(CLI_FAILED, "%s; `delias campaign resume %s` goes on from here", why.text, path);
-    int status = print_report(d, o->json);
+    enum cli_status status = print_report(d, json);
     if (!status && interrupted)
         status = cli_fail(CLI_FAILED, "interrupted; `delias campaign resume %s` goes on from here", path);
     return status;
@@ -176,62 +166,45 @@ static void default_output(const char *path, char *ret_output, size_t bytes)
     snprintf(ret_output, bytes, "%.*s.db", dot && dot != name ? (int)(dot - name) : (int)strlen(name), name);
 }
 
-static int run(const char *path, const struct options *o)
+enum cli_status campaign_start(struct call *call)
 {
+    CLOSED_BY(plan_done) struct plan plan = {0};
+    OWN(database) struct database *d = NULL;
     char output[MACHINE_PATH_MAX];
-    struct database *d;
-    struct plan plan;
     struct why why = {0};
 
-    if (o->output)
-        snprintf(output, sizeof output, "%s", o->output);
+    if (call->output)
+        snprintf(output, sizeof output, "%s", call->output);
     else
-        default_output(path, output, sizeof output);
-    if (plan_load(path, &plan, &why))
+        default_output(call->argv[0], output, sizeof output);
+    if (plan_load(call->argv[0], &plan, &why) || targets_check(call->argv[0], &plan, &why) ||
+        database_create(output, &plan, &d, &why))
         return cli_fail(CLI_FAILED, "%s", why.text);
-    int status = CLI_FAILED;
-    if (database_create(output, &plan, &d, &why)) {
-        cli_fail(CLI_FAILED, "%s", why.text);
-    } else {
-        status = carry_out(d, output, &plan, o);
-        if (status && !interrupted && is_empty(d))
-            database_discard(d); /* out of the way of the next try */
-        else
-            database_close(d);
-    }
-    plan_done(&plan);
+    enum cli_status status = run_campaign(d, output, &plan, call->json);
+    if (status && !interrupted && is_campaign_empty(d))
+        database_discard(MOVE(d)); /* else the next try would find the file there */
     return status;
 }
 
-static int resume(const char *path, const struct options *o)
+enum cli_status campaign_resume(struct call *call)
 {
-    struct database *d;
-    struct plan plan;
+    CLOSED_BY(plan_done) struct plan plan = {0};
+    OWN(database) struct database *d = NULL;
     struct why why = {0};
 
-    if (database_open(path, DATABASE_WRITE, &d, &why))
+    if (database_open(call->argv[0], DATABASE_WRITE, &d, &why) || database_plan(d, &plan, &why))
         return cli_fail(CLI_FAILED, "%s", why.text);
-    int status = CLI_FAILED;
-    if (database_plan(d, &plan, &why)) {
-        cli_fail(CLI_FAILED, "%s", why.text);
-    } else {
-        status = carry_out(d, path, &plan, o);
-        plan_done(&plan);
-    }
-    database_close(d);
-    return status;
+    return run_campaign(d, call->argv[0], &plan, call->json);
 }
 
-static int report(const char *path, const struct options *o)
+enum cli_status campaign_report(struct call *call)
 {
-    struct database *d;
+    OWN(database) struct database *d = NULL;
     struct why why = {0};
 
-    if (database_open(path, DATABASE_READ, &d, &why))
+    if (database_open(call->argv[0], DATABASE_READ, &d, &why))
         return cli_fail(CLI_FAILED, "%s", why.text);
-    int status = print_report(d, o->json);
-    database_close(d);
-    return status;
+    return print_report(d, call->json);
 }
 
 /* ---- replay ---- */
@@ -248,9 +221,7 @@ static void print_replay_json(const struct experiment *was, const struct experim
     json_t *all =
         json_pack("{s:I, s:s, s:s, s:s, s:o}", "index", (json_int_t)is->index, "target", is->target, "recorded",
                   outcome_word(was->outcome), "outcome", outcome_word(is->outcome), "changes", changes);
-    json_dumpf(all, stdout, JSON_INDENT(2));
-    putchar('\n');
-    json_decref(all);
+    out_json(all);
 }
 
 static void print_replay(const struct experiment *was, const struct experiment *is)
@@ -271,86 +242,21 @@ static void print_replay(const struct experiment *was, const struct experiment *
            outcome_word(was->outcome));
 }
 
-static int replay_with(struct database *d, const char *path, uint64_t index, const struct options *o)
+enum cli_status campaign_replay_one(struct call *call)
 {
-    struct experiment *was = malloc(sizeof *was), *is = malloc(sizeof *is);
-    struct plan plan = {0};
+    OWN(memory) struct experiment *was = malloc(sizeof *was), *is = malloc(sizeof *is);
+    CLOSED_BY(plan_done) struct plan plan = {0};
+    OWN(database) struct database *d = NULL;
     struct why why = {0};
+    uint64_t index;
 
-    if (!was || !is) {
-        free(was);
-        free(is);
+    if (!number_parse(call->argv[1], 0, UINT64_MAX, &index))
+        return cli_fail(CLI_USAGE, "replay DB INDEX: '%s' is not the number of an experiment", call->argv[1]);
+    if (!was || !is)
         return cli_fail(CLI_FAILED, "out of memory");
-    }
-    enum err e = database_get(d, index, was, &why);
-    if (!e)
-        e = database_plan(d, &plan, &why);
-    if (!e)
-        e = campaign_replay(d, path, &plan, was, is, &why);
-    if (!e)
-        (o->json ? print_replay_json : print_replay)(was, is);
-    plan_done(&plan);
-    free(was);
-    free(is);
-    return e ? cli_fail(CLI_FAILED, "%s", why.text) : CLI_DONE;
-}
-
-static int replay(const char *path, const char *word, const struct options *o)
-{
-    struct database *d;
-    struct why why = {0};
-    char *end;
-    uint64_t index = strtoull(word, &end, 10);
-
-    if (!*word || *end || *word == '-')
-        return cli_fail(CLI_USAGE, "replay DB INDEX: '%s' is not the number of an experiment", word);
-    if (database_open(path, DATABASE_READ, &d, &why))
+    if (database_open(call->argv[0], DATABASE_READ, &d, &why) || database_get(d, index, was, &why) ||
+        database_plan(d, &plan, &why) || campaign_replay(d, call->argv[0], &plan, was, is, &why))
         return cli_fail(CLI_FAILED, "%s", why.text);
-    int status = replay_with(d, path, index, o);
-    database_close(d);
-    return status;
-}
-
-static int parse(int argc, char **argv, struct options *o)
-{
-    static const struct option longs[] = {
-        {"output", required_argument, NULL, 'o'}, {"json", no_argument, NULL, 'j'}, {0}};
-    int c;
-
-    opterr = 0;
-    while ((c = getopt_long(argc, argv, "o:j", longs, NULL)) != -1)
-        switch (c) {
-        case 'o':
-            o->output = optarg;
-            break;
-        case 'j':
-            o->json = true;
-            break;
-        default:
-            return cli_fail(CLI_USAGE, "option '%s' is unknown or lacks its value", argv[optind - 1]);
-        }
+    (call->json ? print_replay_json : print_replay)(was, is);
     return CLI_DONE;
-}
-
-int verb_campaign(int argc, char **argv)
-{
-    static const struct {
-        const char *name;
-        int (*run)(const char *path, const struct options *options);
-    } subverbs[] = {{"check", check}, {"run", run}, {"resume", resume}, {"report", report}};
-    struct options o = {0};
-    int status = parse(argc, argv, &o);
-
-    if (status)
-        return status;
-    argc -= optind;
-    argv += optind;
-    if (argc == 3 && strcmp(argv[0], "replay") == 0)
-        return replay(argv[1], argv[2], &o);
-    for (size_t i = 0; argc == 2 && i < sizeof subverbs / sizeof *subverbs; i++)
-        if (strcmp(argv[0], subverbs[i].name) == 0)
-            return subverbs[i].run(argv[1], &o);
-    return cli_fail(CLI_USAGE, "%s",
-                    argc ? "no such campaign verb, or a wrong number of operands"
-                         : "say check, run, resume, report or replay");
 }

@@ -1,4 +1,4 @@
-/* The verb `cell`: all about one (thesis, figure 5.2). */
+/* The verb `cell`: all about one cell (thesis, figure 5.2). */
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,13 +10,18 @@
 #include "introspect/read.h"
 #include "introspect/reference.h"
 
-enum { CELLS = ARENA_CELLS_MAX, LABEL = 256 };
+enum { LABEL = 256 };
 
-static size_t cells_near(const struct view *v, uint32_t cell, bool out, uint32_t *ret)
+/* For the caller to free. NULL: none, or memory is out; *ret_count is 0 then. */
+static struct cell_ref *cells_near(const struct view *v, struct cell_ref cell, bool out, size_t *ret_count)
 {
-    size_t n = out ? view_dependencies(v, cell, ret, CELLS) : view_dependents(v, cell, ret, CELLS);
+    size_t (*list)(const struct view *, struct cell_ref, struct cell_ref *, size_t) =
+        out ? view_dependencies : view_dependents;
+    size_t count = list(v, cell, NULL, 0);
+    struct cell_ref *near = calloc(count + 1, sizeof *near);
 
-    return n < CELLS ? n : CELLS;
+    *ret_count = near ? list(v, cell, near, count) : 0;
+    return near;
 }
 
 /* ---- JSON ---- */
@@ -26,20 +31,23 @@ static json_t *address(uint64_t number)
     return json_sprintf("0x%lx", (unsigned long)number);
 }
 
-static json_t *cell_names(const struct view *v, uint32_t cell, bool out)
+static json_t *cell_names(const struct view *v, struct cell_ref cell, bool out)
 {
-    uint32_t near[CELLS];
-    size_t count = cells_near(v, cell, out, near);
+    size_t count;
+    OWN(memory) struct cell_ref *near = cells_near(v, cell, out, &count);
     json_t *names = json_array();
+    char name[QUALIFIED_BYTES];
 
-    for (size_t i = 0; i < count; i++)
-        json_array_append_new(names, json_string(view_cell_name(v, near[i])));
+    for (size_t i = 0; i < count; i++) {
+        qualified_name(v, near[i], name, sizeof name);
+        json_array_append_new(names, json_string(name));
+    }
     return names;
 }
 
-static json_t *exports(const struct view *v, uint32_t cell)
+static json_t *exports(const struct view *v, struct cell_ref cell)
 {
-    struct view_list list = view_symbols_of(v, cell);
+    struct view_symbols list = view_symbols_of(v, cell);
     json_t *all = json_array();
 
     for (size_t n = 0; n < list.count; n++) {
@@ -52,10 +60,10 @@ static json_t *exports(const struct view *v, uint32_t cell)
     return all;
 }
 
-/* The edges of one section, each with its relocation record; `out` says which way. */
-static json_t *edges(const struct view *v, uint32_t section, bool out)
+/* The edges of one section, each with its relocation record; `out`: those that leave. */
+static json_t *edges(const struct view *v, struct section_ref section, bool out)
 {
-    struct view_list list = out ? view_edges_out(v, section) : view_edges_in(v, section);
+    struct view_edges list = out ? view_edges_out(v, section) : view_edges_in(v, section);
     json_t *all = json_array();
     char label[LABEL];
 
@@ -63,7 +71,7 @@ static json_t *edges(const struct view *v, uint32_t section, bool out)
         const struct arena_edge *e = view_edge(v, list.item[n]);
         const struct arena_symbol *symbol = view_symbol(v, e->symbol);
 
-        cells_section_label(v, out ? e->to : e->from, label, sizeof label);
+        view_section_label(v, out ? e->to : e->from, label, sizeof label);
         json_array_append_new(all, json_pack("{s:s, s:s, s:I, s:I, s:I, s:s?}", out ? "to" : "from", label, "type",
                                              name_relocation(e->type), "offset", (json_int_t)e->offset, "target",
                                              (json_int_t)e->target, "addend", (json_int_t)e->addend, "symbol",
@@ -72,7 +80,7 @@ static json_t *edges(const struct view *v, uint32_t section, bool out)
     return all;
 }
 
-static json_t *section_json(const struct view *v, uint32_t section)
+static json_t *section_json(const struct view *v, struct section_ref section)
 {
     const struct arena_section *s = view_section(v, section);
     struct read_pages pages = read_pages(v, s->virt, s->bytes);
@@ -89,9 +97,9 @@ static json_t *section_json(const struct view *v, uint32_t section)
     return o;
 }
 
-static json_t *sections_json(const struct view *v, uint32_t cell)
+static json_t *sections_json(const struct view *v, struct cell_ref cell)
 {
-    struct view_list list = view_sections_of(v, cell);
+    struct view_sections list = view_sections_of(v, cell);
     json_t *all = json_array();
 
     for (size_t n = 0; n < list.count; n++)
@@ -104,10 +112,10 @@ static const char *object_origin(const struct arena_object *object)
     return object->from_mailbox ? "host" : "archive";
 }
 
-/* null: it is of the boot image. */
-static json_t *object_json(const struct view *v, uint32_t index)
+/* JSON null for a cell of the boot image. */
+static json_t *object_json(const struct view *v, struct object_ref ref)
 {
-    const struct arena_object *object = view_object(v, index);
+    const struct arena_object *object = view_object(v, ref);
 
     if (!object)
         return json_null();
@@ -123,14 +131,14 @@ static json_t *references_json(const struct references *r)
                      "edges_in", (json_int_t)r->in, "edges_inside", (json_int_t)r->inside);
 }
 
-static void print_json(const struct view *v, uint32_t cell)
+static void print_cell_json(const struct view *v, struct cell_ref cell)
 {
     const struct arena_cell *c = view_cell(v, cell);
     struct references references = references_of(v, cell);
     json_t *o = json_pack("{s:s, s:s, s:I, s:s, s:s, s:I, s:I, s:I, s:I}", "name", view_cell_name(v, cell), "namespace",
                           view_namespace_name(v, c->namespace_), "version", (json_int_t)c->version, "kind",
                           name_cell_kind(c->kind), "state", name_cell_state(c->state), "bytes",
-                          (json_int_t)cells_bytes(c), "tasks", (json_int_t)references.tasks, "faults",
+                          (json_int_t)table_cell_bytes(c), "tasks", (json_int_t)references.tasks, "faults",
                           (json_int_t)c->faults, "reloads", (json_int_t)c->reloads);
 
     json_object_set_new(o, "object", object_json(v, c->object));
@@ -139,27 +147,28 @@ static void print_json(const struct view *v, uint32_t cell)
     json_object_set_new(o, "exports", exports(v, cell));
     json_object_set_new(o, "dependencies", cell_names(v, cell, true));
     json_object_set_new(o, "dependents", cell_names(v, cell, false));
-    json_dumpf(o, stdout, JSON_INDENT(2));
-    putchar('\n');
-    json_decref(o);
+    out_json(o);
 }
 
 /* ---- text ---- */
 
-static void print_names(const struct view *v, const char *title, uint32_t cell, bool out)
+static void print_names(const struct view *v, const char *title, struct cell_ref cell, bool out)
 {
-    uint32_t near[CELLS];
-    size_t count = cells_near(v, cell, out, near);
+    size_t count;
+    OWN(memory) struct cell_ref *near = cells_near(v, cell, out, &count);
+    char name[QUALIFIED_BYTES];
 
     printf("%-13s", title);
-    for (size_t i = 0; i < count; i++)
-        printf("%s%s", i ? ", " : "", view_cell_name(v, near[i]));
+    for (size_t i = 0; i < count; i++) {
+        qualified_name(v, near[i], name, sizeof name);
+        printf("%s%s", i ? ", " : "", name);
+    }
     printf("%s\n", count ? "" : "none");
 }
 
-static void print_object(const struct view *v, uint32_t index)
+static void print_object(const struct view *v, struct object_ref ref)
 {
-    const struct arena_object *object = view_object(v, index);
+    const struct arena_object *object = view_object(v, ref);
 
     if (object)
         printf("%-13s%u bytes at physical 0x%lx, hash 0x%lx, from the %s; cells made from it: %u\n", "object",
@@ -169,7 +178,7 @@ static void print_object(const struct view *v, uint32_t index)
         printf("%-13snone: it is of the boot image\n", "object");
 }
 
-static void print_head(const struct view *v, uint32_t cell)
+static void print_head(const struct view *v, struct cell_ref cell)
 {
     const struct arena_cell *c = view_cell(v, cell);
     struct references r = references_of(v, cell);
@@ -185,11 +194,12 @@ static void print_head(const struct view *v, uint32_t cell)
     print_names(v, "needed by", cell, false);
 }
 
-/* A table of its own, if it has rows. */
-static void print_rows(struct reading *r, const char *title, const struct column *columns, uint32_t cell,
-                       void (*add)(struct reading *r, uint32_t cell))
+/* Prints a table with a title, if it has rows. */
+static void print_rows(struct reading *r, const char *title, const struct column *columns, struct cell_ref cell,
+                       void (*add)(struct reading *r, struct cell_ref cell))
 {
-    struct out *rows = out_new(columns, false), *before = r->out;
+    OWN(out) struct out *rows = out_new(columns, false);
+    struct out *before = r->out;
 
     r->out = rows;
     add(r, cell);
@@ -198,44 +208,43 @@ static void print_rows(struct reading *r, const char *title, const struct column
         printf("\n%s", title);
         out_print(rows);
     }
-    out_free(rows);
 }
 
-static void print_text(struct reading *r, uint32_t cell)
+static void print_cell_text(struct reading *r, struct cell_ref cell)
 {
     print_head(r->view, cell);
-    print_rows(r, "", cells_section_columns, cell, cells_add_sections);
-    print_rows(r, "", cells_symbol_columns, cell, cells_add_symbols);
-    if (!r->all)
+    print_rows(r, "", table_sections, cell, cells_add_sections);
+    print_rows(r, "", table_symbols, cell, cells_add_symbols);
+    if (!r->call->all)
         return;
-    print_rows(r, "outgoing\n", cells_edge_columns, cell, cells_add_edges);
+    print_rows(r, "outgoing\n", table_edges, cell, cells_add_edges);
     r->in = true;
-    print_rows(r, "incoming\n", cells_edge_columns, cell, cells_add_edges);
+    print_rows(r, "incoming\n", table_edges, cell, cells_add_edges);
     r->in = false;
 }
 
-static int check_operand(struct reading *r)
+static enum cli_status check_operand(struct reading *r)
 {
-    int status;
+    enum cli_status status;
 
-    target_cell(r->target, r->argv[0], &status);
+    target_cell(r->target, r->call->argv[0], &status);
     return status;
 }
 
 static void print_cell(struct reading *r)
 {
-    int status;
-    uint32_t cell = target_cell(r->target, r->argv[0], &status);
+    enum cli_status status;
+    struct cell_ref cell = target_cell(r->target, r->call->argv[0], &status);
 
-    if (r->json)
-        print_json(r->view, cell);
+    if (r->call->json)
+        print_cell_json(r->view, cell);
     else
-        print_text(r, cell);
+        print_cell_text(r, cell);
 }
 
-int verb_cell(int argc, char **argv)
+enum cli_status verb_cell(struct call *call)
 {
-    static const struct reading_rule rule = {1, 1, "a", cells_section_columns, check_operand, false, print_cell};
+    static const struct reading_rule rule = {table_sections, check_operand, false, print_cell};
 
-    return reading_run(argc, argv, &rule);
+    return reading_run(call, &rule);
 }

@@ -1,4 +1,4 @@
-/* The verb disasm: live instructions of a cell or of one section, what relocations lead to named behind them. */
+/* The verb disasm: live instructions of a cell or of one section, the targets of their relocations named. */
 #include "introspect/disasm.h"
 #include <stdio.h>
 #include "cli/cli.h"
@@ -6,17 +6,19 @@
 #include "cli/verbs.h"
 
 static const struct column line_columns[] = {
-    {"address", COLUMN_ADDRESS, 0},
-    {"bytes", COLUMN_TEXT, 0},
-    {"text", COLUMN_TEXT, 0},
-    {"relocation", COLUMN_TEXT, 0},
-    {"section", COLUMN_TEXT, COLUMN_JSON},
+    {.key = "address", .kind = COLUMN_ADDRESS},
+    {.key = "bytes"},
+    {.key = "text"},
+    {.key = "relocation"},
+    {.key = "section", .where = COLUMN_JSON},
+    {.key = "namespace", .where = COLUMN_JSON},
     {0},
 };
 
 struct context {
     struct reading *reading;
-    uint32_t section;
+    struct section_ref section;
+    const char *namespace_;
 };
 
 static void add_line(const struct disasm_line *line, void *context)
@@ -32,51 +34,54 @@ static void add_line(const struct disasm_line *line, void *context)
     out_text(c->reading->out, text);
     out_text(c->reading->out, line->target);
     out_text(c->reading->out, view_section_name(c->reading->view, c->section));
+    out_text(c->reading->out, c->namespace_);
 }
 
-static int add_section(struct reading *r, uint32_t section)
+static enum cli_status print_section(struct reading *r, struct section_ref section)
 {
-    struct context c = {r, section};
     const struct view *v = r->view;
-    const char *cell = view_cell_name(v, view_section(v, section)->cell), *name = view_section_name(v, section);
+    const struct arena_cell *cell = view_cell(v, view_section(v, section)->cell);
+    struct context c = {r, section, view_namespace_name(v, cell->namespace_)};
+    char label[256];
     enum err e = disasm_section(v, section, add_line, &c);
 
+    view_section_label(v, section, label, sizeof label);
     if (e == ERR_INVALID)
-        return cli_fail(CLI_FAILED, "%s:%s holds no instructions", cell, name);
+        return cli_fail(CLI_FAILED, "%s holds no instructions", label);
     if (e)
-        return cli_fail(CLI_FAILED, "%s:%s: %s", cell, name, err_text(e));
-    if (r->json)
+        return cli_fail(CLI_FAILED, "%s: %s", label, err_text(e));
+    if (r->call->json)
         return CLI_DONE;
-    printf("%s:%s\n", cell, name);
+    printf("%s\n", label);
     out_print(r->out);
     printf("\n");
     return CLI_DONE;
 }
 
-static int fill(struct reading *r)
+static enum cli_status fill_disasm(struct reading *r)
 {
-    uint32_t section;
-    int status;
-    uint32_t cell = target_section(r->target, r->argv[0], &section, &status);
+    struct section_ref section;
+    enum cli_status status;
+    struct cell_ref cell = target_section(r->target, r->call->argv[0], &section, &status);
 
-    if (!cell || section)
-        return cell ? add_section(r, section) : status;
-    struct view_list list = view_sections_of(r->view, cell);
+    if (!cell.index || section.index)
+        return cell.index ? print_section(r, section) : status;
+    struct view_sections list = view_sections_of(r->view, cell);
     for (size_t n = 0; n < list.count; n++)
-        if (view_section(r->view, list.item[n])->kind == SECTION_TEXT && add_section(r, list.item[n]))
+        if (view_section(r->view, list.item[n])->kind == SECTION_TEXT && print_section(r, list.item[n]))
             r->failed = true;
     return CLI_DONE;
 }
 
 static void print_rest(struct reading *r)
 {
-    if (r->json)
+    if (r->call->json)
         out_print(r->out);
 }
 
-int verb_disasm(int argc, char **argv)
+enum cli_status verb_disasm(struct call *call)
 {
-    static const struct reading_rule rule = {1, 1, "", line_columns, fill, false, print_rest};
+    static const struct reading_rule rule = {line_columns, fill_disasm, false, print_rest};
 
-    return reading_run(argc, argv, &rule);
+    return reading_run(call, &rule);
 }

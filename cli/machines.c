@@ -1,7 +1,5 @@
 /* The verbs about machines as such: ps, stop, pause, resume, reset, console. */
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 #include "cli/cli.h"
 #include "cli/out.h"
@@ -9,23 +7,18 @@
 #include "cli/verbs.h"
 
 static const struct column ps_columns[] = {
-    {"name", COLUMN_TEXT, 0},     {"backend", COLUMN_TEXT, 0}, {"state", COLUMN_TEXT, 0}, {"pid", COLUMN_NUMBER, 0},
-    {"ram_file", COLUMN_TEXT, 0}, {"qmp", COLUMN_TEXT, 0},     {"gdb", COLUMN_TEXT, 0},   {0},
+    {.key = "name"},     {.key = "backend"}, {.key = "state"}, {.key = "pid", .kind = COLUMN_NUMBER},
+    {.key = "ram_file"}, {.key = "qmp"},     {.key = "gdb"},   {0},
 };
 
-int verb_ps(int argc, char **argv)
+enum cli_status verb_ps(struct call *call)
 {
-    struct machine_info *infos = NULL;
+    OWN(memory) struct machine_info *infos = NULL;
+    OWN(out) struct out *out = out_new(ps_columns, call->json);
     size_t count = 0;
-    bool json;
-    int status = cli_parse_json(argc, argv, &json);
 
-    if (status)
-        return status;
     if (machine_list(&infos, &count))
         return cli_fail(CLI_FAILED, "%s", machine_last_error());
-
-    struct out *out = out_new(ps_columns, json);
     for (size_t i = 0; i < count; i++) {
         out_text(out, infos[i].name);
         out_text(out, machine_backend_name(infos[i].backend));
@@ -36,37 +29,32 @@ int verb_ps(int argc, char **argv)
         out_text(out, infos[i].gdb);
     }
     out_print(out);
-    out_free(out);
-    free(infos);
     return CLI_DONE;
 }
 
-static int with_machine(int argc, char **argv, enum err (*act)(struct machine *machine))
+static enum cli_status with_machine(struct call *call, enum err (*act)(struct machine *machine))
 {
-    struct target t;
-    int status = target_parse(&t, argc, argv);
+    CLOSED_BY(target_close) struct target t = {0};
+    enum cli_status status = target_open(&t, call);
 
-    if (status)
-        return status;
-    if (act(t.machine))
+    if (!status && act(t.machine))
         status = cli_fail(CLI_FAILED, "%s", machine_last_error());
-    target_close(&t);
     return status;
 }
 
-int verb_pause(int argc, char **argv)
+enum cli_status verb_pause(struct call *call)
 {
-    return with_machine(argc, argv, machine_pause);
+    return with_machine(call, machine_pause);
 }
 
-int verb_resume(int argc, char **argv)
+enum cli_status verb_resume(struct call *call)
 {
-    return with_machine(argc, argv, machine_resume);
+    return with_machine(call, machine_resume);
 }
 
-int verb_reset(int argc, char **argv)
+enum cli_status verb_reset(struct call *call)
 {
-    return with_machine(argc, argv, machine_reset);
+    return with_machine(call, machine_reset);
 }
 
 static enum err console(struct machine *machine)
@@ -76,23 +64,22 @@ static enum err console(struct machine *machine)
     return machine_console(machine, STDIN_FILENO, STDOUT_FILENO);
 }
 
-int verb_console(int argc, char **argv)
+enum cli_status verb_console(struct call *call)
 {
-    return with_machine(argc, argv, console);
+    return with_machine(call, console);
 }
 
 /* A name is taken as it is: what an ended machine left can be stopped too. */
-int verb_stop(int argc, char **argv)
+enum cli_status verb_stop(struct call *call)
 {
-    struct target t = {0};
-    bool named = argc == 2 && argv[1][0] != '-';
-    int status = named ? CLI_DONE : target_parse(&t, argc, argv);
+    CLOSED_BY(target_close) struct target t = {0};
+    const char *name = call->machine || !call->argc ? NULL : call->argv[0];
 
+    if (call->machine && call->argc)
+        return cli_fail(CLI_USAGE, "'%s' is one operand too many", call->argv[0]);
+    enum cli_status status = name ? CLI_DONE : target_open(&t, call);
     if (status)
         return status;
-    enum err e = machine_stop(named ? argv[1] : t.name);
-    if (e)
-        status = cli_fail(e == ERR_NOT_FOUND ? CLI_UNKNOWN : CLI_FAILED, "%s", machine_last_error());
-    target_close(&t);
-    return status;
+    enum err e = machine_stop(name ? name : t.name);
+    return e ? cli_fail(e == ERR_NOT_FOUND ? CLI_UNKNOWN : CLI_FAILED, "%s", machine_last_error()) : CLI_DONE;
 }

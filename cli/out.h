@@ -4,42 +4,33 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
-enum column_kind {
-    COLUMN_TEXT,
-    COLUMN_NUMBER,
-    COLUMN_SIGNED,  /* out_number with the bits of an int64_t */
-    COLUMN_ADDRESS, /* in JSON a string, since a number would lose bits */
-};
-
-enum column_where {
-    COLUMN_BOTH,
-    COLUMN_TABLE, /* not in JSON */
-    COLUMN_JSON,  /* not in the table */
-};
-
-struct column {
-    const char *key; /* of JSON, and the heading of the table */
-    enum column_kind kind;
-    enum column_where where;
-};
+#include "introspect/base/own.h"
+#include "introspect/table.h"
 
 struct out;
 
-/* `columns` ends with a key of NULL and must outlive it. Never NULL: the program ends when memory is out. */
+/* Begins a table. `columns` must outlive it. Never NULL: the program ends when memory is out. */
 struct out *out_new(const struct column *columns, bool json);
 void out_free(struct out *out);
+OWNABLE(out, out_free)
 
-/* The next value of the row, by its column's kind; a row ends with its last column. */
+/* Add the next value of the row; which of them is called follows from the column's kind. */
 void out_text(struct out *out, const char *text);
 void out_number(struct out *out, uint64_t number);
+/* Adds a row whose values the columns read from the view. */
+void out_record(struct out *out, const struct view *view, size_t record);
 
+/* How many rows were added and not yet printed. */
 size_t out_rows(const struct out *out);
 
-/* Prints all rows and forgets them. JSON: one array. */
+/* Prints all rows, in JSON as one array, and removes them. */
 void out_print(struct out *out);
-/* JSON: one object per line; tables: rows with the widths seen so far, the heading only the first time. */
+/* Prints new rows and removes them. JSON: one object per line; tables: with the widths so far, the heading only
+ * once. */
 void out_stream(struct out *out);
 
-/* All rows of one that was made for JSON, which forgets them: an array, the caller's. */
+/* Returns all rows of a JSON table as an array, owned by the caller, and removes them. */
 struct json_t *out_take(struct out *out);
+
+/* Prints one JSON value, indented, and releases it. */
+void out_json(TAKES struct json_t *value);

@@ -1,6 +1,5 @@
 /* The verb run: starts a machine, waits until its guest is ready, and shows it. */
 #include <errno.h>
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,114 +11,46 @@
 #include "guest/abi/layout.h"
 #include "tui/tui.h"
 
-enum { SERIAL_SHOWN = 2048, POLL_MS = 20 };
-enum show { SHOW_UNDECIDED, SHOW_DETACH, SHOW_TUI, SHOW_CONSOLE };
-
-struct wish {
-    const char *name, *accel, *cpus, *kernel, *archive, *append, *timeout;
-    enum show show;
-};
-
-static int parse(int argc, char **argv, struct wish *w)
-{
-    static const struct option longs[] = {
-        {"name", required_argument, NULL, 'N'},
-        {"accel", required_argument, NULL, 'A'},
-        {"cpus", required_argument, NULL, 'C'},
-        {"kernel", required_argument, NULL, 'K'},
-        {"archive", required_argument, NULL, 'R'},
-        {"append", required_argument, NULL, 'P'},
-        {"timeout", required_argument, NULL, 't'},
-        {"detach", no_argument, NULL, 'd'},
-        {"tui", no_argument, NULL, 'u'},
-        {"console", no_argument, NULL, 'c'},
-        {0},
-    };
-    int c;
-
-    opterr = 0;
-    while ((c = getopt_long(argc, argv, "t:d", longs, NULL)) != -1) {
-        switch (c) {
-        case 'N':
-            w->name = optarg;
-            break;
-        case 'A':
-            w->accel = optarg;
-            break;
-        case 'C':
-            w->cpus = optarg;
-            break;
-        case 'K':
-            w->kernel = optarg;
-            break;
-        case 'R':
-            w->archive = optarg;
-            break;
-        case 'P':
-            w->append = optarg;
-            break;
-        case 't':
-            w->timeout = optarg;
-            break;
-        case 'd':
-            w->show = SHOW_DETACH;
-            break;
-        case 'u':
-            w->show = SHOW_TUI;
-            break;
-        case 'c':
-            w->show = SHOW_CONSOLE;
-            break;
-        default:
-            return cli_fail(CLI_USAGE, "option '%s' is unknown or lacks its value", argv[optind - 1]);
-        }
-    }
-    if (argc - optind > 1)
-        return cli_fail(CLI_USAGE, "'%s' is one operand too many", argv[optind + 1]);
-    return CLI_DONE;
-}
-
-static int copy(const char *what, const char *word, char *ret, size_t bytes)
+enum { SERIAL_SHOWN = 2048, POLL_MS = 20, TIMEOUT_S = 60 };
+static enum cli_status copy_option(const char *what, const char *word, char *ret, size_t bytes)
 {
     if (word && (size_t)snprintf(ret, bytes, "%s", word) >= bytes)
         return cli_fail(CLI_USAGE, "%s is too long: at most %zu characters", what, bytes - 1);
     return CLI_DONE;
 }
 
-static int configure(const struct wish *w, const char *file, struct machine_config *config)
+static enum cli_status append_to_command_line(const char *words, struct machine_config *config)
 {
-    uint64_t cpus = 0;
-    int status = CLI_DONE;
+    size_t used = strlen(config->cmdline), room = sizeof config->cmdline - used;
 
-    machine_config_init(config);
-    if (!file) {
-        cli_build_file("delias.elf", config->kernel, sizeof config->kernel);
-        cli_build_file("cells.archive", config->archive, sizeof config->archive);
-    } else if (machine_config_load(file, config)) {
-        return cli_fail(CLI_FAILED, "%s", machine_last_error());
-    }
-    if (w->accel && machine_backend_parse(w->accel, &config->backend))
-        return cli_fail(CLI_USAGE, "--accel wants auto, kvm or tcg, not '%s'", w->accel);
-    if (w->cpus)
-        status = cli_number("--cpus", w->cpus, MACHINE_CPUS_MAX, &cpus);
-    if (cpus)
-        config->cpus = (unsigned)cpus;
-    if (!status)
-        status = copy("--name", w->name, config->name, sizeof config->name);
-    if (!status)
-        status = copy("--kernel", w->kernel, config->kernel, sizeof config->kernel);
-    if (!status)
-        status = copy("--archive", w->archive, config->archive, sizeof config->archive);
-    if (!status && w->append) {
-        size_t used = strlen(config->cmdline), room = sizeof config->cmdline - used;
-        if ((size_t)snprintf(config->cmdline + used, room, "%s%s", used ? " " : "", w->append) >= room)
-            return cli_fail(CLI_USAGE, "--append makes the command line longer than %zu characters",
-                            sizeof config->cmdline - 1);
-    }
-    return status;
+    if ((size_t)snprintf(config->cmdline + used, room, "%s%s", used ? " " : "", words) >= room)
+        return cli_fail(CLI_USAGE, "--append makes the command line longer than %zu characters",
+                        sizeof config->cmdline - 1);
+    return CLI_DONE;
 }
 
-static uint64_t now_ms(void)
+static enum cli_status configure(const struct call *call, struct machine_config *config)
+{
+    machine_config_init(config);
+    if (!call->argc) {
+        cli_build_file("delias.elf", config->kernel, sizeof config->kernel);
+        cli_build_file("cells.archive", config->archive, sizeof config->archive);
+    } else if (machine_config_load(call->argv[0], config)) {
+        return cli_fail(CLI_FAILED, "%s", machine_last_error());
+    }
+    if (call->accel && machine_backend_parse(call->accel, &config->backend))
+        return cli_fail(CLI_USAGE, "--accel wants auto, kvm or tcg, not '%s'", call->accel);
+    if (call->cpus.given)
+        config->cpus = (unsigned)call->cpus.value;
+    enum cli_status status = copy_option("--name", call->name, config->name, sizeof config->name);
+    if (!status)
+        status = copy_option("--kernel", call->kernel, config->kernel, sizeof config->kernel);
+    if (!status)
+        status = copy_option("--archive", call->archive, config->archive, sizeof config->archive);
+    return status || !call->append ? status : append_to_command_line(call->append, config);
+}
+
+static uint64_t clock_ms(void)
 {
     struct timespec t;
 
@@ -135,17 +66,16 @@ static bool is_ready(const struct target *t)
            __atomic_load_n(&live->ready, __ATOMIC_ACQUIRE) != 0;
 }
 
-/* The last lines that the guest printed, as plain text. */
+/* Reads the last lines that the guest printed, as plain text. */
 static void last_serial(const struct machine_info *info, char *ret_text, size_t bytes)
 {
-    FILE *f = fopen(info->serial, "r");
+    OWN(file) FILE *f = fopen(info->serial, "r");
     size_t n = 0;
 
     if (f) {
         if (fseek(f, -(long)(bytes - 1), SEEK_END) != 0)
             rewind(f);
         n = fread(ret_text, 1, bytes - 1, f);
-        fclose(f);
     }
     for (size_t i = 0; i < n; i++)
         if ((ret_text[i] < ' ' || ret_text[i] > '~') && ret_text[i] != '\n')
@@ -153,7 +83,7 @@ static void last_serial(const struct machine_info *info, char *ret_text, size_t 
     ret_text[n] = '\0';
 }
 
-/* For whoever wonders why the guest is not ready. */
+/* Shows why the guest may not be ready. */
 static void show_serial(const struct machine_info *info)
 {
     char text[SERIAL_SHOWN];
@@ -163,7 +93,7 @@ static void show_serial(const struct machine_info *info)
         fprintf(stderr, "Last on its serial line:\n%s\n", text);
 }
 
-/* True when the guest has said to the end of the line that it cannot go on (panic_halt), and that line. */
+/* Whether the guest has printed that it halts (panic_halt), and that line. */
 static bool has_given_up(const struct machine_info *info, char ret_line[SERIAL_SHOWN])
 {
     last_serial(info, ret_line, SERIAL_SHOWN);
@@ -177,9 +107,9 @@ static bool has_given_up(const struct machine_info *info, char ret_line[SERIAL_S
     return true;
 }
 
-static int wait_ready(struct target *t, uint64_t timeout_s)
+static enum cli_status wait_ready(struct target *t, uint64_t timeout_s)
 {
-    uint64_t deadline = now_ms() + timeout_s * 1000;
+    uint64_t deadline = clock_ms() + timeout_s * 1000;
     const struct machine_info *info = machine_info(t->machine);
     char line[SERIAL_SHOWN];
 
@@ -194,7 +124,7 @@ static int wait_ready(struct target *t, uint64_t timeout_s)
         if (has_given_up(info, line))
             return cli_fail(CLI_FAILED, "machine %s with kernel %s and archive %s gave up: %s", t->name, info->kernel,
                             info->archive, line);
-        if (now_ms() > deadline) {
+        if (clock_ms() > deadline) {
             show_serial(info);
             return cli_fail(
                 CLI_FAILED,
@@ -207,7 +137,7 @@ static int wait_ready(struct target *t, uint64_t timeout_s)
     return CLI_DONE;
 }
 
-static void say_how(const struct target *t)
+static void print_next_steps(const struct target *t)
 {
     const char *self = program_invocation_name;
 
@@ -219,41 +149,39 @@ static void say_how(const struct target *t)
     fflush(stdout);
 }
 
-static int show(struct target *t, enum show how, uint64_t timeout_s)
+static enum cli_status show_console(const struct target *t)
 {
-    if (how == SHOW_CONSOLE) {
-        fprintf(stderr, "Ctrl-] leaves the console, and the machine runs on.\n");
-        return machine_console(t->machine, STDIN_FILENO, STDOUT_FILENO)
-                   ? cli_fail(CLI_FAILED, "%s", machine_last_error())
-                   : CLI_DONE;
-    }
-    int status = target_map(t, false);
+    fprintf(stderr, "Ctrl-] leaves the console, and the machine runs on.\n");
+    return machine_console(t->machine, STDIN_FILENO, STDOUT_FILENO) ? cli_fail(CLI_FAILED, "%s", machine_last_error())
+                                                                    : CLI_DONE;
+}
+
+/* Waits until the guest is ready, then opens the TUI on a terminal, unless --detach is given. */
+static enum cli_status show_machine(struct target *t, const struct call *call)
+{
+    bool terminal = isatty(STDIN_FILENO) && isatty(STDOUT_FILENO);
+    enum cli_status status = target_map(t, false);
+
     if (!status)
-        status = wait_ready(t, timeout_s);
+        status = wait_ready(t, call->timeout.given ? call->timeout.value : TIMEOUT_S);
     if (status) {
-        /* what does not come up must not be in the way of the next start */
+        /* a guest that does not start must not be in the way of the next one */
         if (machine_stop(t->name))
             cli_warn("%s", machine_last_error());
         return status;
     }
-    if (how == SHOW_TUI || (how == SHOW_UNDECIDED && isatty(STDIN_FILENO) && isatty(STDOUT_FILENO)))
+    if (call->tui || (terminal && !call->detach))
         status = tui_main(t->name);
-    say_how(t);
+    print_next_steps(t);
     return status;
 }
 
-int verb_run(int argc, char **argv)
+enum cli_status verb_run(struct call *call)
 {
-    struct wish w = {0};
+    CLOSED_BY(target_close) struct target t = {0};
     struct machine_config config;
-    struct target t = {0};
-    uint64_t timeout_s = 60;
-    int status = parse(argc, argv, &w);
+    enum cli_status status = configure(call, &config);
 
-    if (!status && w.timeout)
-        status = cli_number("--timeout", w.timeout, 3600, &timeout_s);
-    if (!status)
-        status = configure(&w, argv[optind], &config);
     if (status)
         return status;
     if (machine_start(&config, &t.machine))
@@ -263,7 +191,7 @@ int verb_run(int argc, char **argv)
     printf("Machine %s runs on %s (%s), process %d.\n", info->name, machine_backend_name(info->backend), info->why,
            info->pid);
     fflush(stdout);
-    status = config.paused ? CLI_DONE : show(&t, w.show, timeout_s);
-    target_close(&t);
-    return status;
+    if (config.paused)
+        return CLI_DONE;
+    return call->console ? show_console(&t) : show_machine(&t, call);
 }

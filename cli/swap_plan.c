@@ -24,9 +24,9 @@ static void add_label(struct out *out, const char *cell, const char *name)
 
 static const char *fate(const struct plan_item *i)
 {
-    if (i->way == PLAN_CELL_COPY)
+    if (i->treatment == PLAN_CELL_COPY)
         return "copied";
-    if (i->way == PLAN_CELL_STAYS)
+    if (i->treatment == PLAN_CELL_STAYS)
         return "stays";
     if (!i->old_version)
         return "comes";
@@ -34,16 +34,16 @@ static const char *fate(const struct plan_item *i)
 }
 
 static const struct column cell_columns[] = {
-    {"cell", COLUMN_TEXT, 0},
-    {"version", COLUMN_NUMBER, 0},
-    {"new_version", COLUMN_NUMBER, 0},
-    {"object", COLUMN_ADDRESS, COLUMN_JSON},
-    {"new_object", COLUMN_ADDRESS, COLUMN_JSON},
-    {"what", COLUMN_TEXT, 0},
+    {.key = "cell"},
+    {.key = "version", .kind = COLUMN_NUMBER},
+    {.key = "new_version", .kind = COLUMN_NUMBER},
+    {.key = "object", .kind = COLUMN_ADDRESS, .where = COLUMN_JSON},
+    {.key = "new_object", .kind = COLUMN_ADDRESS, .where = COLUMN_JSON},
+    {.key = "what"},
     {0},
 };
 
-static void add_cell(struct out *out, const struct plan_item *i)
+static void row_of_cell(struct out *out, const struct plan_item *i)
 {
     out_text(out, i->cell);
     out_number(out, i->old_version);
@@ -54,36 +54,40 @@ static void add_cell(struct out *out, const struct plan_item *i)
 }
 
 static const struct column section_columns[] = {
-    {"section", COLUMN_TEXT, 0},     {"to", COLUMN_TEXT, 0},   {"bytes", COLUMN_NUMBER, 0},
-    {"new_bytes", COLUMN_NUMBER, 0}, {"what", COLUMN_TEXT, 0}, {0},
+    {.key = "section"},
+    {.key = "to"},
+    {.key = "bytes", .kind = COLUMN_NUMBER},
+    {.key = "new_bytes", .kind = COLUMN_NUMBER},
+    {.key = "what"},
+    {0},
 };
 
-static void add_section(struct out *out, const struct plan_item *i)
+static void row_of_section(struct out *out, const struct plan_item *i)
 {
     add_label(out, i->cell, i->name);
     add_label(out, i->to_cell, i->to);
     out_number(out, i->bytes);
     out_number(out, i->new_bytes);
-    out_text(out, name_plan_section_way(i->way));
+    out_text(out, name_plan_section_treatment(i->treatment));
 }
 
-static const struct column transfer_columns[] = {{"function", COLUMN_TEXT, 0}, {"bytes", COLUMN_NUMBER, 0}, {0}};
+static const struct column transfer_columns[] = {{.key = "function"}, {.key = "bytes", .kind = COLUMN_NUMBER}, {0}};
 
-static void add_transfer(struct out *out, const struct plan_item *i)
+static void row_of_transfer(struct out *out, const struct plan_item *i)
 {
     add_label(out, i->cell, i->name);
     out_number(out, i->bytes);
 }
 
 static const struct column dependent_columns[] = {
-    {"dependent", COLUMN_TEXT, 0},
-    {"needs", COLUMN_TEXT, 0},
-    {"relocations", COLUMN_NUMBER, 0},
-    {"bytes", COLUMN_NUMBER, 0},
+    {.key = "dependent"},
+    {.key = "needs"},
+    {.key = "relocations", .kind = COLUMN_NUMBER},
+    {.key = "bytes", .kind = COLUMN_NUMBER},
     {0},
 };
 
-static void add_dependent(struct out *out, const struct plan_item *i)
+static void row_of_dependent(struct out *out, const struct plan_item *i)
 {
     add_label(out, i->cell, i->name);
     add_label(out, i->to_cell, i->to);
@@ -91,18 +95,18 @@ static void add_dependent(struct out *out, const struct plan_item *i)
     out_number(out, i->bytes);
 }
 
-static const struct column wait_columns[] = {{"changes", COLUMN_TEXT, 0}, {"why", COLUMN_TEXT, 0}, {0}};
+static const struct column wait_columns[] = {{.key = "changes"}, {.key = "why"}, {0}};
 
 static void add_wait(struct out *out, const struct plan_item *i)
 {
     add_label(out, i->cell, i->name);
-    out_text(out, name_plan_quiet_way(i->way));
+    out_text(out, name_plan_quiescence(i->reason));
 }
 
 static const struct column task_columns[] = {
-    {"task", COLUMN_NUMBER, 0}, {"name", COLUMN_TEXT, 0}, {"begins", COLUMN_TEXT, 0}, {0}};
+    {.key = "task", .kind = COLUMN_NUMBER}, {.key = "name"}, {.key = "begins"}, {0}};
 
-static void add_task(struct out *out, const struct plan_item *i)
+static void row_of_task(struct out *out, const struct plan_item *i)
 {
     out_number(out, i->count);
     out_text(out, i->name);
@@ -110,7 +114,7 @@ static void add_task(struct out *out, const struct plan_item *i)
 }
 
 static const struct column word_columns[] = {
-    {"in", COLUMN_TEXT, 0}, {"points_to", COLUMN_TEXT, 0}, {"words", COLUMN_NUMBER, 0}, {0}};
+    {.key = "in"}, {.key = "points_to"}, {.key = "words", .kind = COLUMN_NUMBER}, {0}};
 
 static void add_offset(struct out *out, const char *what, uint64_t offset)
 {
@@ -120,7 +124,7 @@ static void add_offset(struct out *out, const char *what, uint64_t offset)
     out_text(out, text);
 }
 
-static void add_words(struct out *out, const struct plan_item *i)
+static void row_of_words(struct out *out, const struct plan_item *i)
 {
     char text[LABEL];
 
@@ -140,13 +144,13 @@ static const struct sort {
     const struct column *columns;
     void (*add)(struct out *out, const struct plan_item *item);
 } sorts[] = {
-    {PLAN_CELL, "cells", "cells", cell_columns, add_cell},
-    {PLAN_SECTION, "sections", "sections, and what takes their place", section_columns, add_section},
-    {PLAN_TRANSFER, "transfers", "functions that take data over", transfer_columns, add_transfer},
-    {PLAN_DEPENDENT, "dependents", "dependents, whose relocations are written anew", dependent_columns, add_dependent},
-    {PLAN_QUIET, "waits", "it waits until nobody is inside, because of", wait_columns, add_wait},
-    {PLAN_TASK, "tasks", "tasks whose stacks are scanned", task_columns, add_task},
-    {PLAN_WORDS, "words", "words of memory that point into what goes", word_columns, add_words},
+    {PLAN_CELL, "cells", "cells", cell_columns, row_of_cell},
+    {PLAN_SECTION, "sections", "sections, and what takes their place", section_columns, row_of_section},
+    {PLAN_TRANSFER, "transfers", "functions that take data over", transfer_columns, row_of_transfer},
+    {PLAN_DEPENDENT, "dependents", "dependents, whose relocations are rewritten", dependent_columns, row_of_dependent},
+    {PLAN_QUIESCENCE, "waits", "it waits until nobody is inside, because of", wait_columns, add_wait},
+    {PLAN_TASK, "tasks", "tasks whose stacks are scanned", task_columns, row_of_task},
+    {PLAN_WORDS, "words", "words of memory that point into what goes", word_columns, row_of_words},
 };
 enum { SORTS = sizeof sorts / sizeof *sorts };
 
@@ -163,13 +167,12 @@ static struct out *rows_of(const struct swap_plan *plan, const struct sort *sort
 void swap_plan_print(const struct swap_plan *plan)
 {
     for (size_t i = 0; i < SORTS; i++) {
-        struct out *out = rows_of(plan, &sorts[i], false);
+        OWN(out) struct out *out = rows_of(plan, &sorts[i], false);
         if (out_rows(out)) {
             printf("%s:\n", sorts[i].title);
             out_print(out);
             putchar('\n');
         }
-        out_free(out);
     }
     if (plan->lost)
         printf("and %u more lines, for which the mailbox had no room\n\n", plan->lost);
@@ -180,9 +183,8 @@ json_t *swap_plan_json(const struct swap_plan *plan)
     json_t *o = json_object();
 
     for (size_t i = 0; i < SORTS; i++) {
-        struct out *out = rows_of(plan, &sorts[i], true);
+        OWN(out) struct out *out = rows_of(plan, &sorts[i], true);
         json_object_set_new(o, sorts[i].key, out_take(out));
-        out_free(out);
     }
     json_object_set_new(o, "lost", json_integer(plan->lost));
     return o;

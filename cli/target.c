@@ -1,16 +1,14 @@
 /* See target.h. */
 #include "cli/target.h"
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include "cli/cli.h"
 #include "introspect/name.h"
 
 enum { MANY = 1024 };
 
 /* Adds ", word" to a list in a fixed buffer; what does not fit is left out. */
-static void append(char *list, size_t bytes, const char *word)
+static void append_name(char *list, size_t bytes, const char *word)
 {
     size_t used = strlen(list);
 
@@ -22,7 +20,7 @@ static bool is_dead(const struct machine_info *info)
     return strcmp(info->state, "dead") == 0;
 }
 
-static const struct machine_info *find(const struct machine_info *infos, size_t count, const char *name)
+static const struct machine_info *find_machine(const struct machine_info *infos, size_t count, const char *name)
 {
     for (size_t i = 0; i < count; i++)
         if (strcmp(infos[i].name, name) == 0)
@@ -30,21 +28,21 @@ static const struct machine_info *find(const struct machine_info *infos, size_t 
     return NULL;
 }
 
-static int no_machine(const struct machine_info *infos, size_t count, const char *name)
+static enum cli_status no_machine(const struct machine_info *infos, size_t count, const char *name)
 {
     char running[MANY] = "";
 
     for (size_t i = 0; i < count; i++)
         if (!is_dead(&infos[i]))
-            append(running, sizeof running, infos[i].name);
+            append_name(running, sizeof running, infos[i].name);
     if (!*running)
         return cli_fail(CLI_UNKNOWN, "machine '%s' does not run, nor does any other; start one with `delias run`",
                         name);
     return cli_fail(CLI_UNKNOWN, "there is no machine '%s'; running: %s", name, running);
 }
 
-/* The name of the only one that runs. */
-static int only_machine(const struct machine_info *infos, size_t count, char *ret_name, size_t bytes)
+/* Finds the name of the only machine that runs. */
+static enum cli_status only_machine(const struct machine_info *infos, size_t count, char *ret_name, size_t bytes)
 {
     const struct machine_info *only = NULL;
     char running[MANY] = "";
@@ -54,7 +52,7 @@ static int only_machine(const struct machine_info *infos, size_t count, char *re
         if (!is_dead(&infos[i])) {
             only = &infos[i];
             alive++;
-            append(running, sizeof running, infos[i].name);
+            append_name(running, sizeof running, infos[i].name);
         }
     if (alive == 0)
         return cli_fail(CLI_UNKNOWN, "no machine runs; start one with `delias run`");
@@ -64,38 +62,38 @@ static int only_machine(const struct machine_info *infos, size_t count, char *re
     return CLI_DONE;
 }
 
-static int pick(const struct machine_info *infos, size_t count, const char *option, int *argc, char ***argv, int min,
-                int max, char *ret_name, size_t bytes)
+static enum cli_status pick_machine(const struct machine_info *infos, size_t count, struct call *call, char *ret_name,
+                                    size_t bytes)
 {
-    const char *first = *argc > 0 ? (*argv)[0] : NULL;
+    const char *name = call->machine, *first = call->argc > 0 ? call->argv[0] : NULL;
+    bool many = call->most != ANY_NUMBER && call->argc > call->most;
 
-    if (!option && first && (find(infos, count, first) || *argc > max)) {
-        option = first;
-        ++*argv;
-        --*argc;
+    if (!name && first && (find_machine(infos, count, first) || many)) {
+        name = first;
+        call->argv++;
+        call->argc--;
     }
-    if (*argc > max)
-        return cli_fail(CLI_USAGE, "'%s' is one operand too many", (*argv)[max]);
-    if (*argc < min)
-        return cli_fail(CLI_USAGE, "an operand is missing");
-    if (!option)
+    enum cli_status status = cli_check_operands(call);
+    if (status)
+        return status;
+    if (!name)
         return only_machine(infos, count, ret_name, bytes);
-    if (!find(infos, count, option) || is_dead(find(infos, count, option)))
-        return no_machine(infos, count, option);
-    snprintf(ret_name, bytes, "%s", option);
+    const struct machine_info *info = find_machine(infos, count, name);
+    if (!info || is_dead(info))
+        return no_machine(infos, count, name);
+    snprintf(ret_name, bytes, "%s", name);
     return CLI_DONE;
 }
 
-int target_open(struct target *ret, const char *option, int *argc, char ***argv, int min, int max)
+enum cli_status target_open(struct target *ret, struct call *call)
 {
-    struct machine_info *infos = NULL;
+    OWN(memory) struct machine_info *infos = NULL;
     size_t count = 0;
     struct target t = {0};
 
     if (machine_list(&infos, &count))
         return cli_fail(CLI_FAILED, "%s", machine_last_error());
-    int status = pick(infos, count, option, argc, argv, min, max, t.name, sizeof t.name);
-    free(infos);
+    enum cli_status status = pick_machine(infos, count, call, t.name, sizeof t.name);
     if (status)
         return status;
     enum err e = machine_open(t.name, &t.machine);
@@ -105,24 +103,7 @@ int target_open(struct target *ret, const char *option, int *argc, char ***argv,
     return CLI_DONE;
 }
 
-int target_parse(struct target *ret, int argc, char **argv)
-{
-    static const struct option longs[] = {{"machine", required_argument, NULL, 'm'}, {0}};
-    const char *option = NULL;
-    int c;
-
-    opterr = 0;
-    while ((c = getopt_long(argc, argv, "m:", longs, NULL)) != -1) {
-        if (c != 'm')
-            return cli_fail(CLI_USAGE, "option '%s' is unknown or lacks its value", argv[optind - 1]);
-        option = optarg;
-    }
-    argc -= optind;
-    argv += optind;
-    return target_open(ret, option, &argc, &argv, 0, 0);
-}
-
-int target_map(struct target *t, bool writable)
+enum cli_status target_map(struct target *t, bool writable)
 {
     void *base;
 
@@ -140,7 +121,7 @@ static const char *why_no_view(enum err e)
     case ERR_WRONG_ABI:
         return "its guest was built with another version of guest/abi/arena.h; rebuild both";
     case ERR_CORRUPT:
-        return "the header of its arena is destroyed; `delias reset` starts the guest anew";
+        return "the header of its arena is destroyed; `delias reset` restarts the guest";
     case ERR_RANGE:
         return "its memory is too small for an arena";
     default:
@@ -153,12 +134,12 @@ static void warn_damage(const struct target *t)
     const struct view_damage *first = view_damage(t->view, 0);
 
     if (first)
-        cli_warn("machine %s: %zu damaged records in the arena, the first: %s %u: %s (`delias verify` lists them)",
-                 t->name, view_damage_count(t->view),
-                 first->table == ARENA_TABLES ? "header" : name_table(first->table), first->index, first->text);
+        cli_warn("machine %s: %zu damages in the arena, the first: %s %u: %s (`delias verify` lists them)", t->name,
+                 view_damage_count(t->view), first->table == ARENA_TABLES ? "header" : name_table(first->table),
+                 first->index, first->text);
 }
 
-static enum err look(struct target *t)
+static enum err replace_view(struct target *t)
 {
     bool first = !t->view;
     enum err e;
@@ -173,16 +154,16 @@ static enum err look(struct target *t)
     return ERR_OK;
 }
 
-int target_look(struct target *t)
+enum cli_status target_look(struct target *t)
 {
-    enum err e = look(t);
+    enum err e = replace_view(t);
 
     return e ? cli_fail(CLI_FAILED, "machine %s: %s", t->name, why_no_view(e)) : CLI_DONE;
 }
 
-int target_look_again(struct target *t, bool *ret_booting)
+enum cli_status target_look_again(struct target *t, bool *ret_booting)
 {
-    enum err e = look(t);
+    enum err e = replace_view(t);
 
     *ret_booting = e == ERR_NOT_FOUND;
     return e && !*ret_booting ? cli_fail(CLI_FAILED, "machine %s: %s", t->name, why_no_view(e)) : CLI_DONE;
@@ -198,55 +179,68 @@ void target_close(struct target *t)
 
 /* ---- cells and sections ---- */
 
-static int no_cell(const struct target *t, const char *word)
+/* The words are no name, or name nothing. */
+static enum cli_status no_cell(const struct target *t, const char *what)
 {
-    char cells[MANY] = "";
-
-    for (uint32_t i = 0; (i = view_next(t->view, ARENA_CELLS, i));)
-        if (view_cell(t->view, i)->state == CELL_LIVE)
-            append(cells, sizeof cells, view_cell_name(t->view, i));
-    return cli_fail(CLI_UNKNOWN, "machine %s has no cell '%s'; its cells: %s", t->name, word, *cells ? cells : "none");
+    return cli_fail(CLI_UNKNOWN, "machine %s has %s", t->name, what);
 }
 
-uint32_t target_cell(const struct target *t, const char *word, int *ret_status)
+enum cli_status target_named(struct target *t, const struct qualified *name, enum qualified_reach reach,
+                             struct cell_ref *ret_cell)
 {
-    const char *slash = strchr(word, '/');
-    uint32_t cell = 0;
-    char name[64];
+    struct qualified_text text;
 
-    *ret_status = CLI_DONE;
-    if (word[0] == '#') {
-        cell = (uint32_t)strtoul(word + 1, NULL, 10);
-        if (!view_cell(t->view, cell))
-            cell = 0;
-    } else if (slash) {
-        snprintf(name, sizeof name, "%.*s", (int)(slash - word), word);
-        uint32_t namespace_ = view_find_namespace(t->view, name);
-        cell = namespace_ ? view_find_cell(t->view, namespace_, slash + 1) : 0;
-    } else {
-        cell = view_find_cell(t->view, 0, word);
-    }
-    if (!cell)
-        *ret_status = no_cell(t, word);
+    if (qualified_cell(t->view, name, reach, ret_cell, &text))
+        return no_cell(t, text.text);
+    if (*text.text && !t->told) /* once, also when it is looked up again and again */
+        cli_warn("%s", text.text);
+    t->told = t->told || *text.text;
+    return CLI_DONE;
+}
+
+enum cli_status target_parse(const char *words, struct qualified *ret_name)
+{
+    if (qualified_parse(words, ret_name))
+        return CLI_DONE;
+    return cli_fail(CLI_UNKNOWN, "there can be no cell '%.128s'; say CELL or NAMESPACE/CELL", words);
+}
+
+/* A section is refused where a cell is asked for. */
+static enum cli_status refuse_rest(const struct qualified *name)
+{
+    return cli_fail(CLI_UNKNOWN, "there can be no cell '%s:%s'; a cell is asked for, not a section", name->cell,
+                    name->rest);
+}
+
+struct cell_ref target_cell(struct target *t, const char *word, enum cli_status *ret_status)
+{
+    struct cell_ref cell = NO_CELL;
+    struct qualified name;
+
+    *ret_status = target_parse(word, &name);
+    if (!*ret_status)
+        *ret_status = *name.rest ? refuse_rest(&name) : target_named(t, &name, QUALIFIED_HELD, &cell);
     return cell;
 }
 
-uint32_t target_section(const struct target *t, const char *word, uint32_t *ret_section, int *ret_status)
+struct cell_ref target_section(struct target *t, const char *word, struct section_ref *ret_section,
+                               enum cli_status *ret_status)
 {
-    const char *colon = strchr(word, ':');
-    char name[128];
+    struct cell_ref cell = NO_CELL;
+    struct qualified name;
 
-    *ret_section = 0;
-    if (!colon)
-        return target_cell(t, word, ret_status);
-    snprintf(name, sizeof name, "%.*s", (int)(colon - word), word);
-    uint32_t cell = target_cell(t, name, ret_status);
-    if (!cell)
-        return 0;
-    *ret_section = view_find_section(t->view, cell, colon + 1);
-    if (*ret_section)
+    *ret_section = NO_SECTION;
+    *ret_status = target_parse(word, &name);
+    if (!*ret_status)
+        *ret_status = target_named(t, &name, QUALIFIED_HELD, &cell);
+    if (*ret_status || !*name.rest)
         return cell;
-    *ret_status = cli_fail(CLI_UNKNOWN, "cell %s has no section '%s'; `delias sections %s %s` lists them", name,
-                           colon + 1, t->name, name);
-    return 0;
+    *ret_section = view_find_section(t->view, cell, name.rest);
+    if (ret_section->index)
+        return cell;
+    const char *space = name.namespace_;
+    *ret_status =
+        cli_fail(CLI_UNKNOWN, "cell %s%s%s has no section '%s'; `delias sections %s %s%s%s` lists them", space,
+                 *space ? "/" : "", name.cell, name.rest, t->name, space, *space ? "/" : "", name.cell);
+    return NO_CELL;
 }

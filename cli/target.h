@@ -3,7 +3,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include "introspect/view.h"
+#include "cli/cli.h"
+#include "introspect/qualified.h"
 #include "vmm/machine/machine.h"
 
 struct target {
@@ -12,23 +13,32 @@ struct target {
     size_t ram_bytes;
     struct view *view; /* NULL until target_look */
     char name[MACHINE_NAME_MAX + 1];
+    bool told; /* that other namespaces have a cell of the name that was given */
 };
 
-/* Picks the machine from the operands and opens it. `option` (may be NULL) is what --machine says; else the first
- * operand, if it names one, or if there are more than `max` without it; else the only machine that runs. Operands that
- * are used up are skipped: *argc and *argv are those that remain, `min` to `max` of them.
- * An exit status other than 0 was reported already, and nothing is to be closed. */
-int target_open(struct target *ret, const char *option, int *argc, char ***argv, int min, int max);
-/* The same for the command line of a verb that takes a machine and nothing else, as its operand or by --machine. */
-int target_parse(struct target *ret, int argc, char **argv);
-int target_map(struct target *target, bool writable);
-/* A fresh view; the one from before is freed. Warns when it is damaged or torn, once. */
-int target_look(struct target *target);
-/* The same while the guest may start anew: *ret_booting says that it has no arena now, and the view is as it was. */
-int target_look_again(struct target *target, bool *ret_booting);
+/* Opens the machine that the call means: what --machine says; else the first operand, if it names a machine, or if
+ * there are more than call->most without it; else the only machine that runs. A name among the operands is removed
+ * from them; then there are call->least to call->most. An exit status other than 0 was reported, and *ret is
+ * untouched. */
+enum cli_status target_open(struct target *ret, struct call *call);
+/* Maps its memory into target->ram. */
+enum cli_status target_map(struct target *target, bool writable);
+/* Replaces target->view by a fresh one; what refers to the former one must not be used any more. Warns about damage,
+ * the first time. */
+enum cli_status target_look(struct target *target);
+/* The same while the guest may be reset: *ret_booting says that it has no arena now, and the view is unchanged. */
+enum cli_status target_look_again(struct target *target, bool *ret_booting);
+/* Accepts a target of zeros. */
 void target_close(struct target *target);
 
-/* The cell that an operand names: NAME, NAMESPACE/NAME, or #INDEX for one that is old. 0: reported. */
-uint32_t target_cell(const struct target *target, const char *word, int *ret_status);
-/* CELL or CELL:SECTION. *ret_section is 0 for a whole cell. */
-uint32_t target_section(const struct target *target, const char *word, uint32_t *ret_section, int *ret_status);
+/* Finds the cell that an operand names: CELL of the root, NAMESPACE/CELL, or #INDEX for an old one
+ * (introspect/qualified.h). None: there is none, which was reported. Warns, once, when other namespaces have another
+ * cell of a name without namespace. */
+struct cell_ref target_cell(struct target *target, const char *word, enum cli_status *ret_status);
+/* The same for CELL or CELL:SECTION. *ret_section is none for a whole cell. */
+struct cell_ref target_section(struct target *target, const char *word, struct section_ref *ret_section,
+                               enum cli_status *ret_status);
+/* The two halves of target_cell, for verbs that look at the parts of a name. */
+enum cli_status target_parse(const char *words, struct qualified *ret_name);
+enum cli_status target_named(struct target *target, const struct qualified *name, enum qualified_reach reach,
+                             struct cell_ref *ret_cell);

@@ -1,137 +1,219 @@
-/* See verbs.h. The order is the one of `delias --help`. */
+/* See verbs.h. The order is the one of `delias --help`; docs/delias.1 is compared with it. */
 #include "cli/verbs.h"
 #include <stddef.h>
+#include "guest/abi/arena.h"
+#include "vmm/machine/machine.h"
 
-static const char run_help[] =
-    "  MACHINE.yaml     the machine (default: the kernel and archive beside this program, 2 CPUs, 64 MiB)\n"
-    "  --name N         call it N\n"
-    "  --accel A        auto, kvm or tcg; auto takes KVM where /dev/kvm works, and says which and why\n"
-    "  --cpus N         number of CPUs\n"
-    "  --kernel FILE    the nano_core image\n"
-    "  --archive FILE   the cells beside it\n"
-    "  --append TEXT    more of the guest's command line\n"
-    "  --detach         wait until the guest is ready, then leave it running\n"
-    "  --tui            the same, then open the TUI on it (the default on a terminal)\n"
-    "  --console        connect this terminal to its serial line; Ctrl-] leaves it running\n"
-    "  --timeout S      how long the guest may take to get ready (default 60)\n";
-static const char reading_help[] = CLI_READING_HELP;
-static const char all_help[] =
-    CLI_READING_HELP "  -a, --all        also cells that are loading or old, and private symbols\n";
-static const char cell_help[] =
-    CLI_READING_HELP "  -a, --all        also private symbols, and every edge with its relocation\n";
-static const char deps_help[] =
-    CLI_READING_HELP "  -i, --in         edges that lead here, in place of those that leave\n"
-                     "  -a, --all        also of cells that are loading or old\n";
-static const char last_help[] = CLI_READING_HELP "  -n, --last N     only the newest N\n";
-static const char machine_help[] = "  -m, --machine N  the machine, in place of the operand\n"
-                                   "\nN may be left out when exactly one machine runs.\n";
-#define REQUEST_HELP                                                                                                   \
-    "  -m, --machine N  the machine, when it is not the first operand\n"                                               \
-    "  -t, --timeout S  how long the guest may take (default 10)\n"                                                    \
-    "  -j, --json       for scripts\n"
-#define SPACE_HELP "  -s, --namespace NS\n                   in that one, in place of the root\n"
-static const char request_help[] = REQUEST_HELP;
-static const char reload_help[] = "  -n, --dry-run    print the plan, change nothing\n" SPACE_HELP REQUEST_HELP;
-static const char space_help[] = SPACE_HELP REQUEST_HELP;
-static const char verify_help[] = CLI_READING_HELP
-    "\nText, read-only data and unwind tables of every cell; its static data changes by right. Status 1: something\n"
+/* ---- options ---- */
+
+#define FLAG(letter, name, member, help)                                                                               \
+    {                                                                                                                  \
+        name, letter, OPTION_FLAG, offsetof(struct call, member), NULL, help, 0, 0                                     \
+    }
+#define TEXT(letter, name, member, value, help)                                                                        \
+    {                                                                                                                  \
+        name, letter, OPTION_TEXT, offsetof(struct call, member), value, help, 0, 0                                    \
+    }
+#define WORDS(name, value, help)                                                                                       \
+    {                                                                                                                  \
+        name, 0, OPTION_LIST, offsetof(struct call, words), value, help, 0, 0                                          \
+    }
+#define NUMBER(letter, name, member, value, min, max, help)                                                            \
+    {                                                                                                                  \
+        name, letter, OPTION_NUMBER, offsetof(struct call, member), value, help, min, max                              \
+    }
+
+enum { TIMEOUT_MAX_S = 3600, HOLD_MAX_MS = 86400000 };
+
+#define MACHINE      TEXT('m', "machine", machine, "N", "the machine, when it is not the first operand")
+#define JSON         FLAG('j', "json", json, "for scripts")
+#define OUTPUT(help) TEXT('o', "output", output, "F", help)
+
+/* Of the verbs that read, and of those that ask the guest for something. */
+#define READING                                                                                                        \
+    MACHINE, FLAG('f', "follow", follow, "print again every second (or what is new), until interrupted"), JSON
+#define REQUEST                                                                                                        \
+    MACHINE, NUMBER('t', "timeout", timeout, "S", 1, TIMEOUT_MAX_S, "how long the guest may take (default 10)"), JSON
+#define NAMESPACE TEXT('s', "namespace", namespace_, "NS", "in that one, in place of the root")
+#define DRY_RUN   FLAG('n', "dry-run", dry_run, "verify, print the plan, change nothing")
+#define RECIPES                                                                                                        \
+    TEXT('r', "recipes", recipes, "F", "take over static data of another type as F says (from `cell transfer`)")
+#define TRANSFER_MS                                                                                                    \
+    NUMBER(0, "transfer-ms", transfer_ms, "MS", 1, REQUEST_TRANSFER_MS_MAX,                                            \
+           "how long each TRANSFER function may take (default 2000)")
+#define LAST NUMBER('n', "last", last, "N", 1, 0, "only the newest N")
+
+static const struct option_rule json_options[] = {JSON, {0}};
+static const struct option_rule machine_options[] = {
+    TEXT('m', "machine", machine, "N", "the machine, in place of the operand"), {0}};
+static const struct option_rule reading_options[] = {READING, {0}};
+static const struct option_rule all_options[] = {
+    READING, FLAG('a', "all", all, "also cells that are loading or old, and private symbols"), {0}};
+static const struct option_rule cell_options[] = {
+    READING, FLAG('a', "all", all, "also private symbols, and every edge with its relocation"), {0}};
+static const struct option_rule deps_options[] = {
+    READING,
+    FLAG('i', "in", in, "edges that arrive, in place of those that leave"),
+    FLAG('a', "all", all, "also of cells that are loading or old"),
+    {0}};
+static const struct option_rule last_options[] = {READING, LAST, {0}};
+static const struct option_rule request_options[] = {REQUEST, {0}};
+static const struct option_rule namespace_options[] = {NAMESPACE, REQUEST, {0}};
+static const struct option_rule reload_options[] = {DRY_RUN, TRANSFER_MS, NAMESPACE, REQUEST, {0}};
+static const struct option_rule swap_options[] = {DRY_RUN, RECIPES, TRANSFER_MS, NAMESPACE, REQUEST, {0}};
+static const struct option_rule run_options[] = {
+    TEXT(0, "name", name, "N", "call it N"),
+    TEXT(0, "accel", accel, "A", "auto, kvm or tcg; auto takes KVM where /dev/kvm works, and says which and why"),
+    NUMBER(0, "cpus", cpus, "N", 1, MACHINE_CPUS_MAX, "number of CPUs"),
+    TEXT(0, "kernel", kernel, "FILE", "the nano_core image"),
+    TEXT(0, "archive", archive, "FILE", "the cells beside it"),
+    TEXT(0, "append", append, "TEXT", "more of the guest's command line"),
+    FLAG('d', "detach", detach, "wait until the guest is ready, then leave it running"),
+    FLAG(0, "tui", tui, "the same, then open the TUI on it (the default on a terminal)"),
+    FLAG(0, "console", console, "connect this terminal to its serial line; Ctrl-] leaves it running"),
+    NUMBER('t', "timeout", timeout, "S", 1, TIMEOUT_MAX_S, "how long the guest may take to get ready (default 60)"),
+    {0}};
+static const struct option_rule ns_branch_options[] = {
+    NUMBER('c', "cpu", cpu, "K", 0, UINT32_MAX - 1, "its tasks run on CPU K only"),
+    FLAG(0, "simd", simd, "its tasks save SIMD registers, and its cells may use them"),
+    REQUEST,
+    {0}};
+static const struct option_rule ns_diff_options[] = {
+    FLAG('a', "all", all, "also cells that each has a copy of its own of, from the same object"), READING, {0}};
+static const struct option_rule ns_checkout_options[] = {DRY_RUN, RECIPES, TRANSFER_MS, REQUEST, {0}};
+static const struct option_rule evolve_options[] = {DRY_RUN, TRANSFER_MS, NAMESPACE, REQUEST, {0}};
+static const struct option_rule evolve_diff_options[] = {
+    OUTPUT("write the manifest"),
+    WORDS("drop", "FIELD", "what the field, or the datum, holds may be lost"),
+    WORDS("rename", "FIELD=NAME", "the field is called NAME in the new build"),
+    TEXT(0, "only", only, "CELL,...", "these cells, and what has to come with them"),
+    FLAG('j', "json", json, "print the manifest"),
+    {0}};
+static const struct option_rule inject_options[] = {
+    TEXT(0, "into", into, "TARGET", "what to hit, see below"),
+    TEXT(0, "model", model, "MODEL", "how, see below (default: flip)"),
+    TEXT(0, "at", at, "TRIGGER", "now (default), rounds:N of the workload from now, ms:N from now"),
+    NUMBER(0, "seed", seed, "S", 0, 0, "which place and bit; the same seed picks the same in the same guest"),
+    NUMBER(0, "hold", hold, "MS", 0, HOLD_MAX_MS, "go on asserting what was changed for so long (stuck0, stuck1)"),
+    FLAG('n', "dry-run", dry_run, "print what would be changed, change nothing"),
+    MACHINE,
+    JSON,
+    {0}};
+static const struct option_rule campaign_run_options[] = {
+    OUTPUT("the database (default: the campaign's name, here, with .db)"), JSON, {0}};
+
+/* ---- subverbs ---- */
+
+static const struct verb ns_verbs[] = {
+    {"list", "", "namespaces, what they come from, cells that they hold themselves, tasks", reading_options,
+     .of_machine = true, .run = verb_namespaces},
+    {"log", "[NS]", "commits of NS (default: root), newest first, and whether they can be checked out", reading_options,
+     .of_machine = true, .most = 1, .run = ns_log},
+    {"branch", "NS [OF]", "make NS, which has all that OF (default: root) has", ns_branch_options, .of_machine = true,
+     .least = 1, .most = 2, .run = ns_branch},
+    {"diff", "NS NS | NS COMMIT [COMMIT]",
+     "cells that are not of the same object in two namespaces, in one and\n"
+     "in what it was after a commit, or in what it was after two",
+     ns_diff_options, .of_machine = true, .least = 2, .most = 3, .run = ns_diff},
+    {"checkout", "NS COMMIT|OTHER", "make NS of what it was made of then, or of what OTHER has, in one transaction",
+     ns_checkout_options, .of_machine = true, .least = 2, .most = 2, .run = ns_checkout},
+    {"rm", "NS", "remove it; not while tasks run in it or branches of it are there", request_options,
+     .of_machine = true, .least = 1, .most = 1, .run = ns_rm},
+    {0},
+};
+static const char ns_remarks[] = "A commit is a number in `delias swaps`. `delias swap --namespace NS` makes one; "
+                                 "`delias spawn --namespace NS` runs\n"
+                                 "something there.\n";
+
+static const struct verb evolve_verbs[] = {
+    {"diff", "OLDBUILD NEWBUILD", "compare two build folders, and say what it takes to go from one to the other",
+     evolve_diff_options, .least = 2, .most = 2, .run = evolve_diff_builds},
+    {0},
+};
+
+static const struct verb campaign_verbs[] = {
+    {"check", "FILE", "whether a campaign file is good", json_options, .least = 1, .most = 1, .run = campaign_check},
+    {"run", "FILE", "run it into a new database", campaign_run_options, .least = 1, .most = 1, .run = campaign_start},
+    {"resume", "DB", "run what is missing in it", json_options, .least = 1, .most = 1, .run = campaign_resume},
+    {"report", "DB", "outcomes, and the rate of recovery with its interval; also while it runs", json_options,
+     .least = 1, .most = 1, .run = campaign_report},
+    {"replay", "DB INDEX", "do one experiment again", json_options, .least = 2, .most = 2, .run = campaign_replay_one},
+    {0},
+};
+
+/* ---- verbs ---- */
+
+static const char machine_remarks[] = "N may be left out when exactly one machine runs.\n";
+static const char run_remarks[] =
+    "MACHINE.yaml describes the machine (default: the kernel and archive beside this program, 2 CPUs, 64 MiB).\n";
+static const char verify_remarks[] =
+    "Text, read-only data and unwind tables of every cell; its static data changes by right. Status 1: something\n"
     "differs, or a record of the arena is damaged.\n";
-static const char swap_help[] =
-    "  -n, --dry-run    load in isolation, verify, print the plan and what it would touch, change nothing\n"
-    "  -r, --recipes F  take static data of another type over as F says, from `cell transfer`\n" SPACE_HELP REQUEST_HELP
-    "\nAll operands are one transaction: all cells are swapped, or none. With several names on either side cells are\n"
+static const char swap_remarks[] =
+    "All operands are one transaction: all cells are swapped, or none. With several names on either side cells are\n"
     "merged, split or renamed; without a name they are added, without an object removed.\n";
 
-static const char ns_help[] =
-    "  list             namespaces, what they come from, cells that they hold themselves, tasks\n"
-    "  log [NS]         commits of NS (default: root), newest first, and whether they can be checked out\n"
-    "  branch NS [OF]   make NS, which has all that OF (default: root) has\n"
-    "  diff NS NS       cells that are not of the same object in both; with --all also copies of the same\n"
-    "  diff NS COMMIT [COMMIT]\n"
-    "                   the same of NS and what it was after a commit, or of what it was after two\n"
-    "  checkout NS COMMIT|OTHER\n"
-    "                   make NS of what it was made of then, or of what OTHER has, in one transaction\n"
-    "  rm NS            remove it; not while tasks run in it or branches of it are there\n"
-    "  --cpu K          branch: its tasks run on CPU K only\n"
-    "  --simd           branch: its tasks save SIMD registers, and its cells may use them\n"
-    "  -n, --dry-run    checkout: verify, print the plan, change nothing\n"
-    "  -r, --recipes F  checkout: take static data of another type over as F says\n" REQUEST_HELP
-    "\nA commit is a number in `delias swaps`. `delias swap --namespace NS` makes one; `delias spawn --namespace NS` "
-    "runs\n"
-    "something there.\n";
-
-static const char evolve_help[] =
-    "Of diff, which compares two build folders and says what it takes to go from one to the other:\n"
-    "  -o, --output F   write the manifest\n"
-    "  --drop FIELD     what the field, or the datum, holds may be lost\n"
-    "  --rename FIELD=NAME  the field is called NAME in the new build\n"
-    "  -j, --json       print the manifest\n"
-    "\nElse, to apply a manifest as one transaction:\n"
-    "  -n, --dry-run    load in isolation, verify, print the plan and what it would touch, change "
-    "nothing\n" REQUEST_HELP;
-
-static const char inject_help[] =
-    "  --into TARGET    cell:NAME[:SECTION], symbol:NAME[+OFFSET[+BYTES]], task:NAME:stack,\n"
-    "                   phys:ADDRESS[+BYTES] or random;\n"
-    "                   SECTION .text, .rodata, .data, .bss is all of that kind; NAME * is every one\n"
-    "  --model MODEL    flip (default), flips:N, stuck0, stuck1, byte, overwrite64, zero, trap\n"
-    "  --at TRIGGER     now (default), rounds:N of the workload from now, ms:N from now\n"
-    "  --seed S         which place and bit; the same seed picks the same in the same guest\n"
-    "  --hold MS        go on asserting what was changed for so long (stuck0, stuck1)\n"
-    "  -n, --dry-run    print what would be changed, change nothing\n"
-    "  -m, --machine N  the machine, when it is not the first operand\n"
-    "  -j, --json       for scripts\n";
-static const char campaign_help[] =
-    "  check FILE       whether a campaign file is good\n"
-    "  run FILE         run it into a new database\n"
-    "  resume DB        run what is missing in it\n"
-    "  report DB        outcomes, and the rate of recovery with its interval; also while it runs\n"
-    "  replay DB INDEX  do one experiment again\n"
-    "  -o, --output DB  the database of `run` (default: the file's name, here, with .db)\n"
-    "  -j, --json       for scripts\n";
+/* A verb that reads one machine, with up to `operands` operands. */
+#define READS(name, usage, summary, options, operands, function)                                                       \
+    {                                                                                                                  \
+        name, usage, summary, options, .of_machine = true, .most = operands, .run = function                           \
+    }
+#define STEERS(name, summary, function)                                                                                \
+    {                                                                                                                  \
+        name, "[N]", summary, machine_options, .remarks = machine_remarks, .of_machine = true, .run = function         \
+    }
 
 const struct verb verbs[] = {
-    {"run", "[MACHINE.yaml] [--name N] [--accel auto|kvm|tcg] [--detach|--tui|--console]", "Start a machine", run_help,
-     verb_run},
-    {"ps", "[--json]", "List the machines of this user", NULL, verb_ps},
-    {"stop", "[N]", "End a machine", machine_help, verb_stop},
-    {"pause", "[N]", "Halt its CPUs", machine_help, verb_pause},
-    {"resume", "[N]", "Let its CPUs go on", machine_help, verb_resume},
-    {"reset", "[N]", "Start its guest anew, as from power-on", machine_help, verb_reset},
-    {"console", "[N]", "Connect the terminal to its serial line; Ctrl-] leaves", machine_help, verb_console},
-    {"namespaces", "[N]", "List namespaces", reading_help, verb_namespaces},
-    {"cells", "[N]", "List cells", all_help, verb_cells},
-    {"cell", "[N] CELL", "All about one cell", cell_help, verb_cell},
-    {"sections", "[N] [CELL]", "List sections, the pages that hold them, and how many edges they have", all_help,
-     verb_sections},
-    {"symbols", "[N] [CELL]", "List exported symbols", all_help, verb_symbols},
-    {"deps", "[N] [CELL[:SECTION]]", "List dependencies between sections, each with its relocation", deps_help,
-     verb_deps},
-    {"memory", "[N] [CELL]", "List regions of memory by owner", all_help, verb_memory},
-    {"tasks", "[N]", "List tasks", reading_help, verb_tasks},
-    {"faults", "[N]", "List logged faults and what was done about them", last_help, verb_faults},
-    {"events", "[N]", "List events", last_help, verb_events},
-    {"counters", "[N]", "Print counters", reading_help, verb_counters},
-    {"verify", "[N]", "Compare every loaded section with what the loader should have written", verify_help,
-     verb_verify},
-    {"disasm", "[N] CELL[:SECTION]", "Disassemble live code, relocations named", reading_help, verb_disasm},
-    {"ns", "[N] list|log|branch|diff|checkout|rm [OPERAND ...]", "List, make, compare, lead back and remove namespaces",
-     ns_help, verb_ns},
+    {"run", "[MACHINE.yaml] [--name N] [--accel auto|kvm|tcg] [--detach|--tui|--console]", "Start a machine",
+     run_options, .remarks = run_remarks, .most = 1, .run = verb_run},
+    {"ps", "[--json]", "List the machines of this user", json_options, .run = verb_ps},
+    {"stop", "[N]", "End a machine", machine_options, .remarks = machine_remarks, .most = 1, .run = verb_stop},
+    STEERS("pause", "Halt its CPUs", verb_pause),
+    STEERS("resume", "Let its CPUs go on", verb_resume),
+    STEERS("reset", "Restart its guest, as from power-on", verb_reset),
+    STEERS("console", "Connect the terminal to its serial line; Ctrl-] leaves", verb_console),
+    READS("namespaces", "[N]", "List namespaces", reading_options, 0, verb_namespaces),
+    READS("cells", "[N]", "List cells", all_options, 0, verb_cells),
+    {"cell", "[N] CELL", "All about one cell", cell_options, .of_machine = true, .least = 1, .most = 1,
+     .run = verb_cell},
+    READS("sections", "[N] [CELL]", "List sections, the pages that hold them, and how many edges they have",
+          all_options, 1, verb_sections),
+    READS("symbols", "[N] [CELL]", "List exported symbols", all_options, 1, verb_symbols),
+    READS("deps", "[N] [CELL[:SECTION]]", "List dependencies between sections, each with its relocation", deps_options,
+          1, verb_deps),
+    READS("memory", "[N] [CELL]", "List regions of memory by owner", all_options, 1, verb_memory),
+    READS("tasks", "[N]", "List tasks", reading_options, 0, verb_tasks),
+    READS("faults", "[N] [CELL]", "List logged faults, or those in a cell, and what was done about them", last_options,
+          1, verb_faults),
+    READS("events", "[N]", "List events", last_options, 0, verb_events),
+    READS("counters", "[N]", "Print counters", reading_options, 0, verb_counters),
+    {"verify", "[N] [CELL]", "Compare every loaded section with what the loader should have written", reading_options,
+     .remarks = verify_remarks, .of_machine = true, .most = 1, .run = verb_verify},
+    {"disasm", "[N] CELL[:SECTION]", "Disassemble live code, relocations named", reading_options, .of_machine = true,
+     .least = 1, .most = 1, .run = verb_disasm},
+    {"ns", "[N] list|log|branch|diff|checkout|rm [OPERAND ...]", "List, make, compare, restore and remove namespaces",
+     .subverbs = ns_verbs, .remarks = ns_remarks},
     {"swap", "[N] OLD[,OLD]=NEW.o[,NEW.o] ... [--recipes FILE] [--dry-run]", "Replace cells of a running guest",
-     swap_help, verb_swap},
+     swap_options, .remarks = swap_remarks, .of_machine = true, .least = 1, .most = ANY_NUMBER, .run = verb_swap},
     {"evolve", "diff OLDBUILD NEWBUILD [-o MANIFEST] | [N] MANIFEST [--dry-run]",
-     "Lead a running guest from one build to another", evolve_help, verb_evolve},
-    {"swaps", "[N]", "List the swaps that were tried, and how they went", last_help, verb_swaps},
-    {"reload", "[N] CELL [--dry-run]", "Replace a cell by a fresh copy of itself", reload_help, verb_reload},
-    {"load", "[N] CELL.o", "Load one more cell from a file", space_help, verb_load},
-    {"unload", "[N] CELL", "Unload a cell that nothing needs", space_help, verb_unload},
-    {"spawn", "[N] CELL [ARG ...]", "Run an application cell", space_help, verb_spawn},
-    {"ping", "[N]", "Ask the guest whether it answers", request_help, verb_ping},
-    {"doctor", "[--json]", "Check what machines need here, and how those that run are", NULL, verb_doctor},
-    {"tui", "[N]", "Browse a machine in the terminal", machine_help, verb_tui},
+     "Bring a running guest from one build to another", evolve_options, evolve_verbs, .of_machine = true, .least = 1,
+     .most = 1, .run = verb_evolve},
+    READS("swaps", "[N]", "List the swaps that were tried, and how they went", last_options, 0, verb_swaps),
+    {"reload", "[N] CELL [--dry-run]", "Replace a cell by a fresh copy of itself", reload_options, .of_machine = true,
+     .least = 1, .most = 1, .run = verb_reload},
+    {"load", "[N] CELL.o ...", "Load more cells from files", namespace_options, .of_machine = true, .least = 1,
+     .most = ANY_NUMBER, .run = verb_load},
+    {"unload", "[N] CELL", "Unload a cell that nothing needs", namespace_options, .of_machine = true, .least = 1,
+     .most = 1, .run = verb_unload},
+    {"spawn", "[N] CELL [ARG ...]", "Run an application cell", namespace_options, .of_machine = true, .least = 1,
+     .most = ANY_NUMBER, .order = OPTIONS_FIRST, .run = verb_spawn},
+    {"ping", "[N]", "Ask the guest whether it answers", request_options, .of_machine = true, .run = verb_ping},
+    {"doctor", "[--json]", "Check what machines need here, and how those that run are", json_options,
+     .run = verb_doctor},
+    STEERS("tui", "Browse a machine in the terminal", verb_tui),
     {"inject", "[N] --into TARGET [--model MODEL] [--at TRIGGER] [--seed S]", "Change memory of a running guest",
-     inject_help, verb_inject},
+     inject_options, .print_lists = inject_print_lists, .of_machine = true, .run = verb_inject},
     {"campaign", "check|run|resume|report|replay FILE|DB [INDEX]", "Run and report fault-injection campaigns",
-     campaign_help, verb_campaign},
+     .subverbs = campaign_verbs},
     {0},
 };

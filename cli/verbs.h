@@ -5,45 +5,56 @@
 extern const struct verb verbs[]; /* ends with a NULL name */
 
 /* machines.c */
-int verb_ps(int argc, char **argv);
-int verb_stop(int argc, char **argv);
-int verb_pause(int argc, char **argv);
-int verb_resume(int argc, char **argv);
-int verb_reset(int argc, char **argv);
-int verb_console(int argc, char **argv);
+enum cli_status verb_ps(struct call *call);
+enum cli_status verb_stop(struct call *call);
+enum cli_status verb_pause(struct call *call);
+enum cli_status verb_resume(struct call *call);
+enum cli_status verb_reset(struct call *call);
+enum cli_status verb_console(struct call *call);
 /* run.c */
-int verb_run(int argc, char **argv);
+enum cli_status verb_run(struct call *call);
 /* cells.c */
-int verb_namespaces(int argc, char **argv);
-int verb_ns(int argc, char **argv);
-int verb_cells(int argc, char **argv);
-int verb_sections(int argc, char **argv);
-int verb_symbols(int argc, char **argv);
-int verb_deps(int argc, char **argv);
-int verb_memory(int argc, char **argv);
+enum cli_status verb_namespaces(struct call *call);
+enum cli_status verb_cells(struct call *call);
+enum cli_status verb_sections(struct call *call);
+enum cli_status verb_symbols(struct call *call);
+enum cli_status verb_deps(struct call *call);
+enum cli_status verb_memory(struct call *call);
 /* cell.c */
-int verb_cell(int argc, char **argv);
+enum cli_status verb_cell(struct call *call);
 /* tasks.c */
-int verb_tasks(int argc, char **argv);
-int verb_faults(int argc, char **argv);
-int verb_events(int argc, char **argv);
-int verb_counters(int argc, char **argv);
+enum cli_status verb_tasks(struct call *call);
+enum cli_status verb_faults(struct call *call);
+enum cli_status verb_events(struct call *call);
+enum cli_status verb_swaps(struct call *call);
+enum cli_status verb_counters(struct call *call);
 /* verify.c, disasm.c, doctor.c, tui.c */
-int verb_verify(int argc, char **argv);
-int verb_disasm(int argc, char **argv);
-int verb_doctor(int argc, char **argv);
-int verb_tui(int argc, char **argv);
+enum cli_status verb_verify(struct call *call);
+enum cli_status verb_disasm(struct call *call);
+enum cli_status verb_doctor(struct call *call);
+enum cli_status verb_tui(struct call *call);
 /* requests.c */
-int verb_swap(int argc, char **argv);
-int verb_swaps(int argc, char **argv);
-int verb_reload(int argc, char **argv);
-int verb_load(int argc, char **argv);
-int verb_unload(int argc, char **argv);
-int verb_spawn(int argc, char **argv);
-int verb_ping(int argc, char **argv);
+enum cli_status verb_swap(struct call *call);
+enum cli_status verb_reload(struct call *call);
+enum cli_status verb_load(struct call *call);
+enum cli_status verb_unload(struct call *call);
+enum cli_status verb_spawn(struct call *call);
+enum cli_status verb_ping(struct call *call);
+/* ns.c, commits.c */
+enum cli_status ns_log(struct call *call);
+enum cli_status ns_branch(struct call *call);
+enum cli_status ns_diff(struct call *call);
+enum cli_status ns_checkout(struct call *call);
+enum cli_status ns_rm(struct call *call);
 /* evolve.c */
-int verb_evolve(int argc, char **argv);
+enum cli_status evolve_diff_builds(struct call *call);
+enum cli_status verb_evolve(struct call *call);
 /* inject.c */
-int verb_inject(int argc, char **argv);
+enum cli_status verb_inject(struct call *call);
+void inject_print_lists(void); /* models and targets */
 /* campaign.c */
-int verb_campaign(int argc, char **argv);
+enum cli_status campaign_check(struct call *call);
+enum cli_status campaign_start(struct call *call);
+enum cli_status campaign_resume(struct call *call);
+enum cli_status campaign_report(struct call *call);
+enum cli_status campaign_replay_one(struct call *call);

@@ -9,8 +9,13 @@
 #include "introspect/verify.h"
 
 static const struct column difference_columns[] = {
-    {"cell", COLUMN_TEXT, 0},       {"section", COLUMN_TEXT, 0}, {"offset", COLUMN_NUMBER, 0},
-    {"expected", COLUMN_NUMBER, 0}, {"found", COLUMN_NUMBER, 0}, {0},
+    {.key = "cell"},
+    {.key = "namespace"},
+    {.key = "section"},
+    {.key = "offset", .kind = COLUMN_NUMBER},
+    {.key = "expected", .kind = COLUMN_NUMBER},
+    {.key = "found", .kind = COLUMN_NUMBER},
+    {0},
 };
 
 static const char *damage_table(const struct view_damage *d)
@@ -25,9 +30,9 @@ static json_t *differing_json(const struct verify_report *report)
     for (size_t i = 0; i < report->differing_kept; i++) {
         const struct verify_difference *d = &report->differing[i];
 
-        json_array_append_new(all,
-                              json_pack("{s:s, s:s, s:I, s:i, s:i}", "cell", d->cell, "section", d->section, "offset",
-                                        (json_int_t)d->offset, "expected", d->expected, "found", d->found));
+        json_array_append_new(all, json_pack("{s:s, s:s, s:s, s:I, s:i, s:i}", "cell", d->cell, "namespace",
+                                             d->namespace_, "section", d->section, "offset", (json_int_t)d->offset,
+                                             "expected", d->expected, "found", d->found));
     }
     return all;
 }
@@ -39,7 +44,8 @@ static json_t *skipped_json(const struct verify_report *report)
     for (size_t i = 0; i < report->skipped_kept; i++) {
         const struct verify_skip *s = &report->skipped[i];
 
-        json_array_append_new(all, json_pack("{s:s, s:s, s:s}", "cell", s->cell, "section", s->section, "why", s->why));
+        json_array_append_new(all, json_pack("{s:s, s:s, s:s, s:s}", "cell", s->cell, "namespace", s->namespace_,
+                                             "section", s->section, "why", s->why));
     }
     return all;
 }
@@ -55,18 +61,16 @@ static json_t *damage_json(const struct view *view)
     return all;
 }
 
-static void print_json(const struct reading *r, const struct verify_report *report)
+static void print_report_json(const struct reading *r, const struct verify_report *report)
 {
     json_t *o = json_pack("{s:I, s:I, s:o, s:o, s:o}", "sections", (json_int_t)report->sections, "bytes",
                           (json_int_t)report->bytes, "differing", differing_json(report), "skipped",
                           skipped_json(report), "damage", damage_json(r->view));
 
-    json_dumpf(o, stdout, JSON_INDENT(2));
-    putchar('\n');
-    json_decref(o);
+    out_json(o);
 }
 
-static void print_text(struct reading *r, const struct verify_report *report)
+static void print_report_text(struct reading *r, const struct verify_report *report)
 {
     const struct view_damage *d;
 
@@ -74,6 +78,7 @@ static void print_text(struct reading *r, const struct verify_report *report)
         const struct verify_difference *difference = &report->differing[i];
 
         out_text(r->out, difference->cell);
+        out_text(r->out, difference->namespace_);
         out_text(r->out, difference->section);
         out_number(r->out, difference->offset);
         out_number(r->out, difference->expected);
@@ -82,8 +87,8 @@ static void print_text(struct reading *r, const struct verify_report *report)
     if (report->differing_kept)
         out_print(r->out);
     for (size_t i = 0; i < report->skipped_kept; i++)
-        printf("not compared: %s:%s: %s\n", report->skipped[i].cell, report->skipped[i].section,
-               report->skipped[i].why);
+        printf("not compared: %s/%s:%s: %s\n", report->skipped[i].namespace_, report->skipped[i].cell,
+               report->skipped[i].section, report->skipped[i].why);
     for (size_t i = 0; (d = view_damage(r->view, i)); i++)
         printf("arena: %s %u: %s\n", damage_table(d), d->index, d->text);
     printf("%" PRIu64 " sections, %" PRIu64 " bytes compared: %zu differ", report->sections, report->bytes,
@@ -91,27 +96,36 @@ static void print_text(struct reading *r, const struct verify_report *report)
     if (report->skipped_count)
         printf("; %zu not compared", report->skipped_count);
     if (view_damage_count(r->view))
-        printf("; %zu damaged records in the arena", view_damage_count(r->view));
+        printf("; %zu damages in the arena", view_damage_count(r->view));
     printf("\n");
-    if (report->unsettled && report->differing_count)
+    if (report->changing && report->differing_count)
         printf("The guest kept changing its cells meanwhile: run it again.\n");
 }
 
-static int fill(struct reading *r)
+static enum cli_status fill_verify(struct reading *r)
 {
     const struct machine_info *info = machine_info(r->target->machine);
-    struct verify_report report;
-    enum err e =
-        verify_run(r->target->ram, r->target->ram_bytes, &(struct verify_files){info->kernel, info->archive}, &report);
+    CLOSED_BY(verify_done) struct verify_report report = {0};
+    struct verify_scope scope = {.kernel = info->kernel, .archive = info->archive};
+    struct qualified name;
 
+    if (r->call->argc) {
+        enum cli_status status;
+
+        if (!target_cell(r->target, r->call->argv[0], &status).index)
+            return status;
+        if (!qualified_parse(r->call->argv[0], &name))
+            return CLI_UNKNOWN;
+        scope.only = &name;
+    }
+    enum err e = verify_run(r->target->ram, r->target->ram_bytes, &scope, &report);
     if (e)
         return cli_fail(CLI_FAILED, "machine %s: %s", r->target->name, err_text(e));
-    if (r->json)
-        print_json(r, &report);
+    if (r->call->json)
+        print_report_json(r, &report);
     else
-        print_text(r, &report);
+        print_report_text(r, &report);
     r->failed = report.differing_count || view_damage_count(r->view);
-    verify_done(&report);
     return CLI_DONE;
 }
 
@@ -120,9 +134,9 @@ static void print_nothing(struct reading *r)
     (void)r;
 }
 
-int verb_verify(int argc, char **argv)
+enum cli_status verb_verify(struct call *call)
 {
-    static const struct reading_rule rule = {0, 0, "", difference_columns, fill, false, print_nothing};
+    static const struct reading_rule rule = {difference_columns, fill_verify, false, print_nothing};
 
-    return reading_run(argc, argv, &rule);
+    return reading_run(call, &rule);
 }

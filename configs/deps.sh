@@ -13,12 +13,12 @@ libelf-dev               cell objects
 libdw-dev                DWARF: type hashes
 libcapstone-dev          disassembly
 libncurses-dev           the TUI
-libcyaml-dev             machine and campaign files
-libyaml-dev              below libcyaml, whose package does not bring it
+libyaml-dev              machine and campaign files
 libjansson-dev           JSON: QMP and --json
 libsqlite3-dev           campaign databases
 check                    unit tests and the closing summary
 clang                    fuzz targets, -Wthread-safety
+clang-19                 a second -Wthread-safety, which sees more
 libclang-rt-14-dev       libFuzzer and its sanitizers
 clang-format             format check
 cppcheck                 static analysis
@@ -42,7 +42,7 @@ cpio                     the initial RAM file of the lab
 e2fsprogs                disk of the lab
 socat                    sockets from scripts
 jq                       JSON from scripts
-gnuplot-nox              the plot of the benchmark
+gnuplot-nox              plots of the benchmark, figures of the case studies
 '
 missing=
 for package in $(printf '%s' "$packages" | awk 'NF { print $1 }'); do

@@ -1,15 +1,13 @@
-/* Entry of the boot processor: from 32-bit protected mode (PVH, Multiboot2) to 64-bit C at the image's virtual address, on
- * early page tables. Detects nothing and keeps the loader's words for C. */
+/* Entry of the boot processor: from 32-bit protected mode (PVH, Multiboot2) to 64-bit C at the image's virtual address,
+ * on early page tables. Passes on what the boot loader has passed, unread. */
 #include "guest/abi/layout.h"
-#include "cells/kernel/boot/image.h"
+#include "guest/abi/paging.h"
+#include "guest/abi/pvh.h"
+#include "cells/core/boot/image.h"
 
 #define PHYS(symbol) (symbol - LAYOUT_IMAGE_VIRT)
 
 #define MULTIBOOT2_HEADER_MAGIC 0xe85250d6
-#define CR4_PAE   0x20
-#define CR0_FLAGS 0x80010031 /* PG WP NE ET PE */
-#define EFER      0xc0000080
-#define EFER_BITS 0x900      /* LME NXE */
 
 /* The linker script asserts that it agrees with layout.h. */
     .globl layout_image_virt, layout_image_phys, layout_arena_phys, layout_arena_bytes
@@ -39,8 +37,8 @@ multiboot_end:
 
     .section .note.Xen, "a", @note
     .balign 4
-    .long 4, 8, 18          /* XEN_ELFNOTE_PHYS32_ENTRY */
-    .asciz "Xen"
+    .long 4, 8, PVH_NOTE_ENTRY
+    .asciz PVH_NOTE_OWNER
     .quad PHYS(entry_pvh)
 
     .section .text.entry, "ax"
@@ -62,15 +60,15 @@ entry_common:
     cli
     cld
     movl %ebx, %esi
-    movl $CR4_PAE, %eax
+    movl $PAGING_CR4, %eax
     movl %eax, %cr4
     movl $PHYS(entry_root), %eax
     movl %eax, %cr3
-    movl $EFER, %ecx
+    movl $PAGING_EFER, %ecx
     rdmsr
-    orl $EFER_BITS, %eax
+    orl $PAGING_EFER_BITS, %eax
     wrmsr
-    movl $CR0_FLAGS, %eax
+    movl $PAGING_CR0, %eax
     movl %eax, %cr0
     lgdt PHYS(entry_gdt_pointer)
     ljmp $8, $PHYS(entry_long)
@@ -98,26 +96,26 @@ entry_high:
     .globl entry_root
     .balign 4096
 entry_root:
-    .quad PHYS(entry_pointers_low) + 3
+    .quad PHYS(entry_pointers_low) + PAGING_TABLE
     .fill 255, 8, 0
-    .quad PHYS(entry_pointers_low) + 3
+    .quad PHYS(entry_pointers_low) + PAGING_TABLE
     .fill 254, 8, 0
-    .quad PHYS(entry_pointers_high) + 3
+    .quad PHYS(entry_pointers_high) + PAGING_TABLE
 entry_pointers_low:
-    .quad PHYS(entry_directories) + 0x0003
-    .quad PHYS(entry_directories) + 0x1003
-    .quad PHYS(entry_directories) + 0x2003
-    .quad PHYS(entry_directories) + 0x3003
+    .quad PHYS(entry_directories) + PAGING_TABLE
+    .quad PHYS(entry_directories) + 0x1000 + PAGING_TABLE
+    .quad PHYS(entry_directories) + 0x2000 + PAGING_TABLE
+    .quad PHYS(entry_directories) + 0x3000 + PAGING_TABLE
     .fill 508, 8, 0
 entry_pointers_high:
     .fill 510, 8, 0
-    .quad PHYS(entry_directories) + 3
+    .quad PHYS(entry_directories) + PAGING_TABLE
     .quad 0
 entry_directories:
-    .set entry_frame, 0x83
+    .set entry_frame, PAGING_PRESENT + PAGING_WRITE + PAGING_LARGE
     .rept 2048
     .quad entry_frame
-    .set entry_frame, entry_frame + 0x200000
+    .set entry_frame, entry_frame + PAGING_LARGE_BYTES
     .endr
     .size entry_root, . - entry_root
     .type entry_root, @object

@@ -1,5 +1,5 @@
-/* What code in the image ends its landing pads with, until the unwind cell is loaded and has its own; that one goes on from
- * here with all registers as they are. */
+/* The end of landing pads in the image. Jumps to the unwind cell's function if that is loaded, with all registers as
+ * they are, else halts. */
     .section .text._Unwind_Resume, "ax"
     .globl _Unwind_Resume
     .type _Unwind_Resume, @function
@@ -13,7 +13,7 @@ _Unwind_Resume:
     .cfi_endproc
     .size _Unwind_Resume, . - _Unwind_Resume
 
-/* Only its address is used: it says that a frame has GCC's exception table for C. */
+/* Only its address is used: it marks frames that have GCC's exception table for C. */
     .section .text.__gcc_personality_v0, "ax"
     .globl __gcc_personality_v0
     .type __gcc_personality_v0, @function

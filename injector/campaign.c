@@ -1,5 +1,7 @@
 /* See campaign.h. */
 #include "injector/campaign.h"
+#include "introspect/base/own.h"
+#include "guest/abi/fnv.h"
 #include "injector/snapshot.h"
 #include "injector/watch.h"
 #include "guest/abi/layout.h"
@@ -42,32 +44,23 @@ static void rig_done(struct rig *r)
     (void)!machine_stop(r->config.name);
 }
 
-static uint64_t fnv64(uint64_t hash, const void *data, size_t bytes)
-{
-    for (const uint8_t *p = data, *end = p + bytes; p < end; p++)
-        hash = (hash ^ *p) * 0x100000001b3;
-    return hash;
-}
-
-static const uint64_t fnv64_start = 0xcbf29ce484222325;
-
 /* The machine is named after the database, so that the next run finds and ends what a killed one left. A replay's has
  * its experiment's number too: several may be done again at a time. */
-static void rig_init(struct rig *r, struct database *database, const char *path, const struct plan *plan,
-                     const struct experiment *again)
+static struct rig rig_of(struct database *database, const char *path, const struct plan *plan,
+                         const struct experiment *again)
 {
-    char *absolute = realpath(path, NULL);
+    OWN(memory) char *absolute = realpath(path, NULL);
     const char *key = absolute ? absolute : path;
 
-    *r = (struct rig){.plan = plan, .database = database, .config = plan->machine};
-    snprintf(r->config.name, sizeof r->config.name, "campaign-%08x", (unsigned)fnv64(fnv64_start, key, strlen(key)));
-    size_t used = strlen(r->config.name);
+    struct rig r = {.plan = plan, .database = database, .config = plan->machine};
+    snprintf(r.config.name, sizeof r.config.name, "campaign-%08x", (unsigned)fnv_add(FNV_START, key, strlen(key)));
+    size_t used = strlen(r.config.name);
     if (again)
-        snprintf(r->config.name + used, sizeof r->config.name - used, "-%llu", (unsigned long long)again->index);
-    strncat(r->config.cmdline, " on_panic=exit", sizeof r->config.cmdline - strlen(r->config.cmdline) - 1);
-    r->config.paused = false;
-    free(absolute);
-    (void)!machine_stop(r->config.name);
+        snprintf(r.config.name + used, sizeof r.config.name - used, "-%llu", (unsigned long long)again->index);
+    strncat(r.config.cmdline, " on_panic=exit", sizeof r.config.cmdline - strlen(r.config.cmdline) - 1);
+    r.config.paused = false;
+    (void)!machine_stop(r.config.name);
+    return r;
 }
 
 static bool is_qemu(const struct machine_config *config)
@@ -135,16 +128,15 @@ static enum err pin_image(struct rig *r, struct why *why)
 /* The nano_core's build id says nothing of the cells beside it. */
 static enum err pin_archive(struct database *database, const struct plan *plan, struct why *why)
 {
-    FILE *f = fopen(plan->machine.archive, "rb");
+    OWN(file) FILE *f = fopen(plan->machine.archive, "rb");
     uint8_t block[65536];
-    uint64_t hash = fnv64_start;
+    uint64_t hash = FNV_START;
     char text[24];
 
     if (!f)
         return why_set(why, ERR_IO, "archive %s: %s", plan->machine.archive, strerror(errno));
     for (size_t n; (n = fread(block, 1, sizeof block, f)) > 0;)
-        hash = fnv64(hash, block, n);
-    fclose(f);
+        hash = fnv_add(hash, block, n);
     snprintf(text, sizeof text, "%016llx", (unsigned long long)hash);
     return database_pin(database, "archive", text, why);
 }
@@ -178,7 +170,7 @@ static enum err rig_look(struct rig *r, struct why *why)
     return r->view ? pin_image(r, why) : why_set(why, e, "the guest's arena cannot be read: %s", err_text(e));
 }
 
-static bool started_anew(const struct rig *r, const struct glance *g)
+static bool guest_has_restarted(const struct rig *r, const struct glance *g)
 {
     return !g->arena || g->boot_tsc != r->before.boot_tsc ||
            g->counter[COUNTER_rounds] < r->before.counter[COUNTER_rounds];
@@ -198,18 +190,18 @@ static bool is_recovering(const struct rig *r, const struct glance *g)
 
     if (!logged)
         return false;
-    struct view *view = view_take_anyway(r->target.ram, r->target.bytes, &e);
+    OWN(view) struct view *view = view_take_anyway(r->target.ram, r->target.bytes, &e);
     if (!view)
         return true;
     const struct arena_fault *f;
     for (size_t n = 0; (f = view_fault(view, n)) != NULL; n++)
         closed += is_ours(r, g, f) && f->outcome != FAULT_OUTCOME_OPEN;
     uint64_t room = view_header(view)->table[ARENA_FAULTS].capacity - 1;
-    view_free(view);
     return closed < (logged < room ? logged : room);
 }
 
-/* Waits until the workload has ended its rounds and nothing is being recovered, the machine has ended, or time is up. */
+/* Waits until the workload has ended its rounds and nothing is being recovered, the machine has ended, or time is
+ * up. */
 static struct glance watch_workload(struct rig *r, const struct injection *injection, bool holds, bool *ret_crashed)
 {
     uint64_t start = watch_now_ns();
@@ -217,7 +209,7 @@ static struct glance watch_workload(struct rig *r, const struct injection *injec
     for (;;) {
         struct glance g = watch_glance(r->target.ram, r->target.bytes);
 
-        *ret_crashed = !machine_is_alive(r->machine) || started_anew(r, &g);
+        *ret_crashed = !machine_is_alive(r->machine) || guest_has_restarted(r, &g);
         if (*ret_crashed || (watch_now_ns() - start) / 1000000 >= r->plan->timeout_ms)
             return g;
         if (g.counter[COUNTER_rounds] - r->before.counter[COUNTER_rounds] >= r->plan->rounds && !is_recovering(r, &g))
@@ -231,7 +223,7 @@ static struct glance watch_workload(struct rig *r, const struct injection *injec
 static void take_faults(const struct rig *r, const struct glance *g, struct experiment *x)
 {
     enum err e;
-    struct view *after = view_take_anyway(r->target.ram, r->target.bytes, &e);
+    OWN(view) struct view *after = view_take_anyway(r->target.ram, r->target.bytes, &e);
 
     if (!after)
         return;
@@ -246,10 +238,9 @@ static void take_faults(const struct rig *r, const struct glance *g, struct expe
             x->has_fault = true;
             x->fault = *f;
             snprintf(x->fault_section, sizeof x->fault_section, "%s",
-                     f->section ? view_section_name(after, f->section) : "");
+                     f->section.index ? view_section_name(after, f->section) : "");
         }
     }
-    view_free(after);
 }
 
 static uint64_t grown(const struct rig *r, const struct glance *g, enum arena_counter counter)
@@ -257,10 +248,10 @@ static uint64_t grown(const struct rig *r, const struct glance *g, enum arena_co
     return g->counter[counter] - r->before.counter[counter];
 }
 
-static void judge(struct rig *r, const struct glance *g, bool crashed, struct experiment *x)
+static void judge_experiment(struct rig *r, const struct glance *g, bool crashed, struct experiment *x)
 {
     x->evidence = (struct evidence){.crashed = crashed, .wanted = r->plan->rounds};
-    if (g->arena && !started_anew(r, g)) {
+    if (g->arena && !guest_has_restarted(r, g)) {
         x->evidence.rounds = grown(r, g, COUNTER_rounds);
         x->evidence.bad = grown(r, g, COUNTER_checksums_bad);
         x->evidence.faults = g->fault_seq - r->before.fault_seq;
@@ -286,20 +277,18 @@ static enum err rig_try(struct rig *r, struct experiment *x, bool holds, struct 
         return e;
     struct glance g = watch_workload(r, &x->injection, holds, &crashed);
     x->run_ms = (unsigned)((watch_now_ns() - start) / 1000000);
-    judge(r, &g, crashed, x);
+    judge_experiment(r, &g, crashed, x);
     return ERR_OK;
 }
 
 /* Before the first experiment, so that a mistyped target does not end a campaign at the thousandth. */
 static enum err check_targets(struct rig *r, struct why *why)
 {
-    struct place_ranges ranges;
     enum err e = ERR_OK;
 
     for (unsigned i = 0; i < r->plan->targets && !r->checked && e == ERR_OK; i++) {
+        CLOSED_BY(place_ranges_done) struct place_ranges ranges = {0};
         e = place_resolve(&r->plan->target[i].place, r->view, &ranges, why);
-        if (e == ERR_OK)
-            place_ranges_done(&ranges);
     }
     r->checked = e == ERR_OK;
     return e;
@@ -367,25 +356,22 @@ enum err campaign_run(struct database *database, const char *path, const struct 
                       const struct campaign_watcher *watcher, struct why *why)
 {
     struct campaign_progress progress = {.count = plan->count};
-    struct experiment *x = calloc(1, sizeof *x);
-    struct rig rig;
+    OWN(memory) struct experiment *x = calloc(1, sizeof *x);
 
     if (!x)
         return why_set(why, ERR_NOMEM, "out of memory");
     enum err e = database_tally(database, add_outcome, &progress, why);
     if (e == ERR_OK)
         e = pin_archive(database, plan, why);
-    if (e == ERR_OK) {
-        watcher->progress(watcher->context, &progress);
-        rig_init(&rig, database, path, plan, NULL);
-        e = run_all(&rig, watcher, &progress, x, why);
-        rig_done(&rig);
-    }
-    free(x);
-    return e;
+    if (e != ERR_OK)
+        return e;
+    watcher->progress(watcher->context, &progress);
+    CLOSED_BY(rig_done) struct rig rig = rig_of(database, path, plan, NULL);
+    return run_all(&rig, watcher, &progress, x, why);
 }
 
-static enum err replay(struct rig *r, const struct experiment *recorded, struct experiment *x, struct why *why)
+static enum err replay_experiment(struct rig *r, const struct experiment *recorded, struct experiment *x,
+                                  struct why *why)
 {
     enum err e = rig_fresh(r, why);
 
@@ -404,13 +390,10 @@ static enum err replay(struct rig *r, const struct experiment *recorded, struct 
 enum err campaign_replay(struct database *database, const char *path, const struct plan *plan,
                          const struct experiment *recorded, struct experiment *ret_experiment, struct why *why)
 {
-    struct rig rig;
     enum err e = pin_archive(database, plan, why);
 
     if (e != ERR_OK)
         return e;
-    rig_init(&rig, database, path, plan, recorded);
-    e = replay(&rig, recorded, ret_experiment, why);
-    rig_done(&rig);
-    return e;
+    CLOSED_BY(rig_done) struct rig rig = rig_of(database, path, plan, recorded);
+    return replay_experiment(&rig, recorded, ret_experiment, why);
 }

@@ -77,7 +77,7 @@ static enum err open_sqlite(struct database *d, enum database_use use, struct wh
 }
 
 /* Closes a database that could not be opened, or not be filled; what was created for it goes with it. */
-static void give_up(struct database *d, bool create)
+static void abandon_database(struct database *d, bool create)
 {
     bool ours = create && d->lock >= 0;
     char path[sizeof d->path];
@@ -103,7 +103,7 @@ static enum err check_format(struct database *d, struct why *why)
 
 void database_discard(struct database *database)
 {
-    give_up(database, true);
+    abandon_database(database, true);
 }
 
 static enum err open_any(const char *path, enum database_use use, bool create, struct database **ret_database,
@@ -125,7 +125,7 @@ static enum err open_any(const char *path, enum database_use use, bool create, s
     if (e == ERR_OK && !create)
         e = check_format(d, why);
     if (e != ERR_OK) {
-        give_up(d, create);
+        abandon_database(d, create);
         return e;
     }
     *ret_database = d;
@@ -147,7 +147,7 @@ enum err database_create(const char *path, const struct plan *plan, struct datab
     for (size_t i = 0; i < sizeof settings / sizeof *settings && e == ERR_OK; i++)
         e = database_pin(d, settings[i][0], settings[i][1], why);
     if (e != ERR_OK) {
-        give_up(d, true);
+        abandon_database(d, true);
         return e;
     }
     *ret_database = d;
@@ -174,6 +174,12 @@ void database_close(struct database *d)
     free(d);
 }
 
+static void finalize(sqlite3_stmt **statement)
+{
+    sqlite3_finalize(*statement);
+}
+
+/* The value of a key, owned by the caller; NULL: there is none, or no memory. */
 static char *setting(struct database *d, const char *key)
 {
     sqlite3_stmt *s = NULL;
@@ -190,46 +196,35 @@ static char *setting(struct database *d, const char *key)
 
 void database_setting(struct database *d, const char *key, char *ret_value, size_t bytes)
 {
-    char *value = setting(d, key);
+    OWN(memory) char *value = setting(d, key);
 
     snprintf(ret_value, bytes, "%s", value ? value : "");
-    free(value);
 }
 
 enum err database_pin(struct database *d, const char *key, const char *value, struct why *why)
 {
-    sqlite3_stmt *s = NULL;
-    char *kept = setting(d, key);
-    enum err e = ERR_OK;
+    CLOSED_BY(finalize) sqlite3_stmt *s = NULL;
+    OWN(memory) char *kept = setting(d, key);
 
-    if (kept) {
-        if (strcmp(kept, value) != 0)
-            e = why_set(why, ERR_INVALID,
-                        "database %s: its %s was %.64s and is %.64s now; build that one again, or "
-                        "start a new campaign",
-                        d->path, key, kept, value);
-        free(kept);
-        return e;
-    }
+    if (kept && strcmp(kept, value) != 0)
+        return why_set(why, ERR_INVALID,
+                       "database %s: its %s was %.64s and is %.64s now; build that one again, or start a new campaign",
+                       d->path, key, kept, value);
+    if (kept)
+        return ERR_OK;
     if (sqlite3_prepare_v2(d->sqlite, "INSERT INTO campaign VALUES (?, ?)", -1, &s, NULL) != SQLITE_OK)
         return failed(d, why);
     sqlite3_bind_text(s, 1, key, -1, SQLITE_STATIC);
     sqlite3_bind_text(s, 2, value, -1, SQLITE_STATIC);
-    if (sqlite3_step(s) != SQLITE_DONE)
-        e = failed(d, why);
-    sqlite3_finalize(s);
-    return e;
+    return sqlite3_step(s) == SQLITE_DONE ? ERR_OK : failed(d, why);
 }
 
 enum err database_plan(struct database *d, struct plan *ret_plan, struct why *why)
 {
-    char *text = setting(d, "file"), *folder = setting(d, "folder");
-    enum err e = text && folder ? plan_parse(d->path, text, folder, ret_plan, why)
-                                : why_set(why, ERR_CORRUPT, "database %s: has no campaign file in it", d->path);
+    OWN(memory) char *text = setting(d, "file"), *folder = setting(d, "folder");
 
-    free(text);
-    free(folder);
-    return e;
+    return text && folder ? plan_parse(d->path, text, folder, ret_plan, why)
+                          : why_set(why, ERR_CORRUPT, "database %s: has no campaign file in it", d->path);
 }
 
 bool database_has(struct database *d, uint64_t index)
@@ -294,7 +289,7 @@ static void bind_fault(sqlite3_stmt *s, int at, const struct experiment *x)
     sqlite3_bind_text(s, at + 9, f->message, -1, SQLITE_STATIC);
 }
 
-static bool add_row(struct database *d, const struct experiment *x)
+static bool insert_row(struct database *d, const struct experiment *x)
 {
     enum { TEXTS = 5, FIRST_NUMBER = 7, FAULT = 19 };
     static const char *const keys[TEXTS] = {"build_id", "seed", NULL, "model", "backend"};
@@ -334,7 +329,7 @@ static bool add_row(struct database *d, const struct experiment *x)
 
 enum err database_add(struct database *d, const struct experiment *x, struct why *why)
 {
-    bool good = sqlite3_exec(d->sqlite, "BEGIN IMMEDIATE", NULL, NULL, NULL) == SQLITE_OK && add_row(d, x);
+    bool good = sqlite3_exec(d->sqlite, "BEGIN IMMEDIATE", NULL, NULL, NULL) == SQLITE_OK && insert_row(d, x);
 
     for (size_t i = 0; i < x->injection.changes && good; i++)
         good = add_change(d, x, i);
@@ -345,7 +340,7 @@ enum err database_add(struct database *d, const struct experiment *x, struct why
     return e;
 }
 
-static void copy_text(char *to, size_t bytes, sqlite3_stmt *s, int column)
+static void copy_column(char *to, size_t bytes, sqlite3_stmt *s, int column)
 {
     const char *text = (const char *)sqlite3_column_text(s, column);
 
@@ -372,7 +367,7 @@ static enum err get_changes(struct database *d, struct experiment *x, struct why
         return failed(d, why);
     sqlite3_bind_int64(s, 1, (sqlite3_int64)x->index);
     for (; n < MODEL_CHANGES_MAX && sqlite3_step(s) == SQLITE_ROW; n++) {
-        copy_text(x->where[n], sizeof x->where[n], s, 0);
+        copy_column(x->where[n], sizeof x->where[n], s, 0);
         x->injection.change[n] = (struct change){.phys = (uint64_t)sqlite3_column_int64(s, 1),
                                                  .bytes = (uint32_t)sqlite3_column_int64(s, 2),
                                                  .keep = column_hex(s, 3),
@@ -399,10 +394,10 @@ enum err database_get(struct database *d, uint64_t index, struct experiment *ret
     if (sqlite3_step(s) == SQLITE_ROW) {
         memset(ret_experiment, 0, sizeof *ret_experiment);
         ret_experiment->index = index;
-        copy_text(ret_experiment->target, sizeof ret_experiment->target, s, 0);
+        copy_column(ret_experiment->target, sizeof ret_experiment->target, s, 0);
         ret_experiment->at_round = (uint64_t)sqlite3_column_int64(s, 1);
         ret_experiment->delay_ms = (unsigned)sqlite3_column_int64(s, 2);
-        copy_text(outcome, sizeof outcome, s, 3);
+        copy_column(outcome, sizeof outcome, s, 3);
         if (!outcome_parse(outcome, &ret_experiment->outcome))
             e = why_set(why, ERR_CORRUPT, "database %s: experiment %llu has the outcome '%s'", d->path,
                         (unsigned long long)index, outcome);

@@ -1,8 +1,9 @@
-/* A campaign's database: SQLite, one row per experiment, written before the next one starts. Whoever writes holds a lock
- * on the file; readers need none. */
+/* A campaign's database: SQLite, one row per experiment, written before the next one starts. Whoever writes holds a
+ * lock on the file; readers need none. */
 #pragma once
 #include "injector/experiment.h"
 #include "injector/plan.h"
+#include "introspect/base/own.h"
 
 struct database;
 
@@ -12,7 +13,8 @@ enum database_use { DATABASE_READ, DATABASE_WRITE };
 enum err database_create(const char *path, const struct plan *plan, struct database **ret_database, struct why *why);
 /* ERR_BUSY: another campaign writes to it. */
 enum err database_open(const char *path, enum database_use use, struct database **ret_database, struct why *why);
-void database_close(struct database *database);   /* accepts NULL */
+void database_close(struct database *database); /* accepts NULL */
+OWNABLE(database, database_close)
 void database_discard(struct database *database); /* closes one that was created in vain, and removes it */
 
 /* The campaign file as it was. */
@@ -23,7 +25,9 @@ enum err database_pin(struct database *database, const char *key, const char *va
 /* Copies the value of `key`; "" when there is none. */
 void database_setting(struct database *database, const char *key, char *ret_value, size_t bytes);
 
+/* Whether the experiment is in the database. */
 bool database_has(struct database *database, uint64_t index);
+/* Adds an experiment, on the disk when this returns. On failure `why` names the file. */
 enum err database_add(struct database *database, const struct experiment *experiment, struct why *why);
 
 /* What replays it: target, changes with their places, moments; and its outcome. ERR_NOT_FOUND. */

@@ -1,6 +1,8 @@
 /* See inject.h. */
 #include "injector/inject.h"
+#include "introspect/base/own.h"
 #include "introspect/disasm.h"
+#include "introspect/qualified.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -46,13 +48,12 @@ static void move_to_start(const struct view *view, struct change *c)
 enum err inject_plan(const struct view *view, const struct place *place, const struct model_use *use, struct prng *prng,
                      struct injection *ret_injection, struct why *why)
 {
-    struct place_ranges ranges;
+    CLOSED_BY(place_ranges_done) struct place_ranges ranges = {0};
     enum err e = place_resolve(place, view, &ranges, why);
 
     if (e != ERR_OK)
         return e;
     ret_injection->changes = model_plan(use, &ranges, prng, ret_injection->change);
-    place_ranges_done(&ranges);
     for (size_t i = 0; use->model->replaces && i < ret_injection->changes; i++)
         move_to_start(view, &ret_injection->change[i]);
     return ERR_OK;
@@ -89,8 +90,8 @@ void inject_hold(const struct inject_target *target, const struct view *view, co
 /* The task in whose stack `phys` lies, or NULL. */
 static const struct arena_task *stack_owner(const struct view *view, uint64_t phys)
 {
-    for (uint32_t i = 0; (i = view_next(view, ARENA_TASKS, i));) {
-        const struct arena_task *t = view_task(view, i);
+    view_each_task (task, view) {
+        const struct arena_task *t = view_task(view, task);
 
         if (phys >= t->stack_phys && phys - t->stack_phys < t->stack_bytes)
             return t;
@@ -103,9 +104,11 @@ void inject_where(const struct view *view, const struct change *change, char *re
     const struct arena_section *s = view_section(view, change->section);
     const struct arena_task *t = s ? NULL : stack_owner(view, change->phys);
 
+    char label[256];
+
+    view_section_label(view, change->section, label, sizeof label);
     if (s)
-        snprintf(ret_text, bytes, "%s:%s+%#x", view_cell_name(view, s->cell), view_section_name(view, change->section),
-                 change->offset);
+        snprintf(ret_text, bytes, "%s+%#x", label, change->offset);
     else if (t)
         snprintf(ret_text, bytes, "task:%s:stack+%#llx", t->name, (unsigned long long)(change->phys - t->stack_phys));
     else
@@ -120,25 +123,26 @@ static enum err find_in_stack(const struct view *view, const char *where, uint64
     const struct arena_task *t = view_task(view, view_find_task(view, name));
     if (!t || offset >= t->stack_bytes)
         return ERR_NOT_FOUND;
-    c->section = 0;
+    c->section = NO_SECTION;
     c->phys = t->stack_phys + offset;
     return ERR_OK;
 }
 
 static enum err find_in_section(const struct view *view, const char *where, uint64_t offset, struct change *c)
 {
-    const char *colon = strchr(where, ':'), *plus = strrchr(where, '+');
-    char cell[64], section[128];
+    char words[256];
+    struct qualified_text text;
+    struct qualified name;
+    struct cell_ref cell;
 
-    if (!colon || plus < colon)
+    snprintf(words, sizeof words, "%.*s", (int)(strrchr(where, '+') - where), where);
+    if (!qualified_parse(words, &name) || !*name.rest || qualified_cell(view, &name, QUALIFIED_HELD, &cell, &text))
         return ERR_NOT_FOUND;
-    snprintf(cell, sizeof cell, "%.*s", (int)(colon - where), where);
-    snprintf(section, sizeof section, "%.*s", (int)(plus - colon - 1), colon + 1);
-    uint32_t index = view_find_section(view, view_find_cell(view, 0, cell), section);
-    const struct arena_section *s = view_section(view, index);
+    struct section_ref section = view_find_section(view, cell, name.rest);
+    const struct arena_section *s = view_section(view, section);
     if (!s || offset >= s->bytes)
         return ERR_NOT_FOUND;
-    c->section = index;
+    c->section = section;
     c->offset = (uint32_t)offset;
     c->phys = s->phys + offset;
     return ERR_OK;
@@ -151,7 +155,9 @@ enum err inject_find(const struct view *view, const char *where, struct change *
 
     if (!*where)
         return ERR_OK;
-    uint64_t offset = plus ? strtoull(plus + 1, NULL, 0) : UINT64_MAX;
+    if (!plus)
+        return why_set(why, ERR_NOT_FOUND, "there is no %s in this guest", where);
+    uint64_t offset = strtoull(plus + 1, NULL, 0);
     enum err e = strncmp(where, task, sizeof task - 1) == 0
                      ? find_in_stack(view, where + sizeof task - 1, offset, change)
                      : find_in_section(view, where, offset, change);

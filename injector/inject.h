@@ -18,13 +18,16 @@ struct inject_target {
 enum err inject_apply(const struct inject_target *target, const struct view *view, struct injection *injection,
                       struct why *why);
 
+/* Chooses the bytes and their changes from the place, the model and the numbers of `prng`: the same numbers, the same
+ * changes. Changes nothing in the guest. On failure `why` says what the place or the model lacks. */
 enum err inject_plan(const struct view *view, const struct place *place, const struct model_use *use, struct prng *prng,
                      struct injection *ret_injection, struct why *why);
 
 /* Makes held bits true again. Cheap when they are. */
 void inject_hold(const struct inject_target *target, const struct view *view, const struct injection *injection);
 
-/* "channel:.text.channel_send+0x12", "task:producer:stack+0x3f80", or "" elsewhere. */
+/* "channel:.text.channel_send+0x12", with NAMESPACE/ before it if that is not the root; "task:producer:stack+0x3f80";
+ * "" elsewhere. */
 void inject_where(const struct view *view, const struct change *change, char *ret_text, size_t bytes);
 
 /* The same place in another guest, where cells and stacks may lie elsewhere. "" leaves `change` as it is. */

@@ -1,5 +1,6 @@
 /* See model.h. */
 #include "injector/model.h"
+#include "introspect/base/number.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,7 +41,7 @@ static void make_trap(struct change *c, struct prng *prng)
 
 const struct model models[] = {
     {"flip", "one bit inverted", .bytes = 1, .make = make_flip},
-    {"flips", "flips:N: N bits inverted, each at a place of its own", .counted = true, .bytes = 1, .make = make_flip},
+    {"flips", "N bits inverted, each at a place of its own", .counted = true, .bytes = 1, .make = make_flip},
     {"stuck0", "one bit held at 0", .holds = true, .bytes = 1, .make = make_stuck0},
     {"stuck1", "one bit held at 1", .holds = true, .bytes = 1, .make = make_stuck1},
     {"byte", "one byte overwritten at random", .bytes = 1, .make = make_random},
@@ -65,24 +66,22 @@ enum err model_parse(const char *words, struct model_use *ret_use, struct why *w
     size_t name = strcspn(words, ":");
 
     for (const struct model *m = models; m->name; m++) {
-        unsigned long count = 1;
-        char *end = NULL;
+        uint64_t count = 1;
 
         if (strlen(m->name) != name || strncmp(words, m->name, name) != 0)
             continue;
-        if (m->counted)
-            count = words[name] ? strtoul(words + name + 1, &end, 10) : 0;
-        if (count == 0 || count > MODEL_CHANGES_MAX || (m->counted ? *end : words[name]) != '\0')
-            return m->counted ? why_set(why, ERR_INVALID, "model '%.60s': say %s:N, N from 1 to %d", words, m->name,
-                                        MODEL_CHANGES_MAX)
-                              : unknown(words, why);
+        if (!m->counted && words[name])
+            break;
+        if (m->counted && !(words[name] && number_parse(words + name + 1, 1, MODEL_CHANGES_MAX, &count)))
+            return why_set(why, ERR_INVALID, "model '%.60s': say %s:N, N from 1 to %d", words, m->name,
+                           MODEL_CHANGES_MAX);
         *ret_use = (struct model_use){.model = m, .count = (unsigned)count};
         return ERR_OK;
     }
     return unknown(words, why);
 }
 
-static bool is_taken(const struct change *changes, size_t count, const struct change *c)
+static bool is_chosen(const struct change *changes, size_t count, const struct change *c)
 {
     for (size_t i = 0; i < count; i++)
         if (changes[i].phys == c->phys && changes[i].flip == c->flip)
@@ -93,7 +92,7 @@ static bool is_taken(const struct change *changes, size_t count, const struct ch
 /* A change that ends beyond its range moves back, as far as the range goes. */
 static struct change change_at(struct place_range at, uint32_t bytes)
 {
-    uint64_t lacks = bytes > at.bytes ? bytes - at.bytes : 0, back = lacks < at.lead ? lacks : at.lead;
+    uint64_t lacks = bytes > at.bytes ? bytes - at.bytes : 0, back = lacks < at.before ? lacks : at.before;
 
     return (struct change){.phys = at.phys - back,
                            .bytes = (uint32_t)(bytes - (lacks - back)),
@@ -113,7 +112,7 @@ size_t model_plan(const struct model_use *use, const struct place_ranges *ranges
         struct change c = change_at(at, use->model->bytes);
 
         use->model->make(&c, prng);
-        if (!is_taken(changes, n, &c))
+        if (!is_chosen(changes, n, &c))
             changes[n++] = c;
     }
     return n;

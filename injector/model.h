@@ -10,8 +10,8 @@ enum { MODEL_CHANGES_MAX = 64 };
 struct change {
     uint64_t phys;
     uint32_t bytes;
-    uint32_t section; /* of the arena, or 0 */
-    uint32_t offset;  /* in the section */
+    struct section_ref section; /* or none */
+    uint32_t offset;            /* in the section */
     uint64_t keep, set, flip;
     uint64_t before, after; /* filled by change_apply */
 };

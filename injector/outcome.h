@@ -10,7 +10,7 @@
     X(WRONG, "wrong", "a checksum was wrong")                                                                          \
     X(FAILED, "failed", "a fault was not recovered")                                                                   \
     X(HANG, "hang", "the workload stopped without a fault")                                                            \
-    X(CRASH, "crash", "the machine ended, halted or started anew")
+    X(CRASH, "crash", "the machine ended, halted or restarted")
 
 enum outcome {
 #define X(name, word, meaning) OUTCOME_##name,
@@ -20,7 +20,7 @@ enum outcome {
 };
 
 struct evidence {
-    bool crashed;         /* the machine ended, started anew, or its arena is gone */
+    bool crashed;         /* the machine ended, restarted, or its arena is gone */
     bool halted;          /* a fault was answered by halting */
     uint64_t rounds;      /* ended since the injection */
     uint64_t wanted;      /* that make it a finished experiment */
@@ -33,6 +33,7 @@ struct evidence {
 /* The worst that the evidence shows. */
 enum outcome outcome_classify(const struct evidence *evidence);
 
+/* Its name in tables and in JSON, what it means in one line, and the outcome of that name. False: there is none. */
 const char *outcome_word(enum outcome outcome);
 const char *outcome_meaning(enum outcome outcome);
 bool outcome_parse(const char *word, enum outcome *ret_outcome);

@@ -1,7 +1,9 @@
 /* See place.h. */
 #include "injector/place.h"
 #include "guest/abi/layout.h"
-#include <errno.h>
+#include "introspect/base/number.h"
+#include "introspect/qualified.h"
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,40 +11,36 @@
 static bool parse_span(const char *words, uint64_t *ret_start, uint64_t *ret_bytes)
 {
     const char *plus = strchr(words, '+');
-    char *end;
+    char start[32];
 
-    errno = 0;
-    *ret_start = strtoull(words, &end, 0);
     *ret_bytes = 1;
-    if (end == words || *words == '-' || errno || (plus ? end != plus : *end != '\0'))
+    if ((size_t)snprintf(start, sizeof start, "%.*s", (int)strcspn(words, "+"), words) >= sizeof start)
         return false;
-    if (plus) {
-        *ret_bytes = strtoull(plus + 1, &end, 0);
-        return end != plus + 1 && plus[1] != '-' && !*end && !errno && *ret_bytes != 0;
-    }
-    return true;
+    return number_parse(start, 0, UINT64_MAX, ret_start) && (!plus || number_parse(plus + 1, 1, UINT64_MAX, ret_bytes));
 }
 
-static enum err parse_phys(const char *words, struct place *place, struct why *why)
+/* NAME[+OFFSET[+BYTES]]: cuts `name`. */
+static bool parse_part(char *name, struct place *place)
 {
-    if (!parse_span(words, &place->phys, &place->bytes))
-        return why_set(why, ERR_INVALID, "target phys:%.60s: say phys:ADDRESS or phys:ADDRESS+BYTES", words);
-    return ERR_OK;
-}
-
-/* NAME[+OFFSET[+BYTES]]. */
-static bool parse_symbol(struct place *place)
-{
-    char *plus = strchr(place->name, '+');
+    char *plus = strchr(name, '+');
 
     if (!plus)
         return true;
     *plus = '\0';
-    return place->name[0] && parse_span(plus + 1, &place->phys, &place->bytes);
+    return *name && parse_span(plus + 1, &place->phys, &place->bytes);
+}
+
+/* A part of what is one section. */
+static bool parse_cell(struct place *place)
+{
+    struct qualified name;
+
+    return parse_part(place->section, place) && (!place->bytes || strcmp(place->name, "*") != 0) &&
+           qualified_parse(place->name, &name);
 }
 
 /* Splits NAME[:REST]. */
-static bool split(const char *words, struct place *place)
+static bool split_target(const char *words, struct place *place)
 {
     size_t name = strcspn(words, ":");
     const char *rest = words[name] ? words + name + 1 : "";
@@ -55,48 +53,68 @@ static bool split(const char *words, struct place *place)
     return words[name] == '\0' || *rest;
 }
 
-enum err place_parse(const char *words, struct place *ret_place, struct why *why)
+const struct place_form place_forms[] = {
+    {"cell:NAME[:SECTION[+OFFSET[+BYTES]]]",
+     "all of a cell, or all sections of a kind (.text, .rodata, .data, .bss), or one\nsection by name, or a part of it "
+     "(BYTES: 1); NAME is CELL of the root,\nNAMESPACE/CELL, or * for every live cell",
+     "cell:", PLACE_CELL},
+    {"symbol:NAME[+OFFSET[+BYTES]]",
+     "a function or datum, or a part of it (BYTES: 1); NAME is SYMBOL of the root,\nor [NAMESPACE/]CELL.SYMBOL",
+     "symbol:", PLACE_SYMBOL},
+    {"task:NAME:stack", "the part of its stack in use, as far as is known; NAME * is every task", "task:", PLACE_TASK},
+    {"phys:ADDRESS[+BYTES]", "physical memory", "phys:", PLACE_PHYS},
+    {"random", "any section of any live cell, or a stack", "random", PLACE_RANDOM},
+    {0},
+};
+
+static bool parse_as(const struct place_form *form, const char *rest, struct place *place)
 {
-    static const struct {
-        const char *prefix;
-        enum place_kind kind;
-    } kinds[] = {{"cell:", PLACE_CELL}, {"symbol:", PLACE_SYMBOL}, {"task:", PLACE_TASK}, {"phys:", PLACE_PHYS}};
-    struct place place = {.kind = PLACE_RANDOM};
-
-    if (strcmp(words, "random") == 0) {
-        *ret_place = place;
-        return ERR_OK;
+    place->kind = form->kind;
+    switch (form->kind) {
+    case PLACE_CELL:
+        return split_target(rest, place) && parse_cell(place);
+    case PLACE_SYMBOL:
+        return split_target(rest, place) && !place->section[0] && parse_part(place->name, place);
+    case PLACE_TASK:
+        return split_target(rest, place) && strcmp(place->section, "stack") == 0;
+    case PLACE_PHYS:
+        return parse_span(rest, &place->phys, &place->bytes);
+    case PLACE_RANDOM:
+        return !*rest;
     }
-    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
-        size_t n = strlen(kinds[i].prefix);
-
-        if (strncmp(words, kinds[i].prefix, n) != 0)
-            continue;
-        place.kind = kinds[i].kind;
-        if (place.kind == PLACE_PHYS) {
-            enum err e = parse_phys(words + n, &place, why);
-            if (e == ERR_OK)
-                *ret_place = place;
-            return e;
-        }
-        bool good = split(words + n, &place);
-        if (place.kind == PLACE_SYMBOL)
-            good = good && !place.section[0] && parse_symbol(&place);
-        if (place.kind == PLACE_TASK)
-            good = good && strcmp(place.section, "stack") == 0;
-        if (!good)
-            break;
-        *ret_place = place;
-        return ERR_OK;
-    }
-    return why_set(why, ERR_INVALID,
-                   "target '%.100s' is none of cell:NAME[:SECTION], symbol:NAME[+OFFSET[+BYTES]], "
-                   "task:NAME:stack, phys:ADDRESS[+BYTES], "
-                   "random",
-                   words);
+    return false;
 }
 
-static enum err add(struct place_ranges *ranges, const struct view *view, struct place_range range)
+static enum err refuse_target(const char *words, struct why *why)
+{
+    char forms[256] = "";
+    size_t at = 0;
+
+    for (const struct place_form *f = place_forms; f->form; f++)
+        at += (size_t)snprintf(forms + at, sizeof forms - at, "%s%s", at ? ", " : "", f->form);
+    return why_set(why, ERR_INVALID, "target '%.100s' is none of %s", words, forms);
+}
+
+enum err place_parse(const char *words, struct place *ret_place, struct why *why)
+{
+    for (const struct place_form *f = place_forms; f->form; f++) {
+        size_t prefix = strlen(f->prefix);
+        struct place place = {0};
+
+        if (strncmp(words, f->prefix, prefix) != 0)
+            continue;
+        if (!parse_as(f, words + prefix, &place)) {
+            if (f->kind == PLACE_PHYS)
+                return why_set(why, ERR_INVALID, "target %.60s: say phys:ADDRESS or phys:ADDRESS+BYTES", words);
+            break;
+        }
+        *ret_place = place;
+        return ERR_OK;
+    }
+    return refuse_target(words, why);
+}
+
+static enum err add_place_range(struct place_ranges *ranges, const struct view *view, struct place_range range)
 {
     size_t ram;
 
@@ -112,50 +130,49 @@ static enum err add(struct place_ranges *ranges, const struct view *view, struct
     return ERR_OK;
 }
 
-static bool overlaps_arena(const struct arena_section *s)
-{
-    return s->phys < LAYOUT_ARENA_PHYS + LAYOUT_ARENA_BYTES && s->phys + s->bytes > LAYOUT_ARENA_PHYS;
-}
-
-static bool section_fits(const struct view *view, uint32_t index, const char *words)
+bool place_fits(const struct place *place, uint32_t kind, const char *name)
 {
     static const struct {
         const char *word;
         uint32_t kind;
     } kinds[] = {{".text", SECTION_TEXT}, {".rodata", SECTION_RODATA}, {".data", SECTION_DATA}, {".bss", SECTION_BSS}};
 
+    const char *words = place->section, *dot = *name ? strchr(name + 1, '.') : NULL;
+
     if (!*words)
         return true;
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
         if (strcmp(words, kinds[i].word) == 0)
-            return view_section(view, index)->kind == kinds[i].kind;
-    const char *name = view_section_name(view, index), *dot = *name ? strchr(name + 1, '.') : NULL;
+            return kind == kinds[i].kind;
     return strcmp(name, words) == 0 || (dot && strcmp(dot + 1, words) == 0);
 }
 
 /* The arena itself is part of the nano_core's image, and the observer's own record: it is left alone here, and can be
  * reached by phys:. */
-static enum err add_cell(struct place_ranges *ranges, const struct view *view, uint32_t cell, const char *section)
+static enum err add_cell_ranges(struct place_ranges *ranges, const struct view *view, struct cell_ref cell,
+                                const struct place *place)
 {
-    struct view_list list = view_sections_of(view, cell);
+    struct view_sections list = view_sections_of(view, cell);
     enum err e = ERR_OK;
 
     for (size_t i = 0; i < list.count && e == ERR_OK; i++) {
         const struct arena_section *s = view_section(view, list.item[i]);
 
-        if (s && !overlaps_arena(s) && section_fits(view, list.item[i], section))
-            e = add(ranges, view, (struct place_range){.phys = s->phys, .bytes = s->bytes, .section = list.item[i]});
+        if (s && !view_is_in_arena(view, s->phys, s->bytes) &&
+            place_fits(place, s->kind, view_section_name(view, list.item[i])))
+            e = add_place_range(ranges, view,
+                                (struct place_range){.phys = s->phys, .bytes = s->bytes, .section = list.item[i]});
     }
     return e;
 }
 
-static enum err add_cells(struct place_ranges *ranges, const struct view *view, const char *section)
+static enum err add_all_cells(struct place_ranges *ranges, const struct view *view, const struct place *place)
 {
     enum err e = ERR_OK;
 
-    for (uint32_t i = 0; e == ERR_OK && (i = view_next(view, ARENA_CELLS, i));)
-        if (view_cell(view, i)->state == CELL_LIVE)
-            e = add_cell(ranges, view, i, section);
+    view_each_cell (cell, view)
+        if (e == ERR_OK && view_cell(view, cell)->state == CELL_LIVE)
+            e = add_cell_ranges(ranges, view, cell, place);
     return e;
 }
 
@@ -171,101 +188,131 @@ static enum err add_stack(struct place_ranges *ranges, const struct view *view, 
         range.phys += used;
         range.bytes -= used;
     }
-    return add(ranges, view, range);
+    return add_place_range(ranges, view, range);
 }
 
-static enum err add_stacks(struct place_ranges *ranges, const struct view *view)
+static enum err add_stack_ranges(struct place_ranges *ranges, const struct view *view)
 {
     enum err e = ERR_OK;
 
-    for (uint32_t i = 0; e == ERR_OK && (i = view_next(view, ARENA_TASKS, i));)
-        e = add_stack(ranges, view, view_task(view, i));
+    view_each_task (task, view)
+        if (e == ERR_OK)
+            e = add_stack(ranges, view, view_task(view, task));
     return e;
+}
+
+/* `place->bytes` of the section called place->section. */
+static enum err add_section_part(const struct place *place, const struct view *view, struct cell_ref cell,
+                                 struct place_ranges *ranges, struct why *why)
+{
+    struct section_ref section = view_find_section(view, cell, place->section);
+    const struct arena_section *s = view_section(view, section);
+
+    if (!s)
+        return why_set(why, ERR_NOT_FOUND, "cell %s has no section '%s'; `delias sections %s` lists them", place->name,
+                       place->section, place->name);
+    if (place->phys >= s->bytes || place->bytes > s->bytes - place->phys)
+        return why_set(why, ERR_RANGE, "section %s of %s has %u bytes", place->section, place->name, s->bytes);
+    return add_place_range(
+        ranges, view,
+        (struct place_range){
+            .phys = s->phys + place->phys, .bytes = place->bytes, .section = section, .offset = (uint32_t)place->phys});
 }
 
 static enum err resolve_cell(const struct place *place, const struct view *view, struct place_ranges *ranges,
                              struct why *why)
 {
+    struct qualified_text text;
+    struct qualified name;
+    struct cell_ref cell;
+
     if (strcmp(place->name, "*") == 0)
-        return add_cells(ranges, view, place->section);
-    uint32_t cell = view_find_cell(view, 0, place->name);
-    if (!cell)
-        return why_set(why, ERR_NOT_FOUND, "there is no cell '%s'; `delias cells` lists them", place->name);
-    return add_cell(ranges, view, cell, place->section);
+        return add_all_cells(ranges, view, place);
+    if (!qualified_parse(place->name, &name))
+        return why_set(why, ERR_NOT_FOUND, "there is no cell '%s'", place->name);
+    enum err e = qualified_cell(view, &name, QUALIFIED_HELD, &cell, &text);
+    if (e)
+        return why_set(why, e, "there is %.400s", text.text);
+    return place->bytes ? add_section_part(place, view, cell, ranges, why) : add_cell_ranges(ranges, view, cell, place);
 }
 
-static enum err resolve_symbol(const struct place *place, const struct view *view, struct place_ranges *ranges,
-                               struct why *why)
+static enum err add_symbol_range(const struct place *place, const struct view *view, struct place_ranges *ranges,
+                                 struct why *why)
 {
-    uint32_t index = view_find_symbol(view, place->name);
-    const struct arena_symbol *symbol = view_symbol(view, index);
-    const struct arena_section *section = symbol ? view_section(view, symbol->section) : NULL;
+    struct qualified_text text;
+    struct symbol_ref found;
+    enum err e = qualified_symbol(view, place->name, &found, &text);
 
+    if (e)
+        return why_set(why, e, "there is %.400s", text.text);
+    const struct arena_symbol *symbol = view_symbol(view, found);
+    const struct arena_section *section = view_section(view, symbol->section);
     if (!section || symbol->offset >= section->bytes)
-        return why_set(why, ERR_NOT_FOUND, "there is no symbol '%s'; `delias symbols` lists them", place->name);
+        return why_set(why, ERR_NOT_FOUND, "symbol %s lies outside of its section", place->name);
     uint64_t left = section->bytes - symbol->offset, bytes = symbol->bytes ? symbol->bytes : left;
     bytes = bytes < left ? bytes : left;
     if (place->bytes && (place->phys >= bytes || place->bytes > bytes - place->phys))
         return why_set(why, ERR_RANGE, "symbol %s has %llu bytes", place->name, (unsigned long long)bytes);
-    return add(ranges, view,
-               (struct place_range){.phys = section->phys + symbol->offset + place->phys,
-                                    .bytes = place->bytes ? place->bytes : bytes,
-                                    .section = symbol->section,
-                                    .offset = symbol->offset + (uint32_t)place->phys});
+    return add_place_range(ranges, view,
+                           (struct place_range){.phys = section->phys + symbol->offset + place->phys,
+                                                .bytes = place->bytes ? place->bytes : bytes,
+                                                .section = symbol->section,
+                                                .offset = symbol->offset + (uint32_t)place->phys});
 }
 
 static enum err resolve_task(const struct place *place, const struct view *view, struct place_ranges *ranges,
                              struct why *why)
 {
     if (strcmp(place->name, "*") == 0)
-        return add_stacks(ranges, view);
-    uint32_t task = view_find_task(view, place->name);
-    if (!task)
+        return add_stack_ranges(ranges, view);
+    struct task_ref task = view_find_task(view, place->name);
+    if (!task.index)
         return why_set(why, ERR_NOT_FOUND, "there is no task '%s'; `delias tasks` lists them", place->name);
     return add_stack(ranges, view, view_task(view, task));
 }
 
 /* The section that holds all of [phys, phys + bytes), so that text is written the way text must be. */
-static uint32_t section_of_phys(const struct view *view, uint64_t phys, uint64_t bytes)
+static struct section_ref section_of_phys(const struct view *view, uint64_t phys, uint64_t bytes)
 {
-    for (uint32_t i = 0; (i = view_next(view, ARENA_SECTIONS, i));) {
-        const struct arena_section *s = view_section(view, i);
+    view_each_section (section, view) {
+        const struct arena_section *s = view_section(view, section);
 
         if (phys >= s->phys && phys - s->phys < s->bytes && bytes <= s->bytes - (phys - s->phys))
-            return i;
+            return section;
     }
-    return 0;
+    return NO_SECTION;
 }
 
 static enum err resolve_phys(const struct place *place, const struct view *view, struct place_ranges *ranges,
                              struct why *why)
 {
-    uint32_t section = section_of_phys(view, place->phys, place->bytes);
+    struct section_ref section = section_of_phys(view, place->phys, place->bytes);
     size_t ram;
 
     view_ram(view, &ram);
     if (place->phys >= ram || place->bytes > ram - place->phys)
         return why_set(why, ERR_RANGE, "phys:%#llx+%llu is not within the machine's %zu MiB of RAM",
                        (unsigned long long)place->phys, (unsigned long long)place->bytes, ram >> 20);
-    return add(
+    return add_place_range(
         ranges, view,
         (struct place_range){.phys = place->phys,
                              .bytes = place->bytes,
                              .section = section,
-                             .offset = section ? (uint32_t)(place->phys - view_section(view, section)->phys) : 0});
+                             .offset =
+                                 section.index ? (uint32_t)(place->phys - view_section(view, section)->phys) : 0});
 }
 
-static enum err resolve_random(const struct view *view, struct place_ranges *ranges)
+static enum err resolve_random(const struct place *place, const struct view *view, struct place_ranges *ranges)
 {
-    enum err e = add_cells(ranges, view, "");
+    enum err e = add_all_cells(ranges, view, place);
 
-    return e == ERR_OK ? add_stacks(ranges, view) : e;
+    return e == ERR_OK ? add_stack_ranges(ranges, view) : e;
 }
 
 enum err place_resolve(const struct place *place, const struct view *view, struct place_ranges *ret_ranges,
                        struct why *why)
 {
-    struct place_ranges ranges = {0};
+    CLOSED_BY(place_ranges_done) struct place_ranges ranges = {0};
     enum err e;
 
     why->text[0] = '\0';
@@ -274,7 +321,7 @@ enum err place_resolve(const struct place *place, const struct view *view, struc
         e = resolve_cell(place, view, &ranges, why);
         break;
     case PLACE_SYMBOL:
-        e = resolve_symbol(place, view, &ranges, why);
+        e = add_symbol_range(place, view, &ranges, why);
         break;
     case PLACE_TASK:
         e = resolve_task(place, view, &ranges, why);
@@ -283,7 +330,7 @@ enum err place_resolve(const struct place *place, const struct view *view, struc
         e = resolve_phys(place, view, &ranges, why);
         break;
     default:
-        e = resolve_random(view, &ranges);
+        e = resolve_random(place, view, &ranges);
         break;
     }
     if (e == ERR_OK && ranges.bytes == 0)
@@ -293,11 +340,11 @@ enum err place_resolve(const struct place *place, const struct view *view, struc
                 : why_set(why, ERR_NOT_FOUND, "%s: there is no memory to inject into", place->name);
     if (e == ERR_OK) {
         *ret_ranges = ranges;
+        ranges = (struct place_ranges){0};
         return ERR_OK;
     }
     if (!why->text[0])
         why_fill(why, "%s", err_text(e));
-    place_ranges_done(&ranges);
     return e;
 }
 
@@ -314,7 +361,7 @@ struct place_range place_byte(const struct place_ranges *ranges, uint64_t n)
     while (i + 1 < ranges->count && n >= ranges->range[i].bytes)
         n -= ranges->range[i++].bytes;
     struct place_range r = ranges->range[i];
-    r.lead = n;
+    r.before = n;
     r.phys += n;
     r.bytes -= n;
     r.offset += (uint32_t)n;

@@ -1,10 +1,4 @@
-/* Where to inject, in words, and which physical memory that is in a guest:
- *     cell:NAME[:SECTION]   .text, .rodata, .data, .bss: all sections of that kind; else one section by name;
- *                           NAME * is every live cell
- *     symbol:NAME[+OFFSET[+BYTES]]  a function or datum, or a part of it (BYTES: 1)
- *     task:NAME:stack       the part of its stack in use, as far as is known; NAME * is every task
- *     phys:ADDRESS[+BYTES]
- *     random                any section of any live cell, or a stack */
+/* Where to inject, in words, and which physical memory that is in a guest. */
 #pragma once
 #include "injector/why.h"
 #include "introspect/view.h"
@@ -13,18 +7,31 @@ enum place_kind { PLACE_CELL, PLACE_SYMBOL, PLACE_TASK, PLACE_PHYS, PLACE_RANDOM
 
 struct place {
     enum place_kind kind;
-    char name[64];
+    char name[96];        /* of a cell or symbol: as introspect/qualified.h has it */
     char section[64];     /* empty: all */
-    uint64_t phys, bytes; /* of PLACE_PHYS; offset and bytes of PLACE_SYMBOL, 0 bytes: all of it */
+    uint64_t phys, bytes; /* of PLACE_PHYS; offset and bytes in the symbol or section, 0 bytes: all of it */
 };
 
+/* The forms of a target, for messages and help; ends with a NULL form. */
+struct place_form {
+    const char *form;
+    const char *summary;
+    const char *prefix; /* of the words */
+    enum place_kind kind;
+};
+extern const struct place_form place_forms[];
+
+/* ERR_INVALID: the words have none of the forms. */
 enum err place_parse(const char *words, struct place *ret_place, struct why *why);
+
+/* Whether a section of a cell, of this kind (enum arena_section_kind) and name, is meant by a PLACE_CELL. */
+bool place_fits(const struct place *place, uint32_t kind, const char *name);
 
 struct place_range {
     uint64_t phys, bytes;
-    uint32_t section; /* of the arena, or 0 */
-    uint32_t offset;  /* of the range's start in the section */
-    uint64_t lead;    /* bytes before it that are of the place too */
+    struct section_ref section; /* or none */
+    uint32_t offset;            /* of the range's start in the section */
+    uint64_t before;            /* bytes of the place before the range */
 };
 
 struct place_ranges {

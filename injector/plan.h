@@ -1,5 +1,5 @@
-/* A campaign file: YAML by a schema (configs/campaigns/quick.yaml shows every key). Relative paths in it are taken
- * from its own folder. */
+/* A campaign file (introspect/base/settings.h; configs/campaigns/quick.yaml shows every key). Relative paths in it are
+ * taken from its own folder. */
 #pragma once
 #include "injector/model.h"
 #include "vmm/machine/machine.h"
@@ -13,6 +13,7 @@ struct plan {
     struct model_use model;
     struct {
         char words[PLAN_WORDS];
+        unsigned line; /* in the file */
         struct place place;
     } target[PLAN_TARGETS_MAX];
     unsigned targets;
@@ -24,7 +25,7 @@ struct plan {
     struct machine_config machine;
 };
 
-/* Everything is checked that can be checked without a machine. */
+/* Whether the targets can be there says targets_check. */
 enum err plan_load(const char *path, struct plan *ret_plan, struct why *why);
 /* The same from the text of a file that was in `folder`; `name` is for messages. */
 enum err plan_parse(const char *name, const char *text, const char *folder, struct plan *ret_plan, struct why *why);

@@ -21,7 +21,7 @@ void report_wilson(uint64_t hits, uint64_t n, double *ret_low, double *ret_high)
     *ret_high = hits == n ? 1 : fmin(1, middle + half);
 }
 
-static void add(void *context, const char *target, enum outcome outcome, uint64_t count)
+static void add_count(void *context, const char *target, enum outcome outcome, uint64_t count)
 {
     struct report *r = context;
     unsigned i = 0;
@@ -48,7 +48,7 @@ enum err report_make(struct database *database, struct report *ret_report, struc
     char count[32];
 
     memset(ret_report, 0, sizeof *ret_report);
-    enum err e = database_tally(database, add, ret_report, why);
+    enum err e = database_tally(database, add_count, ret_report, why);
     if (e != ERR_OK)
         return e;
     database_setting(database, "build_id", ret_report->build_id, sizeof ret_report->build_id);

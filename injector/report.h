@@ -17,6 +17,7 @@ struct report {
     double rate, low, high; /* of recovery among manifested faults, and its 95% Wilson interval; 0 to 1 */
 };
 
+/* Sums up all experiments of the database. On failure `why` says what could not be read. */
 enum err report_make(struct database *database, struct report *ret_report, struct why *why);
 
 /* Wilson's score interval for `hits` of `n`, 95%: honest near 0 and 1, where the usual one is not. 0 to 1 for n = 0. */

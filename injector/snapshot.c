@@ -1,5 +1,6 @@
 /* See snapshot.h. The disk is written here, so that no program is needed for it: four clusters of a qcow2 file. */
 #include "injector/snapshot.h"
+#include "introspect/base/json.h"
 #include "vmm/machine/qmp.h"
 #include <endian.h>
 #include <stdio.h>
@@ -50,12 +51,11 @@ static bool write_disk(int fd)
 enum err snapshot_disk(struct machine_config *config, char ret_path[MACHINE_PATH_MAX])
 {
     char path[] = "/tmp/delias-snapshot-XXXXXX", argument[128];
-    int fd = mkstemp(path);
+    OWN(descriptor) int fd = mkstemp(path);
 
     if (fd < 0)
         return ERR_IO;
     bool good = write_disk(fd);
-    close(fd);
     snprintf(argument, sizeof argument, " -drive if=none,id=snapshot,format=qcow2,file=%s", path);
     if (!good || strlen(config->extra) + strlen(argument) >= sizeof config->extra) {
         unlink(path);
@@ -75,20 +75,17 @@ void snapshot_disk_done(const char *path)
 /* A line of QEMU's own monitor; it answers nothing when all is well. */
 static enum err monitor(struct machine *machine, const char *line)
 {
-    struct qmp *qmp;
-    json_t *value = NULL;
+    OWN(qmp) struct qmp *qmp = NULL;
+    OWN(json) json_t *value = NULL;
     enum err e = qmp_open(machine_info(machine)->qmp, QMP_MS, &qmp);
 
     if (e != ERR_OK)
         return e;
     e = qmp_command(qmp, "human-monitor-command", json_pack("{s:s}", "command-line", line), QMP_MS, &value);
-    qmp_close(qmp);
     if (e != ERR_OK)
         return e;
     const char *answer = json_string_value(value);
-    e = answer && !*answer ? ERR_OK : ERR_UNSUPPORTED;
-    json_decref(value);
-    return e;
+    return answer && !*answer ? ERR_OK : ERR_UNSUPPORTED;
 }
 
 enum err snapshot_take(struct machine *machine)

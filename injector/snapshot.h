@@ -8,6 +8,7 @@
 enum err snapshot_disk(struct machine_config *config, char ret_path[MACHINE_PATH_MAX]);
 void snapshot_disk_done(const char *path);
 
+/* Keeps the state of the machine, in place of one that was kept before. On failure machine_last_error says why. */
 enum err snapshot_take(struct machine *machine);
-/* The machine goes on from where it was when the snapshot was taken. Mappings of its RAM stay valid. */
+/* Puts the kept state back: the machine continues from there. Mappings of its RAM stay valid. */
 enum err snapshot_restore(struct machine *machine);

@@ -1,6 +1,7 @@
 /* See watch.h. */
 #include "injector/watch.h"
 #include "guest/abi/layout.h"
+#include "introspect/base/number.h"
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -49,14 +50,11 @@ enum err watch_parse(const char *words, struct watch_trigger *ret_trigger, struc
     }
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
         size_t n = strlen(kinds[i].prefix);
-        char *end;
+        struct watch_trigger trigger = {.kind = kinds[i].kind};
 
-        if (strncmp(words, kinds[i].prefix, n) != 0)
+        if (strncmp(words, kinds[i].prefix, n) != 0 || !number_parse(words + n, 0, UINT64_MAX, &trigger.n))
             continue;
-        unsigned long long value = strtoull(words + n, &end, 10);
-        if (end == words + n || *end || words[n] == '-')
-            break;
-        *ret_trigger = (struct watch_trigger){.kind = kinds[i].kind, .n = value};
+        *ret_trigger = trigger;
         return ERR_OK;
     }
     return why_set(why, ERR_INVALID, "trigger '%.60s' is none of now, rounds:N, ms:N", words);
@@ -75,7 +73,7 @@ enum err watch_wait(const struct watch_trigger *trigger, const uint8_t *ram, siz
         if (trigger->kind == WATCH_NOW || (trigger->kind == WATCH_MS && passed >= trigger->n))
             return ERR_OK;
         if (now < rounds)
-            rounds = now; /* the guest started anew */
+            rounds = now; /* the guest has restarted */
         if (trigger->kind == WATCH_ROUNDS && now - rounds >= trigger->n)
             return ERR_OK;
         if (trigger->kind == WATCH_ROUNDS && passed >= timeout_ms)

@@ -7,13 +7,15 @@
 struct glance {
     bool arena;        /* false: none (yet, or any more) */
     bool ready;        /* the start cell has finished its work */
-    uint64_t boot_tsc; /* changes when the guest starts anew */
+    uint64_t boot_tsc; /* changes when the guest restarts */
     uint64_t fault_seq;
     uint64_t counter[COUNTERS];
 };
 
+/* Reads the counters, without waiting and without checks; `arena` false: all else is 0. */
 struct glance watch_glance(const uint8_t *ram, size_t bytes);
 
+/* The host's monotonic clock. */
 uint64_t watch_now_ns(void);
 void watch_sleep_ms(unsigned ms);
 

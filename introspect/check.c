@@ -1,12 +1,13 @@
-/* Judges every record of a copied arena: check words, references, ranges, lists. What leads nowhere becomes unusable,
- * optional references that do are emptied, and each finding is listed as damage. Rings are left to ring.c. */
-#include <elf.h>
+/* Judges every record of a copied arena: check words, references, ranges, lists. A record whose owner does not exist
+ * becomes unusable, optional references to missing records are emptied, and each finding is listed as damage. Rings
+ * are left to ring.c. */
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "guest/abi/layout.h"
 #include "guest/abi/note.h"
+#include "guest/abi/elf.h"
 #include "introspect/inside.h"
 #include "introspect/name.h"
 
@@ -36,15 +37,16 @@ void check_text(char *text, size_t bytes)
 
 /* ---- one record's state ---- */
 
-static void mark(struct view *v, enum arena_table table, uint32_t index, enum status status)
+static void mark_status(struct view *v, enum arena_table table, uint32_t index, enum status status)
 {
     if (v->status[table][index] > status)
         v->status[table][index] = (uint8_t)status;
 }
 
-#define DAMAGED(v, table, index, ...) (damage_add(v, table, index, __VA_ARGS__), mark(v, table, index, STATUS_DAMAGED))
+#define DAMAGED(v, table, index, ...)                                                                                  \
+    (damage_add(v, table, index, __VA_ARGS__), mark_status(v, table, index, STATUS_DAMAGED))
 #define UNUSABLE(v, table, index, ...)                                                                                 \
-    (damage_add(v, table, index, __VA_ARGS__), mark(v, table, index, STATUS_UNUSABLE))
+    (damage_add(v, table, index, __VA_ARGS__), mark_status(v, table, index, STATUS_UNUSABLE))
 
 static bool is_zero(const uint8_t *p, size_t bytes)
 {
@@ -55,7 +57,7 @@ static bool is_zero(const uint8_t *p, size_t bytes)
 }
 
 /* Free, sound or damaged, by the check word alone. The second word of a free record is the guest's free list. */
-static void check_words(struct view *v, enum arena_table table)
+static void check_check_words(struct view *v, enum arena_table table)
 {
     size_t stable = layout_rules[table].stable_bytes;
 
@@ -108,7 +110,7 @@ static void check_string(struct view *v, enum arena_table table, uint32_t index,
     *offset = 0;
 }
 
-/* An optional reference: emptied when it leads nowhere. */
+/* An optional reference: emptied when there is no such record. */
 static void check_link(struct view *v, enum arena_table table, uint32_t index, const char *what, enum arena_table to,
                        uint32_t *link)
 {
@@ -147,7 +149,7 @@ static void check_namespace(struct view *v, uint32_t i)
     struct arena_namespace *n = record(v, ARENA_NAMESPACES, i);
 
     check_string(v, ARENA_NAMESPACES, i, &n->name);
-    check_link(v, ARENA_NAMESPACES, i, "its parent", ARENA_NAMESPACES, &n->parent);
+    check_link(v, ARENA_NAMESPACES, i, "its parent", ARENA_NAMESPACES, &n->parent.index);
 }
 
 static void check_parents(struct view *v)
@@ -157,15 +159,15 @@ static void check_parents(struct view *v)
         uint32_t steps = 0;
 
         for (struct arena_namespace *p = n; p && steps <= v->used[ARENA_NAMESPACES]; steps++)
-            p = usable(v, ARENA_NAMESPACES, p->parent);
+            p = usable(v, ARENA_NAMESPACES, p->parent.index);
         if (n && steps > v->used[ARENA_NAMESPACES]) {
             DAMAGED(v, ARENA_NAMESPACES, i, "it is its own ancestor");
-            n->parent = 0;
+            n->parent = NO_NAMESPACE;
         }
     }
 }
 
-static void check_object(struct view *v, uint32_t i)
+static void check_object_record(struct view *v, uint32_t i)
 {
     struct arena_object *o = record(v, ARENA_OBJECTS, i);
 
@@ -178,8 +180,8 @@ static void check_cell(struct view *v, uint32_t i)
     struct arena_cell *c = record(v, ARENA_CELLS, i);
 
     check_string(v, ARENA_CELLS, i, &c->name);
-    check_link(v, ARENA_CELLS, i, "its namespace", ARENA_NAMESPACES, &c->namespace_);
-    check_link(v, ARENA_CELLS, i, "its object", ARENA_OBJECTS, &c->object);
+    check_link(v, ARENA_CELLS, i, "its namespace", ARENA_NAMESPACES, &c->namespace_.index);
+    check_link(v, ARENA_CELLS, i, "its object", ARENA_OBJECTS, &c->object.index);
     check_region(v, ARENA_CELLS, i, "its text", c->text_phys, c->text_bytes);
     check_region(v, ARENA_CELLS, i, "its read-only data", c->rodata_phys, c->rodata_bytes);
     check_region(v, ARENA_CELLS, i, "its data", c->data_phys, c->data_bytes);
@@ -189,12 +191,12 @@ static void check_cell(struct view *v, uint32_t i)
         DAMAGED(v, ARENA_CELLS, i, "it is in unknown state %u", c->state);
 }
 
-static void check_section(struct view *v, uint32_t i)
+static void check_section_record(struct view *v, uint32_t i)
 {
     struct arena_section *s = record(v, ARENA_SECTIONS, i);
 
     check_string(v, ARENA_SECTIONS, i, &s->name);
-    if (!check_anchor(v, ARENA_SECTIONS, i, "its cell", ARENA_CELLS, s->cell))
+    if (!check_anchor(v, ARENA_SECTIONS, i, "its cell", ARENA_CELLS, s->cell.index))
         return;
     check_region(v, ARENA_SECTIONS, i, "it", s->phys, s->bytes);
     if (s->kind < SECTION_TEXT || s->kind > SECTION_EXCEPT)
@@ -208,59 +210,43 @@ static void check_symbol(struct view *v, uint32_t i)
     struct arena_symbol *s = record(v, ARENA_SYMBOLS, i);
 
     check_string(v, ARENA_SYMBOLS, i, &s->name);
-    check_link(v, ARENA_SYMBOLS, i, "its namespace", ARENA_NAMESPACES, &s->namespace_);
-    if (!check_anchor(v, ARENA_SYMBOLS, i, "its section", ARENA_SECTIONS, s->section))
+    check_link(v, ARENA_SYMBOLS, i, "its namespace", ARENA_NAMESPACES, &s->namespace_.index);
+    if (!check_anchor(v, ARENA_SYMBOLS, i, "its section", ARENA_SECTIONS, s->section.index))
         return;
-    const struct arena_section *section = usable(v, ARENA_SECTIONS, s->section);
+    const struct arena_section *section = usable(v, ARENA_SECTIONS, s->section.index);
     if (s->offset > section->bytes || s->bytes > section->bytes - s->offset)
         DAMAGED(v, ARENA_SYMBOLS, i, "it reaches beyond the end of its section");
 }
 
-static unsigned relocation_bytes(uint32_t type)
-{
-    switch (type) {
-    case R_X86_64_64:
-    case R_X86_64_PC64:
-        return 8;
-    case R_X86_64_PC32:
-    case R_X86_64_PLT32:
-    case R_X86_64_32:
-    case R_X86_64_32S:
-        return 4;
-    default:
-        return 0;
-    }
-}
-
-static void check_edge(struct view *v, uint32_t i)
+static void check_edge_record(struct view *v, uint32_t i)
 {
     struct arena_edge *e = record(v, ARENA_EDGES, i);
 
-    check_link(v, ARENA_EDGES, i, "its symbol", ARENA_SYMBOLS, &e->symbol);
-    if (!check_anchor(v, ARENA_EDGES, i, "where it comes from", ARENA_SECTIONS, e->from) ||
-        !check_anchor(v, ARENA_EDGES, i, "where it leads to", ARENA_SECTIONS, e->to))
+    check_link(v, ARENA_EDGES, i, "its symbol", ARENA_SYMBOLS, &e->symbol.index);
+    if (!check_anchor(v, ARENA_EDGES, i, "where it comes from", ARENA_SECTIONS, e->from.index) ||
+        !check_anchor(v, ARENA_EDGES, i, "its target", ARENA_SECTIONS, e->to.index))
         return;
-    const struct arena_section *from = usable(v, ARENA_SECTIONS, e->from);
-    const struct arena_section *to = usable(v, ARENA_SECTIONS, e->to);
-    unsigned width = relocation_bytes(e->type);
+    const struct arena_section *from = usable(v, ARENA_SECTIONS, e->from.index);
+    const struct arena_section *to = usable(v, ARENA_SECTIONS, e->to.index);
+    size_t width = relocation_bytes(e->type);
 
     if (width == 0)
         DAMAGED(v, ARENA_EDGES, i, "it is a relocation of unknown type %u", e->type);
     if (e->offset > from->bytes || width > from->bytes - e->offset)
         UNUSABLE(v, ARENA_EDGES, i, "it lies beyond the end of its section");
     if (e->target > to->bytes)
-        DAMAGED(v, ARENA_EDGES, i, "it leads beyond the end of section %u", e->to);
+        DAMAGED(v, ARENA_EDGES, i, "its target is beyond the end of section %u", e->to.index);
 }
 
-static void check_task(struct view *v, uint32_t i)
+static void check_task_record(struct view *v, uint32_t i)
 {
     struct arena_task *t = record(v, ARENA_TASKS, i);
 
     check_text(t->name, sizeof t->name);
-    check_link(v, ARENA_TASKS, i, "its entry", ARENA_SECTIONS, &t->entry_section);
-    check_link(v, ARENA_TASKS, i, "its namespace", ARENA_NAMESPACES, &t->namespace_);
+    check_link(v, ARENA_TASKS, i, "its entry", ARENA_SECTIONS, &t->entry_section.index);
+    check_link(v, ARENA_TASKS, i, "its namespace", ARENA_NAMESPACES, &t->namespace_.index);
     check_region(v, ARENA_TASKS, i, "its stack", t->stack_phys, t->stack_bytes);
-    if (t->state > TASK_FAILED)
+    if (t->state > TASK_NEW)
         DAMAGED(v, ARENA_TASKS, i, "it is in unknown state %u", t->state);
 }
 
@@ -269,8 +255,8 @@ static void check_cpu(struct view *v, uint32_t i)
     struct arena_cpu *c = record(v, ARENA_CPUS, i);
 
     /* The task may have ended between the copies of the two tables: no damage. */
-    if (!usable(v, ARENA_TASKS, c->current_task))
-        c->current_task = 0;
+    if (!usable(v, ARENA_TASKS, c->current_task.index))
+        c->current_task = NO_TASK;
 }
 
 typedef void check_function(struct view *v, uint32_t index);
@@ -282,7 +268,7 @@ static void each(struct view *v, enum arena_table table, check_function *check)
             check(v, i);
 }
 
-/* In the boot image all cells have one unwind table, which the linker has made; it is its way in's. */
+/* In the boot image all cells have one unwind table, which the linker has made; it belongs to the entry point. */
 static bool in_image(uint64_t virt)
 {
     uint64_t offset = virt - (LAYOUT_IMAGE_VIRT + LAYOUT_IMAGE_PHYS);
@@ -296,7 +282,7 @@ static void check_cell_links(struct view *v, uint32_t i)
     struct arena_cell *c = record(v, ARENA_CELLS, i);
     const struct {
         const char *what;
-        uint32_t *link;
+        struct section_ref *link;
     } links[] = {
         {"its init function", &c->init_section},         {"its main function", &c->main_section},
         {"its transfer function", &c->transfer_section}, {"its done function", &c->done_section},
@@ -304,11 +290,11 @@ static void check_cell_links(struct view *v, uint32_t i)
     };
 
     for (size_t n = 0; n < sizeof links / sizeof *links; n++) {
-        check_link(v, ARENA_CELLS, i, links[n].what, ARENA_SECTIONS, links[n].link);
-        const struct arena_section *s = usable(v, ARENA_SECTIONS, *links[n].link);
+        check_link(v, ARENA_CELLS, i, links[n].what, ARENA_SECTIONS, &links[n].link->index);
+        const struct arena_section *s = view_section(v, *links[n].link);
         bool shared = s && links[n].link == &c->eh_frame_section && in_image(s->virt) && in_image(c->text_virt);
-        if (s && s->cell != i && !shared)
-            DAMAGED(v, ARENA_CELLS, i, "%s is in cell %u", links[n].what, s->cell);
+        if (s && s->cell.index != i && !shared)
+            DAMAGED(v, ARENA_CELLS, i, "%s is in cell %u", links[n].what, s->cell.index);
     }
 }
 
@@ -316,24 +302,23 @@ static void check_cell_links(struct view *v, uint32_t i)
 
 /* One list: starts at `first`, goes on through the word at `next` of each record, whose word at `owner` names its
  * owner. `count` is the length that the guest has written down, or UINT32_MAX. */
-static void check_list(struct view *v, enum arena_table owner_table, uint32_t owner, const char *what,
-                       enum arena_table table, uint32_t first, size_t next, const struct view_list *members,
-                       uint32_t count)
+static void check_record_list(struct view *v, enum arena_table owner_table, uint32_t owner, const char *what,
+                              enum arena_table table, uint32_t first, size_t next, size_t members, uint32_t count)
 {
     size_t length = 0;
     uint32_t i = first;
 
-    while (i && length <= members->count && usable(v, table, i)) {
+    while (i && length <= members && usable(v, table, i)) {
         memcpy(&i, (uint8_t *)record(v, table, i) + next, sizeof i);
         length++;
     }
-    if (i && length > members->count)
+    if (i && length > members)
         damage_add(v, owner_table, owner, "its list of %s does not end", what);
     else if (i)
-        damage_add(v, owner_table, owner, "its list of %s leads to %s %u, which is not there", what, name_table(table),
+        damage_add(v, owner_table, owner, "its list of %s names %s %u, which does not exist", what, name_table(table),
                    i);
-    else if (length != members->count)
-        damage_add(v, owner_table, owner, "its list of %s holds %zu of %zu", what, length, members->count);
+    else if (length != members)
+        damage_add(v, owner_table, owner, "its list of %s holds %zu of %zu", what, length, members);
     else if (count != UINT32_MAX && count != length)
         damage_add(v, owner_table, owner, "it counts %u %s and has %zu", count, what, length);
 }
@@ -342,31 +327,31 @@ static void check_lists(struct view *v)
 {
     for (uint32_t i = 1; i < v->used[ARENA_CELLS]; i++) {
         const struct arena_cell *c = usable(v, ARENA_CELLS, i);
-        struct view_list sections = view_sections_of(v, i), symbols = view_symbols_of(v, i);
+        const struct cell_ref cell = {i};
 
         if (!c)
             continue;
-        check_list(v, ARENA_CELLS, i, "sections", ARENA_SECTIONS, c->first_section,
-                   offsetof(struct arena_section, next_in_cell), &sections, c->sections);
-        check_list(v, ARENA_CELLS, i, "symbols", ARENA_SYMBOLS, c->first_symbol,
-                   offsetof(struct arena_symbol, next_in_cell), &symbols, UINT32_MAX);
+        check_record_list(v, ARENA_CELLS, i, "sections", ARENA_SECTIONS, c->first_section.index,
+                          offsetof(struct arena_section, next_in_cell), view_sections_of(v, cell).count, c->sections);
+        check_record_list(v, ARENA_CELLS, i, "symbols", ARENA_SYMBOLS, c->first_symbol.index,
+                          offsetof(struct arena_symbol, next_in_cell), view_symbols_of(v, cell).count, UINT32_MAX);
     }
     for (uint32_t i = 1; i < v->used[ARENA_SECTIONS]; i++) {
         const struct arena_section *s = usable(v, ARENA_SECTIONS, i);
-        struct view_list out = view_edges_out(v, i), in = view_edges_in(v, i);
+        const struct section_ref section = {i};
 
         if (!s)
             continue;
-        check_list(v, ARENA_SECTIONS, i, "outgoing edges", ARENA_EDGES, s->first_out,
-                   offsetof(struct arena_edge, next_out), &out, s->outgoing);
-        check_list(v, ARENA_SECTIONS, i, "incoming edges", ARENA_EDGES, s->first_in,
-                   offsetof(struct arena_edge, next_in), &in, s->incoming);
+        check_record_list(v, ARENA_SECTIONS, i, "outgoing edges", ARENA_EDGES, s->first_out.index,
+                          offsetof(struct arena_edge, next_out), view_edges_out(v, section).count, s->outgoing);
+        check_record_list(v, ARENA_SECTIONS, i, "incoming edges", ARENA_EDGES, s->first_in.index,
+                          offsetof(struct arena_edge, next_in), view_edges_in(v, section).count, s->incoming);
     }
 }
 
 /* ---- all of it ---- */
 
-static void check_header(struct view *v)
+static void check_arena_header(struct view *v)
 {
     const struct layout *l = &v->layout;
 
@@ -400,18 +385,31 @@ static void check_strings(struct view *v)
         damage_add(v, ARENA_STRINGS, 0, "the last string does not end");
 }
 
+/* How many records the guest says that it has in use. Of tasks, the number changes while they are copied. */
+static void check_in_use(struct view *v, enum arena_table table)
+{
+    uint32_t in_use = 1;
+
+    for (uint32_t i = 1; i < v->used[table]; i++)
+        in_use += v->status[table][i] != STATUS_FREE;
+    if (!v->torn && v->used[table] && v->layout.header.table[table].in_use != in_use)
+        damage_add(v, ARENA_TABLES, table, "table %s says that %u records are in use, and has %u", name_table(table),
+                   v->layout.header.table[table].in_use, in_use);
+}
+
 enum err check_all(struct view *v)
 {
     static const struct {
         enum arena_table table;
         check_function *check;
     } steps[] = {
-        {ARENA_NAMESPACES, check_namespace}, {ARENA_OBJECTS, check_object}, {ARENA_CELLS, check_cell},
-        {ARENA_SECTIONS, check_section},     {ARENA_SYMBOLS, check_symbol}, {ARENA_EDGES, check_edge},
-        {ARENA_TASKS, check_task},           {ARENA_CPUS, check_cpu},
+        {ARENA_NAMESPACES, check_namespace}, {ARENA_OBJECTS, check_object_record},
+        {ARENA_CELLS, check_cell},           {ARENA_SECTIONS, check_section_record},
+        {ARENA_SYMBOLS, check_symbol},       {ARENA_EDGES, check_edge_record},
+        {ARENA_TASKS, check_task_record},    {ARENA_CPUS, check_cpu},
     };
 
-    check_header(v);
+    check_arena_header(v);
     check_strings(v);
     refresh(v, ARENA_TASKS);
     refresh(v, ARENA_CPUS);
@@ -419,7 +417,9 @@ enum err check_all(struct view *v)
         v->status[t] = calloc((size_t)v->used[t] + 1, 1);
         if (!v->status[t])
             return ERR_NOMEM;
-        check_words(v, t);
+        check_check_words(v, t);
+        if (t <= ARENA_EDGES)
+            check_in_use(v, t);
     }
     for (size_t i = 0; i < sizeof steps / sizeof *steps; i++)
         each(v, steps[i].table, steps[i].check);

@@ -34,7 +34,7 @@ static size_t seq_offset(unsigned table)
     return table == ARENA_FAULTS ? offsetof(struct arena_fault, seq) : 0;
 }
 
-static uint64_t load(const uint64_t *word)
+static uint64_t load_word(const uint64_t *word)
 {
     return __atomic_load_n(word, __ATOMIC_ACQUIRE);
 }
@@ -44,11 +44,11 @@ static void copy_ring_record(uint8_t *to, const uint8_t *from, unsigned table)
     const uint64_t *seq = (const uint64_t *)(from + seq_offset(table));
 
     for (int i = 0; i < RING_TRIES; i++) {
-        uint64_t before = load(seq);
+        uint64_t before = load_word(seq);
 
         memcpy(to, from, layout_rules[table].record_bytes);
         __atomic_thread_fence(__ATOMIC_ACQUIRE);
-        if (load(seq) == before) {
+        if (load_word(seq) == before) {
             *(uint64_t *)(to + seq_offset(table)) = before;
             return;
         }

@@ -1,17 +1,17 @@
 /* See disasm.h. */
 #include "introspect/disasm.h"
-#include <capstone/capstone.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "introspect/base/capstone.h"
 #include "introspect/read.h"
 
 /* No function of a cell comes near this; it bounds what a hostile length can make us do. */
 enum { DISASM_BYTES_MAX = 1 << 20 };
 
 /* An instruction has two relocations when it stores an address at an address. */
-static void name_targets(const struct view *view, struct disasm_line *line, struct view_list edges, size_t *next)
+static void name_targets(const struct view *view, struct disasm_line *line, struct view_edges edges, size_t *next)
 {
     size_t used = 0;
 
@@ -22,7 +22,7 @@ static void name_targets(const struct view *view, struct disasm_line *line, stru
             return;
         if (edge->offset < line->offset || !to || used + sizeof ", " > sizeof line->target)
             continue;
-        if (!line->edge)
+        if (!line->edge.index)
             line->edge = edges.item[*next];
         else
             used += (size_t)snprintf(line->target + used, sizeof line->target - used, ", ");
@@ -31,7 +31,7 @@ static void name_targets(const struct view *view, struct disasm_line *line, stru
     }
 }
 
-static void fill(struct disasm_line *line, const cs_insn *instruction)
+static void fill_line(struct disasm_line *line, const cs_insn *instruction)
 {
     line->bytes = instruction->size;
     line->valid = true;
@@ -39,12 +39,12 @@ static void fill(struct disasm_line *line, const cs_insn *instruction)
     snprintf(line->operands, sizeof line->operands, "%s", instruction->op_str);
 }
 
-static enum err disassemble(const struct view *view, uint32_t section, const uint8_t *code, csh capstone,
+static enum err disassemble(const struct view *view, struct section_ref section, const uint8_t *code, csh capstone,
                             void (*each)(const struct disasm_line *, void *), void *context)
 {
     const struct arena_section *s = view_section(view, section);
-    struct view_list edges = view_edges_out(view, section);
-    cs_insn *instruction = cs_malloc(capstone);
+    struct view_edges edges = view_edges_out(view, section);
+    OWN(instruction) cs_insn *instruction = cs_malloc(capstone);
     size_t left = s->bytes, next = 0;
     uint64_t address = s->virt;
 
@@ -54,7 +54,7 @@ static enum err disassemble(const struct view *view, uint32_t section, const uin
         struct disasm_line line = {.address = address, .offset = (uint32_t)(address - s->virt), .bytes = 1};
         const uint8_t *start = code;
         if (cs_disasm_iter(capstone, &code, &left, &address, instruction)) {
-            fill(&line, instruction);
+            fill_line(&line, instruction);
         } else {
             snprintf(line.mnemonic, sizeof line.mnemonic, ".byte");
             snprintf(line.operands, sizeof line.operands, "0x%02x", *code);
@@ -64,30 +64,26 @@ static enum err disassemble(const struct view *view, uint32_t section, const uin
         name_targets(view, &line, edges, &next);
         each(&line, context);
     }
-    cs_free(instruction, 1);
     return ERR_OK;
 }
 
-enum err disasm_section(const struct view *view, uint32_t section,
+enum err disasm_section(const struct view *view, struct section_ref section,
                         void (*each)(const struct disasm_line *line, void *context), void *context)
 {
     const struct arena_section *s = view_section(view, section);
-    csh capstone;
+    OWN(capstone) csh capstone = 0;
 
     if (!s)
         return ERR_NOT_FOUND;
     if (s->kind != SECTION_TEXT || s->bytes > DISASM_BYTES_MAX)
         return ERR_INVALID;
-    uint8_t *code = malloc(s->bytes + 1u);
+    OWN(memory) uint8_t *code = malloc(s->bytes + 1u);
     if (!code)
         return ERR_NOMEM;
     enum err err = read_virt(view, s->virt, code, s->bytes, NULL);
-    if (err == ERR_OK && cs_open(CS_ARCH_X86, CS_MODE_64, &capstone) != CS_ERR_OK)
-        err = ERR_NOMEM;
-    if (err == ERR_OK) {
-        err = disassemble(view, section, code, capstone, each, context);
-        cs_close(&capstone);
-    }
-    free(code);
-    return err;
+    if (err != ERR_OK)
+        return err;
+    if (cs_open(CS_ARCH_X86, CS_MODE_64, &capstone) != CS_ERR_OK)
+        return ERR_NOMEM;
+    return disassemble(view, section, code, capstone, each, context);
 }

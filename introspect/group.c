@@ -9,7 +9,7 @@ typedef uint64_t order_function(const struct view *v, uint32_t index);
 
 static uint32_t section_cell(const struct view *v, uint32_t i)
 {
-    return ((const struct arena_section *)record(v, ARENA_SECTIONS, i))->cell;
+    return ((const struct arena_section *)record(v, ARENA_SECTIONS, i))->cell.index;
 }
 
 static uint64_t section_virt(const struct view *v, uint32_t i)
@@ -19,7 +19,7 @@ static uint64_t section_virt(const struct view *v, uint32_t i)
 
 static uint32_t symbol_section(const struct view *v, uint32_t i)
 {
-    return ((const struct arena_symbol *)record(v, ARENA_SYMBOLS, i))->section;
+    return ((const struct arena_symbol *)record(v, ARENA_SYMBOLS, i))->section.index;
 }
 
 static uint32_t symbol_cell(const struct view *v, uint32_t i)
@@ -39,12 +39,12 @@ static uint64_t symbol_virt(const struct view *v, uint32_t i)
 
 static uint32_t edge_from(const struct view *v, uint32_t i)
 {
-    return ((const struct arena_edge *)record(v, ARENA_EDGES, i))->from;
+    return ((const struct arena_edge *)record(v, ARENA_EDGES, i))->from.index;
 }
 
 static uint32_t edge_to(const struct view *v, uint32_t i)
 {
-    return ((const struct arena_edge *)record(v, ARENA_EDGES, i))->to;
+    return ((const struct arena_edge *)record(v, ARENA_EDGES, i))->to.index;
 }
 
 static uint64_t edge_offset(const struct view *v, uint32_t i)
@@ -62,7 +62,7 @@ struct sort {
     order_function *order;
 };
 
-static int compare(const void *a, const void *b, void *context)
+static int compare_by_order(const void *a, const void *b, void *context)
 {
     const struct sort *s = context;
     uint32_t i = *(const uint32_t *)a, j = *(const uint32_t *)b;
@@ -71,15 +71,15 @@ static int compare(const void *a, const void *b, void *context)
     return x != y ? (x < y ? -1 : 1) : i < j ? -1 : i > j;
 }
 
-static void sort(const struct view *v, uint32_t *items, size_t count, order_function *order)
+static void sort_items(const struct view *v, uint32_t *items, size_t count, order_function *order)
 {
     if (count > 1)
-        qsort_r(items, count, sizeof *items, compare, &(struct sort){v, order});
+        qsort_r(items, count, sizeof *items, compare_by_order, &(struct sort){v, order});
 }
 
 /* Counting sort by key, then each bucket by `order`. Keys are indices of usable records of table `by`. */
-static enum err build(const struct view *v, struct group *g, enum arena_table table, enum arena_table by,
-                      key_function *key, order_function *order)
+static enum err build_group(const struct view *v, struct group *g, enum arena_table table, enum arena_table by,
+                            key_function *key, order_function *order)
 {
     uint32_t buckets = v->used[by] ? v->used[by] : 1;
     uint32_t *place;
@@ -99,7 +99,7 @@ static enum err build(const struct view *v, struct group *g, enum arena_table ta
         if (usable(v, table, i))
             g->item[place[key(v, i)]++] = i;
     for (uint32_t b = 0; b < buckets; b++)
-        sort(v, g->item + g->start[b], g->start[b + 1] - g->start[b], order);
+        sort_items(v, g->item + g->start[b], g->start[b + 1] - g->start[b], order);
     return ERR_OK;
 }
 
@@ -114,22 +114,22 @@ static enum err sort_sections(struct view *v)
         if (s && s->bytes > 0)
             v->by_virt[v->by_virt_count++] = i;
     }
-    sort(v, v->by_virt, v->by_virt_count, section_virt);
+    sort_items(v, v->by_virt, v->by_virt_count, section_virt);
     return ERR_OK;
 }
 
 enum err group_all(struct view *v)
 {
-    enum err e = build(v, &v->sections_of, ARENA_SECTIONS, ARENA_CELLS, section_cell, section_virt);
+    enum err e = build_group(v, &v->sections_of, ARENA_SECTIONS, ARENA_CELLS, section_cell, section_virt);
 
     if (!e)
-        e = build(v, &v->symbols_of, ARENA_SYMBOLS, ARENA_CELLS, symbol_cell, symbol_virt);
+        e = build_group(v, &v->symbols_of, ARENA_SYMBOLS, ARENA_CELLS, symbol_cell, symbol_virt);
     if (!e)
-        e = build(v, &v->symbols_in, ARENA_SYMBOLS, ARENA_SECTIONS, symbol_section, symbol_offset);
+        e = build_group(v, &v->symbols_in, ARENA_SYMBOLS, ARENA_SECTIONS, symbol_section, symbol_offset);
     if (!e)
-        e = build(v, &v->edges_out, ARENA_EDGES, ARENA_SECTIONS, edge_from, edge_offset);
+        e = build_group(v, &v->edges_out, ARENA_EDGES, ARENA_SECTIONS, edge_from, edge_offset);
     if (!e)
-        e = build(v, &v->edges_in, ARENA_EDGES, ARENA_SECTIONS, edge_to, edge_source);
+        e = build_group(v, &v->edges_in, ARENA_EDGES, ARENA_SECTIONS, edge_to, edge_source);
     return e ? e : sort_sections(v);
 }
 
@@ -144,9 +144,9 @@ void group_free(struct view *v)
     free(v->by_virt);
 }
 
-struct view_list group_list(const struct group *g, uint32_t bucket)
+struct group_items group_list(const struct group *g, uint32_t bucket)
 {
     if (bucket == 0 || bucket >= g->buckets)
-        return (struct view_list){NULL, 0};
-    return (struct view_list){g->item + g->start[bucket], g->start[bucket + 1] - g->start[bucket]};
+        return (struct group_items){NULL, 0};
+    return (struct group_items){g->item + g->start[bucket], g->start[bucket + 1] - g->start[bucket]};
 }

@@ -3,12 +3,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Entry n's cells begin at at[n * cells]. */
+/* Entry n's cells begin at at[n * cells]; what level l holds itself, while swaps are undone, at held[l * cells]. */
 struct history {
     const struct view *view;
-    uint32_t namespace_;
+    struct namespace_ref *level; /* the namespace, its parent, and so on to the root */
+    size_t levels;
     const char **name;
-    struct history_cell *now, *at;
+    struct history_cell *now, *at, *held;
     size_t cells;
     struct history_entry *entry;
     size_t entries;
@@ -32,78 +33,104 @@ static bool changes_objects(const struct view *v, const struct arena_swap *s)
     return false;
 }
 
-static void add_entry(struct history *h, enum history_kind kind, uint64_t commit, uint64_t time_ns, uint32_t namespace_,
-                      const struct arena_swap *swap)
+static void add_history_entry(struct history *h, enum history_kind kind, uint64_t commit, uint64_t time_ns,
+                              struct namespace_ref namespace_, const struct arena_swap *swap)
 {
     h->entry[h->entries++] = (struct history_entry){kind, commit, time_ns, namespace_, swap};
 }
 
-/* Steps over to the parent as soon as swaps from before the branching come up, or are all that is left. */
-static uint32_t pass_branches(struct history *h, uint32_t namespace_, uint64_t seq)
+static void find_levels(struct history *h, struct namespace_ref namespace_)
 {
     const struct arena_namespace *n;
 
-    while ((n = view_namespace(h->view, namespace_)) && n->parent && seq <= n->since) {
-        add_entry(h, HISTORY_BRANCH, n->since, n->since_ns, namespace_, NULL);
+    while ((n = view_namespace(h->view, namespace_))) { /* check_parents leaves no circle */
+        h->level[h->levels++] = namespace_;
         namespace_ = n->parent;
     }
-    return namespace_;
+}
+
+/* The level at which a swap was; the number of levels: at none. */
+static size_t level_of(const struct history *h, struct namespace_ref namespace_)
+{
+    size_t l = 0;
+
+    while (l < h->levels && !same(h->level[l], namespace_))
+        l++;
+    return l;
+}
+
+/* Steps over to the parent as soon as swaps from before the branching come up, or are all that is left. */
+static size_t pass_branches(struct history *h, size_t level, uint64_t seq)
+{
+    const struct arena_namespace *n;
+
+    while (level + 1 < h->levels && (n = view_namespace(h->view, h->level[level])) && seq <= n->since)
+        add_history_entry(h, HISTORY_BRANCH, n->since, n->since_ns, h->level[level++], NULL);
+    return level;
+}
+
+/* The number of swaps that are known: what is newer is being written. */
+static size_t count_known(const struct history *h)
+{
+    uint64_t known = view_header(h->view)->swap_seq;
+    size_t n = 0;
+
+    while (view_swap(h->view, n) && view_swap(h->view, n)->seq <= known)
+        n++;
+    return n;
+}
+
+/* Whether the swap changed what the namespace, or one that it inherits from, held. Not one of a namespace that had the
+ * same record before. */
+static bool is_of_history(const struct history *h, const struct arena_swap *s)
+{
+    return s->took_effect && level_of(h, s->namespace_) < h->levels &&
+           (same(s->namespace_, NAMESPACE_ROOT) || s->seq > view_namespace(h->view, s->namespace_)->since);
 }
 
 /* A gap in the log ends it: what the swaps there did, nobody knows. */
 static void find_entries(struct history *h)
 {
-    uint32_t namespace_ = h->namespace_;
     uint64_t known = view_header(h->view)->swap_seq; /* what it was made of after this swap */
-    size_t n = 0;
+    size_t level = 0, n = count_known(h);
 
-    while (view_swap(h->view, n) && view_swap(h->view, n)->seq <= known)
-        n++;
     while (n-- > 0) {
         const struct arena_swap *s = view_swap(h->view, n);
 
         if (s->seq != known)
             break;
-        namespace_ = pass_branches(h, namespace_, s->seq);
-        bool counts = s->namespace_ == namespace_ && s->took_effect;
-        if (counts && !is_whole_swap(h->view, s))
+        level = pass_branches(h, level, s->seq);
+        if (is_of_history(h, s) && !is_whole_swap(h->view, s))
             break;
-        if (counts && changes_objects(h->view, s))
-            add_entry(h, HISTORY_CHANGE, s->seq, s->time_ns, namespace_, s);
+        if (is_of_history(h, s) && level_of(h, s->namespace_) == level && changes_objects(h->view, s))
+            add_history_entry(h, HISTORY_CHANGE, s->seq, s->time_ns, h->level[level], s);
         known = s->seq - 1;
     }
-    namespace_ = pass_branches(h, namespace_, known);
-    add_entry(h, HISTORY_START, known, 0, namespace_, NULL);
+    level = pass_branches(h, level, known);
+    add_history_entry(h, HISTORY_START, known, 0, h->level[level], NULL);
 }
 
 /* ---- names ---- */
 
-static int compare_names(const void *a, const void *b)
+static int compare_cell_names(const void *a, const void *b)
 {
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-static bool is_ancestor(const struct view *v, uint32_t outer, uint32_t inner)
-{
-    const struct arena_namespace *n;
-
-    while (inner && inner != outer && (n = view_namespace(v, inner)))
-        inner = n->parent;
-    return inner == outer;
-}
-
 static void gather_names(struct history *h)
 {
+    const struct arena_swap *s;
     size_t count = 0;
 
-    for (uint32_t i = 0; (i = view_next(h->view, ARENA_CELLS, i));)
-        if (view_cell(h->view, i)->state == CELL_LIVE &&
-            is_ancestor(h->view, view_cell(h->view, i)->namespace_, h->namespace_))
-            h->name[count++] = view_cell_name(h->view, i);
-    for (size_t n = 0; n < h->entries; n++)
-        for (uint32_t i = 0; h->entry[n].swap && i < h->entry[n].swap->changes; i++)
-            h->name[count++] = view_change(h->view, h->entry[n].swap, i)->cell;
-    qsort(h->name, count, sizeof *h->name, compare_names);
+    view_each_cell (cell, h->view)
+        if (view_cell(h->view, cell)->state == CELL_LIVE &&
+            level_of(h, view_cell(h->view, cell)->namespace_) < h->levels)
+            h->name[count++] = view_cell_name(h->view, cell);
+    for (size_t n = 0; (s = view_swap(h->view, n)); n++)
+        for (uint32_t i = 0; is_of_history(h, s) && i < s->changes; i++)
+            if (view_change(h->view, s, i))
+                h->name[count++] = view_change(h->view, s, i)->cell;
+    qsort(h->name, count, sizeof *h->name, compare_cell_names);
     for (size_t i = 0; i < count; i++)
         if (h->cells == 0 || strcmp(h->name[h->cells - 1], h->name[i]) != 0)
             h->name[h->cells++] = h->name[i];
@@ -112,17 +139,18 @@ static void gather_names(struct history *h)
 /* The number of cells: there is none of that name. */
 static size_t index_of(const struct history *h, const char *name)
 {
-    const char *const *found = bsearch(&name, h->name, h->cells, sizeof *h->name, compare_names);
+    const char *const *found = bsearch(&name, h->name, h->cells, sizeof *h->name, compare_cell_names);
 
     return found ? (size_t)(found - (const char *const *)h->name) : h->cells;
 }
 
 /* ---- cells ---- */
 
-static struct history_cell now(const struct history *h, const char *name)
+/* What a namespace holds itself now. */
+static struct history_cell held_now(const struct history *h, struct namespace_ref namespace_, const char *name)
 {
-    uint32_t cell = view_find_cell(h->view, h->namespace_, name);
-    const struct arena_cell *c = cell ? view_cell(h->view, cell) : NULL;
+    struct cell_ref cell = view_find_held(h->view, namespace_, name);
+    const struct arena_cell *c = view_cell(h->view, cell);
 
     if (!c || c->state != CELL_LIVE)
         return (struct history_cell){0};
@@ -130,26 +158,73 @@ static struct history_cell now(const struct history *h, const char *name)
     return (struct history_cell){o ? o->hash : 0, c->version, cell};
 }
 
-static void undo(const struct history *h, const struct arena_swap *s, struct history_cell *cells)
+static void find_held(struct history *h)
 {
+    for (size_t l = 0; l < h->levels; l++)
+        for (size_t i = 0; i < h->cells; i++)
+            h->held[l * h->cells + i] = held_now(h, h->level[l], h->name[i]);
+}
+
+/* What level `from` has: its own cell, else the one that the next level has. */
+static struct history_cell visible(const struct history *h, size_t from, size_t i)
+{
+    for (size_t l = from; l < h->levels; l++)
+        if (h->held[l * h->cells + i].version)
+            return h->held[l * h->cells + i];
+    return (struct history_cell){0};
+}
+
+static void undo(struct history *h, const struct arena_swap *s)
+{
+    struct history_cell *held = h->held + level_of(h, s->namespace_) * h->cells;
+
     for (uint32_t i = 0; i < s->changes; i++) {
         const struct arena_change *c = view_change(h->view, s, i);
-        if (c->old_object != c->new_object)
-            cells[index_of(h, c->cell)] = (struct history_cell){c->old_object, c->old_version, 0};
+        size_t name = index_of(h, c->cell);
+
+        if (c->inherited)
+            held[name] = (struct history_cell){0};
+        else if (c->old_object != c->new_object || !c->old_version)
+            held[name] = (struct history_cell){c->old_object, c->old_version, {}};
     }
 }
 
-static void go_back(struct history *h)
+/* Undoes swaps, of which `n` are left, until `seq` is the newest. Returns how many are left. */
+static size_t go_back_to(struct history *h, size_t n, uint64_t seq)
 {
-    const struct history_cell *from = h->now;
+    for (; n > 0 && view_swap(h->view, n - 1)->seq > seq; n--)
+        if (is_of_history(h, view_swap(h->view, n - 1)))
+            undo(h, view_swap(h->view, n - 1));
+    return n;
+}
 
+/* What the entry's namespace had. A cell that is not the one that the history's namespace has now is known by its
+ * object only. */
+static void fill_entry(struct history *h, size_t entry)
+{
+    size_t level = level_of(h, h->entry[entry].namespace_);
+
+    if (h->entry[entry].kind == HISTORY_BRANCH) /* nothing yet, whatever of it was not logged */
+        memset(h->held + level * h->cells, 0, h->cells * sizeof *h->held);
+    for (size_t i = 0; i < h->cells; i++) {
+        struct history_cell *to = &h->at[entry * h->cells + i];
+
+        *to = visible(h, level, i);
+        if (!same(to->cell, h->now[i].cell))
+            to->cell = NO_CELL;
+    }
+}
+
+static void fill_cells(struct history *h)
+{
+    size_t left = count_known(h);
+
+    find_held(h);
+    for (size_t i = 0; i < h->cells; i++)
+        h->now[i] = visible(h, 0, i);
     for (size_t n = 0; n < h->entries; n++) {
-        struct history_cell *to = h->at + n * h->cells;
-
-        memcpy(to, from, h->cells * sizeof *to);
-        if (n && h->entry[n - 1].swap)
-            undo(h, h->entry[n - 1].swap, to);
-        from = to;
+        left = go_back_to(h, left, h->entry[n].commit);
+        fill_entry(h, n);
     }
 }
 
@@ -162,9 +237,15 @@ void history_free(struct history *h)
     free(h->name);
     free(h->now);
     free(h->at);
+    free(h->held);
+    free(h->level);
     free(h->entry);
     free(h);
 }
+
+/* The analyzer loses what a history owns once another member of it is allocated. */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wanalyzer-malloc-leak"
 
 static bool allocate_names(struct history *h)
 {
@@ -173,46 +254,46 @@ static bool allocate_names(struct history *h)
 
     for (; (s = view_swap(h->view, swaps)); swaps++)
         names += s->changes;
+    h->level = calloc(view_count(h->view, ARENA_NAMESPACES) + 1, sizeof *h->level);
     h->entry = calloc(swaps + view_count(h->view, ARENA_NAMESPACES) + 1, sizeof *h->entry);
     h->name = calloc(names, sizeof *h->name);
-    return h->entry && h->name;
+    return h->entry && h->name && h->level;
 }
 
 static bool allocate_cells(struct history *h)
 {
     h->now = calloc(h->cells + 1, sizeof *h->now);
     h->at = calloc(h->entries * h->cells + 1, sizeof *h->at);
-    return h->now && h->at;
+    h->held = calloc(h->levels * h->cells + 1, sizeof *h->held);
+    return h->now && h->at && h->held;
 }
 
-struct history *history_take(const struct view *view, uint32_t namespace_)
+struct history *history_take(const struct view *view, struct namespace_ref namespace_)
 {
-    struct history *h = calloc(1, sizeof *h);
+    OWN(history) struct history *h = calloc(1, sizeof *h);
 
     if (!h)
         return NULL;
     h->view = view;
-    h->namespace_ = namespace_;
-    if (allocate_names(h)) {
-        find_entries(h);
-        gather_names(h);
-        if (allocate_cells(h)) {
-            for (size_t i = 0; i < h->cells; i++)
-                h->now[i] = now(h, h->name[i]);
-            go_back(h);
-            return h;
-        }
-    }
-    history_free(h);
-    return NULL;
+    if (!allocate_names(h))
+        return NULL;
+    find_levels(h, namespace_);
+    find_entries(h);
+    gather_names(h);
+    if (!allocate_cells(h))
+        return NULL;
+    fill_cells(h);
+    return MOVE(h);
 }
+
+#pragma GCC diagnostic pop
 
 const struct history_entry *history_entry(const struct history *h, size_t n)
 {
     return n < h->entries ? &h->entry[n] : NULL;
 }
 
-bool history_find(const struct history *h, uint64_t commit, size_t *ret_n)
+bool history_find_commit(const struct history *h, uint64_t commit, size_t *ret_n)
 {
     for (size_t n = 0; n < h->entries; n++)
         if (h->entry[n].commit == commit) {
@@ -243,8 +324,8 @@ bool history_cell(const struct history *h, size_t n, const char *name, struct hi
 
 bool history_has_object(const struct view *v, const char *cell, uint64_t hash)
 {
-    for (uint32_t i = 0; (i = view_next(v, ARENA_OBJECTS, i));)
-        if (view_object(v, i)->hash == hash && strcmp(view_string(v, view_object(v, i)->name), cell) == 0)
+    view_each_object (object, v)
+        if (view_object(v, object)->hash == hash && strcmp(view_string(v, view_object(v, object)->name), cell) == 0)
             return true;
     return false;
 }

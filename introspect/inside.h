@@ -1,4 +1,4 @@
-/* What a view is made of. For the files of this library. */
+/* The parts of a view, for the files of this library. */
 #pragma once
 #include "introspect/layout.h"
 #include "introspect/view.h"
@@ -7,7 +7,7 @@ enum { RECORD_TABLES = ARENA_CPUS + 1, STRING_MAX = 512 };
 
 enum status {
     STATUS_FREE,
-    STATUS_UNUSABLE, /* not handed out: it leads nowhere */
+    STATUS_UNUSABLE, /* not handed out: what it belongs to does not exist */
     STATUS_DAMAGED,  /* handed out with its bad references emptied */
     STATUS_SOUND,
 };
@@ -16,6 +16,11 @@ enum status {
 struct group {
     uint32_t *start, *item;
     uint32_t buckets;
+};
+
+struct group_items {
+    const uint32_t *item;
+    size_t count;
 };
 
 struct view {
@@ -67,4 +72,4 @@ enum err ring_check_all(struct view *v);
 /* group.c */
 enum err group_all(struct view *v);
 void group_free(struct view *v);
-struct view_list group_list(const struct group *g, uint32_t bucket);
+struct group_items group_list(const struct group *g, uint32_t bucket);

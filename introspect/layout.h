@@ -1,6 +1,7 @@
 /* Where the tables of an arena are: its header, copied out of guest memory once and made safe to use.
  * For the files of this library. */
 #pragma once
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include "guest/abi/arena.h"
@@ -25,6 +26,11 @@ struct layout {
 /* ERR_RANGE, ERR_NOT_FOUND, ERR_WRONG_ABI, ERR_CORRUPT as for view_take. */
 enum err layout_read(const uint8_t *ram, size_t bytes, struct layout *ret_layout);
 
+/* Whether bytes of guest memory are part of the header or of a table. */
+bool layout_overlaps(const struct layout *layout, uint64_t phys, uint64_t bytes);
+/* The bytes from the first table to the end of the last one; both 0: no table is to be believed. */
+void layout_span(const struct layout *layout, uint64_t *ret_phys, uint64_t *ret_bytes);
+
 /* Physical address of a table's start, or of one record of it. */
 static inline uint64_t layout_phys(const struct layout *layout, enum arena_table table, uint32_t index)
 {
@@ -36,5 +42,5 @@ static inline uint32_t layout_ring_index(const struct layout *layout, enum arena
 {
     uint32_t capacity = layout->header.table[table].capacity;
 
-    return capacity < 2 || seq == 0 ? 0 : (uint32_t)(seq % (capacity - 1)) + 1;
+    return capacity < 2 || seq == 0 ? 0 : arena_ring_index(seq, capacity);
 }

@@ -1,8 +1,9 @@
 /* See name.h. Tables only. */
 #include "introspect/name.h"
-#include <elf.h>
 #include <stddef.h>
 #include "guest/abi/arena.h"
+#include "guest/abi/elf.h"
+#include "guest/abi/names.h"
 #include "guest/abi/note.h"
 #include "guest/abi/plan.h"
 
@@ -11,14 +12,15 @@ struct word {
     const char *text;
 };
 
-static const char *find(const struct word *words, size_t count, unsigned number)
+static const char *find_word(const struct word *words, size_t count, unsigned number)
 {
     for (size_t i = 0; i < count; i++)
         if (words[i].number == number)
             return words[i].text;
     return "?";
 }
-#define FIND(words, number) find(words, sizeof(words) / sizeof *(words), number)
+#define WORD(number, name)  {number, name},
+#define FIND(words, number) find_word(words, sizeof(words) / sizeof *(words), number)
 
 static const struct word tables[] = {
     {ARENA_NAMESPACES, "namespace"}, {ARENA_OBJECTS, "object"},   {ARENA_CELLS, "cell"},
@@ -29,19 +31,9 @@ static const struct word tables[] = {
     {ARENA_MAILBOX, "mailbox"},
 };
 
-static const struct word cell_kinds[] = {
-    {CELL_KERNEL, "kernel"},
-    {CELL_DRIVER, "driver"},
-    {CELL_LIBRARY, "library"},
-    {CELL_APPLICATION, "application"},
-};
+static const struct word cell_kinds[] = {NAMES_CELL_KIND(WORD)};
 
-static const struct word cell_states[] = {
-    {CELL_FREE, "free"},
-    {CELL_LOADING, "loading"},
-    {CELL_LIVE, "live"},
-    {CELL_OLD, "old"},
-};
+static const struct word cell_states[] = {NAMES_CELL_STATE(WORD)};
 
 static const struct word access_levels[] = {
     {0, "private"},
@@ -51,20 +43,15 @@ static const struct word access_levels[] = {
     {ACCESS_APPLICATION, "application"},
 };
 
-static const struct word section_kinds[] = {
-    {SECTION_TEXT, "text"}, {SECTION_RODATA, "rodata"},     {SECTION_DATA, "data"},
-    {SECTION_BSS, "bss"},   {SECTION_EH_FRAME, "eh_frame"}, {SECTION_EXCEPT, "except"},
-};
+static const struct word section_kinds[] = {NAMES_SECTION_KIND(WORD)};
 
 static const struct word relocations[] = {
-    {R_X86_64_64, "R_X86_64_64"}, {R_X86_64_PC32, "R_X86_64_PC32"}, {R_X86_64_PLT32, "R_X86_64_PLT32"},
-    {R_X86_64_32, "R_X86_64_32"}, {R_X86_64_32S, "R_X86_64_32S"},   {R_X86_64_PC64, "R_X86_64_PC64"},
+#define X(name, number, bytes, relative) {number, "R_X86_64_" #name},
+    ELF_RELOCATIONS(X)
+#undef X
 };
 
-static const struct word task_states[] = {
-    {TASK_FREE, "free"},     {TASK_RUNNABLE, "runnable"},   {TASK_RUNNING, "running"}, {TASK_BLOCKED, "blocked"},
-    {TASK_EXITED, "exited"}, {TASK_UNWINDING, "unwinding"}, {TASK_FAILED, "failed"},
-};
+static const struct word task_states[] = {NAMES_TASK_STATE(WORD)};
 
 static const struct word fault_kinds[] = {
     {FAULT_EXCEPTION, "exception"},
@@ -93,16 +80,9 @@ static const struct word exceptions[] = {
     {19, "SIMD error"},
 };
 
-static const struct word fault_actions[] = {
-    {FAULT_ACTION_NONE, "none"},     {FAULT_ACTION_UNWIND, "unwind"}, {FAULT_ACTION_RESTART, "restart"},
-    {FAULT_ACTION_RELOAD, "reload"}, {FAULT_ACTION_HALT, "halt"},
-};
+static const struct word fault_actions[] = {NAMES_FAULT_ACTION(WORD)};
 
-static const struct word fault_outcomes[] = {
-    {FAULT_OUTCOME_OPEN, "open"},
-    {FAULT_OUTCOME_RECOVERED, "recovered"},
-    {FAULT_OUTCOME_FAILED, "failed"},
-};
+static const struct word fault_outcomes[] = {NAMES_FAULT_OUTCOME(WORD)};
 
 static const struct word event_kinds[] = {
     {EVENT_NONE, "none"},
@@ -120,7 +100,7 @@ static const struct word event_kinds[] = {
     {EVENT_ROUND, "round"},
 };
 
-static const struct word plan_section_ways[] = {
+static const struct word plan_section_treatments[] = {
     {PLAN_SAME, "same"},
     {PLAN_OTHER, "other"},
     {PLAN_CARRIED, "carried"},
@@ -131,10 +111,10 @@ static const struct word plan_section_ways[] = {
     {PLAN_NEW, "new"},
 };
 
-static const struct word plan_quiet_ways[] = {
-    {PLAN_QUIET_DATA, "its data are not copied as they are"},
-    {PLAN_QUIET_BEHIND, "what its pointers lead to has another type"},
-    {PLAN_QUIET_CALL, "what its arguments lead to has another type"},
+static const struct word plan_quiescence_reasons[] = {
+    {PLAN_QUIESCENCE_DATA, "its data are not copied as they are"},
+    {PLAN_QUIESCENCE_BEHIND, "what its pointers refer to has another type"},
+    {PLAN_QUIESCENCE_CALL, "what its arguments refer to has another type"},
 };
 
 static const struct word counters[] = {
@@ -208,12 +188,12 @@ const char *name_counter(unsigned counter)
     return FIND(counters, counter);
 }
 
-const char *name_plan_section_way(unsigned way)
+const char *name_plan_section_treatment(unsigned treatment)
 {
-    return FIND(plan_section_ways, way);
+    return FIND(plan_section_treatments, treatment);
 }
 
-const char *name_plan_quiet_way(unsigned way)
+const char *name_plan_quiescence(unsigned reason)
 {
-    return FIND(plan_quiet_ways, way);
+    return FIND(plan_quiescence_reasons, reason);
 }

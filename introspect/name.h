@@ -15,5 +15,5 @@ const char *name_fault_action(unsigned action);
 const char *name_fault_outcome(unsigned outcome);
 const char *name_event_kind(unsigned kind);
 const char *name_counter(unsigned counter);
-const char *name_plan_section_way(unsigned way);
-const char *name_plan_quiet_way(unsigned way);
+const char *name_plan_section_treatment(unsigned treatment);
+const char *name_plan_quiescence(unsigned reason);

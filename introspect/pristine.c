@@ -12,55 +12,38 @@ enum { FILE_MAX = 64 << 20, CPIO_HEADER = 110, CPIO_SIZE = 54, CPIO_NAME = 94, M
 
 static enum err read_all(int fd, size_t bytes, struct pristine *ret)
 {
-    struct pristine p = {malloc(bytes + 1), 0};
+    OWN(memory) uint8_t *data = malloc(bytes + 1);
+    size_t done = 0;
 
-    if (!p.data)
+    if (!data)
         return ERR_NOMEM;
-    while (p.bytes < bytes) {
-        ssize_t n = read(fd, p.data + p.bytes, bytes - p.bytes);
+    while (done < bytes) {
+        ssize_t n = read(fd, data + done, bytes - done);
 
-        if (n <= 0) {
-            pristine_done(&p);
+        if (n <= 0)
             return ERR_IO;
-        }
-        p.bytes += (size_t)n;
+        done += (size_t)n;
     }
-    *ret = p;
+    *ret = (struct pristine){MOVE(data), bytes};
     return ERR_OK;
 }
 
 enum err pristine_read(const char *path, struct pristine *ret)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    OWN(descriptor) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     struct stat st;
-    enum err e;
 
     if (fd < 0)
         return ERR_NOT_FOUND;
     if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode))
-        e = ERR_IO;
-    else if (st.st_size > FILE_MAX)
-        e = ERR_RANGE;
-    else
-        e = read_all(fd, (size_t)st.st_size, ret);
-    close(fd);
-    return e;
+        return ERR_IO;
+    return st.st_size > FILE_MAX ? ERR_RANGE : read_all(fd, (size_t)st.st_size, ret);
 }
 
 void pristine_done(struct pristine *p)
 {
     free(p->data);
     *p = (struct pristine){0};
-}
-
-uint64_t pristine_hash(const void *data, size_t bytes)
-{
-    const uint8_t *p = data;
-    uint64_t h = 0xcbf29ce484222325;
-
-    for (size_t i = 0; i < bytes; i++)
-        h = (h ^ p[i]) * 0x100000001b3;
-    return h;
 }
 
 /* ---- cpio ---- */
@@ -80,41 +63,48 @@ static bool hex8(const uint8_t *p, size_t *ret)
     return true;
 }
 
-static size_t align4(size_t n)
+static size_t align_cpio(size_t n)
 {
     return (n + 3) & ~(size_t)3;
 }
 
+bool pristine_next(const struct pristine *archive, size_t *at, struct pristine_entry *ret)
+{
+    size_t name_bytes, bytes;
+
+    if (*at > archive->bytes || archive->bytes - *at < CPIO_HEADER)
+        return false;
+    const uint8_t *header = archive->data + *at;
+    if (memcmp(header, "070701", 6) != 0 || !hex8(header + CPIO_SIZE, &bytes) || !hex8(header + CPIO_NAME, &name_bytes))
+        return false;
+    size_t data = align_cpio(*at + CPIO_HEADER + name_bytes);
+    if (data > archive->bytes || bytes > archive->bytes - data)
+        return false;
+    *ret = (struct pristine_entry){(const char *)header + CPIO_HEADER, name_bytes, archive->data + data, bytes};
+    *at = align_cpio(data + bytes);
+    return true;
+}
+
 bool pristine_member(const struct pristine *archive, const char *name, const uint8_t **ret_data, size_t *ret_bytes)
 {
-    size_t at = 0, name_bytes, bytes, want = strlen(name);
+    struct pristine_entry entry;
+    size_t at = 0, want = strlen(name);
 
-    for (int members = 0; members < MEMBERS_MAX && archive->bytes - at >= CPIO_HEADER; members++) {
-        const uint8_t *header = archive->data + at;
-
-        if (memcmp(header, "070701", 6) != 0 || !hex8(header + CPIO_SIZE, &bytes) ||
-            !hex8(header + CPIO_NAME, &name_bytes))
-            return false;
-        size_t data = align4(at + CPIO_HEADER + name_bytes);
-        if (data > archive->bytes || bytes > archive->bytes - data)
-            return false;
+    for (int members = 0; members < MEMBERS_MAX && pristine_next(archive, &at, &entry); members++) {
         /* the name's NUL may be followed by padding that aligns the data */
-        if (name_bytes >= want + 3 && memcmp(header + CPIO_HEADER, name, want) == 0 &&
-            memcmp(header + CPIO_HEADER + want, ".o", 3) == 0) {
-            *ret_data = archive->data + data;
-            *ret_bytes = bytes;
+        if (entry.name_bytes >= want + 3 && memcmp(entry.name, name, want) == 0 &&
+            memcmp(entry.name + want, ".o", 3) == 0) {
+            *ret_data = entry.data;
+            *ret_bytes = entry.bytes;
             return true;
         }
-        at = align4(data + bytes);
-        if (at > archive->bytes)
-            return false;
     }
     return false;
 }
 
 /* ---- ELF ---- */
 
-static bool elf_header(const uint8_t *file, size_t bytes, Elf64_Ehdr *ret)
+static bool read_header(const uint8_t *file, size_t bytes, Elf64_Ehdr *ret)
 {
     if (bytes < sizeof *ret)
         return false;
@@ -124,7 +114,7 @@ static bool elf_header(const uint8_t *file, size_t bytes, Elf64_Ehdr *ret)
 }
 
 /* Copies entry `index` of a table of a file. */
-static bool entry(const uint8_t *file, size_t bytes, uint64_t table, uint64_t index, void *ret, size_t size)
+static bool read_table_entry(const uint8_t *file, size_t bytes, uint64_t table, uint64_t index, void *ret, size_t size)
 {
     uint64_t offset = index * size;
 
@@ -139,8 +129,8 @@ const uint8_t *pristine_section(const uint8_t *object, size_t bytes, uint32_t in
     Elf64_Ehdr header;
     Elf64_Shdr section;
 
-    if (!elf_header(object, bytes, &header) || header.e_shentsize != sizeof section || index >= header.e_shnum ||
-        !entry(object, bytes, header.e_shoff, index, &section, sizeof section))
+    if (!read_header(object, bytes, &header) || header.e_shentsize != sizeof section || index >= header.e_shnum ||
+        !read_table_entry(object, bytes, header.e_shoff, index, &section, sizeof section))
         return NULL;
     if (section.sh_type == SHT_NOBITS || section.sh_size != want || section.sh_offset > bytes ||
         want > bytes - section.sh_offset)
@@ -153,10 +143,10 @@ bool pristine_image(const struct pristine *image, uint64_t virt, uint8_t *ret, s
     Elf64_Ehdr header;
     Elf64_Phdr segment;
 
-    if (!image->data || !elf_header(image->data, image->bytes, &header) || header.e_phentsize != sizeof segment)
+    if (!image->data || !read_header(image->data, image->bytes, &header) || header.e_phentsize != sizeof segment)
         return false;
     for (uint32_t i = 0; i < header.e_phnum; i++) {
-        if (!entry(image->data, image->bytes, header.e_phoff, i, &segment, sizeof segment))
+        if (!read_table_entry(image->data, image->bytes, header.e_phoff, i, &segment, sizeof segment))
             return false;
         if (segment.p_type != PT_LOAD || virt < segment.p_vaddr || virt - segment.p_vaddr > segment.p_memsz ||
             want > segment.p_memsz - (virt - segment.p_vaddr))

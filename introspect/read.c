@@ -2,15 +2,9 @@
 #include "introspect/read.h"
 #include <string.h>
 #include "guest/abi/layout.h"
+#include "guest/abi/paging.h"
 
-enum { PAGE = 4096, LEVELS = 4 };
-
-#define ENTRY_PRESENT    1ull
-#define ENTRY_WRITE      2ull
-#define ENTRY_USER       4ull
-#define ENTRY_LARGE      0x80ull
-#define ENTRY_NO_EXECUTE (1ull << 63)
-#define ENTRY_ADDRESS    0x000ffffffffff000ull
+enum { PAGE = 1 << PAGING_SHIFT(0) };
 
 enum err read_phys(const struct view *view, uint64_t phys, void *ret_data, size_t bytes)
 {
@@ -25,30 +19,29 @@ enum err read_phys(const struct view *view, uint64_t phys, void *ret_data, size_
 
 enum err read_walk(const struct view *view, uint64_t virt, uint64_t *ret_phys, unsigned *ret_flags)
 {
-    uint64_t table = view_header(view)->page_root & ENTRY_ADDRESS, entry;
+    uint64_t table = view_header(view)->page_root & PAGING_ADDRESS, entry;
     unsigned flags = READ_PAGE_WRITE | READ_PAGE_USER | READ_PAGE_EXECUTE;
 
-    for (unsigned level = LEVELS; level > 0; level--) {
-        unsigned shift = 12 + 9 * (level - 1);
-        enum err e = read_phys(view, table + (virt >> shift & 511) * sizeof entry, &entry, sizeof entry);
+    for (int level = PAGING_TOP; level >= 0; level--) {
+        enum err e = read_phys(view, table + PAGING_INDEX(virt, level) * sizeof entry, &entry, sizeof entry);
 
-        if (e || !(entry & ENTRY_PRESENT))
+        if (e || !(entry & PAGING_PRESENT))
             return ERR_RANGE;
-        if (!(entry & ENTRY_WRITE))
+        if (!(entry & PAGING_WRITE))
             flags &= ~READ_PAGE_WRITE;
-        if (!(entry & ENTRY_USER))
+        if (!(entry & PAGING_USER))
             flags &= ~READ_PAGE_USER;
-        if (entry & ENTRY_NO_EXECUTE)
+        if (entry & PAGING_NO_EXECUTE)
             flags &= ~READ_PAGE_EXECUTE;
-        if (level == 1 || (level < LEVELS && entry & ENTRY_LARGE)) {
-            uint64_t offset_mask = (1ull << shift) - 1;
+        if (level == 0 || (level < PAGING_TOP && entry & PAGING_LARGE)) {
+            uint64_t offset_mask = (1ull << PAGING_SHIFT(level)) - 1;
 
-            *ret_phys = (entry & ENTRY_ADDRESS & ~offset_mask) | (virt & offset_mask);
+            *ret_phys = (entry & PAGING_ADDRESS & ~offset_mask) | (virt & offset_mask);
             if (ret_flags)
                 *ret_flags = flags;
             return ERR_OK;
         }
-        table = entry & ENTRY_ADDRESS;
+        table = entry & PAGING_ADDRESS;
     }
     return ERR_RANGE;
 }
@@ -85,7 +78,7 @@ const char *read_permissions(const struct read_pages *pages)
     return pages->mapped && pages->pages ? texts[write + 2 * execute] : "none";
 }
 
-static bool in_section(const struct view *view, uint64_t virt, uint64_t *ret_phys)
+static bool find_in_sections(const struct view *view, uint64_t virt, uint64_t *ret_phys)
 {
     const struct arena_section *s = view_section(view, view_section_at(view, virt));
 
@@ -96,8 +89,8 @@ static bool in_section(const struct view *view, uint64_t virt, uint64_t *ret_phy
 
 static bool in_stack(const struct view *view, uint64_t virt, uint64_t *ret_phys)
 {
-    for (uint32_t i = 0; (i = view_next(view, ARENA_TASKS, i));) {
-        const struct arena_task *t = view_task(view, i);
+    view_each_task (task, view) {
+        const struct arena_task *t = view_task(view, task);
 
         if (virt >= t->stack_virt && virt - t->stack_virt < t->stack_bytes) {
             *ret_phys = t->stack_phys + (virt - t->stack_virt);
@@ -113,7 +106,7 @@ enum err read_translate(const struct view *view, uint64_t virt, uint64_t *ret_ph
     uint64_t phys;
 
     (void)view_ram(view, &ram_bytes);
-    if (!in_section(view, virt, &phys) && !in_stack(view, virt, &phys)) {
+    if (!find_in_sections(view, virt, &phys) && !in_stack(view, virt, &phys)) {
         enum err e = read_walk(view, virt, &phys, NULL);
 
         if (e)

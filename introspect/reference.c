@@ -1,19 +1,19 @@
 /* See reference.h. Edges and tasks are counted here; what the guest has counted stands beside. */
 #include "introspect/reference.h"
 
-static bool is_of(const struct view *v, uint32_t section, uint32_t cell)
+static bool is_of(const struct view *v, struct section_ref section, struct cell_ref cell)
 {
     const struct arena_section *s = view_section(v, section);
 
-    return s && s->cell == cell;
+    return s && same(s->cell, cell);
 }
 
-static void count_edges(const struct view *v, uint32_t cell, struct references *r)
+static void count_edges(const struct view *v, struct cell_ref cell, struct references *r)
 {
-    struct view_list sections = view_sections_of(v, cell);
+    struct view_sections sections = view_sections_of(v, cell);
 
     for (size_t i = 0; i < sections.count; i++) {
-        struct view_list out = view_edges_out(v, sections.item[i]), in = view_edges_in(v, sections.item[i]);
+        struct view_edges out = view_edges_out(v, sections.item[i]), in = view_edges_in(v, sections.item[i]);
 
         for (size_t n = 0; n < out.count; n++)
             if (is_of(v, view_edge(v, out.item[n])->to, cell))
@@ -25,7 +25,7 @@ static void count_edges(const struct view *v, uint32_t cell, struct references *
     }
 }
 
-struct references references_of(const struct view *v, uint32_t cell)
+struct references references_of(const struct view *v, struct cell_ref cell)
 {
     const struct arena_cell *c = view_cell(v, cell);
     const struct arena_object *object = c ? view_object(v, c->object) : NULL;

@@ -1,4 +1,4 @@
-/* Who refers to a cell: the counts by which it is kept, or may go (thesis §5.1, figure 5.2). */
+/* Who refers to a cell: the counts that keep it loaded (thesis §5.1, figure 5.2). */
 #pragma once
 #include "introspect/view.h"
 
@@ -11,5 +11,5 @@ struct references {
     uint32_t object_cells; /* cells that were made from its object, itself included; 0: it has none */
 };
 
-/* All 0 for a cell that is not there. */
-struct references references_of(const struct view *view, uint32_t cell);
+/* All 0 for a cell that does not exist. */
+struct references references_of(const struct view *view, struct cell_ref cell);

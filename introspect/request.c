@@ -5,13 +5,12 @@
 #include <time.h>
 #include "introspect/inside.h"
 
-enum { PAUSE_FIRST_NS = 100000, PAUSE_LAST_NS = 5000000 };
+enum { PAUSE_FIRST_NS = 100000, PAUSE_LAST_NS = 5000000, PART_BYTES = 16384 };
 
 struct wait {
     uint64_t deadline_ns;
     long pause_ns;
-    request_alive *alive;
-    void *context;
+    struct request_caller caller;
 };
 
 static uint64_t now_ns(void)
@@ -22,15 +21,20 @@ static uint64_t now_ns(void)
     return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
-static struct wait wait_new(int timeout_ms, request_alive *alive, void *context)
+static struct wait wait_new(int timeout_ms, const struct request_caller *caller)
 {
-    return (struct wait){now_ns() + (uint64_t)timeout_ms * 1000000u, PAUSE_FIRST_NS, alive, context};
+    return (struct wait){now_ns() + (uint64_t)timeout_ms * 1000000u, PAUSE_FIRST_NS, *caller};
+}
+
+static bool may_write(const struct wait *w)
+{
+    return !w->caller.may_write || w->caller.may_write(w->caller.context);
 }
 
 /* Sleeps a little, longer each time. */
 static enum err wait_more(struct wait *w)
 {
-    if (w->alive && !w->alive(w->context))
+    if (w->caller.is_alive && !w->caller.is_alive(w->caller.context))
         return ERR_NOT_RUNNING;
     if (now_ns() >= w->deadline_ns)
         return ERR_TIMEOUT;
@@ -66,7 +70,23 @@ static enum err wait_idle(uint8_t *ram, const struct layout *l, struct wait *w, 
     }
 }
 
-static void post(uint8_t *ram, const struct layout *l, const struct request *request, uint64_t seq)
+/* False: the lock was lost meanwhile. */
+static bool write_mailbox(uint8_t *ram, const struct layout *l, const struct request *request, const struct wait *w)
+{
+    uint8_t *to = ram + layout_phys(l, ARENA_MAILBOX, 0);
+
+    for (size_t at = 0; at < request->mailbox_bytes; at += PART_BYTES) {
+        size_t left = request->mailbox_bytes - at;
+        if (!may_write(w))
+            return false;
+        memcpy(to + at, (const uint8_t *)request->mailbox + at, left < PART_BYTES ? left : PART_BYTES);
+    }
+    return may_write(w);
+}
+
+/* False: the lock was lost meanwhile, and nothing was posted. */
+static bool post(uint8_t *ram, const struct layout *l, const struct request *request, uint64_t seq,
+                 const struct wait *w)
 {
     uint32_t index = layout_ring_index(l, ARENA_REQUESTS, seq);
     struct arena_request *to = (struct arena_request *)(ram + layout_phys(l, ARENA_REQUESTS, index));
@@ -81,12 +101,14 @@ static void post(uint8_t *ram, const struct layout *l, const struct request *req
         memcpy(r.target, request->target, strlen(request->target));
     if (request->namespace_)
         memcpy(r.namespace_, request->namespace_, strlen(request->namespace_));
-    if (request->mailbox_bytes)
-        memcpy(ram + layout_phys(l, ARENA_MAILBOX, 0), request->mailbox, request->mailbox_bytes);
+    if (!write_mailbox(ram, l, request, w))
+        return false;
     __atomic_store_n(&to->seq, 0, __ATOMIC_RELEASE);
     memcpy((uint8_t *)to + sizeof to->seq, (uint8_t *)&r + sizeof r.seq, sizeof r - sizeof r.seq);
     __atomic_store_n(&to->seq, seq, __ATOMIC_RELEASE);
-    __atomic_store_n(HEADER_WORD(ram, request_seq), seq, __ATOMIC_RELEASE);
+    uint64_t before = seq - 1;
+    return may_write(w) && __atomic_compare_exchange_n(HEADER_WORD(ram, request_seq), &before, seq, false,
+                                                       __ATOMIC_RELEASE, __ATOMIC_RELAXED);
 }
 
 static enum err wait_answer(uint8_t *ram, const struct layout *l, struct wait *w, uint64_t seq,
@@ -128,10 +150,10 @@ static bool is_too_long(const char *name)
     return name && strlen(name) >= sizeof r->target;
 }
 
-enum err request_post(uint8_t *ram, size_t bytes, const struct request *request, int timeout_ms, request_alive *alive,
-                      void *context, struct arena_completion *ret)
+enum err request_post(uint8_t *ram, size_t bytes, const struct request *request, int timeout_ms,
+                      const struct request_caller *caller, struct arena_completion *ret)
 {
-    struct wait w = wait_new(timeout_ms, alive, context);
+    struct wait w = wait_new(timeout_ms, caller ? caller : &(struct request_caller){0});
     struct arena_completion answer;
     struct layout l;
     uint64_t seq;
@@ -149,7 +171,8 @@ enum err request_post(uint8_t *ram, size_t bytes, const struct request *request,
     e = wait_idle(ram, &l, &w, &seq);
     if (e)
         return e;
-    post(ram, &l, request, seq);
+    if (!post(ram, &l, request, seq, &w))
+        return ERR_CLOSED;
     e = wait_answer(ram, &l, &w, seq, &answer);
     if (e)
         return e;

@@ -18,6 +18,8 @@ static void check_fault(struct view *v, uint32_t i)
 
     check_text(f->task_name, sizeof f->task_name);
     check_text(f->cell_name, sizeof f->cell_name);
+    check_text(f->namespace_, sizeof f->namespace_);
+    check_text(f->blamed_namespace, sizeof f->blamed_namespace);
     check_text(f->blamed, sizeof f->blamed);
     check_text(f->symbol, sizeof f->symbol);
     check_text(f->message, sizeof f->message);
@@ -79,13 +81,11 @@ static int compare_seq(const void *a, const void *b)
 static enum err check_ring(struct view *v, enum arena_table table, void (*check)(struct view *v, uint32_t index))
 {
     uint32_t used = v->used[table], count = 0;
-    struct by_seq *found = calloc((size_t)used + 1, sizeof *found);
+    OWN(memory) struct by_seq *found = calloc((size_t)used + 1, sizeof *found);
 
     v->ring[table] = calloc((size_t)used + 1, sizeof **v->ring);
-    if (!found || !v->ring[table]) {
-        free(found);
+    if (!found || !v->ring[table])
         return ERR_NOMEM;
-    }
     for (uint32_t i = 1; i < used; i++) {
         uint64_t seq = ring_seq(v, table, i);
 
@@ -102,7 +102,6 @@ static enum err check_ring(struct view *v, enum arena_table table, void (*check)
     for (uint32_t n = 0; n < count; n++)
         v->ring[table][n] = found[n].index;
     v->ring_count[table] = count;
-    free(found);
     return ERR_OK;
 }
 

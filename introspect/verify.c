@@ -1,9 +1,10 @@
 /* See verify.h. */
 #include "introspect/verify.h"
-#include <elf.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "guest/abi/elf.h"
+#include "guest/abi/object.h"
 #include "introspect/pristine.h"
 #include "introspect/read.h"
 
@@ -15,11 +16,12 @@ struct run {
     struct pristine kernel, archive;
     const char *no_kernel; /* why there is none */
     struct verify_report *report;
-    uint64_t work; /* bytes looked at so far */
+    struct cell_ref cell; /* that is compared */
+    uint64_t work;        /* bytes looked at so far */
     enum err error;
 };
 
-/* What is compared, byte by byte; ignored bytes have no truth. */
+/* What is compared, byte by byte; of ignored bytes the expected value is not known. */
 struct bytes {
     uint8_t *expected, *found, *ignored;
     size_t count;
@@ -32,18 +34,25 @@ static void bytes_done(struct bytes *b)
     free(b->ignored);
 }
 
+/* False: out of memory. Needs bytes_done also then. */
 static bool bytes_init(struct bytes *b, size_t count)
 {
     *b = (struct bytes){malloc(count + 1), malloc(count + 1), calloc(count + 1, 1), count};
-    if (b->expected && b->found && b->ignored)
-        return true;
-    bytes_done(b);
-    return false;
+    return b->expected && b->found && b->ignored;
 }
 
 /* ---- the report ---- */
 
-static void differ(struct run *r, uint32_t section_index, const char *cell, const char *section, const struct bytes *b)
+/* Name and namespace of the cell that is compared. */
+static void copy_names(const struct run *r, char ret_cell[64], char ret_namespace[32])
+{
+    const struct arena_cell *c = view_cell(r->view, r->cell);
+
+    snprintf(ret_cell, 64, "%s", view_cell_name(r->view, r->cell));
+    snprintf(ret_namespace, 32, "%s", view_namespace_name(r->view, c->namespace_));
+}
+
+static void report_differences(struct run *r, struct section_ref live, const char *section, const struct bytes *b)
 {
     struct verify_report *report = r->report;
 
@@ -54,14 +63,13 @@ static void differ(struct run *r, uint32_t section_index, const char *cell, cons
         if (report->differing_kept == VERIFY_MAX)
             continue;
         struct verify_difference *d = &report->differing[report->differing_kept++];
-        *d = (struct verify_difference){
-            .section_index = section_index, .offset = i, .expected = b->expected[i], .found = b->found[i]};
-        snprintf(d->cell, sizeof d->cell, "%s", cell);
+        *d = (struct verify_difference){.live = live, .offset = i, .expected = b->expected[i], .found = b->found[i]};
+        copy_names(r, d->cell, d->namespace_);
         snprintf(d->section, sizeof d->section, "%s", section);
     }
 }
 
-static void skip(struct run *r, const char *cell, const char *section, const char *why)
+static void skip(struct run *r, const char *section, const char *why)
 {
     struct verify_report *report = r->report;
 
@@ -69,13 +77,13 @@ static void skip(struct run *r, const char *cell, const char *section, const cha
     if (report->skipped_kept == VERIFY_MAX)
         return;
     struct verify_skip *s = &report->skipped[report->skipped_kept++];
-    snprintf(s->cell, sizeof s->cell, "%s", cell);
+    copy_names(r, s->cell, s->namespace_);
     snprintf(s->section, sizeof s->section, "%s", section);
     snprintf(s->why, sizeof s->why, "%s", why);
 }
 
-/* False: more than there can be. */
-static bool affordable(struct run *r, uint64_t bytes)
+/* Counts the bytes as work. False: more than there can be. */
+static bool is_affordable(struct run *r, uint64_t bytes)
 {
     if (bytes > PIECE_MAX || bytes > WORK_MAX - r->work)
         return false;
@@ -83,18 +91,18 @@ static bool affordable(struct run *r, uint64_t bytes)
     return true;
 }
 
-/* ---- the truth about one cell ---- */
+/* ---- the pristine object of a cell ---- */
 
-/* A private copy of the pristine object, from guest memory, or from the archive when that one is damaged; the damage
- * is reported byte by byte. Nothing in *ret: there is no truth. */
-static void object_truth(struct run *r, const char *cell, const struct arena_object *o, struct pristine *ret)
+/* Copies the pristine object, from guest memory, or from the archive when that one is damaged; the damage is
+ * reported byte by byte. *ret is untouched when neither is sound. */
+static void object_truth(struct run *r, const struct arena_object *o, struct pristine *ret)
 {
+    CLOSED_BY(bytes_done) struct bytes b = {0};
     const uint8_t *data;
-    struct bytes b;
     size_t bytes;
 
-    if (!affordable(r, o->bytes)) {
-        skip(r, cell, "object", "its pristine object is larger than any can be");
+    if (!is_affordable(r, o->bytes)) {
+        skip(r, "object", "its pristine object is larger than any can be");
         return;
     }
     if (!bytes_init(&b, o->bytes)) {
@@ -102,57 +110,58 @@ static void object_truth(struct run *r, const char *cell, const struct arena_obj
         return;
     }
     if (read_phys(r->view, o->phys, b.found, o->bytes)) {
-        skip(r, cell, "object", "its pristine object is outside of memory");
-    } else if (pristine_hash(b.found, o->bytes) == o->hash) {
-        *ret = (struct pristine){b.found, o->bytes};
-        b.found = NULL;
+        skip(r, "object", "its pristine object is outside of memory");
+    } else if (object_hash(b.found, o->bytes) == o->hash) {
+        ret->data = MOVE(b.found);
+        ret->bytes = o->bytes;
     } else if (r->archive.data && pristine_member(&r->archive, view_string(r->view, o->name), &data, &bytes) &&
-               bytes == o->bytes && pristine_hash(data, bytes) == o->hash) {
+               bytes == o->bytes && object_hash(data, bytes) == o->hash) {
         memcpy(b.expected, data, bytes);
-        differ(r, 0, cell, "object", &b);
-        *ret = (struct pristine){b.expected, bytes};
-        b.expected = NULL;
+        report_differences(r, NO_SECTION, "object", &b);
+        ret->data = MOVE(b.expected);
+        ret->bytes = bytes;
     } else {
-        skip(r, cell, "object", "its pristine object is damaged, and the archive file has no other of it");
+        skip(r, "object", "its pristine object is damaged, and the archive file has no other of it");
     }
-    bytes_done(&b);
 }
 
 /* ---- relocations ---- */
 
-static unsigned relocation_bytes(uint32_t type)
-{
-    return type == R_X86_64_64 || type == R_X86_64_PC64 ? 8 : 4;
-}
-
-static void apply_edge(const struct view *v, const struct arena_section *from, uint32_t edge, struct bytes *b)
+static void apply_edge(const struct view *v, const struct arena_section *from, struct edge_ref edge, struct bytes *b)
 {
     const struct arena_edge *e = view_edge(v, edge);
     const struct arena_section *to = view_section(v, e->to);
-    unsigned width = relocation_bytes(e->type);
-    uint64_t value = to->virt + e->target + (uint64_t)e->addend;
+    size_t width = relocation_bytes(e->type);
+    uint64_t value = relocation_value(e->type, arena_edge_target(e, to), from->virt + e->offset);
 
-    if (e->type == R_X86_64_PC32 || e->type == R_X86_64_PLT32 || e->type == R_X86_64_PC64)
-        value -= from->virt + e->offset;
-    if (e->offset > b->count || width > b->count - e->offset)
+    if (width == 0 || e->offset > b->count || width > b->count - e->offset)
         return;
     memcpy(b->expected + e->offset, &value, width);
-    if (!view_is_sound(v, ARENA_EDGES, edge) || !view_is_sound(v, ARENA_SECTIONS, e->to))
+    if (!view_is_sound(v, ARENA_EDGES, edge.index) || !view_is_sound(v, ARENA_SECTIONS, e->to.index))
         memset(b->ignored + e->offset, 1, width);
 }
 
-/* The linker has resolved what lies within the image; edges that lead out of it were written at run time. */
-static void apply_edges(const struct view *v, uint32_t section, bool in_image, struct bytes *b)
+/* The linker has resolved relocations within the image; those to other cells were written at run time. */
+static void apply_edges(const struct view *v, struct section_ref section, bool in_image, struct bytes *b)
 {
     const struct arena_section *from = view_section(v, section);
-    struct view_list edges = view_edges_out(v, section);
+    struct view_edges edges = view_edges_out(v, section);
 
     for (size_t n = 0; n < edges.count; n++) {
         const struct arena_section *to = view_section(v, view_edge(v, edges.item[n])->to);
 
-        if (!in_image || to->cell != from->cell)
+        if (!in_image || !same(to->cell, from->cell))
             apply_edge(v, from, edges.item[n], b);
     }
+}
+
+/* The call that a closed gate has written over an entry, while a swap waits, is no damage. */
+static void ignore_gate(const struct arena_section *s, struct bytes *b)
+{
+    uint32_t at;
+
+    if (arena_section_gate(s, b->found, &at))
+        memset(b->ignored + at, 1, ARENA_GATE_BYTES);
 }
 
 /* ---- sections ---- */
@@ -162,81 +171,93 @@ static bool is_constant(uint32_t kind)
     return kind == SECTION_TEXT || kind == SECTION_RODATA || kind == SECTION_EH_FRAME || kind == SECTION_EXCEPT;
 }
 
-/* False: nothing can be said, and why has been noted. */
-static bool expect(struct run *r, uint32_t index, const struct pristine *object, bool in_image, struct bytes *b)
+/* Fills in expected and found bytes of a section. False: it cannot be compared, and why is in the report. */
+static bool expect(struct run *r, struct section_ref section, const struct pristine *object, bool in_image,
+                   struct bytes *b)
 {
-    const struct arena_section *s = view_section(r->view, index);
-    const char *cell = view_cell_name(r->view, s->cell), *name = view_section_name(r->view, index);
+    const struct arena_section *s = view_section(r->view, section);
+    const char *name = view_section_name(r->view, section);
 
     if (read_phys(r->view, s->phys, b->found, b->count)) {
-        skip(r, cell, name, "it lies outside of memory");
+        skip(r, name, "it lies outside of memory");
         return false;
     }
     if (in_image) {
         if (!pristine_image(&r->kernel, s->virt, b->expected, b->count)) {
-            skip(r, cell, name, r->kernel.data ? "the kernel file has nothing at its address" : r->no_kernel);
+            skip(r, name, r->kernel.data ? "the kernel file has nothing at its address" : r->no_kernel);
             return false;
         }
     } else {
         const uint8_t *data = pristine_section(object->data, object->bytes, s->object_index, b->count);
 
         if (!data) {
-            skip(r, cell, name, "its object has no such section");
+            skip(r, name, "its object has no such section");
             return false;
         }
         memcpy(b->expected, data, b->count);
     }
-    apply_edges(r->view, index, in_image, b);
+    apply_edges(r->view, section, in_image, b);
+    ignore_gate(s, b);
     return true;
 }
 
-static void verify_section(struct run *r, uint32_t index, const struct pristine *object, bool in_image)
+static void verify_section(struct run *r, struct section_ref section, const struct pristine *object, bool in_image)
 {
-    const struct arena_section *s = view_section(r->view, index);
-    const char *cell = view_cell_name(r->view, s->cell), *name = view_section_name(r->view, index);
-    struct bytes b;
+    const struct arena_section *s = view_section(r->view, section);
+    const char *name = view_section_name(r->view, section);
+    CLOSED_BY(bytes_done) struct bytes b = {0};
 
     if (!is_constant(s->kind) || s->bytes == 0)
         return;
-    if (!view_is_sound(r->view, ARENA_SECTIONS, index) || !affordable(r, s->bytes)) {
-        skip(r, cell, name, "its record in the arena is damaged");
+    if (!view_is_sound(r->view, ARENA_SECTIONS, section.index) || !is_affordable(r, s->bytes)) {
+        skip(r, name, "its record in the arena is damaged");
         return;
     }
     if (!bytes_init(&b, s->bytes)) {
         r->error = ERR_NOMEM;
         return;
     }
-    if (expect(r, index, object, in_image, &b)) {
+    if (expect(r, section, object, in_image, &b)) {
         r->report->sections++;
         r->report->bytes += b.count;
-        differ(r, index, cell, name, &b);
+        report_differences(r, section, name, &b);
     }
-    bytes_done(&b);
 }
 
-static void verify_cell(struct run *r, uint32_t index)
+static void verify_cell(struct run *r, struct cell_ref cell)
 {
-    const struct arena_cell *c = view_cell(r->view, index);
+    const struct arena_cell *c = view_cell(r->view, cell);
     const struct arena_object *o = view_object(r->view, c->object);
-    struct view_list sections = view_sections_of(r->view, index);
-    const char *name = view_cell_name(r->view, index);
-    struct pristine object = {0};
+    struct view_sections sections = view_sections_of(r->view, cell);
+    CLOSED_BY(pristine_done) struct pristine object = {0};
 
+    r->cell = cell;
     if (c->state == CELL_LOADING)
         return;
-    if (!view_is_sound(r->view, ARENA_CELLS, index)) {
-        skip(r, name, "", "its record in the arena is damaged");
+    if (!view_is_sound(r->view, ARENA_CELLS, cell.index)) {
+        skip(r, "", "its record in the arena is damaged");
         return;
     }
-    if (c->object && !view_is_sound(r->view, ARENA_OBJECTS, c->object)) {
-        skip(r, name, "object", "the record of its pristine object is damaged");
+    if (c->object.index && !view_is_sound(r->view, ARENA_OBJECTS, c->object.index)) {
+        skip(r, "object", "the record of its pristine object is damaged");
         return;
     }
     if (o)
-        object_truth(r, name, o, &object);
+        object_truth(r, o, &object);
     for (size_t n = 0; (!o || object.data) && n < sections.count && !r->error; n++)
         verify_section(r, sections.item[n], &object, !o);
-    pristine_done(&object);
+}
+
+static enum err verify_named(struct run *r, const struct qualified *name)
+{
+    struct qualified_text text;
+    struct cell_ref cell;
+    enum err e = qualified_cell(r->view, name, QUALIFIED_HELD, &cell, &text);
+
+    if (e)
+        return e;
+    verify_cell(r, cell);
+    return r->error;
 }
 
 /* ---- all of it ---- */
@@ -248,59 +269,64 @@ void verify_done(struct verify_report *report)
     *report = (struct verify_report){0};
 }
 
-/* A file that is missing only leaves something out: what, is said section by section. */
+/* Without the file, sections that need it are reported as not compared. */
 static void read_optional(const char *path, struct pristine *ret)
 {
     if (path && *path && pristine_read(path, ret))
         *ret = (struct pristine){0};
 }
 
-enum err verify_view(const struct view *view, const struct verify_files *files, struct verify_report *ret)
+static void close_files(struct run *r)
 {
+    pristine_done(&r->kernel);
+    pristine_done(&r->archive);
+}
+
+enum err verify_view(const struct view *view, const struct verify_scope *scope, struct verify_report *ret)
+{
+    CLOSED_BY(verify_done)
     struct verify_report report = {.differing = calloc(VERIFY_MAX, sizeof *report.differing),
                                    .skipped = calloc(VERIFY_MAX, sizeof *report.skipped)};
-    struct run r = {.view = view, .no_kernel = "there is no kernel file", .report = &report};
+    CLOSED_BY(close_files) struct run r = {.view = view, .no_kernel = "there is no kernel file", .report = &report};
 
-    if (!report.differing || !report.skipped) {
-        verify_done(&report);
+    if (!report.differing || !report.skipped)
         return ERR_NOMEM;
-    }
-    read_optional(files->kernel, &r.kernel);
-    read_optional(files->archive, &r.archive);
+    read_optional(scope->kernel, &r.kernel);
+    read_optional(scope->archive, &r.archive);
     if (!pristine_is_build(&r.kernel, view_header(view)->build_id)) {
         r.no_kernel = "the kernel file is of another build than what runs";
         pristine_done(&r.kernel);
-        r.kernel = (struct pristine){0};
     }
-    for (uint32_t i = 0; (i = view_next(view, ARENA_CELLS, i)) && !r.error;)
-        verify_cell(&r, i);
-    pristine_done(&r.kernel);
-    pristine_done(&r.archive);
+    if (scope->only)
+        r.error = verify_named(&r, scope->only);
+    view_each_cell (cell, view)
+        if (!r.error && !scope->only)
+            verify_cell(&r, cell);
     if (r.error)
-        verify_done(&report);
+        return r.error;
     *ret = report;
-    return r.error;
+    report = (struct verify_report){0};
+    return ERR_OK;
 }
 
-enum err verify_run(const uint8_t *ram, size_t bytes, const struct verify_files *files, struct verify_report *ret)
+enum err verify_run(const uint8_t *ram, size_t bytes, const struct verify_scope *scope, struct verify_report *ret)
 {
     for (int i = 0;; i++) {
-        struct verify_report report;
+        CLOSED_BY(verify_done) struct verify_report report = {0};
         enum err e;
-        struct view *view = view_take_anyway(ram, bytes, &e);
+        OWN(view) struct view *view = view_take_anyway(ram, bytes, &e);
 
         if (!view)
             return e;
-        e = verify_view(view, files, &report);
-        bool settled = !view_is_torn(view) && view_is_current(view);
-        view_free(view);
+        e = verify_view(view, scope, &report);
         if (e)
             return e;
-        if (report.differing_count == 0 || settled || i == TRIES - 1) {
-            report.unsettled = !settled;
+        bool unchanged = !view_is_torn(view) && view_is_current(view);
+        if (report.differing_count == 0 || unchanged || i == TRIES - 1) {
+            report.changing = !unchanged;
             *ret = report;
+            report = (struct verify_report){0};
             return ERR_OK;
         }
-        verify_done(&report);
     }
 }

@@ -1,51 +1,48 @@
-/* See view.h. Taking and asking; copy.c reads, check.c and ring.c judge, group.c relates. */
+/* See view.h. Takes views and looks records up; copy.c reads guest memory, check.c and ring.c judge records, group.c
+ * lists related ones. */
 #include "introspect/view.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "introspect/inside.h"
+#include "introspect/qualified.h"
 
 /* ---- taking ---- */
 
-/* Apart, and never inlined, so that the compiler pairs views with view_free and not with calloc. */
+/* Not inlined, so that the compiler pairs views with view_free, and not with calloc. */
 RELEASED_BY(view_free) static __attribute__((noinline)) struct view *view_new(void)
 {
     return calloc(1, sizeof(struct view));
 }
 
-static struct view *take(const uint8_t *ram, size_t bytes, struct copy_patience patience, enum err *ret_err)
+static struct view *take_view(const uint8_t *ram, size_t bytes, struct copy_patience patience, enum err *ret_err)
 {
-    struct view *v = view_new();
+    OWN(view) struct view *v = view_new();
 
-    if (!v) {
-        *ret_err = ERR_NOMEM;
+    *ret_err = ERR_NOMEM;
+    if (!v)
         return NULL;
-    }
     v->ram = ram;
     v->ram_bytes = bytes;
     *ret_err = copy_take(v, &patience);
     if (!*ret_err)
         *ret_err = check_all(v);
-    if (*ret_err) {
-        view_free(v);
-        return NULL;
-    }
-    return v;
+    return *ret_err ? NULL : MOVE(v);
 }
 
 struct view *view_take(const uint8_t *ram, size_t bytes, enum err *ret_err)
 {
-    return take(ram, bytes, (struct copy_patience){200, 1000, false}, ret_err);
+    return take_view(ram, bytes, (struct copy_patience){200, 1000, false}, ret_err);
 }
 
 struct view *view_take_anyway(const uint8_t *ram, size_t bytes, enum err *ret_err)
 {
-    return take(ram, bytes, (struct copy_patience){200, 1000, true}, ret_err);
+    return take_view(ram, bytes, (struct copy_patience){200, 1000, true}, ret_err);
 }
 
 struct view *view_take_soon(const uint8_t *ram, size_t bytes, enum err *ret_err)
 {
-    return take(ram, bytes, (struct copy_patience){20, 20, true}, ret_err);
+    return take_view(ram, bytes, (struct copy_patience){20, 20, true}, ret_err);
 }
 
 void view_free(struct view *v)
@@ -78,6 +75,16 @@ const uint8_t *view_ram(const struct view *v, size_t *ret_bytes)
 {
     *ret_bytes = v->ram_bytes;
     return v->ram;
+}
+
+bool view_is_in_arena(const struct view *v, uint64_t phys, uint64_t bytes)
+{
+    return layout_overlaps(&v->layout, phys, bytes);
+}
+
+void view_arena_span(const struct view *v, uint64_t *ret_phys, uint64_t *ret_bytes)
+{
+    layout_span(&v->layout, ret_phys, ret_bytes);
 }
 
 uint64_t view_counter(const struct view *v, enum arena_counter counter)
@@ -126,39 +133,39 @@ bool view_is_sound(const struct view *v, enum arena_table table, uint32_t index)
     return (unsigned)table < RECORD_TABLES && usable(v, table, index) && v->status[table][index] == STATUS_SOUND;
 }
 
-const struct arena_namespace *view_namespace(const struct view *v, uint32_t index)
+const struct arena_namespace *view_namespace(const struct view *v, struct namespace_ref namespace_)
 {
-    return usable(v, ARENA_NAMESPACES, index);
+    return usable(v, ARENA_NAMESPACES, namespace_.index);
 }
 
-const struct arena_object *view_object(const struct view *v, uint32_t index)
+const struct arena_object *view_object(const struct view *v, struct object_ref object)
 {
-    return usable(v, ARENA_OBJECTS, index);
+    return usable(v, ARENA_OBJECTS, object.index);
 }
 
-const struct arena_cell *view_cell(const struct view *v, uint32_t index)
+const struct arena_cell *view_cell(const struct view *v, struct cell_ref cell)
 {
-    return usable(v, ARENA_CELLS, index);
+    return usable(v, ARENA_CELLS, cell.index);
 }
 
-const struct arena_section *view_section(const struct view *v, uint32_t index)
+const struct arena_section *view_section(const struct view *v, struct section_ref section)
 {
-    return usable(v, ARENA_SECTIONS, index);
+    return usable(v, ARENA_SECTIONS, section.index);
 }
 
-const struct arena_symbol *view_symbol(const struct view *v, uint32_t index)
+const struct arena_symbol *view_symbol(const struct view *v, struct symbol_ref symbol)
 {
-    return usable(v, ARENA_SYMBOLS, index);
+    return usable(v, ARENA_SYMBOLS, symbol.index);
 }
 
-const struct arena_edge *view_edge(const struct view *v, uint32_t index)
+const struct arena_edge *view_edge(const struct view *v, struct edge_ref edge)
 {
-    return usable(v, ARENA_EDGES, index);
+    return usable(v, ARENA_EDGES, edge.index);
 }
 
-const struct arena_task *view_task(const struct view *v, uint32_t index)
+const struct arena_task *view_task(const struct view *v, struct task_ref task)
 {
-    return usable(v, ARENA_TASKS, index);
+    return usable(v, ARENA_TASKS, task.index);
 }
 
 const struct arena_cpu *view_cpu(const struct view *v, uint32_t index)
@@ -166,29 +173,29 @@ const struct arena_cpu *view_cpu(const struct view *v, uint32_t index)
     return usable(v, ARENA_CPUS, index);
 }
 
-static const void *ring_record(const struct view *v, enum arena_table table, size_t n)
+static const void *ring_record_at(const struct view *v, enum arena_table table, size_t n)
 {
     return n < v->ring_count[table] ? record(v, table, v->ring[table][n]) : NULL;
 }
 
 const struct arena_fault *view_fault(const struct view *v, size_t n)
 {
-    return ring_record(v, ARENA_FAULTS, n);
+    return ring_record_at(v, ARENA_FAULTS, n);
 }
 
 const struct arena_event *view_event(const struct view *v, size_t n)
 {
-    return ring_record(v, ARENA_EVENTS, n);
+    return ring_record_at(v, ARENA_EVENTS, n);
 }
 
 const struct arena_completion *view_completion(const struct view *v, size_t n)
 {
-    return ring_record(v, ARENA_COMPLETIONS, n);
+    return ring_record_at(v, ARENA_COMPLETIONS, n);
 }
 
 const struct arena_swap *view_swap(const struct view *v, size_t n)
 {
-    return ring_record(v, ARENA_SWAPS, n);
+    return ring_record_at(v, ARENA_SWAPS, n);
 }
 
 const struct arena_change *view_change(const struct view *v, const struct arena_swap *swap, uint32_t i)
@@ -204,78 +211,120 @@ const struct arena_change *view_change(const struct view *v, const struct arena_
 
 /* ---- relations ---- */
 
-struct view_list view_sections_of(const struct view *v, uint32_t cell)
+/* A group's items are indices of one table, so references to it. */
+static struct view_sections list_sections(struct group_items items)
 {
-    return group_list(&v->sections_of, cell);
+    return (struct view_sections){(const struct section_ref *)items.item, items.count};
 }
 
-struct view_list view_symbols_of(const struct view *v, uint32_t cell)
+static struct view_symbols list_symbols(struct group_items items)
 {
-    return group_list(&v->symbols_of, cell);
+    return (struct view_symbols){(const struct symbol_ref *)items.item, items.count};
 }
 
-struct view_list view_symbols_in(const struct view *v, uint32_t section)
+static struct view_edges list_edges(struct group_items items)
 {
-    return group_list(&v->symbols_in, section);
+    return (struct view_edges){(const struct edge_ref *)items.item, items.count};
 }
 
-struct view_list view_edges_out(const struct view *v, uint32_t section)
+struct view_sections view_sections_of(const struct view *v, struct cell_ref cell)
 {
-    return group_list(&v->edges_out, section);
+    return list_sections(group_list(&v->sections_of, cell.index));
 }
 
-struct view_list view_edges_in(const struct view *v, uint32_t section)
+struct view_symbols view_symbols_of(const struct view *v, struct cell_ref cell)
 {
-    return group_list(&v->edges_in, section);
+    return list_symbols(group_list(&v->symbols_of, cell.index));
 }
 
-/* Cells at the other ends of the edges of `cell`; `out` says which direction. */
-static size_t neighbours(const struct view *v, uint32_t cell, bool out, uint32_t *ret, size_t max)
+struct view_symbols view_symbols_in(const struct view *v, struct section_ref section)
 {
-    uint32_t cells = v->used[ARENA_CELLS];
-    bool *seen = calloc((size_t)cells + 1, sizeof *seen);
-    struct view_list sections = view_sections_of(v, cell);
-    size_t count = 0;
+    return list_symbols(group_list(&v->symbols_in, section.index));
+}
 
-    for (size_t s = 0; seen && s < sections.count; s++) {
-        struct view_list edges = group_list(out ? &v->edges_out : &v->edges_in, sections.item[s]);
+struct view_edges view_edges_out(const struct view *v, struct section_ref section)
+{
+    return list_edges(group_list(&v->edges_out, section.index));
+}
 
-        for (size_t n = 0; n < edges.count; n++) {
-            const struct arena_edge *e = record(v, ARENA_EDGES, edges.item[n]);
-            const struct arena_section *other = usable(v, ARENA_SECTIONS, out ? e->to : e->from);
+struct view_edges view_edges_in(const struct view *v, struct section_ref section)
+{
+    return list_edges(group_list(&v->edges_in, section.index));
+}
 
-            if (other)
-                seen[other->cell] = true;
+static struct view_edges edges_of(const struct view *v, struct section_ref section, bool out)
+{
+    return out ? view_edges_out(v, section) : view_edges_in(v, section);
+}
+
+static int compare_cells(const void *a, const void *b)
+{
+    uint32_t x = ((const struct cell_ref *)a)->index, y = ((const struct cell_ref *)b)->index;
+
+    return (x > y) - (x < y);
+}
+
+/* Cells at the other ends of the edges of `cell`, one for each edge, sorted; for the caller to free. NULL: none. */
+static struct cell_ref *other_ends(const struct view *v, struct cell_ref cell, bool out, size_t *ret_count)
+{
+    struct view_sections sections = view_sections_of(v, cell);
+    size_t edges = 0, count = 0;
+
+    *ret_count = 0;
+    for (size_t s = 0; s < sections.count; s++)
+        edges += edges_of(v, sections.item[s], out).count;
+    struct cell_ref *ends = edges ? calloc(edges, sizeof *ends) : NULL;
+    for (size_t s = 0; ends && s < sections.count; s++) {
+        struct view_edges list = edges_of(v, sections.item[s], out);
+
+        for (size_t n = 0; n < list.count; n++) {
+            const struct arena_edge *e = record(v, ARENA_EDGES, list.item[n].index);
+            const struct arena_section *other = view_section(v, out ? e->to : e->from);
+
+            if (other && view_cell(v, other->cell) && !same(other->cell, cell))
+                ends[count++] = other->cell;
         }
     }
-    for (uint32_t c = 1; seen && c < cells; c++)
-        if (seen[c] && c != cell) {
-            if (ret && count < max)
-                ret[count] = c;
-            count++;
-        }
-    free(seen);
+    if (count > 1)
+        qsort(ends, count, sizeof *ends, compare_cells);
+    *ret_count = count;
+    return ends;
+}
+
+/* `out` says which direction. What it costs depends on the cell's edges, not on how many cells there are. */
+static size_t neighbours(const struct view *v, struct cell_ref cell, bool out, struct cell_ref *ret, size_t max)
+{
+    size_t ends, count = 0;
+    OWN(memory) struct cell_ref *end = other_ends(v, cell, out, &ends);
+
+    for (size_t i = 0; i < ends; i++) {
+        if (i > 0 && same(end[i], end[i - 1]))
+            continue;
+        if (ret && count < max)
+            ret[count] = end[i];
+        count++;
+    }
     return count;
 }
 
-size_t view_dependencies(const struct view *v, uint32_t cell, uint32_t *ret, size_t max)
+size_t view_dependencies(const struct view *v, struct cell_ref cell, struct cell_ref *ret, size_t max)
 {
     return neighbours(v, cell, true, ret, max);
 }
 
-size_t view_dependents(const struct view *v, uint32_t cell, uint32_t *ret, size_t max)
+size_t view_dependents(const struct view *v, struct cell_ref cell, struct cell_ref *ret, size_t max)
 {
     return neighbours(v, cell, false, ret, max);
 }
 
-size_t view_tasks_in(const struct view *v, uint32_t cell)
+size_t view_tasks_in(const struct view *v, struct cell_ref cell)
 {
     size_t n = 0;
 
-    for (uint32_t i = 0; (i = view_next(v, ARENA_TASKS, i));) {
-        const struct arena_section *entry = view_section(v, view_task(v, i)->entry_section);
+    view_each_task (task, v) {
+        const struct arena_section *entry = view_section(v, view_task(v, task)->entry_section);
 
-        n += entry && entry->cell == cell;
+        n += entry && same(entry->cell, cell);
     }
     return n;
 }
@@ -287,127 +336,103 @@ const char *view_string(const struct view *v, uint32_t offset)
     return offset < v->used[ARENA_STRINGS] ? (const char *)v->table[ARENA_STRINGS] + offset : "";
 }
 
-const char *view_cell_name(const struct view *v, uint32_t cell)
+const char *view_cell_name(const struct view *v, struct cell_ref cell)
 {
     const struct arena_cell *c = view_cell(v, cell);
 
     return c ? view_string(v, c->name) : "?";
 }
 
-const char *view_section_name(const struct view *v, uint32_t section)
+const char *view_section_name(const struct view *v, struct section_ref section)
 {
     const struct arena_section *s = view_section(v, section);
 
     return s ? view_string(v, s->name) : "?";
 }
 
-const char *view_namespace_name(const struct view *v, uint32_t namespace_)
+const char *view_namespace_name(const struct view *v, struct namespace_ref namespace_)
 {
     const struct arena_namespace *n = view_namespace(v, namespace_);
 
     return n ? view_string(v, n->name) : "?";
 }
 
-static uint32_t find_held(const struct view *v, uint32_t namespace_, const char *name)
+struct cell_ref view_find_held(const struct view *v, struct namespace_ref namespace_, const char *name)
 {
-    uint32_t other = 0;
+    struct cell_ref other = {};
 
-    for (uint32_t i = 0; (i = view_next(v, ARENA_CELLS, i));) {
-        const struct arena_cell *c = view_cell(v, i);
+    view_each_cell (cell, v) {
+        const struct arena_cell *c = view_cell(v, cell);
 
-        if ((namespace_ && c->namespace_ != namespace_) || strcmp(view_string(v, c->name), name) != 0)
+        if (!same(c->namespace_, namespace_) || strcmp(view_string(v, c->name), name) != 0)
             continue;
         if (c->state == CELL_LIVE)
-            return i;
-        if (!other)
-            other = i;
+            return cell;
+        if (!other.index)
+            other = cell;
     }
     return other;
 }
 
-uint32_t view_find_cell(const struct view *v, uint32_t namespace_, const char *name)
+struct cell_ref view_find_cell(const struct view *v, struct namespace_ref namespace_, const char *name)
 {
     const struct arena_namespace *n = view_namespace(v, namespace_);
-    uint32_t cell = find_held(v, namespace_, name), inherited = 0;
+    struct cell_ref cell = view_find_held(v, namespace_, name), inherited = {};
 
     /* check_parents leaves no circle */
-    if (n && n->parent && (!cell || view_cell(v, cell)->state != CELL_LIVE))
+    if (n && n->parent.index && (!cell.index || view_cell(v, cell)->state != CELL_LIVE))
         inherited = view_find_cell(v, n->parent, name);
-    return inherited && (!cell || view_cell(v, inherited)->state == CELL_LIVE) ? inherited : cell;
+    return inherited.index && (!cell.index || view_cell(v, inherited)->state == CELL_LIVE) ? inherited : cell;
 }
 
-uint32_t view_find_namespace(const struct view *v, const char *name)
+struct namespace_ref view_find_namespace(const struct view *v, const char *name)
 {
-    for (uint32_t i = 0; (i = view_next(v, ARENA_NAMESPACES, i));)
-        if (view_namespace(v, i)->state == NAMESPACE_LIVE && strcmp(view_namespace_name(v, i), name) == 0)
-            return i;
-    return 0;
+    view_each_namespace (namespace_, v)
+        if (view_namespace(v, namespace_)->state == NAMESPACE_LIVE &&
+            strcmp(view_namespace_name(v, namespace_), name) == 0)
+            return namespace_;
+    return NO_NAMESPACE;
 }
 
 /* The part of ".text.channel_send" after its kind. */
-static const char *short_name(const char *section)
+static const char *name_without_kind(const char *section)
 {
     const char *dot = section[0] == '.' ? strchr(section + 1, '.') : NULL;
 
     return dot ? dot + 1 : section;
 }
 
-uint32_t view_find_section(const struct view *v, uint32_t cell, const char *name)
+struct section_ref view_find_section(const struct view *v, struct cell_ref cell, const char *name)
 {
-    struct view_list sections = view_sections_of(v, cell);
+    struct view_sections sections = view_sections_of(v, cell);
 
     for (size_t n = 0; n < sections.count; n++)
         if (strcmp(view_section_name(v, sections.item[n]), name) == 0)
             return sections.item[n];
     for (size_t n = 0; n < sections.count; n++)
-        if (strcmp(short_name(view_section_name(v, sections.item[n])), name) == 0)
+        if (strcmp(name_without_kind(view_section_name(v, sections.item[n])), name) == 0)
             return sections.item[n];
-    return 0;
+    return NO_SECTION;
 }
 
-static bool is_live(const struct view *v, const struct arena_symbol *symbol)
-{
-    const struct arena_section *section = view_section(v, symbol->section);
-    const struct arena_cell *cell = section ? view_cell(v, section->cell) : NULL;
-
-    return cell && cell->state == CELL_LIVE;
-}
-
-uint32_t view_find_symbol(const struct view *v, const char *name)
-{
-    uint32_t other = 0;
-
-    for (uint32_t i = 0; (i = view_next(v, ARENA_SYMBOLS, i));) {
-        const struct arena_symbol *s = view_symbol(v, i);
-
-        if (strcmp(view_string(v, s->name), name) != 0)
-            continue;
-        if (is_live(v, s))
-            return i;
-        if (!other)
-            other = i;
-    }
-    return other;
-}
-
-uint32_t view_find_task(const struct view *v, const char *name)
+struct task_ref view_find_task(const struct view *v, const char *name)
 {
     char *end;
     unsigned long id = strtoul(name, &end, 10);
     bool is_id = *name >= '0' && *name <= '9' && *end == '\0';
 
-    for (uint32_t i = 0; (i = view_next(v, ARENA_TASKS, i));) {
-        const struct arena_task *t = view_task(v, i);
+    view_each_task (task, v) {
+        const struct arena_task *t = view_task(v, task);
 
         if (strcmp(t->name, name) == 0 || (is_id && t->id == id))
-            return i;
+            return task;
     }
-    return 0;
+    return NO_TASK;
 }
 
 /* ---- addresses ---- */
 
-uint32_t view_section_at(const struct view *v, uint64_t virt)
+struct section_ref view_section_at(const struct view *v, uint64_t virt)
 {
     uint32_t low = 0, high = v->by_virt_count;
 
@@ -421,14 +446,24 @@ uint32_t view_section_at(const struct view *v, uint64_t virt)
             high = middle;
     }
     if (low == 0)
-        return 0;
+        return NO_SECTION;
     const struct arena_section *s = record(v, ARENA_SECTIONS, v->by_virt[low - 1]);
-    return virt - s->virt < s->bytes ? v->by_virt[low - 1] : 0;
+    return (struct section_ref){virt - s->virt < s->bytes ? v->by_virt[low - 1] : 0};
+}
+
+void view_section_label(const struct view *v, struct section_ref section, char *ret_label, size_t bytes)
+{
+    const struct arena_section *s = view_section(v, section);
+
+    char cell[QUALIFIED_BYTES];
+
+    qualified_name(v, s ? s->cell : NO_CELL, cell, sizeof cell);
+    snprintf(ret_label, bytes, "%s:%s", cell, view_section_name(v, section));
 }
 
 void view_describe(const struct view *v, uint64_t virt, char *ret_text, size_t bytes)
 {
-    uint32_t section = view_section_at(v, virt);
+    struct section_ref section = view_section_at(v, virt);
     const struct arena_section *s = view_section(v, section);
 
     if (bytes)
@@ -437,7 +472,7 @@ void view_describe(const struct view *v, uint64_t virt, char *ret_text, size_t b
         return;
     uint64_t offset = virt - s->virt;
     const char *name = view_section_name(v, section);
-    struct view_list symbols = view_symbols_in(v, section);
+    struct view_symbols symbols = view_symbols_in(v, section);
 
     for (size_t n = symbols.count; n-- > 0;) {
         const struct arena_symbol *symbol = view_symbol(v, symbols.item[n]);
@@ -448,7 +483,10 @@ void view_describe(const struct view *v, uint64_t virt, char *ret_text, size_t b
             break;
         }
     }
-    int n = snprintf(ret_text, bytes, "%s:%s", view_cell_name(v, s->cell), name);
+    char cell[QUALIFIED_BYTES];
+
+    qualified_name(v, s->cell, cell, sizeof cell);
+    int n = snprintf(ret_text, bytes, "%s:%s", cell, name);
     if (offset && n > 0 && (size_t)n < bytes)
         snprintf(ret_text + n, bytes - (size_t)n, "+%#lx", (unsigned long)offset);
 }

@@ -5,39 +5,44 @@
  * lengths have been checked, text is printable ASCII, and records whose check word is wrong are listed as damage.
  * Addresses and the free-running fields of a record may still be any number.
  *
- * A view never changes; it borrows the mapping, which must outlive it. Indices are those of the arena; 0 is none. */
+ * A view never changes; it borrows the mapping, which must outlive it. References are those of the arena. */
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include "guest/abi/arena.h"
 #include "guest/abi/err.h"
-#include "introspect/own.h"
+#include "introspect/base/own.h"
 
 struct view;
 
 void view_free(struct view *view); /* accepts NULL */
+OWNABLE(view, view_free)
 
 /* Copies the arena. NULL with the reason in *ret_err:
  *   ERR_RANGE      the memory is smaller than the arena needs
- *   ERR_NOT_FOUND  there is no arena yet: the guest has not come so far
+ *   ERR_NOT_FOUND  there is no arena yet: the guest is still booting
  *   ERR_WRONG_ABI  another version of the arena
  *   ERR_CORRUPT    no arena, or a header beyond use
  *   ERR_BUSY       the guest has been in one change for 200 ms, or in change after change for a second
  *   ERR_NOMEM */
 RELEASED_BY(view_free) struct view *view_take(const uint8_t *ram, size_t bytes, enum err *ret_err);
 
-/* The same, but gives an inconsistent copy where view_take says ERR_BUSY; view_is_torn() tells. For looking at a guest
+/* The same, but returns an inconsistent copy where view_take fails with ERR_BUSY; view_is_torn() tells. For a guest
  * that died in the middle of a change. */
 RELEASED_BY(view_free) struct view *view_take_anyway(const uint8_t *ram, size_t bytes, enum err *ret_err);
-/* As view_take_anyway, after 20 ms: for a screen that must not wait, and looks again soon. */
+/* As view_take_anyway, but waits only 20 ms: for a screen, which takes the next view soon. */
 RELEASED_BY(view_free) struct view *view_take_soon(const uint8_t *ram, size_t bytes, enum err *ret_err);
 
+/* Whether the copy is inconsistent: only of view_take_anyway and view_take_soon. */
 bool view_is_torn(const struct view *view);
 const struct arena_header *view_header(const struct view *view);
 const uint8_t *view_ram(const struct view *view, size_t *ret_bytes); /* live, shared with the guest */
+/* Whether bytes of guest memory are part of the arena; and where its tables are, from the first to the last one. */
+bool view_is_in_arena(const struct view *view, uint64_t phys, uint64_t bytes);
+void view_arena_span(const struct view *view, uint64_t *ret_phys, uint64_t *ret_bytes);
 uint64_t view_counter(const struct view *view, enum arena_counter counter);
-/* True while nobody has changed cells, sections, symbols or edges since the view was taken. */
+/* True while nobody has changed namespaces, objects, cells, sections, symbols or edges since the view was taken. */
 bool view_is_current(const struct view *view);
 
 /* ---- damage ---- */
@@ -52,69 +57,90 @@ enum { VIEW_DAMAGE_MAX = 256 }; /* kept; more are only counted */
 size_t view_damage_count(const struct view *view);                        /* found */
 const struct view_damage *view_damage(const struct view *view, size_t n); /* NULL at the end of those kept */
 
-/* ---- records: NULL for a free, unusable or unknown index ---- */
+/* ---- records: NULL for a free, unusable or unknown one ---- */
 
 /* The next used index after `index`, 0 at the end: for (uint32_t i = 0; (i = view_next(v, ARENA_CELLS, i));) */
 uint32_t view_next(const struct view *view, enum arena_table table, uint32_t index);
+/* view_each_cell(cell, view) and its like: all used records. The first name is that of the variable, a reference. */
+#define view_each(type, ref, view, table) for (type ref = {}; (ref.index = view_next(view, table, ref.index));)
+#define view_each_namespace(ref, view)    view_each (struct namespace_ref, ref, view, ARENA_NAMESPACES)
+#define view_each_object(ref, view)       view_each (struct object_ref, ref, view, ARENA_OBJECTS)
+#define view_each_cell(ref, view)         view_each (struct cell_ref, ref, view, ARENA_CELLS)
+#define view_each_section(ref, view)      view_each (struct section_ref, ref, view, ARENA_SECTIONS)
+#define view_each_symbol(ref, view)       view_each (struct symbol_ref, ref, view, ARENA_SYMBOLS)
+#define view_each_edge(ref, view)         view_each (struct edge_ref, ref, view, ARENA_EDGES)
+#define view_each_task(ref, view)         view_each (struct task_ref, ref, view, ARENA_TASKS)
 size_t view_count(const struct view *view, enum arena_table table); /* used records */
 
-const struct arena_namespace *view_namespace(const struct view *view, uint32_t index);
-const struct arena_object *view_object(const struct view *view, uint32_t index);
-const struct arena_cell *view_cell(const struct view *view, uint32_t index);
-const struct arena_section *view_section(const struct view *view, uint32_t index);
-const struct arena_symbol *view_symbol(const struct view *view, uint32_t index);
-const struct arena_edge *view_edge(const struct view *view, uint32_t index);
-const struct arena_task *view_task(const struct view *view, uint32_t index);
+/* The copied record, borrowed from the view. NULL: it is free, unusable or not in the table. */
+const struct arena_namespace *view_namespace(const struct view *view, struct namespace_ref namespace_);
+const struct arena_object *view_object(const struct view *view, struct object_ref object);
+const struct arena_cell *view_cell(const struct view *view, struct cell_ref cell);
+const struct arena_section *view_section(const struct view *view, struct section_ref section);
+const struct arena_symbol *view_symbol(const struct view *view, struct symbol_ref symbol);
+const struct arena_edge *view_edge(const struct view *view, struct edge_ref edge);
+const struct arena_task *view_task(const struct view *view, struct task_ref task);
 const struct arena_cpu *view_cpu(const struct view *view, uint32_t index);
-/* False: the check word of this record does not fit. */
+/* False: the check word of this record is wrong. */
 bool view_is_sound(const struct view *view, enum arena_table table, uint32_t index);
 
-/* Rings, in order of seq: n = 0 is the oldest that is still there. NULL at the end. */
+/* Records of rings, in order of seq: n = 0 is the oldest that is left. NULL at the end. */
 const struct arena_fault *view_fault(const struct view *view, size_t n);
 const struct arena_event *view_event(const struct view *view, size_t n);
 const struct arena_completion *view_completion(const struct view *view, size_t n);
 const struct arena_swap *view_swap(const struct view *view, size_t n);
-/* What the swap was to do to one of the cells that it was about; NULL: none, or overwritten since. */
+/* The i-th change of a cell in a swap. NULL: there is none, or it was overwritten since. */
 const struct arena_change *view_change(const struct view *view, const struct arena_swap *swap, uint32_t i);
 
-/* ---- relations: lists of indices, borrowed from the view ---- */
+/* ---- relations: lists of references, borrowed from the view ---- */
 
-struct view_list {
-    const uint32_t *item;
+struct view_sections {
+    const struct section_ref *item;
     size_t count;
 };
-struct view_list view_sections_of(const struct view *view, uint32_t cell); /* by address */
-struct view_list view_symbols_of(const struct view *view, uint32_t cell);
-struct view_list view_symbols_in(const struct view *view, uint32_t section); /* by offset */
-struct view_list view_edges_out(const struct view *view, uint32_t section);  /* by offset */
-struct view_list view_edges_in(const struct view *view, uint32_t section);
+struct view_symbols {
+    const struct symbol_ref *item;
+    size_t count;
+};
+struct view_edges {
+    const struct edge_ref *item;
+    size_t count;
+};
+struct view_sections view_sections_of(const struct view *view, struct cell_ref cell); /* by address */
+struct view_symbols view_symbols_of(const struct view *view, struct cell_ref cell);
+struct view_symbols view_symbols_in(const struct view *view, struct section_ref section); /* by offset */
+struct view_edges view_edges_out(const struct view *view, struct section_ref section);    /* by offset */
+struct view_edges view_edges_in(const struct view *view, struct section_ref section);
 
-/* Cells that `cell` depends on (or that depend on it), each once, without itself. At most `max` are written to `ret`,
- * which may be NULL; the number of all is returned. */
-size_t view_dependencies(const struct view *view, uint32_t cell, uint32_t *ret, size_t max);
-size_t view_dependents(const struct view *view, uint32_t cell, uint32_t *ret, size_t max);
-size_t view_tasks_in(const struct view *view, uint32_t cell); /* tasks whose entry function is in it */
+/* List the cells that `cell` depends on (or that depend on it), each once, without itself. Write at most `max` to
+ * `ret`, which may be NULL; return the number of all. */
+size_t view_dependencies(const struct view *view, struct cell_ref cell, struct cell_ref *ret, size_t max);
+size_t view_dependents(const struct view *view, struct cell_ref cell, struct cell_ref *ret, size_t max);
+size_t view_tasks_in(const struct view *view, struct cell_ref cell); /* tasks whose entry function is in it */
 
 /* ---- names ---- */
 
 /* Never NULL; "" for a bad offset, "?" for a record that is not there. */
 const char *view_string(const struct view *view, uint32_t offset);
-const char *view_cell_name(const struct view *view, uint32_t cell);
-const char *view_section_name(const struct view *view, uint32_t section);
-const char *view_namespace_name(const struct view *view, uint32_t namespace_);
+const char *view_cell_name(const struct view *view, struct cell_ref cell);
+const char *view_section_name(const struct view *view, struct section_ref section);
+/* "channel:.text.channel_send"; of a cell that is not the root's, "NAMESPACE/channel:.text.channel_send". */
+void view_section_label(const struct view *view, struct section_ref section, char *ret_label, size_t bytes);
+const char *view_namespace_name(const struct view *view, struct namespace_ref namespace_);
 
-/* 0: none. A live cell is preferred over one that is loading or old, its own over one that the namespace inherits.
- * namespace_ 0: any, the lowest index first. */
-uint32_t view_find_cell(const struct view *view, uint32_t namespace_, const char *name);
-uint32_t view_find_namespace(const struct view *view, const char *name);
+/* Find a record by name, or none. Of cells, a live one is preferred over one that is loading or old, one of
+ * the namespace over an inherited one. Names as people write them: introspect/qualified.h. */
+struct cell_ref view_find_cell(const struct view *view, struct namespace_ref namespace_, const char *name);
+/* The same without what is inherited. */
+struct cell_ref view_find_held(const struct view *view, struct namespace_ref namespace_, const char *name);
+struct namespace_ref view_find_namespace(const struct view *view, const char *name);
 /* By full name (".text.channel_send"), or without its first part ("channel_send"). */
-uint32_t view_find_section(const struct view *view, uint32_t cell, const char *name);
-uint32_t view_find_symbol(const struct view *view, const char *name);
+struct section_ref view_find_section(const struct view *view, struct cell_ref cell, const char *name);
 /* By name, or by decimal id. */
-uint32_t view_find_task(const struct view *view, const char *name);
+struct task_ref view_find_task(const struct view *view, const char *name);
 
 /* ---- addresses ---- */
 
-uint32_t view_section_at(const struct view *view, uint64_t virt); /* 0: none */
-/* "channel:channel_send+0x1c", "channel:.rodata+0x8", or "" when no cell is there. */
+struct section_ref view_section_at(const struct view *view, uint64_t virt); /* or none */
+/* Writes what is at an address: "channel:channel_send+0x1c", "channel:.rodata+0x8"; "" when no cell is. */
 void view_describe(const struct view *view, uint64_t virt, char *ret_text, size_t bytes);

@@ -1,103 +1,136 @@
-/* Runs every libcheck suite and every test script in one Check runner, so that there is one closing summary.
- * A script passes with status 0 and is skipped, with its reason printed, with status 77. */
+/* Runs every libcheck suite, and side by side with them every script (parts.h), and prints one closing line for all.
+ * usage: delias-tests [WORD]     with a word: the scripts whose command contains it, and no suite
+ * CK_RUN_SUITE=NAME selects one suite or group of scripts (tools, guest, e2e, fuzz, lab). TEST_PATIENCE=N multiplies
+ * all limits of time (limits.h). */
+#include "tests/limits.h"
+#include "tests/parts.h"
 #include <check.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <glob.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
+#include <sys/resource.h>
 #include <time.h>
-#include <unistd.h>
 
-#ifndef SUITES /* the Makefile lists them: SUITE(qmp) SUITE(arena) ... */
+#ifndef SUITES /* the Makefile lists them: SUITE(qmp, "qmp") SUITE(hosted_heap, "hosted heap") ... */
 #define SUITES
 #endif
-#define SUITE(name) Suite *suite_##name(void);
+#define SUITE(function, name) Suite *suite_##function(void);
 SUITES
 #undef SUITE
 
+#define SUITE(function, name) {name, suite_##function},
 static const struct {
     const char *name;
-    const char *pattern;
-} script_groups[] = {
-    {"guest", "tests/guest/*.sh"},
-    {"e2e", "tests/e2e/*.sh"},
-    {"fuzz", "tests/fuzz/test_*.sh"},
-    {"lab", "tests/lab/test_*.sh"},
-};
+    Suite *(*make)(void);
+} suites[] = {SUITES{NULL, NULL}}; /* ends with no name */
+#undef SUITE
 
-static glob_t scripts;
+static const char *const groups[] = {"tools", "guest", "e2e", "fuzz", "lab"};
+enum { GROUP_COUNT = sizeof groups / sizeof *groups };
 
-static void print_file(const char *path)
+/* Memory that tests have freed makes the runner larger, and each test is a fork of it. */
+const char *__asan_default_options(void);
+const char *__asan_default_options(void)
 {
-    FILE *f = fopen(path, "r");
-    char line[1024];
-
-    while (f && fgets(line, sizeof line, f))
-        fprintf(stderr, "    %s", line);
-    if (f)
-        fclose(f);
+    return "quarantine_size_mb=16";
 }
 
-/* Runs scripts.gl_pathv[i] with its output in build/tests/log/; a failing script's output is shown. */
-START_TEST(run_script)
+/* Each ck_assert tells the runner where it is, in case that the test crashes: in loops that takes longer than the test,
+ * so after the first thousand it is told only now and then. The linker has this called in place of libcheck's. */
+void __real__mark_point(const char *file, int line);
+void __wrap__mark_point(const char *file, int line);
+void __wrap__mark_point(const char *file, int line)
 {
-    const char *path = scripts.gl_pathv[_i];
-    char log[512], command[1200];
-    time_t started = time(NULL);
+    static unsigned calls;
 
-    snprintf(log, sizeof log, "build/tests/log/%s.log", strrchr(path, '/') + 1);
-    snprintf(command, sizeof command, "bash %s > %s 2>&1 < /dev/null", path, log);
-    int status = system(command);
-    int code = WIFEXITED(status) ? WEXITSTATUS(status) : 128;
+    if (calls++ < 1000 || calls % 4096 == 0)
+        __real__mark_point(file, line);
+}
 
-    fprintf(stderr, "%-9s %s (%ld s)\n",
-            code == 0    ? "passed"
-            : code == 77 ? "skipped"
-                         : "FAILED",
-            path, (long)(time(NULL) - started));
-    if (code != 0)
-        print_file(log);
-    ck_assert_msg(code == 0 || code == 77, "%s: status %d, see %s", path, code, log);
+START_TEST(judge_part)
+{
+    const struct part *part = parts_at((size_t)_i);
+
+    ck_assert_msg(part->done, "%s: what runs the scripts has failed", part->command);
+    ck_assert_msg(part->status == 0 || part->status == PART_SKIPPED, "%s: status %d, see %s", part->command,
+                  part->status, part->log);
 }
 END_TEST
 
-static Suite *script_suite(const char *name, const char *pattern, const char *only)
+static Suite *suite_of_group(const char *name)
 {
-    Suite *s = suite_create(name);
-    TCase *tc = tcase_create(name);
-    int first = (int)scripts.gl_pathc;
+    Suite *suite = suite_create(name);
+    TCase *cases = tcase_create(name);
 
-    glob(pattern, GLOB_APPEND, NULL, &scripts);
-    tcase_set_timeout(tc, 1800);
-    for (int i = first; i < (int)scripts.gl_pathc; i++)
-        if (!only || strstr(scripts.gl_pathv[i], only))
-            tcase_add_loop_test(tc, run_script, i, i + 1);
-    suite_add_tcase(s, tc);
-    return s;
+    for (int i = 0; i < (int)parts_count(); i++)
+        if (strcmp(parts_at((size_t)i)->group, name) == 0)
+            tcase_add_loop_test(cases, judge_part, i, i + 1);
+    suite_add_tcase(suite, cases);
+    return suite;
 }
 
-/* With an argument, only the scripts whose path contains it run, and no unit suite. */
+/* What this process and its children that have ended have taken: suites until parts_wait, then all. */
+static unsigned cpu_seconds(void)
+{
+    struct rusage self, children;
+
+    getrusage(RUSAGE_SELF, &self);
+    getrusage(RUSAGE_CHILDREN, &children);
+    return (unsigned)(self.ru_utime.tv_sec + self.ru_stime.tv_sec + children.ru_utime.tv_sec +
+                      children.ru_stime.tv_sec);
+}
+
+/* False: there is none of this name, so that it would be passed over in silence. */
+static bool run_suite(SRunner *runner, const char *name)
+{
+    int failed = srunner_ntests_failed(runner), run = srunner_ntests_run(runner);
+    time_t started = time(NULL);
+    unsigned used = cpu_seconds();
+
+    srunner_run(runner, name, NULL, CK_SILENT);
+    if (srunner_ntests_run(runner) == run && !getenv("CK_RUN_CASE")) {
+        fprintf(stderr, "FAILED    suite %s: has no test of this name\n", name);
+        return false;
+    }
+    fprintf(stderr, "%-9s suite %s (%ld s, %u s of CPU)\n",
+            srunner_ntests_failed(runner) == failed ? "passed" : "FAILED", name, (long)(time(NULL) - started),
+            cpu_seconds() - used);
+    return true;
+}
+
+static void set_limit_of_checks(unsigned seconds)
+{
+    char text[16];
+
+    snprintf(text, sizeof text, "%u", seconds);
+    setenv("CK_DEFAULT_TIMEOUT", text, 1);
+}
+
 int main(int argc, char **argv)
 {
-    const char *only = argc > 1 ? argv[1] : NULL;
+    const char *word = argc > 1 ? argv[1] : NULL, *only = getenv("CK_RUN_SUITE");
     SRunner *runner = srunner_create(NULL);
+    bool complete = true;
+    time_t started = time(NULL);
 
-    if (system("mkdir -p build/tests/log") != 0)
+    set_limit_of_checks(limit_seconds(CHECK_SECONDS));
+    parts_find(only, word);
+    if (!parts_start(limit_seconds(SCRIPT_SECONDS)))
         return 1;
-    glob("/nonexistent", GLOB_NOSORT, NULL, &scripts);
-    if (!only) {
-#define SUITE(name) srunner_add_suite(runner, suite_##name());
-        SUITES
-#undef SUITE
-    }
-    for (size_t i = 0; i < sizeof script_groups / sizeof *script_groups; i++)
-        srunner_add_suite(runner, script_suite(script_groups[i].name, script_groups[i].pattern, only));
     srunner_set_fork_status(runner, CK_FORK);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
+    for (size_t i = 0; suites[i].name; i++)
+        if (!word && (!only || strcmp(only, suites[i].name) == 0)) {
+            srunner_add_suite(runner, suites[i].make());
+            complete = run_suite(runner, suites[i].name) && complete;
+        }
+    parts_wait();
+    for (size_t i = 0; i < GROUP_COUNT; i++) {
+        srunner_add_suite(runner, suite_of_group(groups[i]));
+        srunner_run(runner, groups[i], NULL, CK_SILENT);
+    }
+    fprintf(stderr, "all       %ld s, %u s of CPU\n", (long)(time(NULL) - started), cpu_seconds());
+    srunner_print(runner, CK_NORMAL);
+    complete = complete && srunner_ntests_failed(runner) == 0;
     srunner_free(runner);
-    return failed ? 1 : 0;
+    return complete ? 0 : 1;
 }

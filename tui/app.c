@@ -15,16 +15,19 @@ static void refill(struct app *app)
 
     list_clear(&app->tree);
     list_clear(&app->list);
-    snprintf(app->list.head, sizeof app->list.head, "%s", page->head);
+    if (page->columns)
+        table_screen_titles(page->columns, app->list.head, sizeof app->list.head);
+    else
+        snprintf(app->list.head, sizeof app->list.head, "%s", page->title);
     if (app->view) {
         page_fill_tree(app->view, &app->tree);
         page->fill(app->view, *here(app), &app->list);
     }
-    list_settle(&app->tree);
-    list_settle(&app->list);
+    list_reselect(&app->tree);
+    list_reselect(&app->list);
 }
 
-static void arrive(struct app *app)
+static void show_place(struct app *app)
 {
     app->list.selected = app->list.top = 0;
     app->list.selected_id = 0;
@@ -33,7 +36,7 @@ static void arrive(struct app *app)
     refill(app);
 }
 
-static void go(struct app *app, struct place place)
+static void go_to(struct app *app, struct place place)
 {
     here(app)->row = app->list.selected_id;
     if (app->places == APP_PLACES) {
@@ -41,11 +44,11 @@ static void go(struct app *app, struct place place)
         app->places--;
     }
     app->place[app->places++] = place;
-    arrive(app);
+    show_place(app);
 }
 
-/* Out of a filter first, then to where we came from, on the row that was left. */
-static void go_back(struct app *app)
+/* Ends a filter, or else returns to the place before, on the row that was selected there. */
+static void go_to_previous(struct app *app)
 {
     struct list *list = app->right_focus ? &app->list : &app->tree;
 
@@ -54,11 +57,11 @@ static void go_back(struct app *app)
         refill(app);
     } else if (app->places > 1) {
         app->places--;
-        arrive(app);
+        show_place(app);
         if (here(app)->row) {
             app->list.selected_id = here(app)->row;
             app->list.follow = false;
-            list_settle(&app->list);
+            list_reselect(&app->list);
         }
     } else {
         app->right_focus = false;
@@ -76,45 +79,47 @@ static void show_selected_cell(struct app *app)
     if (page == PAGE_CODE)
         page = PAGE_SECTIONS;
     app->places = 1;
-    app->place[0] = page_place(app->view, page, row->link.index, 0);
-    arrive(app);
+    app->place[0] = page_place(app->view, page, (struct cell_ref){row->link.index}, NO_SECTION);
+    show_place(app);
 }
 
-static void select_in_tree(struct app *app, uint32_t cell)
+static void select_in_tree(struct app *app, struct cell_ref cell)
 {
     app->tree.selected_id = page_tree_id(app->view, cell);
-    list_settle(&app->tree);
+    list_reselect(&app->tree);
 }
 
-static uint32_t current_cell(const struct app *app)
+static struct cell_ref current_cell(const struct app *app)
 {
-    uint32_t cell = app->place[app->places - 1].cell;
+    struct cell_ref cell = app->place[app->places - 1].cell;
     const struct list_row *row = list_selected(&app->tree);
 
-    return cell ? cell : row && row->link.kind == LINK_CELL ? row->link.index : 0;
+    if (!cell.index && row && row->link.kind == LINK_CELL)
+        cell.index = row->link.index;
+    return cell;
 }
 
-static const char *current_cell_name(const struct app *app)
+static void current_cell_name(const struct app *app, char ret_name[QUALIFIED_BYTES])
 {
-    return view_cell_name(app->view, current_cell(app));
+    qualified_name(app->view, current_cell(app), ret_name, QUALIFIED_BYTES);
 }
 
 static void open_page(struct app *app, enum page_id id)
 {
-    uint32_t section = here(app)->section;
+    struct section_ref section = here(app)->section;
 
     if (!app->view || id == here(app)->page)
         return;
     if (id == PAGE_CODE && !app->right_focus)
-        section = 0;
+        section = NO_SECTION;
     const struct list_row *row = list_selected(&app->list);
     if (id == PAGE_CODE && row && row->link.kind == LINK_SECTION && here(app)->page == PAGE_SECTIONS)
-        section = row->link.index;
-    go(app, page_place(app->view, id, current_cell(app), section));
+        section.index = row->link.index;
+    go_to(app, page_place(app->view, id, current_cell(app), section));
     app->right_focus = true;
 }
 
-static void enter(struct app *app)
+static void follow_selected(struct app *app)
 {
     const struct list_row *row = list_selected(app->right_focus ? &app->list : &app->tree);
     struct place place;
@@ -124,14 +129,14 @@ static void enter(struct app *app)
         return;
     }
     if (row && app->view && page_follow(app->view, row->link, &place)) {
-        go(app, place);
+        go_to(app, place);
         select_in_tree(app, place.cell);
     }
 }
 
-static void ask(struct app *app, int what, const char *question, const char *preset)
+static void ask_for_words(struct app *app, int what, const char *question, const char *preset)
 {
-    if (!app->view || !current_cell(app)) {
+    if (!app->view || !current_cell(app).index) {
         snprintf(app->message, sizeof app->message, "choose a cell first");
         return;
     }
@@ -149,8 +154,8 @@ static void ask_swap(struct app *app)
 {
     char preset[128];
 
-    snprintf(preset, sizeof preset, "build/cells/%s.o", app->view ? current_cell_name(app) : "");
-    ask(app, ASK_SWAP, "Swap in which object?", preset);
+    snprintf(preset, sizeof preset, "build/cells/%s.o", app->view ? view_cell_name(app->view, current_cell(app)) : "");
+    ask_for_words(app, ASK_SWAP, "Swap in which object?", preset);
 }
 
 /* The target of an injection: the section under the selection, or the cell's text. */
@@ -158,25 +163,28 @@ static void ask_inject(struct app *app)
 {
     const struct list_row *row = list_selected(&app->list);
     const char *section = ".text";
-    char preset[192];
+    char preset[LIST_TEXT_BYTES], name[QUALIFIED_BYTES] = "";
 
     if (app->view && here(app)->page == PAGE_SECTIONS && app->right_focus && row)
-        section = view_section_name(app->view, row->link.index);
-    else if (app->view && here(app)->page == PAGE_CODE && here(app)->section)
+        section = view_section_name(app->view, (struct section_ref){row->link.index});
+    else if (app->view && here(app)->page == PAGE_CODE && here(app)->section.index)
         section = view_section_name(app->view, here(app)->section);
-    snprintf(preset, sizeof preset, "cell:%s:%s", app->view ? current_cell_name(app) : "", section);
-    ask(app, ASK_INJECT, "Flip one bit in what?", preset);
+    if (app->view)
+        current_cell_name(app, name);
+    snprintf(preset, sizeof preset, "cell:%s:%s", name, section);
+    ask_for_words(app, ASK_INJECT, "Flip one bit in what?", preset);
 }
 
 static void build_command(struct app *app)
 {
-    char word[COMMAND_WORD_BYTES * 2];
+    char word[COMMAND_WORD_BYTES * 2], name[QUALIFIED_BYTES];
 
     app->command = (struct command){};
     if (app->asking == ASK_SWAP) {
         command_add(&app->command, "swap");
         command_add(&app->command, app->machine);
-        snprintf(word, sizeof word, "%s=%s", current_cell_name(app), app->input);
+        current_cell_name(app, name);
+        snprintf(word, sizeof word, "%s=%s", name, app->input);
         command_add(&app->command, word);
     } else {
         const char *words[] = {"inject", app->machine, "--into", app->input, "--model", "flip"};
@@ -232,6 +240,8 @@ static void key_filter(struct app *app, struct key_press press)
         app->mode = APP_BROWSE;
     }
     refill(app);
+    if (!app->right_focus && list_selected(&app->tree) && list_selected(&app->tree)->link.kind == LINK_NONE)
+        list_move(&app->tree, 1); /* from a namespace to its first cell */
     if (!app->right_focus)
         show_selected_cell(app);
 }
@@ -276,7 +286,7 @@ static void key_mouse(struct app *app, struct key_press press)
         bool again = app->right_focus && press.twice;
         app->right_focus = true;
         if (again)
-            enter(app);
+            follow_selected(app);
     }
 }
 
@@ -304,7 +314,7 @@ static void home(struct app *app)
 {
     move(app, -1000000);
 }
-static void end(struct app *app)
+static void go_to_end(struct app *app)
 {
     app->list.follow = app->right_focus && page_get(here(app)->page)->grows;
     move(app, 1000000);
@@ -341,16 +351,16 @@ static const struct {
     {'k', up},
     {'j', down},
     {KEYS_HOME, home},
-    {KEYS_END, end},
+    {KEYS_END, go_to_end},
     {KEYS_PAGE_UP, page_up},
     {KEYS_PAGE_DOWN, page_down},
     {KEYS_TAB, other_pane},
     {KEYS_BACK_TAB, other_pane},
     {KEYS_LEFT, to_tree},
     {KEYS_RIGHT, to_list},
-    {KEYS_ENTER, enter},
-    {KEYS_ESCAPE, go_back},
-    {KEYS_BACKSPACE, go_back},
+    {KEYS_ENTER, follow_selected},
+    {KEYS_ESCAPE, go_to_previous},
+    {KEYS_BACKSPACE, go_to_previous},
     {'/', filter},
     {'?', help},
     {KEYS_F1, help},
@@ -409,9 +419,9 @@ void app_look(struct app *app, struct view *view)
     view_free(app->view);
     app->view = view;
     for (int i = 0; view && i < app->places; i++)
-        page_settle(view, &app->place[i]);
+        page_find_again(view, &app->place[i]);
     refill(app);
-    if (!here(app)->cell && page_get(here(app)->page)->of_cell) {
+    if (!here(app)->cell.index && page_get(here(app)->page)->of_cell) {
         if (list_selected(&app->tree) && list_selected(&app->tree)->link.kind == LINK_NONE)
             list_move(&app->tree, 1);
         show_selected_cell(app);

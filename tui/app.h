@@ -14,11 +14,11 @@ enum app_mode { APP_BROWSE, APP_FILTER, APP_PROMPT, APP_CONFIRM, APP_HELP };
 
 struct app {
     char machine[64];
-    char state[96];         /* "kvm, running" or why nothing can be seen */
+    char state[96];         /* "kvm, running", or why there is no view */
     struct view *view;      /* owned; NULL while the guest shows nothing */
     struct list tree, list; /* left and right pane */
     bool right_focus;
-    struct place place[APP_PLACES]; /* where we are, and how we came here */
+    struct place place[APP_PLACES]; /* the current one is the last */
     int places;
     enum app_mode mode;
     char input[COMMAND_WORD_BYTES]; /* of APP_PROMPT */
@@ -31,9 +31,10 @@ struct app {
     bool quit;
 };
 
+/* Begins with no view of `machine`; app_done frees what the program holds. */
 void app_init(struct app *app, const char *machine);
 void app_done(struct app *app);
-void app_look(struct app *app, struct view *view); /* takes the view over; NULL: nothing to see */
+void app_look(struct app *app, TAKES struct view *view); /* shows a new view; NULL: the guest has no arena */
 void app_key(struct app *app, struct key_press press);
-void app_tick(struct app *app); /* looks after a running command */
+void app_tick(struct app *app); /* notices when a running command has ended */
 void app_draw(struct app *app, struct canvas *canvas);

@@ -21,7 +21,7 @@ static const char *const help_text[] = {
     "q, F10  quit; the machine keeps running",
 };
 
-/* What the guest counts, as much of it as fits beside the machine's name and state. */
+/* Counters of the guest, as many as fit beside the machine's name and state. */
 static void draw_title(const struct app *app, struct canvas *canvas, struct area all)
 {
     char right[160], edges[32];
@@ -43,7 +43,7 @@ static void draw_title(const struct app *app, struct canvas *canvas, struct area
         canvas_text(canvas, all, 0, all.columns - width - 1, STYLE_TITLE, right);
 }
 
-/* Who keeps the cell that is shown. */
+/* What keeps the current cell loaded. */
 static void draw_references(const struct app *app, struct canvas *canvas, struct area all, int row)
 {
     const struct place *place = &app->place[app->places - 1];
@@ -120,7 +120,7 @@ static void place_title(const struct app *app, char *title, size_t bytes)
 
     if (!app->view || !page->of_cell)
         snprintf(title, bytes, "%s", page->name);
-    else if (place->page == PAGE_CODE && place->section)
+    else if (place->page == PAGE_CODE && place->section.index)
         snprintf(title, bytes, "%s %s: code", place->cell_name, place->section_name);
     else
         snprintf(title, bytes, "%s: %s", place->cell_name, page->name);

@@ -11,7 +11,7 @@ bool canvas_resize(struct canvas *canvas, int rows, int columns)
 
     if (!cell)
         return false;
-    free(canvas->cell);
+    canvas_done(canvas);
     *canvas = (struct canvas){.rows = rows, .columns = columns, .cell = cell};
     for (int i = 0; i < rows * columns; i++)
         cell[i].rune = ' ';
@@ -47,7 +47,7 @@ static uint32_t rune_next(const char **text)
     return rune < ' ' || (rune >= 0x7f && rune < 0xa0) ? '?' : rune;
 }
 
-static void put(struct canvas *canvas, struct area area, int row, int column, enum style style, uint32_t rune)
+static void put_rune(struct canvas *canvas, struct area area, int row, int column, enum style style, uint32_t rune)
 {
     int y = area.row + row, x = area.column + column;
 
@@ -63,7 +63,7 @@ int canvas_text(struct canvas *canvas, struct area area, int row, int column, en
     int at = column;
 
     while (*text && at < area.columns)
-        put(canvas, area, row, at++, style, rune_next(&text));
+        put_rune(canvas, area, row, at++, style, rune_next(&text));
     return at - column;
 }
 
@@ -82,7 +82,7 @@ int canvas_print(struct canvas *canvas, struct area area, int row, int column, e
 void canvas_blank(struct canvas *canvas, struct area area, int row, enum style style)
 {
     for (int column = 0; column < area.columns; column++)
-        put(canvas, area, row, column, style, ' ');
+        put_rune(canvas, area, row, column, style, ' ');
 }
 
 struct area canvas_frame(struct canvas *canvas, struct area area, enum style style, const char *title)
@@ -92,17 +92,17 @@ struct area canvas_frame(struct canvas *canvas, struct area area, enum style sty
     for (int row = 0; row < area.rows; row++)
         canvas_blank(canvas, area, row, STYLE_PLAIN);
     for (int column = 1; column < last_column; column++) {
-        put(canvas, area, 0, column, style, 0x2500);
-        put(canvas, area, last_row, column, style, 0x2500);
+        put_rune(canvas, area, 0, column, style, 0x2500);
+        put_rune(canvas, area, last_row, column, style, 0x2500);
     }
     for (int row = 1; row < last_row; row++) {
-        put(canvas, area, row, 0, style, 0x2502);
-        put(canvas, area, row, last_column, style, 0x2502);
+        put_rune(canvas, area, row, 0, style, 0x2502);
+        put_rune(canvas, area, row, last_column, style, 0x2502);
     }
-    put(canvas, area, 0, 0, style, 0x250c);
-    put(canvas, area, 0, last_column, style, 0x2510);
-    put(canvas, area, last_row, 0, style, 0x2514);
-    put(canvas, area, last_row, last_column, style, 0x2518);
+    put_rune(canvas, area, 0, 0, style, 0x250c);
+    put_rune(canvas, area, 0, last_column, style, 0x2510);
+    put_rune(canvas, area, last_row, 0, style, 0x2514);
+    put_rune(canvas, area, last_row, last_column, style, 0x2518);
     canvas_print(canvas, area, 0, 2, style, " %s ", title);
     return (struct area){area.row + 1, area.column + 1, area.rows - 2, area.columns - 2};
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include "introspect/base/own.h"
 
 void command_add(struct command *command, const char *word)
 {
@@ -14,7 +15,7 @@ void command_add(struct command *command, const char *word)
         snprintf(command->word[command->words++], COMMAND_WORD_BYTES, "%s", word);
 }
 
-static void append(char *text, size_t bytes, const char *more)
+static void append_plain(char *text, size_t bytes, const char *more)
 {
     size_t used = strlen(text);
 
@@ -24,10 +25,10 @@ static void append(char *text, size_t bytes, const char *more)
 /* In single quotes, where only a quote itself must be written otherwise. */
 static void append_quoted(char *text, size_t bytes, const char *word)
 {
-    append(text, bytes, "'");
+    append_plain(text, bytes, "'");
     for (; *word; word++)
-        append(text, bytes, *word == '\'' ? "'\\''" : (char[]){*word, '\0'});
-    append(text, bytes, "'");
+        append_plain(text, bytes, *word == '\'' ? "'\\''" : (char[]){*word, '\0'});
+    append_plain(text, bytes, "'");
 }
 
 void command_text(const struct command *command, char *ret_text, size_t bytes)
@@ -35,11 +36,11 @@ void command_text(const struct command *command, char *ret_text, size_t bytes)
     snprintf(ret_text, bytes, "delias");
     for (int i = 0; i < command->words; i++) {
         const char *word = command->word[i];
-        append(ret_text, bytes, " ");
+        append_plain(ret_text, bytes, " ");
         if (!word[0] || strpbrk(word, " \t'\"\\$`*?[]|&;<>()#~!"))
             append_quoted(ret_text, bytes, word);
         else
-            append(ret_text, bytes, word);
+            append_plain(ret_text, bytes, word);
     }
 }
 
@@ -68,18 +69,17 @@ bool command_start(struct command *command)
         snprintf(command->said, sizeof command->said, "no pipe for the command: %s", strerror(errno));
         return false;
     }
+    OWN(descriptor) int output = ends[0], input = ends[1];
     int pid = fork();
     if (pid == 0)
-        become(command, ends[1]);
-    close(ends[1]);
+        become(command, input);
     if (pid < 0) {
         snprintf(command->said, sizeof command->said, "the command could not be started: %s", strerror(errno));
-        close(ends[0]);
         return false;
     }
-    fcntl(ends[0], F_SETFL, O_NONBLOCK);
+    fcntl(output, F_SETFL, O_NONBLOCK);
     command->pid = pid;
-    command->output = ends[0];
+    command->output = MOVE_DESCRIPTOR(output);
     return true;
 }
 

@@ -16,7 +16,7 @@ void list_clear(struct list *list)
     list->rows = 0;
 }
 
-static bool reserve(struct list *list)
+static bool reserve_row(struct list *list)
 {
     if (list->rows < list->capacity)
         return true;
@@ -29,7 +29,25 @@ static bool reserve(struct list *list)
     return true;
 }
 
-void list_add(struct list *list, uint64_t id, enum style style, struct link link, const char *format, ...)
+bool list_passes(const struct list *list, const char *name, const char *text)
+{
+    const char *filter = list->filter;
+
+    if (!*filter)
+        return true;
+    if (name && strchr(filter, '/'))
+        return strncasecmp(name, filter, strlen(filter)) == 0;
+    return strcasestr(text, filter) || (name && strcasestr(name, filter));
+}
+
+static void add_list_row(struct list *list, const char *name, const struct list_row *row)
+{
+    if (!list_passes(list, name, row->text) || !reserve_row(list))
+        return;
+    list->row[list->rows++] = *row;
+}
+
+void list_print(struct list *list, uint64_t id, enum style style, struct link link, const char *format, ...)
 {
     struct list_row row = {.id = id, .style = style, .link = link};
     va_list arguments;
@@ -37,12 +55,31 @@ void list_add(struct list *list, uint64_t id, enum style style, struct link link
     va_start(arguments, format);
     vsnprintf(row.text, sizeof row.text, format, arguments);
     va_end(arguments);
-    if ((list->filter[0] && !strcasestr(row.text, list->filter)) || !reserve(list))
-        return;
-    list->row[list->rows++] = row;
+    add_list_row(list, NULL, &row);
 }
 
-void list_settle(struct list *list)
+void list_print_named(struct list *list, const char *name, uint64_t id, enum style style, struct link link,
+                      const char *format, ...)
+{
+    struct list_row row = {.id = id, .style = style, .link = link};
+    va_list arguments;
+
+    va_start(arguments, format);
+    vsnprintf(row.text, sizeof row.text, format, arguments);
+    va_end(arguments);
+    add_list_row(list, name, &row);
+}
+
+void list_add_record(struct list *list, uint64_t id, enum style style, struct link link, const struct column *columns,
+                     const struct view *view, size_t record)
+{
+    struct list_row row = {.id = id, .style = style, .link = link};
+
+    table_screen_line(columns, view, record, row.text, sizeof row.text);
+    add_list_row(list, NULL, &row);
+}
+
+void list_reselect(struct list *list)
 {
     if (list->follow && list->rows)
         list->selected = list->rows - 1;

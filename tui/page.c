@@ -1,6 +1,5 @@
 /* See page.h. */
 #include "tui/page.h"
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include "introspect/disasm.h"
@@ -13,124 +12,165 @@ static struct link link_to(enum link_kind kind, uint32_t index)
     return (struct link){kind, index};
 }
 
-struct place page_place(const struct view *view, enum page_id page, uint32_t cell, uint32_t section)
+struct place page_place(const struct view *view, enum page_id page, struct cell_ref cell, struct section_ref section)
 {
     const struct arena_cell *c = view_cell(view, cell);
     struct place place = {.page = page, .cell = cell, .section = section, .live = c && c->state == CELL_LIVE};
 
     if (c)
-        snprintf(place.cell_name, sizeof place.cell_name, "%s", view_cell_name(view, cell));
-    if (section)
+        qualified_name(view, cell, place.cell_name, sizeof place.cell_name);
+    if (section.index)
         snprintf(place.section_name, sizeof place.section_name, "%s", view_section_name(view, section));
     return place;
 }
 
-void page_settle(const struct view *view, struct place *place)
+/* Whether the record is still that of the cell of this name. */
+static bool is_named(const struct view *view, struct cell_ref cell, const char *name)
+{
+    char now[QUALIFIED_BYTES];
+
+    qualified_name(view, cell, now, sizeof now);
+    return view_cell(view, cell) && strcmp(now, name) == 0;
+}
+
+static struct cell_ref find_cell(const struct view *view, const char *words)
+{
+    struct qualified_text text;
+    struct cell_ref cell = NO_CELL;
+    struct qualified name;
+
+    if (!qualified_parse(words, &name) || qualified_cell(view, &name, QUALIFIED_HELD, &cell, &text))
+        return NO_CELL;
+    return cell;
+}
+
+void page_find_again(const struct view *view, struct place *place)
 {
     const struct arena_cell *c = view_cell(view, place->cell);
     const struct arena_section *s;
 
-    if (place->cell && (!c || strcmp(view_cell_name(view, place->cell), place->cell_name) != 0 ||
-                        (place->live && c->state != CELL_LIVE)))
-        place->cell = view_find_cell(view, 0, place->cell_name);
+    if (place->cell.index && (!is_named(view, place->cell, place->cell_name) || (place->live && c->state != CELL_LIVE)))
+        place->cell = find_cell(view, place->cell_name);
     s = view_section(view, place->section);
-    if (place->section &&
-        (!s || s->cell != place->cell || strcmp(view_section_name(view, place->section), place->section_name) != 0))
+    if (place->section.index && (!s || !same(s->cell, place->cell) ||
+                                 strcmp(view_section_name(view, place->section), place->section_name) != 0))
         place->section = view_find_section(view, place->cell, place->section_name);
 }
 
 /* A live cell's row stays the same when another version takes its place. */
-uint64_t page_tree_id(const struct view *view, uint32_t cell)
+uint64_t page_tree_id(const struct view *view, struct cell_ref cell)
 {
     const struct arena_cell *c = view_cell(view, cell);
     const char *name = view_cell_name(view, cell);
 
     if (!c || c->state != CELL_LIVE)
-        return UINT64_MAX - cell;
-    return (uint64_t)c->namespace_ << 32 | arena_check(name, strlen(name)) | 1;
+        return UINT64_MAX - cell.index;
+    return (uint64_t)c->namespace_.index << 32 | arena_check(name, strlen(name)) | 1;
+}
+
+/* With the root as well, since a filter may name it. */
+static void full_name(const struct view *view, struct cell_ref cell, char *ret_name, size_t bytes)
+{
+    const struct arena_cell *c = view_cell(view, cell);
+
+    snprintf(ret_name, bytes, "%s/%s", view_namespace_name(view, c ? c->namespace_ : NO_NAMESPACE),
+             view_cell_name(view, cell));
+}
+
+static void add_cell_row(const struct view *view, struct cell_ref cell, struct list *list)
+{
+    const struct arena_cell *c = view_cell(view, cell);
+    enum style style = !view_is_sound(view, ARENA_CELLS, cell.index) || c->faults ? STYLE_BAD
+                       : c->state != CELL_LIVE                                    ? STYLE_DIM
+                                                                                  : STYLE_PLAIN;
+    char name[QUALIFIED_BYTES];
+
+    full_name(view, cell, name, sizeof name);
+    list_print_named(list, name, page_tree_id(view, cell), style, link_to(LINK_CELL, cell.index),
+                     " %-14.14s v%-2u %.3s", view_cell_name(view, cell), c->version, name_cell_kind(c->kind));
+}
+
+/* Whether the filter lets any cell of the namespace pass. */
+static bool has_rows(const struct view *view, struct namespace_ref n, const struct list *list)
+{
+    char name[QUALIFIED_BYTES];
+
+    view_each_cell (cell, view) {
+        full_name(view, cell, name, sizeof name);
+        if (same(view_cell(view, cell)->namespace_, n) && list_passes(list, name, name))
+            return true;
+    }
+    return false;
 }
 
 void page_fill_tree(const struct view *view, struct list *list)
 {
-    for (uint32_t n = 0; (n = view_next(view, ARENA_NAMESPACES, n));) {
-        list_add(list, (uint64_t)n << 32, STYLE_DIM, nowhere, "%s/", view_namespace_name(view, n));
-        for (uint32_t i = 0; (i = view_next(view, ARENA_CELLS, i));) {
-            const struct arena_cell *cell = view_cell(view, i);
-            enum style style = !view_is_sound(view, ARENA_CELLS, i) || cell->faults ? STYLE_BAD
-                               : cell->state != CELL_LIVE                           ? STYLE_DIM
-                                                                                    : STYLE_PLAIN;
-            if (cell->namespace_ == n)
-                list_add(list, page_tree_id(view, i), style, link_to(LINK_CELL, i), " %-14.14s v%-2u %.3s",
-                         view_cell_name(view, i), cell->version, name_cell_kind(cell->kind));
-        }
+    view_each_namespace (n, view) {
+        if (!list->filter[0] || has_rows(view, n, list)) /* what is above its cells passes with them */
+            list_print_named(list, list->filter, (uint64_t)n.index << 32, STYLE_DIM, nowhere, "%s/",
+                             view_namespace_name(view, n));
+        view_each_cell (cell, view)
+            if (same(view_cell(view, cell)->namespace_, n))
+                add_cell_row(view, cell, list);
     }
 }
 
-static void fill_sections(const struct view *view, struct place place, struct list *list)
+static void list_sections(const struct view *view, struct place place, struct list *list)
 {
-    struct view_list sections = view_sections_of(view, place.cell);
+    struct view_sections sections = view_sections_of(view, place.cell);
 
     for (size_t i = 0; i < sections.count; i++) {
-        uint32_t index = sections.item[i];
-        const struct arena_section *s = view_section(view, index);
-        list_add(list, index, view_is_sound(view, ARENA_SECTIONS, index) ? STYLE_PLAIN : STYLE_BAD,
-                 link_to(LINK_SECTION, index), "%-26.26s %-7.7s %6u %4u %4u", view_section_name(view, index),
-                 name_section_kind(s->kind), s->bytes, s->outgoing, s->incoming);
+        uint32_t index = sections.item[i].index;
+        enum style style = view_is_sound(view, ARENA_SECTIONS, index) ? STYLE_PLAIN : STYLE_BAD;
+
+        list_add_record(list, index, style, link_to(LINK_SECTION, index), table_sections, view, index);
     }
 }
 
-static void fill_exports(const struct view *view, struct place place, struct list *list)
+static void list_exports(const struct view *view, struct place place, struct list *list)
 {
-    struct view_list symbols = view_symbols_of(view, place.cell);
+    struct view_symbols symbols = view_symbols_of(view, place.cell);
 
     for (size_t i = 0; i < symbols.count; i++) {
+        uint32_t index = symbols.item[i].index;
         const struct arena_symbol *s = view_symbol(view, symbols.item[i]);
+
         if (s->access)
-            list_add(list, symbols.item[i], STYLE_PLAIN, link_to(LINK_SECTION, s->section),
-                     "%-23.23s %-11.11s %016" PRIx64, view_string(view, s->name), name_access(s->access), s->type_hash);
+            list_add_record(list, index, STYLE_PLAIN, link_to(LINK_SECTION, s->section.index), table_symbols, view,
+                            index);
     }
-}
-
-/* ".text." says nothing where only functions stand; the relocation types all start alike. */
-static const char *without(const char *name, const char *prefix)
-{
-    size_t length = strlen(prefix);
-
-    return strncmp(name, prefix, length) == 0 && name[length] ? name + length : name;
 }
 
 /* One row per edge between this cell and others. `outgoing`: edges from here. */
-static void fill_edges(const struct view *view, struct place place, struct list *list, bool outgoing)
+static void list_edges(const struct view *view, struct place place, struct list *list, bool outgoing)
 {
-    struct view_list sections = view_sections_of(view, place.cell);
+    const struct column *columns = outgoing ? table_needs : table_needed_by;
+    struct view_sections sections = view_sections_of(view, place.cell);
 
     for (size_t i = 0; i < sections.count; i++) {
-        uint32_t here = sections.item[i];
-        struct view_list edges = outgoing ? view_edges_out(view, here) : view_edges_in(view, here);
+        struct section_ref here = sections.item[i];
+        struct view_edges edges = outgoing ? view_edges_out(view, here) : view_edges_in(view, here);
+
         for (size_t k = 0; k < edges.count; k++) {
             const struct arena_edge *edge = view_edge(view, edges.item[k]);
-            uint32_t there = outgoing ? edge->to : edge->from;
+            struct section_ref there = outgoing ? edge->to : edge->from;
             const struct arena_section *section = view_section(view, there);
-            if (!section || section->cell == place.cell)
-                continue;
-            char name[96];
-            snprintf(name, sizeof name, "%s:%s", view_cell_name(view, section->cell),
-                     without(view_section_name(view, there), ".text."));
-            list_add(list, edges.item[k], STYLE_PLAIN, link_to(LINK_SECTION, there), "%-20.20s %s %-27.27s %s",
-                     without(view_section_name(view, here), ".text."), outgoing ? "->" : "<-", name,
-                     without(name_relocation(edge->type), "R_X86_64_"));
+
+            if (section && !same(section->cell, place.cell))
+                list_add_record(list, edges.item[k].index, STYLE_PLAIN, link_to(LINK_SECTION, there.index), columns,
+                                view, edges.item[k].index);
         }
     }
 }
 
-static void fill_needs(const struct view *view, struct place place, struct list *list)
+static void list_needs(const struct view *view, struct place place, struct list *list)
 {
-    fill_edges(view, place, list, true);
+    list_edges(view, place, list, true);
 }
 
-static void fill_needed_by(const struct view *view, struct place place, struct list *list)
+static void list_needed_by(const struct view *view, struct place place, struct list *list)
 {
-    fill_edges(view, place, list, false);
+    list_edges(view, place, list, false);
 }
 
 struct code_context {
@@ -141,80 +181,73 @@ struct code_context {
 static void add_instruction(const struct disasm_line *line, void *context)
 {
     struct code_context *code = context;
-    uint32_t to = line->edge ? view_edge(code->view, line->edge)->to : 0;
+    uint32_t to = line->edge.index ? view_edge(code->view, line->edge)->to.index : 0;
 
     bool direct = line->target[0] && strncmp(line->operands, "0x", 2) == 0; /* a call or jump: only the name matters */
 
-    list_add(code->list, line->address, line->valid ? STYLE_PLAIN : STYLE_BAD, link_to(to ? LINK_SECTION : 0, to),
-             "%5x  %-7s %s%s%s", line->offset, line->mnemonic, direct ? "" : line->operands,
-             line->target[0] && !direct ? "  ; " : "", line->target);
+    list_print(code->list, line->address, line->valid ? STYLE_PLAIN : STYLE_BAD, link_to(to ? LINK_SECTION : 0, to),
+               "%5x  %-7s %s%s%s", line->offset, line->mnemonic, direct ? "" : line->operands,
+               line->target[0] && !direct ? "  ; " : "", line->target);
 }
 
-static void fill_code(const struct view *view, struct place place, struct list *list)
+static void list_code(const struct view *view, struct place place, struct list *list)
 {
     struct code_context context = {view, list};
     enum err err = disasm_section(view, place.section, add_instruction, &context);
 
     if (err != ERR_OK)
-        list_add(list, 1, STYLE_DIM, nowhere, "%s", place.section ? err_text(err) : "choose a section first");
+        list_print(list, 1, STYLE_DIM, nowhere, "%s", place.section.index ? err_text(err) : "choose a section first");
 }
 
-static void fill_tasks(const struct view *view, struct place place, struct list *list)
+static void list_tasks(const struct view *view, struct place place, struct list *list)
 {
     (void)place;
-    for (uint32_t i = 0; (i = view_next(view, ARENA_TASKS, i));) {
-        const struct arena_task *task = view_task(view, i);
-        const struct arena_section *entry = view_section(view, task->entry_section);
-        if (task->state != TASK_FREE)
-            list_add(list, i, task->state == TASK_FAILED ? STYLE_BAD : STYLE_PLAIN, link_to(LINK_TASK, i),
-                     "%4u %-16.16s %-9.9s %3u %8" PRIu64 " %4u  %s", task->id, task->name, name_task_state(task->state),
-                     task->cpu, task->switches, task->restarts, entry ? view_cell_name(view, entry->cell) : "-");
+    view_each_task (task, view) {
+        uint32_t state = view_task(view, task)->state;
+
+        if (state != TASK_FREE)
+            list_add_record(list, task.index, state == TASK_FAILED ? STYLE_BAD : STYLE_PLAIN,
+                            link_to(LINK_TASK, task.index), table_tasks, view, task.index);
     }
 }
 
-static void fill_faults(const struct view *view, struct place place, struct list *list)
+static void list_faults(const struct view *view, struct place place, struct list *list)
 {
     const struct arena_fault *fault;
 
     (void)place;
     for (size_t n = 0; (fault = view_fault(view, n)); n++)
-        list_add(list, fault->seq, fault->outcome == FAULT_OUTCOME_RECOVERED ? STYLE_GOOD : STYLE_BAD,
-                 link_to(LINK_CELL, view_find_cell(view, 0, fault->cell_name)),
-                 "%4" PRIu64 " %-10.10s %-12.12s %s+0x%x  %s, %s %s", fault->seq,
-                 fault->kind == FAULT_EXCEPTION ? name_exception(fault->vector) : name_fault_kind(fault->kind),
-                 fault->task_name, fault->symbol[0] ? fault->symbol : fault->cell_name, fault->offset,
-                 name_fault_action(fault->action), name_fault_outcome(fault->outcome), fault->message);
+        list_add_record(list, fault->seq, fault->outcome == FAULT_OUTCOME_RECOVERED ? STYLE_GOOD : STYLE_BAD,
+                        link_to(LINK_CELL, table_fault_cell(view, fault).index), table_faults, view, n);
 }
 
-static void fill_events(const struct view *view, struct place place, struct list *list)
+static void list_events(const struct view *view, struct place place, struct list *list)
 {
     const struct arena_event *event;
 
     (void)place;
     for (size_t n = 0; (event = view_event(view, n)); n++)
-        list_add(list, event->seq, STYLE_PLAIN, nowhere, "%9.3f %2u %-14.14s %s", (double)event->time_ns / 1e9,
-                 event->cpu, name_event_kind(event->kind), event->text);
+        list_add_record(list, event->seq, STYLE_PLAIN, nowhere, table_events, view, n);
 }
 
-static void fill_counters(const struct view *view, struct place place, struct list *list)
+static void list_counters(const struct view *view, struct place place, struct list *list)
 {
     (void)place;
     for (unsigned i = 0; i < COUNTERS; i++)
-        list_add(list, i + 1, i == COUNTER_checksums_bad && view_counter(view, i) ? STYLE_BAD : STYLE_PLAIN, nowhere,
-                 "%-16s %20" PRIu64, name_counter(i), view_counter(view, i));
+        list_add_record(list, i + 1, i == COUNTER_checksums_bad && view_counter(view, i) ? STYLE_BAD : STYLE_PLAIN,
+                        nowhere, table_counters, view, i);
 }
 
 static const struct page pages[PAGES] = {
-    [PAGE_SECTIONS] = {"sections", '1', true, false, "SECTION                    KIND     BYTES  OUT   IN",
-                       fill_sections},
-    [PAGE_EXPORTS] = {"exports", '2', true, false, "SYMBOL                  ACCESS      TYPE", fill_exports},
-    [PAGE_NEEDS] = {"needs", '3', true, false, "FROM                    TO", fill_needs},
-    [PAGE_NEEDED_BY] = {"needed by", '4', true, false, "HERE                    FROM", fill_needed_by},
-    [PAGE_CODE] = {"code", '5', true, false, "  OFF  INSTRUCTION", fill_code},
-    [PAGE_TASKS] = {"tasks", '6', false, false, "  ID NAME             STATE     CPU SWITCHES RST.  CELL", fill_tasks},
-    [PAGE_FAULTS] = {"faults", '7', false, true, " SEQ KIND       TASK         WHERE", fill_faults},
-    [PAGE_EVENTS] = {"events", '8', false, true, "     TIME CPU KIND          WHAT", fill_events},
-    [PAGE_COUNTERS] = {"counters", '9', false, false, "COUNTER                         VALUE", fill_counters},
+    [PAGE_SECTIONS] = {"sections", '1', true, false, table_sections, "", list_sections},
+    [PAGE_EXPORTS] = {"exports", '2', true, false, table_symbols, "", list_exports},
+    [PAGE_NEEDS] = {"needs", '3', true, false, table_needs, "", list_needs},
+    [PAGE_NEEDED_BY] = {"needed by", '4', true, false, table_needed_by, "", list_needed_by},
+    [PAGE_CODE] = {"code", '5', true, false, NULL, "  OFF  INSTRUCTION", list_code},
+    [PAGE_TASKS] = {"tasks", '6', false, false, table_tasks, "", list_tasks},
+    [PAGE_FAULTS] = {"faults", '7', false, true, table_faults, "", list_faults},
+    [PAGE_EVENTS] = {"events", '8', false, true, table_events, "", list_events},
+    [PAGE_COUNTERS] = {"counters", '9', false, false, table_counters, "", list_counters},
 };
 
 const struct page *page_get(enum page_id id)
@@ -222,30 +255,31 @@ const struct page *page_get(enum page_id id)
     return &pages[id];
 }
 
-static bool follow_section(const struct view *view, uint32_t index, struct place *ret_place)
+static bool follow_section(const struct view *view, struct section_ref section, struct place *ret_place)
 {
-    const struct arena_section *section = view_section(view, index);
+    const struct arena_section *s = view_section(view, section);
 
-    if (!section)
+    if (!s)
         return false;
-    *ret_place = page_place(view, section->kind == SECTION_TEXT ? PAGE_CODE : PAGE_NEEDED_BY, section->cell, index);
+    *ret_place = page_place(view, s->kind == SECTION_TEXT ? PAGE_CODE : PAGE_NEEDED_BY, s->cell, section);
     return true;
 }
 
 bool page_follow(const struct view *view, struct link link, struct place *ret_place)
 {
+    struct cell_ref cell = {link.index};
     const struct arena_task *task;
 
     switch (link.kind) {
     case LINK_CELL:
-        if (!view_cell(view, link.index))
+        if (!view_cell(view, cell))
             return false;
-        *ret_place = page_place(view, PAGE_SECTIONS, link.index, 0);
+        *ret_place = page_place(view, PAGE_SECTIONS, cell, NO_SECTION);
         return true;
     case LINK_SECTION:
-        return follow_section(view, link.index, ret_place);
+        return follow_section(view, (struct section_ref){link.index}, ret_place);
     case LINK_TASK:
-        task = view_task(view, link.index);
+        task = view_task(view, (struct task_ref){link.index});
         return task && follow_section(view, task->entry_section, ret_place);
     case LINK_NONE:
         break;

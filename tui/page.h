@@ -1,6 +1,6 @@
-/* What can be shown in the right pane: one page per kind of list, filled from a view. Pages know no keys. */
+/* The pages of the right pane: one per kind of list, filled from a view. Leaves out keys. */
 #pragma once
-#include "introspect/view.h"
+#include "introspect/qualified.h"
 #include "tui/list.h"
 
 enum page_id {
@@ -16,32 +16,36 @@ enum page_id {
     PAGES
 };
 
-/* A page and what it is about. What a swap has moved is found again by its name. */
+/* A page and its cell or section, which are found again by their names after a swap. */
 struct place {
     enum page_id page;
-    uint32_t cell, section; /* in the view that it was last settled in; 0: none */
-    char cell_name[64], section_name[128];
-    bool live;    /* the cell was when it was chosen; one that was old then is not left for the new one */
+    struct cell_ref cell; /* in the view that it was last found in; or none */
+    struct section_ref section;
+    char cell_name[QUALIFIED_BYTES], section_name[128]; /* that of the cell is qualified */
+    bool live;    /* the cell was live when it was chosen; an old one is not exchanged for the new one */
     uint64_t row; /* what was selected when the page was left */
 };
 
 struct page {
     const char *name;
     char key;
-    bool of_cell; /* about place.cell; others are about the whole machine */
-    bool grows;   /* newest last: opened at its end */
-    const char *head;
+    bool of_cell;                 /* about place.cell; others are about the whole machine */
+    bool grows;                   /* newest last: opened at its end */
+    const struct column *columns; /* NULL: the rows are no records; `title` stands above them */
+    const char *title;
     void (*fill)(const struct view *view, struct place place, struct list *list);
 };
 
+/* The page of that number. */
 const struct page *page_get(enum page_id id);
 
-struct place page_place(const struct view *view, enum page_id page, uint32_t cell, uint32_t section);
-void page_settle(const struct view *view, struct place *place); /* in a newer view */
+/* The place that shows `page` of a cell or section; none for pages about the whole machine. */
+struct place page_place(const struct view *view, enum page_id page, struct cell_ref cell, struct section_ref section);
+void page_find_again(const struct view *view, struct place *place); /* in a newer view */
 
 /* The tree of namespaces and cells, for the left pane, and the id of a cell's row in it. */
 void page_fill_tree(const struct view *view, struct list *list);
-uint64_t page_tree_id(const struct view *view, uint32_t cell);
+uint64_t page_tree_id(const struct view *view, struct cell_ref cell);
 
-/* Where Enter on a row with this link leads; false: nowhere. */
+/* The place that Enter on a row with this link shows; false: none. */
 bool page_follow(const struct view *view, struct link link, struct place *ret_place);

@@ -1,8 +1,11 @@
 /* See screen.h. */
 #include "tui/screen.h"
+#include "introspect/base/terminal.h"
 #include <locale.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 #include <ncurses.h>
 #include <term.h>
@@ -42,6 +45,45 @@ static void choose_attributes(void)
     }
 }
 
+/* ---- the end by a signal ---- */
+
+static char farewell[TERMINAL_FAREWELL];
+
+static int add_to_farewell(int c)
+{
+    size_t n = strlen(farewell);
+
+    if (n + 1 < sizeof farewell)
+        farewell[n] = (char)c;
+    return c;
+}
+
+static void bid(const char *sequence)
+{
+    if (sequence && sequence != (char *)-1)
+        tputs(sequence, 1, add_to_farewell);
+}
+
+/* What curses writes at its end, and cannot write in a handler: no mouse, plain text, the cursor, the first screen. */
+static void prepare_farewell(void)
+{
+    const char *mouse = tigetstr("XM"), *keys = tigetstr("kmous");
+
+    memset(farewell, 0, sizeof farewell);
+    if (mouse && mouse != (char *)-1)
+        bid(tiparm(mouse, 0));
+    else if (keys && keys != (char *)-1)
+        bid("\033[?1000l");
+    bid(keypad_local);
+    bid(exit_attribute_mode);
+    bid(orig_pair);
+    bid(cursor_normal);
+    bid(exit_ca_mode);
+    terminal_set_farewell(farewell);
+}
+
+/* ---- opening and closing ---- */
+
 bool screen_open(const char **ret_why)
 {
     int status = 0;
@@ -57,6 +99,8 @@ bool screen_open(const char **ret_why)
     setlocale(LC_ALL, "");
     setlocale(LC_NUMERIC, "C");
     set_escdelay(50);
+    terminal_keep(STDOUT_FILENO); /* before curses has handlers of its own */
+    prepare_farewell();
     initscr();
     is_open = true;
     atexit(screen_close);
@@ -77,6 +121,7 @@ void screen_close(void)
         return;
     is_open = false;
     endwin();
+    terminal_give_back();
 }
 
 void screen_size(int *ret_rows, int *ret_columns)

@@ -32,9 +32,9 @@ struct key_press {
     bool twice; /* double click */
 };
 
-/* Takes the terminal over. False: standard output is no terminal that curses knows; *ret_why says so. */
+/* Begins to use the terminal. False: standard output is no terminal that curses knows, and *ret_why says so. */
 bool screen_open(const char **ret_why);
-void screen_close(void); /* gives it back; safe to call twice, and from an exit handler */
+void screen_close(void); /* restores the terminal; may be called twice, and by an exit handler */
 void screen_size(int *ret_rows, int *ret_columns);
 void screen_show(const struct canvas *canvas);
 struct key_press screen_key(int timeout_ms);

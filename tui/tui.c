@@ -8,7 +8,7 @@
 
 enum { REFRESH_MS = 250 };
 
-static long now_ms(void)
+static long monotonic_ms(void)
 {
     struct timespec t;
 
@@ -16,7 +16,7 @@ static long now_ms(void)
     return t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
-static void look(struct app *app, const struct machine *machine, const void *ram, size_t bytes)
+static void take_look(struct app *app, const struct machine *machine, const void *ram, size_t bytes)
 {
     enum err err = ERR_OK;
     struct view *view = view_take_soon(ram, bytes, &err);
@@ -27,37 +27,37 @@ static void look(struct app *app, const struct machine *machine, const void *ram
     app_look(app, view);
 }
 
-static void loop(struct app *app, const struct machine *machine, const void *ram, size_t bytes)
+static void event_loop(const char *name, const struct machine *machine, const void *ram, size_t bytes)
 {
-    struct canvas canvas = {};
+    CLOSED_BY(canvas_done) struct canvas canvas = {};
+    CLOSED_BY(app_done) struct app app;
     long next = 0;
 
-    while (!app->quit) {
+    app_init(&app, name);
+    while (!app.quit) {
         int rows, columns;
 
-        if (now_ms() >= next) {
-            look(app, machine, ram, bytes);
-            next = now_ms() + REFRESH_MS;
+        if (monotonic_ms() >= next) {
+            take_look(&app, machine, ram, bytes);
+            next = monotonic_ms() + REFRESH_MS;
         }
-        app_tick(app);
+        app_tick(&app);
         screen_size(&rows, &columns);
         if (rows != canvas.rows || columns != canvas.columns)
             if (!canvas_resize(&canvas, rows, columns))
                 break;
-        app_draw(app, &canvas);
+        app_draw(&app, &canvas);
         screen_show(&canvas);
-        long wait = next - now_ms();
-        app_key(app, screen_key(wait < 0 ? 0 : (int)wait));
+        long wait = next - monotonic_ms();
+        app_key(&app, screen_key(wait < 0 ? 0 : (int)wait));
     }
-    canvas_done(&canvas);
 }
 
 int tui_main(const char *name)
 {
-    struct machine *machine = NULL;
+    OWN(machine) struct machine *machine = NULL;
     enum err err = machine_open(name, &machine);
     const char *why = NULL;
-    struct app app;
     void *ram;
     size_t bytes;
 
@@ -67,18 +67,14 @@ int tui_main(const char *name)
     }
     if (machine_ram_map(machine, false, &ram, &bytes) != ERR_OK) {
         fprintf(stderr, "delias: %s\n", machine_last_error());
-        machine_close(machine);
         return 1;
     }
     if (screen_open(&why)) {
-        app_init(&app, name);
-        loop(&app, machine, ram, bytes);
-        app_done(&app);
+        event_loop(name, machine, ram, bytes);
         screen_close();
     } else {
         fprintf(stderr, "delias: no terminal program here: %s\n", why);
     }
     machine_ram_unmap(ram, bytes);
-    machine_close(machine);
     return why ? 1 : 0;
 }

@@ -94,7 +94,7 @@ struct builder {
     uint8_t bytes[ACPI_LIMIT - ACPI_BASE];
 };
 
-static struct header *begin(struct builder *b, const char *signature, uint8_t revision)
+static struct header *begin_table(struct builder *b, const char *signature, uint8_t revision)
 {
     b->used = (b->used + 15) & ~(size_t)15;
     struct header *h = (void *)(b->bytes + b->used);
@@ -107,13 +107,13 @@ static struct header *begin(struct builder *b, const char *signature, uint8_t re
     return h;
 }
 
-static void append(struct builder *b, const void *from, size_t bytes)
+static void append_table_bytes(struct builder *b, const void *from, size_t bytes)
 {
     memcpy(b->bytes + b->used, from, bytes);
     b->used += bytes;
 }
 
-static uint32_t finish(struct builder *b, struct header *h)
+static uint32_t finish_table(struct builder *b, struct header *h)
 {
     size_t at = (size_t)((uint8_t *)h - b->bytes);
 
@@ -125,7 +125,7 @@ static uint32_t finish(struct builder *b, struct header *h)
 static uint32_t build_fadt(struct builder *b, uint32_t dsdt)
 {
     enum { WBINVD = 1 << 0, RESET_REGISTER = 1 << 10, LEGACY_DEVICES = 1 << 0, KEYBOARD = 1 << 1, IO_SPACE = 1 };
-    struct header *h = begin(b, "FACP", 4);
+    struct header *h = begin_table(b, "FACP", 4);
     struct fadt f = {.dsdt = dsdt,
                      .x_dsdt = dsdt,
                      .sci = ACPI_SCI_IRQ,
@@ -141,30 +141,30 @@ static uint32_t build_fadt(struct builder *b, uint32_t dsdt)
                      .reset = {.space = IO_SPACE, .bits = 8, .access = 1, .at = 0xcf9},
                      .reset_value = 6};
 
-    append(b, (uint8_t *)&f + sizeof f.header, sizeof f - sizeof f.header);
-    return finish(b, h);
+    append_table_bytes(b, (uint8_t *)&f + sizeof f.header, sizeof f - sizeof f.header);
+    return finish_table(b, h);
 }
 
 static uint32_t build_madt(struct builder *b, unsigned cpus)
 {
     enum { LAPIC = 0, IOAPIC = 1, OVERRIDE = 2, NMI = 4, ENABLED = 1, PC_COMPATIBLE = 1, LEVEL_HIGH = 0xd };
-    struct header *h = begin(b, "APIC", 4);
+    struct header *h = begin_table(b, "APIC", 4);
     const uint32_t head[2] = {0xfee00000, PC_COMPATIBLE};
 
-    append(b, head, sizeof head);
+    append_table_bytes(b, head, sizeof head);
     for (unsigned c = 0; c < cpus; c++) {
         struct madt_lapic lapic = {LAPIC, sizeof lapic, (uint8_t)c, (uint8_t)c, ENABLED};
-        append(b, &lapic, sizeof lapic);
+        append_table_bytes(b, &lapic, sizeof lapic);
     }
     struct madt_ioapic ioapic = {IOAPIC, sizeof ioapic, 0, 0, 0xfec00000, 0};
     struct madt_override timer = {OVERRIDE, sizeof timer, 0, 0, 2, 0};
     struct madt_override sci = {OVERRIDE, sizeof sci, 0, ACPI_SCI_IRQ, ACPI_SCI_IRQ, LEVEL_HIGH};
     struct madt_nmi nmi = {NMI, sizeof nmi, 0xff, 0, 1};
-    append(b, &ioapic, sizeof ioapic);
-    append(b, &timer, sizeof timer);
-    append(b, &sci, sizeof sci);
-    append(b, &nmi, sizeof nmi);
-    return finish(b, h);
+    append_table_bytes(b, &ioapic, sizeof ioapic);
+    append_table_bytes(b, &timer, sizeof timer);
+    append_table_bytes(b, &sci, sizeof sci);
+    append_table_bytes(b, &nmi, sizeof nmi);
+    return finish_table(b, h);
 }
 
 enum err acpi_build(struct ram *ram, unsigned cpus)
@@ -177,18 +177,18 @@ enum err acpi_build(struct ram *ram, unsigned cpus)
 
     memset(&b, 0, sizeof b);
     b.used = sizeof *rsdp;
-    h = begin(&b, "DSDT", 2);
-    append(&b, dsdt_body, sizeof dsdt_body);
-    tables[0] = build_fadt(&b, finish(&b, h));
+    h = begin_table(&b, "DSDT", 2);
+    append_table_bytes(&b, dsdt_body, sizeof dsdt_body);
+    tables[0] = build_fadt(&b, finish_table(&b, h));
     tables[1] = build_madt(&b, cpus);
     wide[0] = tables[0];
     wide[1] = tables[1];
-    h = begin(&b, "RSDT", 1);
-    append(&b, tables, sizeof tables);
-    *rsdp = (struct rsdp){.oem = "DELIAS", .revision = 2, .length = sizeof *rsdp, .rsdt = finish(&b, h)};
-    h = begin(&b, "XSDT", 1);
-    append(&b, wide, sizeof wide);
-    rsdp->xsdt = finish(&b, h);
+    h = begin_table(&b, "RSDT", 1);
+    append_table_bytes(&b, tables, sizeof tables);
+    *rsdp = (struct rsdp){.oem = "DELIAS", .revision = 2, .length = sizeof *rsdp, .rsdt = finish_table(&b, h)};
+    h = begin_table(&b, "XSDT", 1);
+    append_table_bytes(&b, wide, sizeof wide);
+    rsdp->xsdt = finish_table(&b, h);
     memcpy(rsdp->signature, "RSD PTR ", sizeof rsdp->signature);
     rsdp->checksum = checksum(rsdp, 20);
     rsdp->extended_checksum = checksum(rsdp, sizeof *rsdp);

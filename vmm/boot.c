@@ -1,5 +1,7 @@
 /* See boot.h. */
 #include "vmm/boot.h"
+#include "guest/abi/pvh.h"
+#include "introspect/base/own.h"
 #include "vmm/acpi.h"
 #include "vmm/log.h"
 #include <assert.h>
@@ -10,44 +12,24 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { LOW_END = 0x9fc00, HIGH_BASE = 0x100000, PVH_MAGIC = 0x336ec578, MAP_RAM = 1, MAP_RESERVED = 2 };
-
-struct start_info {
-    uint32_t magic, version, flags, modules;
-    uint64_t module_list, cmdline, rsdp, map;
-    uint32_t map_entries, reserved;
-};
-static_assert(sizeof(struct start_info) == 56, "hvm_start_info");
-
-struct module {
-    uint64_t at, bytes, cmdline, reserved;
-};
-
-struct map_entry {
-    uint64_t at, bytes;
-    uint32_t type, reserved;
-};
+enum { LOW_END = 0x9fc00, HIGH_BASE = 0x100000 };
 
 /* As it lies in guest memory. */
 struct info_page {
-    struct start_info start;
-    struct module module;
-    struct map_entry map[3];
+    struct pvh_info start;
+    struct pvh_module module;
+    struct pvh_range map[3];
 };
 static_assert(sizeof(struct info_page) <= BOOT_CMDLINE - BOOT_INFO, "the command line follows");
 
-static enum err read_file(const char *what, const char *path, struct file *f)
+static enum err read_boot_file(const char *what, const char *path, struct file *f)
 {
     enum { FILE_MAX = 1 << 30 };
     struct stat st;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    OWN(descriptor) int fd = open(path, O_RDONLY | O_CLOEXEC);
 
-    if (fd < 0 || fstat(fd, &st) != 0) {
-        int why = errno;
-        if (fd >= 0)
-            close(fd);
-        return vmm_fail(ERR_NOT_FOUND, "%s %s: %s", what, path, strerror(why));
-    }
+    if (fd < 0 || fstat(fd, &st) != 0)
+        return vmm_fail(ERR_NOT_FOUND, "%s %s: %s", what, path, strerror(errno));
     enum err e = ERR_OK;
     if (!S_ISREG(st.st_mode) || st.st_size == 0 || st.st_size > FILE_MAX)
         e = vmm_fail(ERR_INVALID, "%s %s: empty, too large or not a file", what, path);
@@ -60,7 +42,6 @@ static enum err read_file(const char *what, const char *path, struct file *f)
         else if (n == 0 || errno != EINTR)
             e = vmm_fail(ERR_IO, "%s %s: %s", what, path, n == 0 ? "became shorter" : strerror(errno));
     }
-    close(fd);
     return e;
 }
 
@@ -75,7 +56,7 @@ static enum err place_archive(struct boot *b, const char *path, const struct ram
     return ERR_OK;
 }
 
-enum err boot_init(struct boot *boot, const char *kernel, const char *archive, const char *cmdline, unsigned cpus,
+enum err boot_open(struct boot *boot, const char *kernel, const char *archive, const char *cmdline, unsigned cpus,
                    const struct ram *ram)
 {
     *boot = (struct boot){.cpus = cpus};
@@ -83,17 +64,17 @@ enum err boot_init(struct boot *boot, const char *kernel, const char *archive, c
         return vmm_fail(ERR_INVALID, "--append: longer than %d bytes", BOOT_CMDLINE_MAX - 1);
     if (cmdline)
         strcpy(boot->cmdline, cmdline);
-    enum err e = read_file("kernel", kernel, &boot->kernel);
+    enum err e = read_boot_file("kernel", kernel, &boot->kernel);
     if (e == ERR_OK)
         e = elf_check(kernel, boot->kernel.bytes, boot->kernel.count, ram, gpa(HIGH_BASE), &boot->plan);
     if (e == ERR_OK && archive)
-        e = read_file("archive", archive, &boot->archive);
+        e = read_boot_file("archive", archive, &boot->archive);
     if (e == ERR_OK && archive)
         e = place_archive(boot, archive, ram);
     return e;
 }
 
-void boot_done(struct boot *boot)
+void boot_close(struct boot *boot)
 {
     free(boot->kernel.bytes);
     free(boot->archive.bytes);
@@ -109,12 +90,12 @@ enum err boot_load(const struct boot *boot, struct ram *ram)
                   .module_list = boot->archive.count ? BOOT_INFO + offsetof(struct info_page, module) : 0,
                   .cmdline = BOOT_CMDLINE,
                   .rsdp = ACPI_BASE,
-                  .map = BOOT_INFO + offsetof(struct info_page, map),
-                  .map_entries = 3},
-        .module = {.at = boot->archive_at.value, .bytes = boot->archive.count},
-        .map = {{.at = 0, .bytes = LOW_END, .type = MAP_RAM},
-                {.at = LOW_END, .bytes = HIGH_BASE - LOW_END, .type = MAP_RESERVED},
-                {.at = HIGH_BASE, .bytes = ram->bytes - HIGH_BASE, .type = MAP_RAM}}};
+                  .memory_map = BOOT_INFO + offsetof(struct info_page, map),
+                  .memory_ranges = 3},
+        .module = {.phys = boot->archive_at.value, .bytes = boot->archive.count},
+        .map = {{.phys = 0, .bytes = LOW_END, .type = PVH_USABLE},
+                {.phys = LOW_END, .bytes = HIGH_BASE - LOW_END, .type = PVH_RESERVED},
+                {.phys = HIGH_BASE, .bytes = ram->bytes - HIGH_BASE, .type = PVH_USABLE}}};
     enum err e = elf_load(&boot->plan, boot->kernel.bytes, ram);
 
     if (e == ERR_OK && boot->archive.count)

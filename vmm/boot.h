@@ -20,10 +20,10 @@ struct boot {
     unsigned cpus;
 };
 
-/* Reads the files and checks that all fits. `archive` and `cmdline` may be NULL. Release with boot_done, also after a
+/* Reads the files and checks that all fits. `archive` and `cmdline` may be NULL. Release with boot_close, also after a
  * failure. */
-enum err boot_init(struct boot *boot, const char *kernel, const char *archive, const char *cmdline, unsigned cpus,
+enum err boot_open(struct boot *boot, const char *kernel, const char *archive, const char *cmdline, unsigned cpus,
                    const struct ram *ram);
-void boot_done(struct boot *boot);
+void boot_close(struct boot *boot);
 /* Fills RAM, which is all zero. */
 enum err boot_load(const struct boot *boot, struct ram *ram);

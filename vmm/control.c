@@ -20,7 +20,7 @@ bool vmm_may_run(struct vcpu *cpu)
 }
 
 /* Returns when no vCPU is in the guest or in a device, and none will be until `hold` ends. */
-static void park_all(struct vmm *vmm) NEEDS(state_role)
+static void park_vcpus(struct vmm *vmm) NEEDS(state_role)
 {
     vmm->hold = true;
     for (unsigned c = 0; c < vmm->cpus; c++)
@@ -56,7 +56,7 @@ void vmm_stop_vcpus(struct vmm *vmm)
 void vmm_pause(struct vmm *vmm, enum run_state state)
 {
     vmm_lock(vmm);
-    park_all(vmm);
+    park_vcpus(vmm);
     vmm->state = state;
     vmm_unlock(vmm);
 }
@@ -73,7 +73,7 @@ void vmm_resume(struct vmm *vmm)
 enum err vmm_reset(struct vmm *vmm)
 {
     vmm_lock(vmm);
-    park_all(vmm);
+    park_vcpus(vmm);
     vmm->request = REQUEST_NONE; /* of before the reset: whatever it was, this is a new machine */
     vmm_unlock(vmm);
     enum err e = vmm_power_on(vmm);
@@ -109,7 +109,7 @@ enum request vmm_take_request(struct vmm *vmm, int *ret_status)
     *ret_status = vmm->shutdown_status;
     /* vCPUs that asked stay parked by `hold` from here on. */
     if (request != REQUEST_NONE) {
-        park_all(vmm);
+        park_vcpus(vmm);
         vmm->request = REQUEST_NONE;
     }
     vmm_unlock(vmm);

@@ -1,5 +1,6 @@
 /* What CPUID tells a vCPU: what KVM offers, with this vCPU's APIC id and one package of `cpus` cores. Leaves out
  * virtualization: a vCPU that has entered VMX operation takes no registers of power-on, and so no reset. */
+#include "introspect/base/own.h"
 #include "vmm/log.h"
 #include "vmm/vmm.h"
 #include <errno.h>
@@ -81,21 +82,17 @@ static void set_topology(struct kvm_cpuid2 *list, unsigned id, unsigned cpus)
 
 enum err cpuid_set(const struct vmm *vmm, const struct vcpu *cpu)
 {
-    struct kvm_cpuid2 *list = calloc(1, sizeof *list + (ENTRIES_MAX + SPARE) * sizeof *list->entries);
-    enum err e = ERR_OK;
+    OWN(memory) struct kvm_cpuid2 *list = calloc(1, sizeof *list + (ENTRIES_MAX + SPARE) * sizeof *list->entries);
 
     if (!list)
         return vmm_fail(ERR_NOMEM, "vCPU %u: out of memory", cpu->id);
     list->nent = ENTRIES_MAX;
-    if (ioctl(vmm->kvm_fd, KVM_GET_SUPPORTED_CPUID, list) != 0) {
-        e = vmm_fail(ERR_IO, "KVM_GET_SUPPORTED_CPUID: %s", strerror(errno));
-    } else {
-        set_topology(list, cpu->id, vmm->cpus);
-        for (unsigned i = 0; i < list->nent; i++)
-            set_identity(&list->entries[i], cpu->id, vmm->cpus);
-        if (ioctl(cpu->fd, KVM_SET_CPUID2, list) != 0)
-            e = vmm_fail(ERR_IO, "KVM_SET_CPUID2: %s", strerror(errno));
-    }
-    free(list);
-    return e;
+    if (ioctl(vmm->kvm_fd, KVM_GET_SUPPORTED_CPUID, list) != 0)
+        return vmm_fail(ERR_IO, "KVM_GET_SUPPORTED_CPUID: %s", strerror(errno));
+    set_topology(list, cpu->id, vmm->cpus);
+    for (unsigned i = 0; i < list->nent; i++)
+        set_identity(&list->entries[i], cpu->id, vmm->cpus);
+    if (ioctl(cpu->fd, KVM_SET_CPUID2, list) != 0)
+        return vmm_fail(ERR_IO, "KVM_SET_CPUID2: %s", strerror(errno));
+    return ERR_OK;
 }

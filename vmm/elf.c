@@ -1,10 +1,9 @@
 /* See elf.h. */
 #include "vmm/elf.h"
+#include "guest/abi/pvh.h"
 #include "vmm/log.h"
 #include <stdbool.h>
 #include <string.h>
-
-enum { NOTE_PVH_ENTRY = 18 };
 
 struct image {
     const char *name;
@@ -12,12 +11,12 @@ struct image {
     size_t bytes;
 };
 
-static bool inside(const struct image *i, uint64_t offset, uint64_t bytes)
+static bool is_in_file(const struct image *i, uint64_t offset, uint64_t bytes)
 {
     return offset <= i->bytes && bytes <= i->bytes - offset;
 }
 
-static enum err check_header(const struct image *i, Elf64_Ehdr *h)
+static enum err check_elf_header(const struct image *i, Elf64_Ehdr *h)
 {
     if (i->bytes < sizeof *h || memcmp(i->file, ELFMAG, SELFMAG) != 0)
         return vmm_fail(ERR_NOT_ELF, "kernel %s: not an ELF file", i->name);
@@ -25,14 +24,14 @@ static enum err check_header(const struct image *i, Elf64_Ehdr *h)
     if (h->e_ident[EI_CLASS] != ELFCLASS64 || h->e_machine != EM_X86_64)
         return vmm_fail(ERR_WRONG_MACHINE, "kernel %s: not for x86-64", i->name);
     if (h->e_phentsize != sizeof(Elf64_Phdr) || h->e_phnum == 0 ||
-        !inside(i, h->e_phoff, (uint64_t)h->e_phnum * sizeof(Elf64_Phdr)))
+        !is_in_file(i, h->e_phoff, (uint64_t)h->e_phnum * sizeof(Elf64_Phdr)))
         return vmm_fail(ERR_TRUNCATED, "kernel %s: its program headers lie outside the file", i->name);
     return ERR_OK;
 }
 
 static enum err check_segment(const struct image *i, const Elf64_Phdr *p, const struct ram *ram, gpa_t low)
 {
-    if (!inside(i, p->p_offset, p->p_filesz) || p->p_filesz > p->p_memsz)
+    if (!is_in_file(i, p->p_offset, p->p_filesz) || p->p_filesz > p->p_memsz)
         return vmm_fail(ERR_TRUNCATED, "kernel %s: a segment lies outside the file", i->name);
     if (p->p_paddr < low.value || !ram_has(ram, gpa(p->p_paddr), p->p_memsz))
         return vmm_fail(ERR_RANGE, "kernel %s: a segment at %#llx (%llu bytes) does not fit into RAM", i->name,
@@ -46,7 +45,7 @@ static void find_entry(const struct image *i, const Elf64_Phdr *p, gpa_t *ret_en
     uint64_t at = p->p_offset, end = p->p_offset + p->p_filesz;
     Elf64_Nhdr n;
 
-    if (!inside(i, p->p_offset, p->p_filesz))
+    if (!is_in_file(i, p->p_offset, p->p_filesz))
         return;
     while (end - at >= sizeof n) {
         memcpy(&n, i->file + at, sizeof n);
@@ -55,7 +54,8 @@ static void find_entry(const struct image *i, const Elf64_Phdr *p, gpa_t *ret_en
         uint64_t next = desc + ((n.n_descsz + UINT64_C(3)) & ~UINT64_C(3));
         if (next > end)
             return;
-        if (n.n_type == NOTE_PVH_ENTRY && n.n_namesz == 4 && memcmp(i->file + name, "Xen", 4) == 0 &&
+        if (n.n_type == PVH_NOTE_ENTRY && n.n_namesz == sizeof PVH_NOTE_OWNER &&
+            memcmp(i->file + name, PVH_NOTE_OWNER, sizeof PVH_NOTE_OWNER) == 0 &&
             (n.n_descsz == 4 || n.n_descsz == 8)) {
             ret_entry->value = 0;
             memcpy(&ret_entry->value, i->file + desc, n.n_descsz);
@@ -64,7 +64,7 @@ static void find_entry(const struct image *i, const Elf64_Phdr *p, gpa_t *ret_en
     }
 }
 
-static bool covers(const struct elf_plan *plan, gpa_t at)
+static bool is_in_segment(const struct elf_plan *plan, gpa_t at)
 {
     for (unsigned s = 0; s < plan->segments; s++)
         if (at.value >= plan->segment[s].p_paddr && at.value - plan->segment[s].p_paddr < plan->segment[s].p_filesz)
@@ -78,7 +78,7 @@ enum err elf_check(const char *name, const unsigned char *file, size_t bytes, co
     struct image image = {name, file, bytes};
     struct elf_plan plan = {0};
     Elf64_Ehdr header;
-    enum err e = check_header(&image, &header);
+    enum err e = check_elf_header(&image, &header);
 
     for (unsigned s = 0; e == ERR_OK && s < header.e_phnum; s++) {
         Elf64_Phdr p;
@@ -98,8 +98,9 @@ enum err elf_check(const char *name, const unsigned char *file, size_t bytes, co
     }
     if (e != ERR_OK)
         return e;
-    if (!covers(&plan, plan.entry))
-        return vmm_fail(ERR_INVALID, "kernel %s: no PVH entry (an ELF note 'Xen' of type 18) into its segments", name);
+    if (!is_in_segment(&plan, plan.entry))
+        return vmm_fail(ERR_INVALID, "kernel %s: no PVH entry (an ELF note '%s' of type %d) into its segments", name,
+                        PVH_NOTE_OWNER, PVH_NOTE_ENTRY);
     *ret_plan = plan;
     return ERR_OK;
 }

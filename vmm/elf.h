@@ -1,4 +1,4 @@
-/* A kernel image: ELF64 with PT_LOAD segments and a PVH note ("Xen", type 18). Leaves out relocation and every other
+/* A kernel image: ELF64 with PT_LOAD segments and a PVH note (guest/abi/pvh.h). Leaves out relocation and every other
  * boot protocol. */
 #pragma once
 #include <elf.h>
@@ -14,7 +14,8 @@ struct elf_plan {
     gpa_t end;   /* after the last segment */
 };
 
-/* Checks the whole image before anything is loaded; `name` is for messages. Segments lie from `low` to the end of RAM. */
+/* Checks the whole image before anything is loaded; `name` is for messages. Segments lie from `low` to
+ * the end of RAM. */
 enum err elf_check(const char *name, const unsigned char *file, size_t bytes, const struct ram *ram, gpa_t low,
                    struct elf_plan *ret_plan);
 /* Copies the segments and clears what they have beyond the file. */

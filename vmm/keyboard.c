@@ -7,7 +7,7 @@ enum { STATUS_FULL = 1, STATUS_SYSTEM = 4, STATUS_UNLOCKED = 0x10 };
 enum { ACK = 0xfa, DEVICE_ID = 0xf2, DEVICE_RESET = 0xff, DEVICE_ECHO = 0xee };
 enum { READ_CONFIG = 0x20, WRITE_CONFIG = 0x60, READ_OUTPUT = 0xd0, WRITE_OUTPUT = 0xd1, RESET = 0xfe };
 
-void keyboard_init(struct keyboard *k)
+void keyboard_power_on(struct keyboard *k)
 {
     *k = (struct keyboard){.config = 0x45};
 }
@@ -18,7 +18,7 @@ static void answer(struct keyboard *k, uint8_t byte)
         k->queue[k->count++] = byte;
 }
 
-static void command(struct keyboard *k, uint8_t value)
+static void take_command(struct keyboard *k, uint8_t value)
 {
     static const struct {
         uint8_t command, reply;
@@ -74,7 +74,7 @@ bool keyboard_out(struct keyboard *k, unsigned port, uint8_t value)
     if (port == COMMAND) {
         if (value == RESET)
             return true;
-        command(k, value);
+        take_command(k, value);
         return false;
     }
     uint8_t pending = k->pending;

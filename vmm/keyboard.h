@@ -11,7 +11,9 @@ struct keyboard {
     uint8_t queue[8], count; /* bytes to be read at port 0x60 */
 };
 
-void keyboard_init(struct keyboard *k) NEEDS(devices_role);
+/* The state at power-on. */
+void keyboard_power_on(struct keyboard *k) NEEDS(devices_role);
+/* What the guest reads from port 0x60 (data) or 0x64 (status). */
 uint8_t keyboard_in(struct keyboard *k, unsigned port) NEEDS(devices_role);
 /* True when the guest asked for a reset. */
 bool keyboard_out(struct keyboard *k, unsigned port, uint8_t value) NEEDS(devices_role);

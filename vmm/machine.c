@@ -111,7 +111,7 @@ void vmm_done(struct vmm *vmm)
     if (vmm->kvm_fd > 0)
         close(vmm->kvm_fd);
     ram_done(&vmm->ram);
-    boot_done(&vmm->boot);
+    boot_close(&vmm->boot);
 }
 
 void vmm_set_irq(struct vmm *vmm, unsigned irq, bool level)
@@ -142,7 +142,7 @@ enum err vmm_power_on(struct vmm *vmm)
         e = vcpu_finish(vmm->cpu[c]);
     vmm_lock_devices(vmm);
     serial_reset(&vmm->serial);
-    keyboard_init(&vmm->keyboard);
+    keyboard_power_on(&vmm->keyboard);
     if (e == ERR_OK)
         e = reset_chips(vmm);
     vmm_unlock_devices(vmm);

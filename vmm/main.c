@@ -1,10 +1,11 @@
 /* delias-vmm: runs one PVH kernel in one virtual machine on the KVM API, steered over QMP.
  * Leaves out finding, naming and detaching machines: `delias` does that (vmm/machine/). */
+#include "introspect/base/options.h"
+#include "introspect/base/standard.h"
 #include "vmm/log.h"
 #include "vmm/qmp.h"
 #include "vmm/vmm.h"
 #include <errno.h>
-#include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,15 +13,36 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-enum { EXIT_USAGE = 2 };
+enum { EXIT_USAGE = 2, DESCRIPTORS_MAX = 1 << 20 };
 
 struct options {
     const char *name, *kernel, *archive, *append, *qmp, *serial, *serial_log;
-    uint64_t ram_bytes;
-    int ram_fd;
-    unsigned cpus;
+    struct option_number ram_bytes, ram_fd, cpus;
     bool paused;
 };
+
+#define TEXT(name, member, value, help)                                                                                \
+    {                                                                                                                  \
+        name, 0, OPTION_TEXT, offsetof(struct options, member), value, help, 0, 0                                      \
+    }
+#define NUMBER(name, member, value, help, min, max)                                                                    \
+    {                                                                                                                  \
+        name, 0, OPTION_NUMBER, offsetof(struct options, member), value, help, min, max                                \
+    }
+
+static const struct option_rule rules[] = {
+    TEXT("kernel", kernel, "ELF", "the image, with a PVH entry point"),
+    TEXT("archive", archive, "FILE", "passed to the guest as a module"),
+    TEXT("append", append, "TEXT", "the guest's command line"),
+    NUMBER("cpus", cpus, "N", "number of CPUs (default 2)", 1, VMM_CPUS_MAX),
+    NUMBER("ram", ram_bytes, "BYTES", "memory (default 64 MiB)", 0, 0),
+    NUMBER("ram-fd", ram_fd, "N", "a descriptor of the memory, in place of that", 0, DESCRIPTORS_MAX),
+    TEXT("qmp", qmp, "SOCKET", "where QMP is served"),
+    TEXT("serial", serial, "SOCKET", "where the serial line is served"),
+    TEXT("serial-log", serial_log, "FILE", "gets what the guest prints"),
+    TEXT("name", name, "NAME", "for messages"),
+    {"paused", 0, OPTION_FLAG, offsetof(struct options, paused), NULL, "do not start the CPUs", 0, 0},
+    {0}};
 
 /* The machine, and what the main thread serves. */
 struct program {
@@ -31,53 +53,18 @@ struct program {
     int status;
 };
 
-static const char usage[] =
-    "usage: delias-vmm --kernel ELF [--archive FILE] [--append TEXT] [--cpus N] [--ram BYTES | --ram-fd N]\n"
-    "                  [--qmp SOCKET] [--serial SOCKET] [--serial-log FILE] [--name NAME] [--paused]\n";
-
-static bool parse_number(const char *text, unsigned long long most, unsigned long long *ret_value)
-{
-    char *end;
-
-    errno = 0;
-    unsigned long long value = strtoull(text, &end, 0);
-    if (errno || end == text || *end || *text == '-' || value > most)
-        return false;
-    *ret_value = value;
-    return true;
-}
-
 static bool parse_options(int argc, char **argv, struct options *o)
 {
-    static const struct option names[] = {
-        {"name", 1, NULL, 'n'},   {"kernel", 1, NULL, 'k'}, {"archive", 1, NULL, 'a'},    {"append", 1, NULL, 'c'},
-        {"qmp", 1, NULL, 'q'},    {"serial", 1, NULL, 's'}, {"serial-log", 1, NULL, 'l'}, {"ram", 1, NULL, 'm'},
-        {"ram-fd", 1, NULL, 'f'}, {"cpus", 1, NULL, 'p'},   {"paused", 0, NULL, 'S'},     {0}};
-    unsigned long long number = 0;
-    bool good = true;
+    char why[OPTIONS_WHY] = "--kernel is missing, or there is an operand";
+    int operands;
 
-    *o = (struct options){.name = "delias", .ram_bytes = 64 << 20, .ram_fd = -1, .cpus = 2};
-    const char **text[128] = {['n'] = &o->name, ['k'] = &o->kernel, ['a'] = &o->archive,   ['c'] = &o->append,
-                              ['q'] = &o->qmp,  ['s'] = &o->serial, ['l'] = &o->serial_log};
-    for (int c; good && (c = getopt_long(argc, argv, "", names, NULL)) != -1;) {
-        if (c == '?')
-            return false;
-        if (text[c]) {
-            *text[c] = optarg;
-        } else if (c == 'S') {
-            o->paused = true;
-        } else if (!parse_number(optarg, c == 'p' ? VMM_CPUS_MAX : c == 'f' ? 1 << 20 : UINT64_MAX, &number)) {
-            fprintf(stderr, "delias-vmm: '%s' is not a number that can be had here\n", optarg);
-            good = false;
-        }
-        if (c == 'm')
-            o->ram_bytes = number;
-        if (c == 'f')
-            o->ram_fd = (int)number;
-        if (c == 'p')
-            o->cpus = (unsigned)number;
-    }
-    return good && optind == argc && o->kernel && o->cpus > 0;
+    *o = (struct options){.name = "delias", .ram_bytes.value = 64 << 20, .cpus.value = 2};
+    if (options_parse(argc, argv, rules, OPTIONS_ANYWHERE, o, &operands, why) && operands == argc && o->kernel)
+        return true;
+    fprintf(stderr, "delias-vmm: %s\nusage: delias-vmm --kernel ELF [OPTION ...]\n", why);
+    for (const struct option_rule *rule = rules; rule->name; rule++)
+        options_print(stderr, rule, "");
+    return false;
 }
 
 /* ---- what QMP does ---- */
@@ -201,10 +188,10 @@ static void serve(struct program *p)
 }
 
 /* Before there are vCPUs. */
-static UNCHECKED void describe(struct vmm *vmm, const struct options *o)
+static UNCHECKED void print_machine(struct vmm *vmm, const struct options *o)
 {
     vmm->name = o->name;
-    vmm->cpus = o->cpus;
+    vmm->cpus = (unsigned)o->cpus.value;
     vmm->hold = o->paused;
     vmm->state = o->paused ? RUN_PRELAUNCH : RUN_RUNNING;
 }
@@ -215,7 +202,7 @@ static enum err prepare(struct program *p, const struct options *o)
     struct vmm *vmm = &p->vmm;
     sigset_t ending;
 
-    describe(vmm, o);
+    print_machine(vmm, o);
     signal(SIGPIPE, SIG_IGN);
     sigemptyset(&ending);
     sigaddset(&ending, SIGTERM);
@@ -223,13 +210,13 @@ static enum err prepare(struct program *p, const struct options *o)
     sigaddset(&ending, SIGHUP);
     sigprocmask(SIG_BLOCK, &ending, NULL);
     p->signal_fd = signalfd(-1, &ending, SFD_CLOEXEC | SFD_NONBLOCK);
-    enum err e = ram_init(&vmm->ram, o->ram_fd, o->ram_bytes);
+    enum err e = ram_init(&vmm->ram, o->ram_fd.given ? (int)o->ram_fd.value : -1, o->ram_bytes.value);
     if (e == ERR_OK)
-        e = boot_init(&vmm->boot, o->kernel, o->archive, o->append, o->cpus, &vmm->ram);
+        e = boot_open(&vmm->boot, o->kernel, o->archive, o->append, (unsigned)o->cpus.value, &vmm->ram);
     if (e == ERR_OK)
         e = vmm_create(vmm);
     if (e == ERR_OK)
-        e = serial_init(&vmm->serial, o->serial, o->serial_log, serial_irq, vmm);
+        e = serial_open(&vmm->serial, o->serial, o->serial_log, serial_irq, vmm);
     cmos_init(&vmm->cmos, vmm->ram.bytes);
     if (e == ERR_OK)
         e = vmm_power_on(vmm);
@@ -243,16 +230,15 @@ int main(int argc, char **argv)
     static struct program program;
     struct options options;
 
-    if (!parse_options(argc, argv, &options)) {
-        fputs(usage, stderr);
+    standard_open();
+    if (!parse_options(argc, argv, &options))
         return EXIT_USAGE;
-    }
     enum err e = prepare(&program, &options);
     while (e == ERR_OK && !program.done)
         serve(&program);
     vmm_stop_vcpus(&program.vmm); /* also where not all of them could be started */
     if (e == ERR_OK) {
-        serial_done(&program.vmm.serial);
+        serial_close(&program.vmm.serial);
         qmp_server_free(program.qmp);
     }
     vmm_done(&program.vmm);

@@ -99,7 +99,7 @@ static const struct device devices[] = {
     {ACPI_PM_PORT, ACPI_PM_PORT + 5, power_in, power_out},
 };
 
-static const struct device *find(uint32_t port)
+static const struct device *find_device(uint32_t port)
 {
     for (unsigned i = 0; i < sizeof devices / sizeof *devices; i++)
         if (port >= devices[i].first && port <= devices[i].last)
@@ -111,7 +111,7 @@ static void access_once(struct vmm *vmm, bool out, uint16_t port, unsigned bytes
     NEEDS(devices_role)
 {
     for (unsigned b = 0; b < bytes; b++) {
-        const struct device *d = find(port + b);
+        const struct device *d = find_device(port + b);
         /* 0xcf8 to 0xcfb together are an address in PCI's configuration space, and no reset. */
         if (b > 0 && port + b == RESET_CONTROL)
             d = NULL;

@@ -1,4 +1,5 @@
 /* See qmp.h. */
+#include "introspect/base/json.h"
 #include "vmm/qmp.h"
 #include "vmm/log.h"
 #include "vmm/socket.h"
@@ -46,13 +47,12 @@ static void flush(struct client *c)
     }
 }
 
-/* Consumes `message`. */
-static void reply(struct client *c, json_t *message)
+static void reply(struct client *c, TAKES json_t *taken)
 {
-    char *text = message ? json_dumps(message, JSON_COMPACT) : NULL;
+    OWN(json) json_t *message = taken;
+    OWN(memory) char *text = message ? json_dumps(message, JSON_COMPACT) : NULL;
     size_t bytes = text ? strlen(text) : 0;
 
-    json_decref(message);
     if (c->fd >= 0 && (bytes == 0 || bytes + 2 > sizeof c->out - c->unread))
         drop(c);
     if (c->fd >= 0 && text) {
@@ -61,7 +61,6 @@ static void reply(struct client *c, json_t *message)
         c->unread += bytes + 2;
         flush(c);
     }
-    free(text);
 }
 
 static json_t *error_body(const char *class, const char *format, const char *detail)
@@ -152,7 +151,7 @@ static json_t *run_query_commands(struct qmp_server *s, struct client *c)
     return json_pack("{s:o}", "return", list);
 }
 
-static json_t *execute(struct qmp_server *s, struct client *c, const char *name)
+static json_t *execute_command(struct qmp_server *s, struct client *c, const char *name)
 {
     bool negotiating = strcmp(name, "qmp_capabilities") == 0;
 
@@ -166,7 +165,7 @@ static json_t *execute(struct qmp_server *s, struct client *c, const char *name)
 
 static void handle_message(struct qmp_server *s, struct client *c, const char *text, size_t bytes)
 {
-    json_t *request = json_loadb(text, bytes, JSON_REJECT_DUPLICATES, NULL);
+    OWN(json) json_t *request = json_loadb(text, bytes, JSON_REJECT_DUPLICATES, NULL);
     const char *name = json_string_value(json_object_get(request, "execute"));
     json_t *id = json_object_get(request, "id");
     json_t *answer;
@@ -176,11 +175,10 @@ static void handle_message(struct qmp_server *s, struct client *c, const char *t
     else if (!name)
         answer = error_body("GenericError", "QMP input lacks member 'execute'%s", "");
     else
-        answer = execute(s, c, name);
+        answer = execute_command(s, c, name);
     if (id)
         json_object_set(answer, "id", id);
     reply(c, answer);
-    json_decref(request);
 }
 
 /* ---- input ---- */
@@ -212,7 +210,7 @@ static bool is_blank(const char *text, size_t bytes)
     return true;
 }
 
-static void scan(struct qmp_server *s, struct client *c)
+static void scan_messages(struct qmp_server *s, struct client *c)
 {
     size_t begin = 0;
 
@@ -232,35 +230,33 @@ static void scan(struct qmp_server *s, struct client *c)
         drop(c);
 }
 
-static void receive(struct qmp_server *s, struct client *c)
+static void receive_bytes(struct qmp_server *s, struct client *c)
 {
     ssize_t n = recv(c->fd, c->in + c->used, sizeof c->in - c->used, MSG_DONTWAIT);
 
     if (n > 0) {
         c->used += (size_t)n;
-        scan(s, c);
+        scan_messages(s, c);
     } else if (n == 0 || (errno != EAGAIN && errno != EINTR)) {
         drop(c);
     }
 }
 
-static void accept_client(struct qmp_server *s)
+static void accept_qmp_client(struct qmp_server *s)
 {
-    int fd = socket_accept(s->listen_fd);
+    OWN(descriptor) int fd = socket_accept(s->listen_fd);
 
     for (int i = 0; i < QMP_CLIENTS_MAX && fd >= 0; i++) {
         struct client *c = &s->client[i];
         if (c->fd >= 0)
             continue;
         memset(c, 0, offsetof(struct client, in));
-        c->fd = fd;
+        c->fd = MOVE_DESCRIPTOR(fd);
         c->unread = 0;
         reply(c, json_pack("{s:{s:{s:{s:i,s:i,s:i},s:s},s:[]}}", "QMP", "version", "qemu", "major", 7, "minor", 2,
                            "micro", 0, "package", "delias-vmm", "capabilities"));
         return;
     }
-    if (fd >= 0)
-        close(fd);
 }
 
 size_t qmp_server_poll(struct qmp_server *s, struct pollfd *fds)
@@ -286,12 +282,12 @@ void qmp_server_handle(struct qmp_server *s, const struct pollfd *fds, size_t co
             if (fds[i].revents & POLLOUT)
                 flush(client);
             if (client->fd >= 0 && (fds[i].revents & (POLLIN | POLLHUP | POLLERR)))
-                receive(s, client);
+                receive_bytes(s, client);
         }
     /* Last: a new client must not be taken for an old one with the same descriptor. */
     for (size_t i = 0; i < count; i++)
         if (fds[i].revents && fds[i].fd == s->listen_fd)
-            accept_client(s);
+            accept_qmp_client(s);
 }
 
 void qmp_server_event(struct qmp_server *s, const char *name, bool guest, const char *reason)
@@ -312,7 +308,7 @@ void qmp_server_event(struct qmp_server *s, const char *name, bool guest, const 
 
 enum err qmp_server_new(const char *path, const struct qmp_machine *machine, struct qmp_server **ret_server)
 {
-    struct qmp_server *s = calloc(1, sizeof *s);
+    OWN(memory) struct qmp_server *s = calloc(1, sizeof *s);
     enum err e = ERR_OK;
 
     if (!s)
@@ -323,12 +319,9 @@ enum err qmp_server_new(const char *path, const struct qmp_machine *machine, str
         s->client[i].fd = -1;
     if (path)
         e = socket_listen(path, &s->listen_fd);
-    if (e != ERR_OK) {
-        free(s);
-        return e;
-    }
-    *ret_server = s;
-    return ERR_OK;
+    if (e == ERR_OK)
+        *ret_server = MOVE(s);
+    return e;
 }
 
 void qmp_server_free(struct qmp_server *s)

@@ -24,9 +24,12 @@ struct qmp_machine {
 
 struct qmp_server;
 
+/* Listens on a socket at `path`, where a stale one is replaced; NULL: on none. `machine` is copied, its owner must
+ * outlive the server. Free it with qmp_server_free, which closes all connections. On failure the log says why. */
 enum err qmp_server_new(const char *path, const struct qmp_machine *machine, struct qmp_server **ret_server);
 void qmp_server_free(struct qmp_server *server);
 
+/* What to poll for (at most QMP_POLL_MAX), and what to do about what came back: commands act at once. */
 size_t qmp_server_poll(struct qmp_server *server, struct pollfd *fds);
 void qmp_server_handle(struct qmp_server *server, const struct pollfd *fds, size_t count);
 /* To every client that has negotiated. `reason` may be NULL. */

@@ -1,5 +1,6 @@
 /* See ram.h. */
 #include "vmm/ram.h"
+#include "introspect/base/own.h"
 #include "vmm/log.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -18,14 +19,12 @@ static enum err check_size(uint64_t bytes)
 
 static int new_file(uint64_t bytes)
 {
-    int fd = memfd_create("delias-ram", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    OWN(descriptor) int fd = memfd_create("delias-ram", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 
-    if (fd >= 0 &&
-        (ftruncate(fd, (off_t)bytes) != 0 || fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0)) {
-        close(fd);
-        fd = -1;
-    }
-    return fd;
+    if (fd < 0 || ftruncate(fd, (off_t)bytes) != 0 ||
+        fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0)
+        return -1;
+    return MOVE_DESCRIPTOR(fd);
 }
 
 enum err ram_init(struct ram *ram, int fd, uint64_t bytes)

@@ -27,7 +27,9 @@ enum { RAM_MIB_MAX = 3072 }; /* below the IOAPIC and the LAPIC */
 enum err ram_init(struct ram *ram, int fd, uint64_t bytes);
 void ram_done(struct ram *ram);
 
+/* Whether all `bytes` bytes at `at` are in RAM. */
 bool ram_has(const struct ram *ram, gpa_t at, uint64_t bytes);
+/* Copies bytes into RAM. ERR_RANGE: not all of them fit, and nothing was written. */
 enum err ram_write(struct ram *ram, gpa_t at, const void *from, uint64_t bytes);
 /* All of it becomes zero, and takes no memory of the host until it is touched. */
 void ram_clear(struct ram *ram);

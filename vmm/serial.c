@@ -1,5 +1,6 @@
 /* See serial.h; registers as in the PC16550D data sheet. */
 #include "vmm/serial.h"
+#include "introspect/base/own.h"
 #include "vmm/log.h"
 #include "vmm/socket.h"
 #include <errno.h>
@@ -65,7 +66,7 @@ size_t serial_receive(struct serial *s, const uint8_t *bytes, size_t count)
     return n;
 }
 
-static uint8_t take(struct serial *s)
+static uint8_t take_byte(struct serial *s)
 {
     if (s->count == 0)
         return 0;
@@ -90,7 +91,7 @@ static uint8_t read_register(struct serial *s, unsigned reg)
 
     switch (reg) {
     case DATA:
-        return s->lcr & LCR_DLAB ? s->divisor[0] : take(s);
+        return s->lcr & LCR_DLAB ? s->divisor[0] : take_byte(s);
     case IER:
         return s->lcr & LCR_DLAB ? s->divisor[1] : s->ier;
     case IIR:
@@ -177,7 +178,7 @@ void serial_out(struct serial *s, unsigned reg, uint8_t value)
 /* ---- the host's side ---- */
 
 /* Before there are vCPUs. */
-UNCHECKED enum err serial_init(struct serial *s, const char *socket_path, const char *log_path,
+UNCHECKED enum err serial_open(struct serial *s, const char *socket_path, const char *log_path,
                                void (*set_irq)(void *owner, bool level), void *owner)
 {
     *s = (struct serial){.set_irq = set_irq, .owner = owner, .log_fd = -1, .listen_fd = -1};
@@ -188,7 +189,7 @@ UNCHECKED enum err serial_init(struct serial *s, const char *socket_path, const 
     return socket_path ? socket_listen(socket_path, &s->listen_fd) : ERR_OK;
 }
 
-void serial_done(struct serial *s)
+void serial_close(struct serial *s)
 {
     for (int c = 0; c < SERIAL_CLIENTS_MAX; c++)
         if (s->client[c] >= 0)
@@ -211,17 +212,15 @@ size_t serial_poll(struct serial *s, struct pollfd *fds)
     return n;
 }
 
-static void accept_client(struct serial *s)
+static void accept_console(struct serial *s)
 {
-    int fd = socket_accept(s->listen_fd);
+    OWN(descriptor) int fd = socket_accept(s->listen_fd);
 
     for (int c = 0; c < SERIAL_CLIENTS_MAX && fd >= 0; c++)
         if (s->client[c] < 0) {
-            s->client[c] = fd;
+            s->client[c] = MOVE_DESCRIPTOR(fd);
             return;
         }
-    if (fd >= 0)
-        close(fd);
 }
 
 static void read_client(struct serial *s, int *client) NEEDS(devices_role)
@@ -244,7 +243,7 @@ void serial_handle(struct serial *s, const struct pollfd *fds, size_t count)
         if (fds[i].revents == 0)
             continue;
         if (fds[i].fd == s->listen_fd)
-            accept_client(s);
+            accept_console(s);
         for (int c = 0; c < SERIAL_CLIENTS_MAX; c++)
             if (s->client[c] >= 0 && fds[i].fd == s->client[c])
                 read_client(s, &s->client[c]);

@@ -24,11 +24,12 @@ struct serial {
 };
 
 /* Either path may be NULL. A stale socket is replaced. */
-enum err serial_init(struct serial *s, const char *socket_path, const char *log_path,
+enum err serial_open(struct serial *s, const char *socket_path, const char *log_path,
                      void (*set_irq)(void *owner, bool level), void *owner);
-void serial_done(struct serial *s);
+void serial_close(struct serial *s);
 void serial_reset(struct serial *s) NEEDS(devices_role);
 
+/* What the guest reads from, or writes to, register `reg` (0 to 7). */
 uint8_t serial_in(struct serial *s, unsigned reg) NEEDS(devices_role);
 void serial_out(struct serial *s, unsigned reg, uint8_t value) NEEDS(devices_role);
 /* Bytes from the line. Returns how many fitted. */

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
+#include "introspect/base/own.h"
 
 enum err socket_listen(const char *path, int *ret_fd)
 {
@@ -18,14 +19,10 @@ enum err socket_listen(const char *path, int *ret_fd)
     strcpy(address.sun_path, path);
     if (lstat(path, &st) == 0 && S_ISSOCK(st.st_mode))
         unlink(path);
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0 || bind(fd, (void *)&address, sizeof address) != 0 || listen(fd, 8) != 0) {
-        int why = errno;
-        if (fd >= 0)
-            close(fd);
-        return vmm_fail(ERR_IO, "socket %s: %s", path, strerror(why));
-    }
-    *ret_fd = fd;
+    OWN(descriptor) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0 || bind(fd, (void *)&address, sizeof address) != 0 || listen(fd, 8) != 0)
+        return vmm_fail(ERR_IO, "socket %s: %s", path, strerror(errno));
+    *ret_fd = MOVE_DESCRIPTOR(fd);
     return ERR_OK;
 }
 

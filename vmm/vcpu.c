@@ -13,7 +13,7 @@ enum { KICK = SIGUSR1 };
 
 static _Thread_local struct kvm_run *current_run;
 
-static void on_kick(int signal)
+static void on_kick_signal(int signal)
 {
     (void)signal;
     if (current_run)
@@ -52,21 +52,18 @@ struct one_msr {
 static enum err save_msrs(const struct vmm *vmm, struct vcpu *cpu)
 {
     struct vcpu_state *s = &cpu->initial;
-    struct kvm_msr_list *list = calloc(1, sizeof *list + VMM_MSRS_MAX * sizeof *list->indices);
+    OWN(memory) struct kvm_msr_list *list = calloc(1, sizeof *list + VMM_MSRS_MAX * sizeof *list->indices);
 
     if (!list)
         return vmm_fail(ERR_NOMEM, "vCPU %u: out of memory", cpu->id);
     list->nmsrs = VMM_MSRS_MAX;
-    if (ioctl(vmm->kvm_fd, KVM_GET_MSR_INDEX_LIST, list) != 0) {
-        free(list);
+    if (ioctl(vmm->kvm_fd, KVM_GET_MSR_INDEX_LIST, list) != 0)
         return vmm_fail(ERR_IO, "KVM_GET_MSR_INDEX_LIST: %s", strerror(errno));
-    }
     for (unsigned i = 0; i < list->nmsrs; i++) {
         struct one_msr one = {.head.nmsrs = 1, .entry.index = list->indices[i]};
         if (ioctl(cpu->fd, KVM_GET_MSRS, &one) == 1 && ioctl(cpu->fd, KVM_SET_MSRS, &one) == 1)
             s->msr[s->msrs++] = one.entry;
     }
-    free(list);
     return ERR_OK;
 }
 
@@ -191,7 +188,7 @@ static void *run_thread(void *argument)
 
 enum err vcpu_start(struct vcpu *cpu)
 {
-    struct sigaction kick = {.sa_handler = on_kick};
+    struct sigaction kick = {.sa_handler = on_kick_signal};
 
     sigaction(KICK, &kick, NULL);
     if (pthread_create(&cpu->thread, NULL, run_thread, cpu) != 0)
@@ -204,7 +201,7 @@ enum err vcpu_start(struct vcpu *cpu)
 
 enum err vcpu_new(struct vmm *vmm, unsigned id, struct vcpu **ret_cpu)
 {
-    struct vcpu *cpu = calloc(1, sizeof *cpu);
+    OWN(vcpu) struct vcpu *cpu = calloc(1, sizeof *cpu);
 
     if (!cpu)
         return vmm_fail(ERR_NOMEM, "vCPU %u: out of memory", id);
@@ -212,17 +209,13 @@ enum err vcpu_new(struct vmm *vmm, unsigned id, struct vcpu **ret_cpu)
     cpu->fd = ioctl(vmm->vm_fd, KVM_CREATE_VCPU, (unsigned long)id);
     if (cpu->fd >= 0)
         cpu->run = mmap(NULL, vmm->run_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, cpu->fd, 0);
-    enum err e = ERR_OK;
     if (cpu->run == MAP_FAILED)
-        e = vmm_fail(ERR_IO, "KVM_CREATE_VCPU %u: %s", id, strerror(errno));
-    if (e == ERR_OK)
-        e = cpuid_set(vmm, cpu);
+        return vmm_fail(ERR_IO, "KVM_CREATE_VCPU %u: %s", id, strerror(errno));
+    enum err e = cpuid_set(vmm, cpu);
     if (e == ERR_OK)
         e = save_state(vmm, cpu);
     if (e == ERR_OK)
-        *ret_cpu = cpu;
-    else
-        vcpu_free(cpu);
+        *ret_cpu = MOVE(cpu);
     return e;
 }
 

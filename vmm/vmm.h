@@ -5,6 +5,7 @@
 #pragma once
 #include <linux/kvm.h>
 #include <pthread.h>
+#include "introspect/base/own.h"
 #include "vmm/boot.h"
 #include "vmm/cmos.h"
 #include "vmm/keyboard.h"
@@ -119,7 +120,8 @@ bool vmm_may_run(struct vcpu *cpu) EXCLUDES(devices_role) EXCLUDES(state_role);
 
 /* vcpu.c */
 enum err vcpu_new(struct vmm *vmm, unsigned id, struct vcpu **ret_cpu);
-void vcpu_free(struct vcpu *cpu);
+void vcpu_free(struct vcpu *cpu); /* accepts NULL */
+OWNABLE(vcpu, vcpu_free)
 /* Ends an access to a device that the vCPU was in the middle of: KVM would finish it when the vCPU runs next, into
  * whatever registers and RAM there are by then. Only vcpu_power_on may follow. */
 enum err vcpu_finish(struct vcpu *cpu);

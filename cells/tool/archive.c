@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
+#include "introspect/base/output.h"
 
 #define HEADER_BYTES 110
 #define ALIGN        16
@@ -25,7 +25,7 @@ static void put_padding(FILE *f, size_t bytes)
         fputc('\0', f);
 }
 
-/* `at`: offset of the header, a multiple of 4. */
+/* Writes a member whose header is at offset `at`, a multiple of 4. Returns the offset behind it. */
 static size_t put_member(FILE *f, size_t at, unsigned number, unsigned mode, const struct member *m)
 {
     size_t name = strlen(m->name) + 1;
@@ -44,27 +44,23 @@ static size_t put_member(FILE *f, size_t at, unsigned number, unsigned mode, con
     return end + m->bytes + (-m->bytes & 3);
 }
 
-static uint8_t *read_whole(const char *path, size_t *ret_bytes)
+static uint8_t *read_object_file(const char *path, size_t *ret_bytes)
 {
-    FILE *f = fopen(path, "rb");
+    OWN(file) FILE *f = fopen(path, "rb");
     long bytes = f && fseek(f, 0, SEEK_END) == 0 ? ftell(f) : -1;
-    uint8_t *data = bytes >= 0 && bytes <= INT32_MAX ? malloc((size_t)bytes + 1) : NULL;
+    OWN(memory) uint8_t *data = bytes >= 0 && bytes <= INT32_MAX ? malloc((size_t)bytes + 1) : NULL;
 
-    if (data) {
-        rewind(f);
-        if (fread(data, 1, (size_t)bytes, f) != (size_t)bytes) {
-            free(data);
-            data = NULL;
-        }
-        *ret_bytes = (size_t)bytes;
-    }
-    if (f)
-        fclose(f);
-    return data;
+    if (!data)
+        return NULL;
+    rewind(f);
+    if (fread(data, 1, (size_t)bytes, f) != (size_t)bytes)
+        return NULL;
+    *ret_bytes = (size_t)bytes;
+    return MOVE(data);
 }
 
-/* A file NAME_vN.o with version N of cell NAME, or NAME_avx2.o with a build of it that uses SIMD registers, lies beside the
- * one that is loaded by name, and keeps its file's name; every other member is named like its cell. */
+/* A file NAME_vN.o with version N of cell NAME, or NAME_avx2.o with a build of it that uses SIMD registers, keeps
+ * the name of its file, since NAME.o is loaded by name; every other member is named after its cell. */
 static void name_member(struct member *m, const char *path, const struct note_cell *cell)
 {
     const char *slash = strrchr(path, '/'), *file = slash ? slash + 1 : path;
@@ -78,31 +74,26 @@ static void name_member(struct member *m, const char *path, const struct note_ce
              is_other ? "" : ".o");
 }
 
-static enum err read_member(struct member *m, const char *path)
+static enum err read_archive_member(struct member *m, const char *path)
 {
-    struct object o;
-    struct notes notes;
-    enum err e = object_open(&o, path);
+    CLOSED_BY(elf_file_close) struct elf_file o = {0};
+    CLOSED_BY(notes_done) struct notes notes = {0};
+    enum err e = elf_file_open(&o, path);
 
+    if (e == ERR_OK)
+        e = notes_read(&notes, &o);
     if (e != ERR_OK)
         return e;
-    e = notes_read(&notes, &o);
-    if (e == ERR_OK) {
-        name_member(m, path, &notes.cell);
-        notes_done(&notes);
-        m->path = path;
-        m->data = read_whole(path, &m->bytes);
-        if (!m->data)
-            e = complain(ERR_IO, path, "cannot be read: %s", strerror(errno));
-    }
-    object_close(&o);
-    return e;
+    name_member(m, path, &notes.cell);
+    m->path = path;
+    m->data = read_object_file(path, &m->bytes);
+    return m->data ? ERR_OK : complain(ERR_IO, path, "cannot be read: %s", strerror(errno));
 }
 
 static enum err read_members(struct member *member, char *const objects[], size_t count)
 {
     for (size_t i = 0; i < count; i++) {
-        enum err e = read_member(&member[i], objects[i]);
+        enum err e = read_archive_member(&member[i], objects[i]);
 
         if (e != ERR_OK)
             return e;
@@ -117,30 +108,32 @@ static enum err read_members(struct member *member, char *const objects[], size_
 static enum err write_archive(const char *path, const struct member *member, size_t count)
 {
     static const struct member trailer = {.name = "TRAILER!!!"};
-    FILE *f = fopen(path, "wb");
+    OWN(output) struct output *output = output_new(path);
     size_t at = 0;
 
-    if (!f)
+    if (!output)
         return complain(ERR_IO, path, "%s", strerror(errno));
+    FILE *f = output_stream(output);
     for (size_t i = 0; i < count; i++)
         at = put_member(f, at, (unsigned)i + 1, 0100644, &member[i]);
     put_member(f, at, 0, 0, &trailer);
-    if (ferror(f) | fclose(f)) {
-        unlink(path);
-        return complain(ERR_IO, path, "could not be written: %s", strerror(errno));
-    }
-    return ERR_OK;
+    return output_commit(output) ? ERR_OK : complain(ERR_IO, path, "could not be written: %s", strerror(errno));
+}
+
+/* An array of members, ended by one without a path. */
+static void free_members(struct member **members)
+{
+    for (struct member *m = *members; m && m->path; m++)
+        free(m->data);
+    free(*members);
 }
 
 enum err make_archive(const char *out, char *const objects[], size_t count)
 {
-    struct member *member = calloc(count + 1, sizeof *member);
-    enum err e = member ? read_members(member, objects, count) : complain(ERR_NOMEM, out, "out of memory");
+    CLOSED_BY(free_members) struct member *members = calloc(count + 1, sizeof *members);
 
-    if (e == ERR_OK)
-        e = write_archive(out, member, count);
-    for (size_t i = 0; member && i < count; i++)
-        free(member[i].data);
-    free(member);
-    return e;
+    if (!members)
+        return complain(ERR_NOMEM, out, "out of memory");
+    enum err e = read_members(members, objects, count);
+    return e == ERR_OK ? write_archive(out, members, count) : e;
 }

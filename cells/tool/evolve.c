@@ -1,167 +1,78 @@
 /* See evolve.h. */
 #include "cells/tool/evolve.h"
-#include "cells/tool/list.h"
+#include "cells/tool/build.h"
+#include "cells/tool/meaning.h"
 #include "cells/tool/render.h"
+#include "cells/tool/selection.h"
 #include "cells/tool/transfer.h"
-#include <dirent.h>
-#include <errno.h>
+#include "guest/abi/swap_set.h"
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <string.h>
 
-/* A cell of a build. Objects that do not differ are closed again. */
-struct member {
-    char *path;
-    struct object object;
-    struct notes notes;
-    uint64_t hash;
-};
-struct build {
-    struct member *member; /* sorted by the names of the cells */
-    size_t members, capacity;
-    uint64_t image; /* hash of the nano_core's description; 0: none */
-};
-
 struct evolution {
     struct build old, new_;
-    struct side *before, *after; /* those that go, those that come */
+    struct side *before, *after; /* objects that are replaced or removed, and those that replace them or are added */
     size_t befores, afters;
     json_t *manifest;
 };
 
-/* ---- builds ---- */
-
-static void close_build(struct build *build)
+static const char *line_text(const json_t *object, const char *key)
 {
-    for (size_t i = 0; i < build->members; i++) {
-        notes_done(&build->member[i].notes);
-        object_close(&build->member[i].object);
-        free(build->member[i].path);
-    }
-    free(build->member);
-}
-
-static enum err read_member(struct build *build, const char *path, const char *file)
-{
-    struct member *room = list_room(build->member, build->members, &build->capacity, sizeof *room);
-    struct member m = {.path = strdup(path)};
-
-    if (room)
-        build->member = room;
-    enum err e = room && m.path ? object_open(&m.object, m.path) : complain(ERR_NOMEM, path, "out of memory");
-    if (e != ERR_OK) {
-        free(m.path);
-        return e;
-    }
-    e = object_hash(&m.object, &m.hash);
-    if (e == ERR_OK)
-        e = notes_read(&m.notes, &m.object);
-    size_t n = e == ERR_OK ? strlen(m.notes.cell.name) : 0;
-    bool is_image = n && strcmp(m.notes.cell.name, "nano_core") == 0;
-    build->image = is_image ? m.hash : build->image;
-    /* NAME_v2.o is for swaps by hand */
-    if (e == ERR_OK && !is_image && strncmp(file, m.notes.cell.name, n) == 0 && strcmp(file + n, ".o") == 0) {
-        room[build->members++] = m;
-        return ERR_OK;
-    }
-    notes_done(&m.notes);
-    object_close(&m.object);
-    free(m.path);
-    return e;
-}
-
-static int is_object(const struct dirent *entry)
-{
-    size_t n = strlen(entry->d_name);
-
-    return n > 2 && strcmp(entry->d_name + n - 2, ".o") == 0;
-}
-
-static enum err read_build(struct build *build, const char *folder)
-{
-    struct dirent **entry;
-    char *cells, *path;
-    enum err e = ERR_OK;
-
-    if (asprintf(&cells, "%s/cells", folder) < 0)
-        return complain(ERR_NOMEM, folder, "out of memory");
-    int count = scandir(cells, &entry, is_object, alphasort);
-    if (count < 0)
-        e = complain(ERR_IO, cells, "%s", strerror(errno));
-    for (int i = 0; i < count; i++) {
-        if (e == ERR_OK && asprintf(&path, "%s/%s", cells, entry[i]->d_name) >= 0) {
-            e = read_member(build, path, entry[i]->d_name);
-            free(path);
-        }
-        free(entry[i]);
-    }
-    if (count >= 0)
-        free(entry);
-    if (e == ERR_OK && !build->members)
-        e = complain(ERR_NOT_FOUND, cells, "has no cells");
-    free(cells);
-    return e;
-}
-
-static const struct member *find(const struct build *build, const char *cell)
-{
-    for (size_t i = 0; i < build->members; i++)
-        if (strcmp(build->member[i].notes.cell.name, cell) == 0)
-            return &build->member[i];
-    return NULL;
+    return json_string_value(json_object_get(object, key)) ?: "?";
 }
 
 /* ---- cells ---- */
 
-static enum err add_side(struct side *sides, size_t *count, const struct member *m)
-{
-    enum err e = side_open(&sides[*count], m->path);
-
-    *count += e == ERR_OK;
-    return e;
-}
-
-static json_t *describe(const struct member *old, const struct member *new_)
+static json_t *describe_change(const struct member *old, const struct member *new_)
 {
     json_t *o = json_pack("{s:s}", "cell", (old ?: new_)->notes.cell.name);
 
     if (old) {
         json_object_set_new(o, "old_version", json_integer(old->notes.cell.version));
         json_object_set_new(o, "old_object", json_sprintf("%016" PRIx64, old->hash));
+        OWN(memory) char *path = realpath(old->path, NULL);
+        json_object_set_new(o, "old_path", json_string(path ?: old->path));
     }
     if (new_) {
-        char *path = realpath(new_->path, NULL);
+        OWN(memory) char *path = realpath(new_->path, NULL);
         json_object_set_new(o, "new_version", json_integer(new_->notes.cell.version));
         json_object_set_new(o, "new_object", json_sprintf("%016" PRIx64, new_->hash));
         json_object_set_new(o, "path", json_string(path ?: new_->path));
-        free(path);
     }
     return o;
 }
 
-static enum err compare_builds(struct evolution *v)
+/* Lists what is selected; its sides are the evolution's from here on. */
+static void list_change(struct evolution *v, struct change *c)
 {
-    json_t *changed = json_object_get(v->manifest, "changed"), *added = json_object_get(v->manifest, "added");
-    json_t *removed = json_object_get(v->manifest, "removed");
-    enum err e = ERR_OK;
+    const char *list = c->old && c->new_ ? "changed" : c->new_ ? "added" : "removed";
+    json_t *meaning = json_object_get(v->manifest, "meaning");
 
-    for (size_t i = 0; i < v->old.members && e == ERR_OK; i++) {
-        const struct member *old = &v->old.member[i], *new_ = find(&v->new_, old->notes.cell.name);
-        if (new_ && new_->hash == old->hash)
-            continue;
-        json_array_append_new(new_ ? changed : removed, describe(old, new_));
-        e = add_side(v->before, &v->befores, old);
-        if (e == ERR_OK && new_)
-            e = add_side(v->after, &v->afters, new_);
-    }
-    for (size_t i = 0; i < v->new_.members && e == ERR_OK; i++) {
-        const struct member *new_ = &v->new_.member[i];
-        if (find(&v->old, new_->notes.cell.name))
-            continue;
-        json_array_append_new(added, describe(NULL, new_));
-        e = add_side(v->after, &v->afters, new_);
-    }
+    json_array_append_new(json_object_get(v->manifest, list), describe_change(c->old, c->new_));
+    if (c->old && c->new_)
+        json_array_append_new(meaning, meaning_of(&c->before, &c->after));
+    if (c->why)
+        json_array_append_new(json_object_get(v->manifest, "brought"),
+                              json_pack("{s:s, s:s}", "cell", change_cell(c), "why", c->why));
+    if (c->old)
+        v->before[v->befores++] = c->before;
+    if (c->new_)
+        v->after[v->afters++] = c->after;
+    c->before = c->after = (struct side){0};
+}
+
+static enum err compare_builds(struct evolution *v, const char *only)
+{
+    CLOSED_BY(changes_close) struct changes changes = {0};
+    enum err e = changes_find(&changes, &v->old, &v->new_);
+
+    if (e == ERR_OK && only)
+        e = changes_select(&changes, only);
+    for (size_t i = 0; i < changes.changes && e == ERR_OK; i++)
+        if (changes.change[i].selected)
+            list_change(v, &changes.change[i]);
     return e;
 }
 
@@ -172,7 +83,7 @@ static const char *symbol_name(const struct side *side, uint32_t symbol)
     return side->object.symbol[symbol].name;
 }
 
-static const struct note_symbol *find_export(const struct side *side, const char *name)
+static const struct note_symbol *find_export_of(const struct side *side, const char *name)
 {
     for (size_t i = 0; i < side->notes.exports; i++)
         if (strcmp(symbol_name(side, side->notes.export[i].symbol), name) == 0)
@@ -205,21 +116,19 @@ static void note_users(struct evolution *v, const char *cell, const char *symbol
     }
 }
 
-static void compare_exports(struct evolution *v, const struct side *old, const struct side *new_)
+static void compare_export_types(struct evolution *v, const struct side *old, const struct side *new_)
 {
     for (size_t i = 0; i < old->notes.exports; i++) {
         const struct note_symbol *was = &old->notes.export[i];
         const char *name = symbol_name(old, was->symbol), *cell = new_->notes.cell.name;
-        const struct note_symbol *is = find_export(new_, name);
+        const struct note_symbol *is = find_export_of(new_, name);
 
         if (!is || !is->type_hash || !was->type_hash || is->type_hash == was->type_hash)
             continue;
-        char *before = text_of(old, name), *after = text_of(new_, name);
+        OWN(memory) char *before = text_of(old, name), *after = text_of(new_, name);
         json_array_append_new(
             json_object_get(v->manifest, "types"),
             json_pack("{s:s, s:s, s:s, s:s}", "cell", cell, "symbol", name, "old", before ?: "", "new", after ?: ""));
-        free(before);
-        free(after);
         note_users(v, cell, name, is->type_hash);
     }
 }
@@ -229,15 +138,15 @@ static void compare_types(struct evolution *v)
     for (size_t i = 0; i < v->befores; i++)
         for (size_t k = 0; k < v->afters; k++)
             if (strcmp(v->before[i].notes.cell.name, v->after[k].notes.cell.name) == 0)
-                compare_exports(v, &v->before[i], &v->after[k]);
+                compare_export_types(v, &v->before[i], &v->after[k]);
 }
 
-/* ---- all ---- */
+/* ---- the manifest ---- */
 
-static enum err diff(struct evolution *v, struct match_word *word, size_t words)
+static enum err fill_manifest(struct evolution *v, const char *only, struct match_word *word, size_t words)
 {
-    struct transfer t;
-    enum err e = compare_builds(v);
+    CLOSED_BY(transfer_done) struct transfer t = {0};
+    enum err e = compare_builds(v, only);
 
     if (e != ERR_OK)
         return e;
@@ -247,12 +156,89 @@ static enum err diff(struct evolution *v, struct match_word *word, size_t words)
     if (v->afters == 0)
         return ERR_OK;
     e = transfer_make(&t, v->before, v->befores, v->after, v->afters, word, words);
-    if (e == ERR_OK) {
+    if (e == ERR_OK)
         json_object_set_new(v->manifest, "transfer", transfer_json(&t));
-        transfer_done(&t);
-    }
     return e;
 }
+
+/* ---- what takes a restart ---- */
+
+static void add_restart(struct evolution *v, const char *cell, const char *why)
+{
+    json_array_append_new(json_object_get(v->manifest, "restart"), json_pack("{s:s, s:s}", "cell", cell, "why", why));
+}
+
+static const struct side *find_side(const struct side *sides, size_t count, const char *cell)
+{
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(sides[i].notes.cell.name, cell) == 0)
+            return &sides[i];
+    return NULL;
+}
+
+/* What no word of --drop and --rename can decide. */
+static void find_refused(struct evolution *v)
+{
+    const json_t *refused = json_object_get(json_object_get(v->manifest, "transfer"), "refused");
+
+    for (size_t i = 0; i < json_array_size(refused); i++) {
+        const json_t *line = json_array_get(refused, i);
+        const char *what = line_text(line, "what");
+        OWN(memory) char *why = NULL;
+        if (strstr(what, "say --"))
+            continue;
+        if (asprintf(&why, "%s cannot be carried over: %s", line_text(line, "field"), what) < 0)
+            why = NULL;
+        add_restart(v, line_text(line, "cell"), why ?: what);
+    }
+}
+
+/* Whether the swap itself works with data whose types change. */
+static bool is_in_use(const char *cell)
+{
+    static const char *const running[] = {"plan", "quiescence", "swap"};
+
+    for (size_t i = 0; i < sizeof running / sizeof *running; i++)
+        if (strcmp(cell, running[i]) == 0)
+            return true;
+    return false;
+}
+
+static bool changes_types(const struct evolution *v)
+{
+    const json_t *transfer = json_object_get(v->manifest, "transfer");
+
+    return json_array_size(json_object_get(v->manifest, "types")) ||
+           json_array_size(json_object_get(transfer, "recipes")) ||
+           json_array_size(json_object_get(transfer, "left_over"));
+}
+
+static void find_marks(struct evolution *v)
+{
+    for (size_t i = 0; i < v->befores; i++) {
+        const struct note_cell *was = &v->before[i].notes.cell;
+        const struct side *is = find_side(v->after, v->afters, was->name);
+        uint32_t lost = is ? was->flags & ~is->notes.cell.flags & (NOTE_CORE | NOTE_FOUNDATION) : 0;
+        if (lost)
+            add_restart(v, was->name, "the new version lacks CORE() or FOUNDATION()");
+        if (is_in_use(was->name) && changes_types(v))
+            add_restart(v, was->name, "the swap runs in it, and types change; leave it out with --only");
+    }
+}
+
+static void find_restarts(struct evolution *v)
+{
+    const struct member *was = &v->old.image, *is = &v->new_.image;
+
+    find_refused(v);
+    find_marks(v);
+    if (was->path && is->path && meaning_has_changes(&was->object, &is->object))
+        add_restart(v, "nano_core", "the image's entry point differs, which runs at the boot only");
+    if (v->befores > SWAP_SET_MAX || v->afters > SWAP_SET_MAX)
+        add_restart(v, "all", "more cells than one swap can replace; choose some with --only");
+}
+
+/* ---- all ---- */
 
 static void close_evolution(struct evolution *v)
 {
@@ -262,41 +248,40 @@ static void close_evolution(struct evolution *v)
         side_close(&v->after[i]);
     free(v->before);
     free(v->after);
-    close_build(&v->old);
-    close_build(&v->new_);
+    json_decref(v->manifest);
+    build_close(&v->old);
+    build_close(&v->new_);
 }
 
-enum err evolve_diff(const char *old_build, const char *new_build, struct match_word *word, size_t words,
-                     json_t **ret_manifest)
+enum err evolve_diff(const char *old_build, const char *new_build, const char *only, struct match_word *word,
+                     size_t words, json_t **ret_manifest)
 {
-    struct evolution v = {0};
-    enum err e = read_build(&v.old, old_build);
+    CLOSED_BY(close_evolution) struct evolution v = {0};
+    enum err e = build_read(&v.old, old_build);
 
     if (e == ERR_OK)
-        e = read_build(&v.new_, new_build);
-    if (e == ERR_OK) {
-        v.before = calloc(v.old.members + 1, sizeof *v.before);
-        v.after = calloc(v.new_.members + 1, sizeof *v.after);
-        v.manifest = json_pack("{s:s, s:i, s:b, s:[], s:[], s:[], s:[], s:[], s:[], s:{s:[], s:[], s:[], s:[]}}",
-                               "format", EVOLVE_FORMAT, "version", EVOLVE_VERSION, "image_changed",
-                               v.old.image != v.new_.image, "changed", "added", "removed", "types", "along", "stale",
-                               "transfer", "recipes", "changed", "refused", "left_over");
-        e = v.before && v.after && v.manifest ? diff(&v, word, words) : complain(ERR_NOMEM, old_build, "out of memory");
-    }
-    close_evolution(&v);
+        e = build_read(&v.new_, new_build);
     if (e != ERR_OK)
-        json_decref(v.manifest);
-    else
-        *ret_manifest = v.manifest;
+        return e;
+    v.before = calloc(v.old.members + 1, sizeof *v.before);
+    v.after = calloc(v.new_.members + 1, sizeof *v.after);
+    v.manifest =
+        json_pack("{s:s, s:i, s:b, s:[], s:[], s:[], s:[], s:[], s:[], s:[], s:[], s:[], "
+                  "s:{s:[], s:[], s:[], s:[]}}",
+                  "format", EVOLVE_FORMAT, "version", EVOLVE_VERSION, "image_changed",
+                  v.old.image.hash != v.new_.image.hash, "changed", "added", "removed", "brought", "meaning", "restart",
+                  "types", "along", "stale", "transfer", "recipes", "changed", "refused", "left_over");
+    if (!v.before || !v.after || !v.manifest)
+        return complain(ERR_NOMEM, old_build, "out of memory");
+    e = fill_manifest(&v, only, word, words);
+    if (e == ERR_OK)
+        find_restarts(&v);
+    if (e == ERR_OK)
+        *ret_manifest = MOVE(v.manifest);
     return e;
 }
 
-static const char *text(const json_t *object, const char *key)
-{
-    return json_string_value(json_object_get(object, key)) ?: "?";
-}
-
-size_t evolve_refusals(const json_t *manifest, void (*say)(const char *what, const char *why))
+size_t evolve_refusals(const json_t *manifest, void (*print)(const char *what, const char *why))
 {
     const json_t *refused = json_object_get(json_object_get(manifest, "transfer"), "refused");
     const json_t *stale = json_object_get(manifest, "stale");
@@ -304,13 +289,13 @@ size_t evolve_refusals(const json_t *manifest, void (*say)(const char *what, con
 
     for (size_t i = 0; i < json_array_size(refused); i++) {
         const json_t *line = json_array_get(refused, i);
-        say(text(line, "field"), text(line, "what"));
+        print(line_text(line, "field"), line_text(line, "what"));
     }
     for (size_t i = 0; i < json_array_size(stale); i++) {
         const json_t *line = json_array_get(stale, i);
-        snprintf(why, sizeof why, "was built with another type of %s, of cell %s", text(line, "symbol"),
-                 text(line, "of"));
-        say(text(line, "cell"), why);
+        snprintf(why, sizeof why, "was built with another type of %s, of cell %s", line_text(line, "symbol"),
+                 line_text(line, "of"));
+        print(line_text(line, "cell"), why);
     }
     return json_array_size(refused) + json_array_size(stale);
 }

@@ -1,21 +1,20 @@
-/* See graph.h. Types are nodes, members are edges; nodes grow in number while those before them are looked at. What leads to
- * no pointer to a function is left out at the end. */
+/* See graph.h. Types and sections are nodes; members, elements and pointer targets are edges. The targets of a node are
+ * added behind it. At the end, nodes that reach no pointer to a function are left out. */
 #include "cells/tool/graph.h"
 #include "cells/tool/die.h"
 #include "cells/tool/list.h"
-#include "cells/tool/out.h"
+#include "cells/tool/elf_out.h"
 #include "guest/abi/note.h"
 #include <dwarf.h>
 #include <stdio.h>
 #include <string.h>
 
 #define NAME_BYTES 128
-#define PEEL_MAX   256
 
 struct edge {
     struct note_field field;     /* without target and name */
     size_t target;               /* node */
-    const char *function, *name; /* function NULL: of no variable that is local to one */
+    const char *function, *name; /* function: that a static variable is local to; NULL: none */
 };
 
 struct node {
@@ -25,8 +24,8 @@ struct node {
     struct note_shape type;
     struct edge *edge;
     size_t edges, capacity;
-    bool leads;  /* maybe to a pointer to a function */
-    bool strong; /* certainly so, as far as types are known here */
+    bool may_reach; /* a pointer to a function, perhaps behind a type that is opaque here */
+    bool reaches;   /* one, by types that are known here */
     bool wanted, numbered;
     uint32_t number;
 };
@@ -35,7 +34,7 @@ struct graph {
     const struct tags *tags;
     struct node *node;
     size_t nodes, capacity;
-    size_t *order; /* nodes that are wanted, by their numbers */
+    size_t *order; /* the wanted nodes, by their numbers */
     size_t numbers;
     struct strings names;
     bool failed;
@@ -58,7 +57,7 @@ void graph_free(struct graph *graph)
         free(graph->node[i].edge);
     free(graph->node);
     free(graph->order);
-    free(graph->names.text);
+    strings_done(&graph->names);
     free(graph);
 }
 
@@ -69,7 +68,7 @@ static bool is_record(Dwarf_Die *die)
     return dwarf_tag(die) == DW_TAG_structure_type || dwarf_tag(die) == DW_TAG_union_type;
 }
 
-/* Without qualifiers; false: void. */
+/* Finds the type that `holder` names, without qualifiers. False: void. */
 static bool bare_type(Dwarf_Die *holder, Dwarf_Die *ret_type)
 {
     Dwarf_Die type = *holder;
@@ -99,8 +98,8 @@ static size_t add_node(struct graph *graph, const struct node *node)
     return graph->nodes++;
 }
 
-/* Each unit of a file describes its types anew. */
-static bool is_same(struct node *a, struct node *b)
+/* Each unit of a file describes its types again. */
+static bool is_same_node(struct node *a, struct node *b)
 {
     if (a->type.tag)
         return a->type.tag == b->type.tag && a->type.layout == b->type.layout;
@@ -117,7 +116,7 @@ static size_t node_of(struct graph *graph, Dwarf_Die *die)
         node.type.layout = hash_layout(die);
     }
     for (size_t i = 0; i < graph->nodes; i++)
-        if (is_same(&graph->node[i], &node))
+        if (is_same_node(&graph->node[i], &node))
             return i;
     (void)dwarf_aggregate_size(die, &bytes);
     node.type.bytes = (uint32_t)bytes;
@@ -137,8 +136,8 @@ static void add_edge(struct graph *graph, size_t from, const struct edge *edge)
     room[node->edges++] = *edge;
 }
 
-/* The element type in place of an array; false: none that can be found. */
-static bool open_array(Dwarf_Die *type, struct note_field *field)
+/* Replaces an array type by its element type, and sets the field's count. False: there are too many elements. */
+static bool peel_array(Dwarf_Die *type, struct note_field *field)
 {
     uint64_t count = 1;
     bool open = false;
@@ -160,8 +159,8 @@ static bool open_array(Dwarf_Die *type, struct note_field *field)
     return count <= UINT32_MAX;
 }
 
-/* False: the pointer leads nowhere. */
-static bool lead_pointer(struct graph *graph, Dwarf_Die *pointer, struct edge *edge)
+/* Fills in what the pointer refers to. False: nothing that matters. */
+static bool fill_target(struct graph *graph, Dwarf_Die *pointer, struct edge *edge)
 {
     Dwarf_Die to;
 
@@ -190,16 +189,16 @@ static bool lead_pointer(struct graph *graph, Dwarf_Die *pointer, struct edge *e
     return true;
 }
 
-/* What of `type` lies where `edge` says in node `at`. */
+/* Adds the edge of node `at` for something of `type` at the edge's offset. */
 static void add_type(struct graph *graph, size_t at, struct edge edge, Dwarf_Die type)
 {
     Dwarf_Word bytes;
 
-    if (!open_array(&type, &edge.field) || dwarf_aggregate_size(&type, &bytes) != 0 || bytes == 0)
+    if (!peel_array(&type, &edge.field) || dwarf_aggregate_size(&type, &bytes) != 0 || bytes == 0)
         return;
     edge.field.stride = (uint32_t)bytes;
     if (dwarf_tag(&type) == DW_TAG_pointer_type) {
-        if (!lead_pointer(graph, &type, &edge))
+        if (!fill_target(graph, &type, &edge))
             return;
     } else if (is_record(&type)) {
         edge.field.what = NOTE_HOLDS;
@@ -218,13 +217,15 @@ static void add_members(struct graph *graph, size_t at, Dwarf_Die *record)
         return;
     do
         if (dwarf_tag(&child) == DW_TAG_member && bare_type(&child, &type)) {
-            uint64_t offset = die_number(&child, DW_AT_data_member_location, 0);
-            add_type(graph, at, (struct edge){.field.offset = (uint32_t)offset, .name = dwarf_diename(&child)}, type);
+            uint64_t bit = 0, bits;
+            (void)die_member_bit(&child, &bit, &bits);
+            const struct edge edge = {.field.offset = (uint32_t)(bit / 8), .name = dwarf_diename(&child)};
+            add_type(graph, at, edge, type);
         }
     while (dwarf_siblingof(&child, &child) == 0);
 }
 
-/* Nodes that were added and not looked at. */
+/* From node `from` on: those that were added and have no edges yet. */
 static void add_all_members(struct graph *graph, size_t from)
 {
     for (size_t i = from; i < graph->nodes && !graph->failed; i++) {
@@ -248,7 +249,7 @@ void graph_add(struct graph *graph, const char *name, uint32_t section, uint64_t
         Dwarf_Die die = data[i].die, type;
         const struct edge edge = {
             .field.offset = (uint32_t)data[i].offset, .function = data[i].function, .name = data[i].name};
-        if (bare_type(&die, &type))
+        if (!data[i].form && bare_type(&die, &type)) /* only integers are stored in another form */
             add_type(graph, at, edge, type);
     }
     add_all_members(graph, at + 1);
@@ -266,7 +267,7 @@ static void add_tags(struct graph *graph)
     add_all_members(graph, first);
 }
 
-/* ---- what is left of them ---- */
+/* ---- which nodes are needed ---- */
 
 static bool has_target(const struct edge *edge)
 {
@@ -275,31 +276,31 @@ static bool has_target(const struct edge *edge)
 
 static bool is_kept(const struct graph *graph, const struct edge *edge)
 {
-    return !has_target(edge) || graph->node[edge->target].leads;
+    return !has_target(edge) || graph->node[edge->target].may_reach;
 }
 
-static bool find_leads(const struct graph *graph, struct node *node)
+static bool find_reach(const struct graph *graph, struct node *node)
 {
-    bool leads = node->leads, strong = node->strong;
+    bool may_reach = node->may_reach, reaches = node->reaches;
 
     for (size_t i = 0; i < node->edges; i++) {
         const struct edge *edge = &node->edge[i];
         const struct node *to = has_target(edge) ? &graph->node[edge->target] : NULL;
-        leads |= is_kept(graph, edge);
-        strong |= to ? to->strong : edge->field.what == NOTE_TO_FUNCTION;
+        may_reach |= is_kept(graph, edge);
+        reaches |= to ? to->reaches : edge->field.what == NOTE_TO_FUNCTION;
     }
-    bool changed = leads != node->leads || strong != node->strong;
-    node->leads = leads;
-    node->strong = strong;
+    bool changed = may_reach != node->may_reach || reaches != node->reaches;
+    node->may_reach = may_reach;
+    node->reaches = reaches;
     return changed;
 }
 
-static bool want(struct graph *graph, size_t i)
+static bool want_targets(struct graph *graph, size_t i)
 {
     struct node *node = &graph->node[i];
     bool changed = false;
 
-    node->wanted |= (node->section && node->leads) || (node->type.tag && node->strong);
+    node->wanted |= (node->section && node->may_reach) || (node->type.tag && node->reaches);
     for (size_t k = 0; node->wanted && k < node->edges; k++) {
         const struct edge *edge = &node->edge[k];
         if (has_target(edge) && is_kept(graph, edge) && !graph->node[edge->target].wanted)
@@ -308,24 +309,24 @@ static bool want(struct graph *graph, size_t i)
     return changed;
 }
 
-static void choose(struct graph *graph)
+static void choose_nodes(struct graph *graph)
 {
     bool changed = true;
 
     while (changed) {
         changed = false;
         for (size_t i = 0; i < graph->nodes; i++)
-            changed |= find_leads(graph, &graph->node[i]);
+            changed |= find_reach(graph, &graph->node[i]);
     }
     for (changed = true; changed;) {
         changed = false;
         for (size_t i = 0; i < graph->nodes; i++)
-            changed |= want(graph, i);
+            changed |= want_targets(graph, i);
     }
 }
 
-/* What a type holds has a lower number. */
-static void number(struct graph *graph, size_t i)
+/* A type gets a higher number than the types that it holds. */
+static void number_node(struct graph *graph, size_t i)
 {
     struct node *node = &graph->node[i];
 
@@ -334,14 +335,14 @@ static void number(struct graph *graph, size_t i)
     node->numbered = true;
     for (size_t k = 0; k < node->edges; k++)
         if (node->edge[k].field.what == NOTE_HOLDS)
-            number(graph, node->edge[k].target);
+            number_node(graph, node->edge[k].target);
     node->number = (uint32_t)graph->numbers;
     graph->order[graph->numbers++] = i;
 }
 
 /* ---- the note ---- */
 
-static uint32_t add_name(struct graph *graph, const char *first, const char *between, const char *last)
+static uint32_t add_graph_name(struct graph *graph, const char *first, const char *between, const char *last)
 {
     char name[NAME_BYTES];
 
@@ -355,14 +356,15 @@ static void name_all(struct graph *graph)
     for (size_t i = 0; i < graph->numbers; i++) {
         struct node *node = &graph->node[graph->order[i]];
         if (node->section)
-            node->type.name = add_name(graph, node->name, "", "");
+            node->type.name = add_graph_name(graph, node->name, "", "");
         else if (node->type.tag)
-            node->type.name = add_name(graph, dwarf_tag(&node->die) == DW_TAG_union_type ? "union" : "struct", " ",
-                                       dwarf_diename(&node->die));
+            node->type.name = add_graph_name(graph, dwarf_tag(&node->die) == DW_TAG_union_type ? "union" : "struct",
+                                             " ", dwarf_diename(&node->die));
         for (size_t k = 0; k < node->edges; k++) {
             struct edge *edge = &node->edge[k];
             if (is_kept(graph, edge))
-                edge->field.name = add_name(graph, edge->function ?: "", edge->function ? ":" : "", edge->name ?: "");
+                edge->field.name =
+                    add_graph_name(graph, edge->function ?: "", edge->function ? ":" : "", edge->name ?: "");
         }
     }
 }
@@ -376,7 +378,7 @@ static uint32_t count_fields(const struct graph *graph, const struct node *node)
     return n;
 }
 
-static struct note_pointers measure(const struct graph *graph)
+static struct note_pointers measure_note(const struct graph *graph)
 {
     struct note_pointers head = {.types = (uint32_t)graph->numbers,
                                  .name_bytes = ((uint32_t)graph->names.bytes + 7) & ~7u};
@@ -389,7 +391,7 @@ static struct note_pointers measure(const struct graph *graph)
     return head;
 }
 
-static size_t bytes_of(const struct note_pointers *head)
+static size_t note_bytes_of(const struct note_pointers *head)
 {
     return sizeof *head + head->types * sizeof(struct note_shape) + head->fields * sizeof(struct note_field) +
            head->roots * sizeof(struct note_root) + head->name_bytes;
@@ -433,22 +435,22 @@ bool graph_note(struct graph *graph, void **ret_note, size_t *ret_bytes)
     *ret_note = NULL;
     *ret_bytes = 0;
     add_tags(graph);
-    choose(graph);
+    choose_nodes(graph);
     graph->order = calloc(graph->nodes + 1, sizeof *graph->order);
     if (!graph->order || graph->failed)
         return false;
     for (size_t i = 0; i < graph->nodes; i++)
-        number(graph, i);
+        number_node(graph, i);
     if (!graph->numbers)
         return true;
     name_all(graph);
-    const struct note_pointers head = measure(graph);
-    struct note_pointers *note = graph->names.failed ? NULL : calloc(1, bytes_of(&head));
+    const struct note_pointers head = measure_note(graph);
+    struct note_pointers *note = graph->names.failed ? NULL : calloc(1, note_bytes_of(&head));
     if (!note)
         return false;
     *note = head;
     write_note(graph, note);
     *ret_note = note;
-    *ret_bytes = bytes_of(&head);
+    *ret_bytes = note_bytes_of(&head);
     return true;
 }

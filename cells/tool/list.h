@@ -1,9 +1,9 @@
-/* Room for one element more in an array that doubles. */
+/* Arrays that grow by doubling. */
 #pragma once
 #include <stddef.h>
 #include <stdlib.h>
 
-/* `array` or what takes its place; NULL: no memory, and `array` is as it was. */
+/* Makes room for one more element. Returns the array, perhaps moved; NULL: no memory, and `array` is unchanged. */
 static inline void *list_room(void *array, size_t used, size_t *capacity, size_t each)
 {
     size_t more = *capacity ? 2 * *capacity : 64;

@@ -1,8 +1,11 @@
-/* `cell make` and `cell describe`: which sections a loadable cell may have, and what is kept of the image's way in. */
+/* `cell make` and `cell describe`: which sections a loadable cell may have, and which ones the object of the image's
+ * entry point has. */
 #include "cells/tool/verbs.h"
 #include "cells/tool/pack.h"
 #include "cells/tool/places.h"
 #include "cells/tool/simd.h"
+#include "guest/abi/elf.h"
+#include "introspect/base/output.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -11,15 +14,15 @@
 #include <sys/sendfile.h>
 #include <unistd.h>
 
-static bool begins(const char *name, const char *prefix)
+static bool begins_with(const char *name, const char *prefix)
 {
     size_t n = strlen(prefix);
 
     return strncmp(name, prefix, n) == 0 && (name[n] == '\0' || name[n] == '.');
 }
 
-/* Empty sections stay when a symbol marks them; ld -r leaves .text, .data and .bss of every input behind. */
-static bool has_symbol(const struct object *in, size_t index)
+/* ld -r leaves empty .text, .data and .bss sections; an empty section is kept only when a symbol is defined in it. */
+static bool has_symbol(const struct elf_file *in, size_t index)
 {
     for (size_t i = 1; i < in->symbols; i++)
         if (in->symbol[i].sym.st_shndx == index && GELF_ST_TYPE(in->symbol[i].sym.st_info) != STT_SECTION)
@@ -27,7 +30,7 @@ static bool has_symbol(const struct object *in, size_t index)
     return false;
 }
 
-static enum err keep_in_cell(const struct object *in, size_t index, bool *ret_keep)
+static enum err keep_in_cell(const struct elf_file *in, size_t index, bool *ret_keep)
 {
     static const char *const kept[] = {".text", ".rodata", ".data", ".bss", ".eh_frame", ".gcc_except_table"};
     static const struct {
@@ -41,13 +44,13 @@ static enum err keep_in_cell(const struct object *in, size_t index, bool *ret_ke
     };
     const struct section *s = &in->section[index];
 
-    if (!(s->header.sh_flags & SHF_ALLOC) || s->header.sh_type == SHT_NOTE)
+    if (!(s->header.sh_flags & SHF_ALLOC) || s->header.sh_type == SHT_NOTE || strcmp(s->name, NOTE_TYPES) == 0)
         return ERR_OK;
     for (size_t i = 0; i < sizeof refused / sizeof *refused; i++)
-        if (begins(s->name, refused[i].name))
+        if (begins_with(s->name, refused[i].name))
             return complain(ERR_UNSUPPORTED, in->path, "section %s: %s", s->name, refused[i].why);
     for (size_t i = 0; i < sizeof kept / sizeof *kept; i++)
-        if (begins(s->name, kept[i])) {
+        if (begins_with(s->name, kept[i])) {
             *ret_keep = s->header.sh_size || has_symbol(in, index);
             return ERR_OK;
         }
@@ -58,113 +61,113 @@ static enum err keep_in_cell(const struct object *in, size_t index, bool *ret_ke
                     s->name);
 }
 
-static enum err check_relocation(const struct object *in, size_t rela, const GElf_Rela *relocation)
+static enum err check_relocation_type(const struct elf_file *in, size_t rela, const GElf_Rela *relocation)
 {
-    switch (GELF_R_TYPE(relocation->r_info)) {
-    case R_X86_64_NONE:
-    case R_X86_64_64:
-    case R_X86_64_PC32:
-    case R_X86_64_PLT32:
-    case R_X86_64_32:
-    case R_X86_64_32S:
-    case R_X86_64_PC64:
+    uint32_t type = (uint32_t)GELF_R_TYPE(relocation->r_info);
+
+    if (type == R_X86_64_NONE || relocation_bytes(type))
         return ERR_OK;
-    default:
-        return complain(ERR_BAD_RELOCATION, in->path,
-                        "section %s: relocation type %u, which the loader does not know; compile with -mcmodel=kernel "
-                        "-fno-pic",
-                        in->section[rela].name, (unsigned)GELF_R_TYPE(relocation->r_info));
-    }
+    return complain(
+        ERR_BAD_RELOCATION, in->path,
+        "section %s: relocation type %u, which the loader does not know; compile with -mcmodel=kernel -fno-pic",
+        in->section[rela].name, type);
 }
 
-/* What the linker has put into the image, whatever it is called. */
-static enum err keep_in_image(const struct object *in, size_t index, bool *ret_keep)
+/* Keeps all that the linker has put into the image. */
+static enum err keep_in_image(const struct elf_file *in, size_t index, bool *ret_keep)
 {
     const GElf_Shdr *header = &in->section[index].header;
 
-    *ret_keep = header->sh_flags & SHF_ALLOC && header->sh_type != SHT_NOTE && header->sh_size;
+    *ret_keep = header->sh_flags & SHF_ALLOC && header->sh_type != SHT_NOTE && header->sh_size &&
+                strcmp(in->section[index].name, NOTE_TYPES) != 0;
     return ERR_OK;
 }
 
-/* What runs in a task of whoever loads or swaps the cell must not need what that task does not save. */
-static enum err find_simd(const struct object *in, struct say *say)
+/* The init, transfer and done functions of a cell run in the task of whoever loads or swaps it, which may not save SIMD
+ * registers. */
+static enum err find_simd(const struct elf_file *in, struct declaration *declaration)
 {
     size_t section = 0;
     enum err e = simd_find(in, &section);
 
     if (e != ERR_OK || !section)
         return e;
-    for (enum say_role r = 0; r < SAY_ROLES; r++)
-        if (say->role[r] && r != SAY_MAIN)
+    for (enum declared_role r = 0; r < ROLES; r++)
+        if (declaration->role[r] && r != ROLE_MAIN)
             return complain(
                 ERR_UNSUPPORTED, in->path,
                 "section %s uses SIMD registers: such a cell has no %s function, which may run in a task that "
                 "does not save them",
-                in->section[section].name, say_role_name[r]);
-    say->flags |= NOTE_SIMD;
+                in->section[section].name, declaration_role[r]);
+    declaration->flags |= NOTE_SIMD;
     return ERR_OK;
 }
 
-static const struct packing cell_packing = {.section = keep_in_cell, .relocation = check_relocation};
+static const struct packing cell_packing = {.section = keep_in_cell, .relocation = check_relocation_type};
 
 static enum err copy_file(const char *from, const char *to)
 {
-    int in = open(from, O_RDONLY | O_CLOEXEC), out = open(to, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    ssize_t n = -1;
+    OWN(descriptor) int in = open(from, O_RDONLY | O_CLOEXEC);
+    OWN(output) struct output *output = in < 0 ? NULL : output_new(to);
+    ssize_t n;
 
-    if (in >= 0 && out >= 0)
-        while ((n = sendfile(out, in, NULL, 1 << 20)) > 0)
-            ;
-    enum err e = n == 0 ? ERR_OK : complain(ERR_IO, to, "%s", strerror(errno));
-    if (in >= 0)
-        close(in);
-    if (out >= 0)
-        close(out);
-    return e;
+    if (in < 0 || !output)
+        return complain(ERR_IO, in < 0 ? from : to, "%s", strerror(errno));
+    while ((n = sendfile(output_descriptor(output), in, NULL, 1 << 20)) > 0)
+        ;
+    if (n < 0 || !output_commit(output))
+        return complain(ERR_IO, to, "could not be written: %s", strerror(errno));
+    return ERR_OK;
 }
 
-static enum err convert(const char *path, const char *out, const struct packing *packing)
+/* What a compiler leaves for the linker to compile: nothing of it is machine code. Such an object may be linked with
+ * others, so that its mark is looked for, not what is missing. */
+static enum err check_compiled(const struct elf_file *in)
 {
-    struct object in;
-    struct say say = {0};
-    struct types *types = NULL;
-    enum err e = object_open(&in, path);
+    for (size_t i = 1; i < in->symbols; i++)
+        if (strcmp(in->symbol[i].name, "__gnu_lto_slim") == 0)
+            return complain(ERR_UNSUPPORTED, in->path,
+                            "is made with -flto and has no machine code; compile without -flto, or with "
+                            "-ffat-lto-objects");
+    return ERR_OK;
+}
+
+static enum err convert_object(const char *path, const char *out, const struct packing *packing)
+{
+    CLOSED_BY(elf_file_close) struct elf_file in = {0};
+    CLOSED_BY(declaration_done) struct declaration declaration = {0};
+    enum err e = elf_file_open(&in, path);
 
     if (e != ERR_OK)
         return e;
     if (in.header.e_type != ET_REL)
-        e = complain(ERR_NOT_OBJECT, path, "is not a relocatable object");
+        return complain(ERR_NOT_OBJECT, path, "is not a relocatable object");
+    e = check_compiled(&in);
     if (e == ERR_OK)
-        e = say_read(&say, &in);
+        e = declaration_read(&declaration, &in);
     if (e == ERR_OK)
-        e = find_simd(&in, &say);
-    if (e == ERR_OK && !(types = types_open(path)))
-        e = ERR_CORRUPT;
-    if (e == ERR_OK)
-        e = pack(&in, packing, &say, types, out);
-    types_close(types);
-    say_done(&say);
-    object_close(&in);
-    return e;
+        e = find_simd(&in, &declaration);
+    if (e != ERR_OK)
+        return e;
+    OWN(types) struct types *types = types_open(path);
+    return types ? pack_object(&in, packing, &declaration, types, out) : ERR_CORRUPT;
 }
 
 enum err make_cell(const char *raw, const char *out, const char *debug)
 {
-    enum err e = convert(raw, out, &cell_packing);
+    enum err e = convert_object(raw, out, &cell_packing);
 
     return e == ERR_OK && debug ? copy_file(raw, debug) : e;
 }
 
 enum err describe_image(const char *kernel, const char *map, const char *raw, const char *out)
 {
-    struct packing packing = {.section = keep_in_image, .relocation = check_relocation};
-    void *places;
+    struct packing packing = {.section = keep_in_image, .relocation = check_relocation_type, .untyped = true};
+    OWN(memory) void *places = NULL;
     enum err e = places_read(kernel, map, &places, &packing.places_bytes);
 
     if (e != ERR_OK)
         return e;
     packing.places = places;
-    e = convert(raw, out, &packing);
-    free(places);
-    return e;
+    return convert_object(raw, out, &packing);
 }

@@ -3,8 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static enum err read_list(const struct object *o, const uint8_t *data, size_t bytes, struct note_symbol **ret_list,
-                          size_t *ret_count)
+static enum err read_symbol_list(const struct elf_file *o, const uint8_t *data, size_t bytes,
+                                 struct note_symbol **ret_list, size_t *ret_count)
 {
     size_t count = bytes / sizeof **ret_list;
 
@@ -23,7 +23,7 @@ static enum err read_list(const struct object *o, const uint8_t *data, size_t by
     return ERR_OK;
 }
 
-static enum err read_data(const struct object *o, const uint8_t *data, size_t bytes, struct notes *notes)
+static enum err read_data(const struct elf_file *o, const uint8_t *data, size_t bytes, struct notes *notes)
 {
     size_t count = bytes / sizeof *notes->data;
 
@@ -42,7 +42,7 @@ static enum err read_data(const struct object *o, const uint8_t *data, size_t by
     return ERR_OK;
 }
 
-/* The note's parts, if they are as long as it is. */
+/* Finds the parts of the note. False: their lengths do not add up to that of the note. */
 static bool find_parts(struct notes *notes, size_t bytes)
 {
     const struct note_pointers *head = notes->pointers;
@@ -58,7 +58,7 @@ static bool find_parts(struct notes *notes, size_t bytes)
     return notes->names[head->name_bytes - 1] == '\0';
 }
 
-static bool pointers_exist(const struct notes *notes, const struct object *o)
+static bool pointers_exist(const struct notes *notes, const struct elf_file *o)
 {
     const struct note_pointers *head = notes->pointers;
     bool exist = true;
@@ -75,7 +75,7 @@ static bool pointers_exist(const struct notes *notes, const struct object *o)
     return exist;
 }
 
-static enum err read_pointers(const struct object *o, const uint8_t *data, size_t bytes, struct notes *notes)
+static enum err read_pointers(const struct elf_file *o, const uint8_t *data, size_t bytes, struct notes *notes)
 {
     if (notes->pointers || bytes < sizeof *notes->pointers)
         return complain(ERR_CORRUPT, o->path, "%s: the note of pointers is malformed", NOTE_SECTION);
@@ -88,7 +88,8 @@ static enum err read_pointers(const struct object *o, const uint8_t *data, size_
     return ERR_OK;
 }
 
-static enum err read_note(struct notes *notes, const struct object *o, uint32_t type, const uint8_t *data, size_t bytes)
+static enum err read_note(struct notes *notes, const struct elf_file *o, uint32_t type, const uint8_t *data,
+                          size_t bytes)
 {
     switch (type) {
     case NOTE_CELL:
@@ -102,9 +103,9 @@ static enum err read_note(struct notes *notes, const struct object *o, uint32_t 
             return complain(ERR_CORRUPT, o->path, "%s: the cell's name is malformed", NOTE_SECTION);
         return ERR_OK;
     case NOTE_EXPORT:
-        return read_list(o, data, bytes, &notes->export, &notes->exports);
+        return read_symbol_list(o, data, bytes, &notes->export, &notes->exports);
     case NOTE_IMPORT:
-        return read_list(o, data, bytes, &notes->import, &notes->imports);
+        return read_symbol_list(o, data, bytes, &notes->import, &notes->imports);
     case NOTE_DATA:
         return read_data(o, data, bytes, notes);
     case NOTE_POINTERS:
@@ -114,7 +115,7 @@ static enum err read_note(struct notes *notes, const struct object *o, uint32_t 
     }
 }
 
-static enum err read_section(struct notes *notes, const struct object *o, const struct section *s)
+static enum err read_section(struct notes *notes, const struct elf_file *o, const struct section *s)
 {
     size_t at = 0;
 
@@ -136,22 +137,21 @@ static enum err read_section(struct notes *notes, const struct object *o, const 
     return ERR_OK;
 }
 
-enum err notes_read(struct notes *ret_notes, const struct object *object)
+enum err notes_read(struct notes *ret_notes, const struct elf_file *object)
 {
-    struct notes notes = {0};
-    size_t index = object_section(object, NOTE_SECTION);
+    CLOSED_BY(notes_done) struct notes notes = {0};
+    size_t index = elf_file_section(object, NOTE_SECTION);
     enum err e = ERR_OK;
 
     if (index)
         e = read_section(&notes, object, &object->section[index]);
     if (e == ERR_OK && !notes.cell.abi)
         e = complain(ERR_NOT_CELL, object->path, "is not a cell: it has no %s; make it with `cell make`", NOTE_SECTION);
-    if (e != ERR_OK) {
-        notes_done(&notes);
-        return e;
+    if (e == ERR_OK) {
+        *ret_notes = notes;
+        notes = (struct notes){0};
     }
-    *ret_notes = notes;
-    return ERR_OK;
+    return e;
 }
 
 void notes_done(struct notes *notes)

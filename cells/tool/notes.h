@@ -1,6 +1,6 @@
 /* The notes of a finished cell object, read back and checked. */
 #pragma once
-#include "cells/tool/object.h"
+#include "cells/tool/elf_file.h"
 #include "guest/abi/note.h"
 
 struct notes {
@@ -16,8 +16,9 @@ struct notes {
     const char *names;
 };
 
-enum err notes_read(struct notes *ret_notes, const struct object *object);
-void notes_done(struct notes *notes);
+/* Reads and checks the notes of an object; prints what is wrong. *ret_notes is then untouched. */
+enum err notes_read(struct notes *ret_notes, const struct elf_file *object);
+void notes_done(struct notes *notes); /* accepts zeros */
 
-/* What is said of section `section`; NULL: nothing. */
+/* The note on section `section`; NULL: there is none. */
 const struct note_data *notes_data(const struct notes *notes, size_t section);

@@ -1,14 +1,17 @@
 /* See pack.h. Order of work: choose sections, then symbols, then number them, then write. */
 #include "cells/tool/pack.h"
 #include "cells/tool/graph.h"
-#include "cells/tool/out.h"
+#include "cells/tool/limits.h"
+#include "cells/tool/section_name.h"
+#include "cells/tool/untyped.h"
+#include "cells/tool/elf_out.h"
 #include <stdlib.h>
 #include <string.h>
 
 struct pack {
-    const struct object *in;
+    const struct elf_file *in;
     const struct packing *packing;
-    const struct say *say;
+    const struct declaration *declaration;
     const struct types *types;
     bool *keep;       /* by input section */
     size_t *section;  /* input section -> output section */
@@ -17,8 +20,9 @@ struct pack {
     Elf64_Sym *table; /* the output's */
     size_t symbols, locals;
     struct strings strings;
-    size_t role[SAY_ROLES]; /* input symbol or 0 */
-    size_t *export;         /* input symbol, by index in say->export */
+    struct section_names names;
+    size_t role[ROLES]; /* input symbol or 0 */
+    size_t *export;     /* input symbol, by index in declaration->export */
     uint8_t *note;
     size_t note_bytes;
     Elf64_Rela **relocations; /* by input section, owned */
@@ -88,14 +92,24 @@ static enum err want_relocated(struct pack *p)
     for (size_t i = 1; i < p->in->sections; i++)
         if (is_rela_of_kept(p, i)) {
             p->rela = i;
-            if (!object_relocations(p->in, i, want_target, p))
+            if (!elf_file_relocations(p->in, i, want_target, p))
                 return p->error;
         }
     return ERR_OK;
 }
 
-/* The defined symbol `name`. `what` is for the message. */
-static enum err find_symbol(struct pack *p, const char *name, bool global, const char *what, size_t *ret_symbol)
+/* Nothing in the object refers to such a function but the text that `cell make` reads. */
+static enum err lacks_function(const struct pack *p, const char *role, const char *name)
+{
+    return complain(
+        ERR_NOT_FOUND, p->in->path,
+        "%s %s: not defined here, or left out by the compiler: clang does not keep a static function that is "
+        "declared as `used` after its definition; declare it, and say what it is, before that",
+        role, name);
+}
+
+/* Finds the defined symbol `name`; `what` is its role in messages. */
+static enum err find_defined(struct pack *p, const char *name, bool global, const char *what, size_t *ret_symbol)
 {
     size_t found = 0;
     bool is_local = false;
@@ -117,22 +131,23 @@ static enum err find_symbol(struct pack *p, const char *name, bool global, const
     if (!found && is_local)
         return complain(ERR_NO_ACCESS, p->in->path, "%s %s: it is static", what, name);
     if (!found)
-        return complain(ERR_NOT_FOUND, p->in->path, "%s %s: not defined here", what, name);
+        return global ? complain(ERR_NOT_FOUND, p->in->path, "%s %s: not defined here", what, name)
+                      : lacks_function(p, what, name);
     *ret_symbol = found;
     return ERR_OK;
 }
 
-static enum err want_said(struct pack *p)
+static enum err want_declared(struct pack *p)
 {
     enum err e = ERR_OK;
 
-    for (size_t i = 0; i < p->say->exports && e == ERR_OK; i++) {
-        e = find_symbol(p, p->say->export[i].symbol, true, "export", &p->export[i]);
+    for (size_t i = 0; i < p->declaration->exports && e == ERR_OK; i++) {
+        e = find_defined(p, p->declaration->export[i].symbol, true, "export", &p->export[i]);
         p->wanted[p->export[i]] = e == ERR_OK;
     }
-    for (enum say_role r = 0; r < SAY_ROLES && e == ERR_OK; r++)
-        if (p->say->role[r]) {
-            e = find_symbol(p, p->say->role[r], false, say_role_name[r], &p->role[r]);
+    for (enum declared_role r = 0; r < ROLES && e == ERR_OK; r++)
+        if (p->declaration->role[r]) {
+            e = find_defined(p, p->declaration->role[r], false, declaration_role[r], &p->role[r]);
             p->wanted[p->role[r]] = e == ERR_OK;
         }
     p->wanted[0] = false;
@@ -159,7 +174,7 @@ static enum err want_named(struct pack *p)
 
 static bool is_exported(const struct pack *p, size_t symbol)
 {
-    for (size_t i = 0; i < p->say->exports; i++)
+    for (size_t i = 0; i < p->declaration->exports; i++)
         if (p->export[i] == symbol)
             return true;
     return false;
@@ -210,13 +225,16 @@ _Static_assert(sizeof NOTE_OWNER <= 8 && sizeof NOTE_OWNER > 4, "the owner takes
 
 static void note_cell(struct pack *p)
 {
-    struct note_cell cell = {.abi = NOTE_ABI, .version = p->say->version, .kind = p->say->kind, .flags = p->say->flags};
+    struct note_cell cell = {.abi = NOTE_ABI,
+                             .version = p->declaration->version,
+                             .kind = p->declaration->kind,
+                             .flags = p->declaration->flags};
 
-    memcpy(cell.name, p->say->name, sizeof cell.name);
-    cell.init = p->number[p->role[SAY_INIT]];
-    cell.main = p->number[p->role[SAY_MAIN]];
-    cell.transfer = p->number[p->role[SAY_TRANSFER]];
-    cell.done = p->number[p->role[SAY_DONE]];
+    memcpy(cell.name, p->declaration->name, sizeof cell.name);
+    cell.init = p->number[p->role[ROLE_INIT]];
+    cell.main = p->number[p->role[ROLE_MAIN]];
+    cell.transfer = p->number[p->role[ROLE_TRANSFER]];
+    cell.done = p->number[p->role[ROLE_DONE]];
     put_note(p, NOTE_CELL, &cell, sizeof cell);
 }
 
@@ -227,25 +245,42 @@ static int by_symbol(const void *a, const void *b)
     return (x->symbol > y->symbol) - (x->symbol < y->symbol);
 }
 
-/* In the order of the symbols, in which the loader looks for them. */
-static void note_symbols(struct pack *p, struct note_symbol *list)
+static enum err note_export(const struct pack *p, size_t export, struct note_symbol *ret_note)
 {
+    const struct declared_export *said = &p->declaration->export[export];
+    struct types_of type = types_hash(p->types, said->symbol);
+
+    *ret_note = (struct note_symbol){
+        .symbol = p->number[p->export[export]], .access = said->access, .type_hash = type.hash, .deep_hash = type.deep};
+    return p->packing->untyped ? ERR_OK : untyped_export(p->in, said->symbol, type.known);
+}
+
+static enum err note_import(const struct pack *p, size_t symbol, struct note_symbol *ret_note)
+{
+    const char *name = p->in->symbol[symbol].name;
+    struct types_of type = types_hash(p->types, name);
+
+    *ret_note = (struct note_symbol){.symbol = p->number[symbol], .type_hash = type.hash};
+    return p->packing->untyped ? ERR_OK : untyped_import(p->in, name, type.known);
+}
+
+/* In the order of the symbols, in which the loader looks for them. */
+static enum err note_symbols(struct pack *p, struct note_symbol *list)
+{
+    enum err e = ERR_OK;
     size_t n = 0;
 
-    for (size_t i = 0; i < p->say->exports; i++)
-        list[n++] = (struct note_symbol){.symbol = p->number[p->export[i]],
-                                         .access = p->say->export[i].access,
-                                         .type_hash = types_hash(p->types, p->say->export[i].symbol),
-                                         .deep_hash = types_deep_hash(p->types, p->say->export[i].symbol)};
+    for (size_t i = 0; i < p->declaration->exports && e == ERR_OK; i++)
+        e = note_export(p, i, &list[n++]);
     qsort(list, n, sizeof *list, by_symbol);
     put_note(p, NOTE_EXPORT, list, n * sizeof *list);
     n = 0;
-    for (size_t i = 1; i < p->in->symbols; i++)
+    for (size_t i = 1; i < p->in->symbols && e == ERR_OK; i++)
         if (p->wanted[i] && !is_defined(&p->in->symbol[i].sym))
-            list[n++] =
-                (struct note_symbol){.symbol = p->number[i], .type_hash = types_hash(p->types, p->in->symbol[i].name)};
+            e = note_import(p, i, &list[n++]);
     qsort(list, n, sizeof *list, by_symbol);
     put_note(p, NOTE_IMPORT, list, n * sizeof *list);
+    return e;
 }
 
 static bool is_static_data(const struct pack *p, size_t section)
@@ -255,74 +290,63 @@ static bool is_static_data(const struct pack *p, size_t section)
     return p->keep[section] && h->sh_flags & SHF_WRITE && h->sh_size > 0;
 }
 
-/* False: no memory. */
-static bool hash_section_data(const struct pack *p, size_t section, struct note_data *note)
+static enum err hash_section_data(const struct pack *p, size_t section, struct note_data *note)
 {
     const GElf_Shdr *h = &p->in->section[section].header;
     size_t count;
     const struct datum *data = types_data(p->types, section, h->sh_size, h->sh_addralign, &count);
+    bool named = data && identity_is_name(p->names.name[section], data, count);
 
-    if (!data)
-        return true;
-    note->type_hash = hash_data(data, count, NULL);
-    note->deep_hash = hash_data(data, count, types_tags(p->types));
-    return note->type_hash && note->deep_hash;
-}
-
-/* The function that the section consists of; NULL: it is none, or several. */
-static const char *function_of(const struct pack *p, size_t section)
-{
-    const char *found = NULL;
-
-    for (size_t i = 1; i < p->in->symbols; i++) {
-        const GElf_Sym *sym = &p->in->symbol[i].sym;
-        if (sym->st_shndx != section || GELF_ST_TYPE(sym->st_info) != STT_FUNC)
-            continue;
-        if (found || sym->st_value != 0)
-            return NULL;
-        found = p->in->symbol[i].name;
+    if (data) {
+        note->type_hash = hash_data(data, count, named, types_tags(p->types), false);
+        note->deep_hash = hash_data(data, count, named, types_tags(p->types), true);
     }
-    return found;
+    if (note->type_hash && note->deep_hash)
+        return ERR_OK;
+    note->type_hash = note->deep_hash = 0;
+    return p->packing->untyped ? ERR_OK : untyped_data(p->in, section, data, count);
 }
 
-static bool hash_section_function(const struct pack *p, size_t section, struct note_data *note)
+static enum err hash_section_function(const struct pack *p, size_t section, struct note_data *note)
 {
-    const char *name = function_of(p, section);
+    const char *name = section_function(p->in, section);
     Dwarf_Die die;
 
-    if (!name || !types_function(p->types, section, name, &die))
-        return true;
-    note->type_hash = hash_function(&die, NULL);
-    note->deep_hash = hash_function(&die, types_tags(p->types));
-    return note->type_hash && note->deep_hash;
+    if (name && types_function(p->types, section, 0, name, &die)) {
+        note->type_hash = hash_function(&die, NULL);
+        note->deep_hash = hash_function(&die, types_tags(p->types));
+    }
+    if (!note->type_hash || !note->deep_hash)
+        note->type_hash = note->deep_hash = 0;
+    return p->packing->untyped ? ERR_OK : untyped_functions(p->in, p->types, section);
 }
 
-/* In the order of the sections, since both files have the same. */
-static bool note_data(struct pack *p, struct note_data *list)
+/* In the order of the sections, which is the same in the input and the output. */
+static enum err note_data(struct pack *p, struct note_data *list)
 {
-    bool failed = false;
+    enum err e = ERR_OK;
     size_t n = 0;
 
-    for (size_t i = 1; i < p->in->sections; i++) {
+    for (size_t i = 1; i < p->in->sections && e == ERR_OK; i++) {
         struct note_data note = {.section = (uint32_t)p->section[i]};
 
         if (is_static_data(p, i)) {
-            failed |= !hash_section_data(p, i, &note);
+            e = hash_section_data(p, i, &note);
             list[n++] = note;
         } else if (p->keep[i] && p->in->section[i].header.sh_flags & SHF_EXECINSTR) {
-            failed |= !hash_section_function(p, i, &note);
+            e = hash_section_function(p, i, &note);
             if (note.type_hash)
                 list[n++] = note;
         }
     }
     put_note(p, NOTE_DATA, list, n * sizeof *list);
-    return !failed;
+    return e;
 }
 
 /* The contents of the note on pointers to functions. False: no memory. */
 static bool make_graph(const struct pack *p, void **ret_note, size_t *ret_bytes)
 {
-    struct graph *graph = graph_new(p->types);
+    OWN(graph) struct graph *graph = graph_new(p->types);
 
     for (size_t i = 1; graph && i < p->in->sections; i++) {
         const struct section *s = &p->in->section[i];
@@ -331,36 +355,31 @@ static bool make_graph(const struct pack *p, void **ret_note, size_t *ret_bytes)
             continue;
         const struct datum *data = types_data(p->types, i, s->header.sh_size, s->header.sh_addralign, &count);
         if (data)
-            graph_add(graph, s->name, (uint32_t)p->section[i], s->header.sh_size, data, count);
+            graph_add(graph, p->names.name[i], (uint32_t)p->section[i], s->header.sh_size, data, count);
     }
-    bool done = graph && graph_note(graph, ret_note, ret_bytes);
-    graph_free(graph);
-    return done;
+    return graph && graph_note(graph, ret_note, ret_bytes);
 }
 
 static enum err make_notes(struct pack *p)
 {
-    struct note_symbol *symbols = calloc(p->symbols, sizeof *symbols);
-    struct note_data *data = calloc(p->in->sections, sizeof *data);
-    void *pointers = NULL;
+    OWN(memory) struct note_symbol *symbols = calloc(p->symbols, sizeof *symbols);
+    OWN(memory) struct note_data *data = calloc(p->in->sections, sizeof *data);
+    OWN(memory) void *pointers = NULL;
     size_t pointer_bytes;
-    bool done = symbols && data && make_graph(p, &pointers, &pointer_bytes);
 
-    if (done)
-        p->note = calloc(1, 5 * (sizeof(Elf64_Nhdr) + 8) + sizeof(struct note_cell) + p->symbols * sizeof *symbols +
-                                p->in->sections * sizeof *data + pointer_bytes);
-    if (p->note) {
-        note_cell(p);
-        note_symbols(p, symbols);
-        done = note_data(p, data);
-        if (pointers)
-            put_note(p, NOTE_POINTERS, pointers, pointer_bytes);
-    }
-    done &= p->note != NULL;
-    free(pointers);
-    free(data);
-    free(symbols);
-    return done ? ERR_OK : complain(ERR_NOMEM, p->in->path, "out of memory");
+    if (!symbols || !data || !make_graph(p, &pointers, &pointer_bytes))
+        return complain(ERR_NOMEM, p->in->path, "out of memory");
+    p->note = calloc(1, 5 * (sizeof(Elf64_Nhdr) + 8) + sizeof(struct note_cell) + p->symbols * sizeof *symbols +
+                            p->in->sections * sizeof *data + pointer_bytes);
+    if (!p->note)
+        return complain(ERR_NOMEM, p->in->path, "out of memory");
+    note_cell(p);
+    enum err e = note_symbols(p, symbols);
+    if (e == ERR_OK)
+        e = note_data(p, data);
+    if (pointers)
+        put_note(p, NOTE_POINTERS, pointers, pointer_bytes);
+    return e;
 }
 
 static bool copy_relocation(void *context, const GElf_Rela *relocation)
@@ -383,21 +402,28 @@ static enum err copy_relocations(struct pack *p)
             return complain(ERR_NOMEM, p->in->path, "out of memory");
         p->rela = i;
         p->filled = 0;
-        if (!object_relocations(p->in, i, copy_relocation, p))
+        if (!elf_file_relocations(p->in, i, copy_relocation, p))
             return p->error;
     }
     return ERR_OK;
 }
 
-static void write_section(struct out *out, const struct section *s)
+/* What has no bytes but is referred to, as a structure without members is, gets one that nobody writes, so that it has
+ * an address. */
+static void write_section(struct elf_out *out, const char *name, const struct section *s)
 {
+    static const uint8_t byte = 0xcc; /* where it is code, a trap */
     GElf_Shdr header = s->header;
 
     header.sh_flags &= ~(GElf_Xword)SHF_GROUP;
-    out_section(out, s->name, &header, s->data, s->bytes);
+    if (header.sh_size == 0) {
+        header.sh_type = SHT_PROGBITS;
+        header.sh_flags &= ~(GElf_Xword)SHF_WRITE;
+    }
+    elf_out_section(out, name, &header, header.sh_size ? s->data : &byte, header.sh_size ? s->bytes : 1);
 }
 
-static void write_relocations(struct pack *p, struct out *out, size_t symtab)
+static void write_relocations(struct pack *p, struct elf_out *out, size_t symtab)
 {
     for (size_t i = 1; i < p->in->sections; i++) {
         const struct section *s = &p->in->section[i];
@@ -406,9 +432,11 @@ static void write_relocations(struct pack *p, struct out *out, size_t symtab)
 
         if (!p->relocations[i])
             continue;
+        CLOSED_BY(names_done) struct names made = {0};
+        const char *name = names_join(&made, ".rela", p->names.name[s->header.sh_info], "");
         size_t index =
-            out_section(out, s->name, &header, p->relocations[i], s->bytes / sizeof(Elf64_Rela) * sizeof(Elf64_Rela));
-        out_link(out, index, symtab, p->section[s->header.sh_info]);
+            elf_out_section(out, name, &header, p->relocations[i], s->bytes / sizeof(Elf64_Rela) * sizeof(Elf64_Rela));
+        elf_out_link(out, index, symtab, p->section[s->header.sh_info]);
     }
 }
 
@@ -419,22 +447,22 @@ static enum err write_all(struct pack *p, const char *path)
     const GElf_Shdr places = {.sh_type = SHT_PROGBITS, .sh_addralign = 8};
     const GElf_Shdr symtab = {.sh_type = SHT_SYMTAB, .sh_addralign = 8, .sh_entsize = sizeof(Elf64_Sym)};
     const GElf_Shdr strtab = {.sh_type = SHT_STRTAB, .sh_addralign = 1};
-    struct out *out = out_new(path, p->in->header.e_type, p->in->header.e_entry);
+    struct elf_out *out = elf_out_new(path, p->in->header.e_type, p->in->header.e_entry);
 
     if (!out)
         return ERR_IO;
     for (size_t i = 1; i < p->in->sections; i++)
         if (p->keep[i])
-            write_section(out, &p->in->section[i]);
-    out_section(out, NOTE_SECTION, &note, p->note, p->note_bytes);
+            write_section(out, p->names.name[i], &p->in->section[i]);
+    elf_out_section(out, NOTE_SECTION, &note, p->note, p->note_bytes);
     if (p->packing->places)
-        out_section(out, NOTE_IMAGE, &places, p->packing->places, p->packing->places_bytes);
-    size_t symbols = out_section(out, ".symtab", &symtab, p->table, p->symbols * sizeof *p->table);
+        elf_out_section(out, NOTE_IMAGE, &places, p->packing->places, p->packing->places_bytes);
+    size_t symbols = elf_out_section(out, ".symtab", &symtab, p->table, p->symbols * sizeof *p->table);
     size_t names =
-        out_section(out, ".strtab", &strtab, p->strings.text ?: "", p->strings.bytes ?: 1); /* the empty name */
-    out_link(out, symbols, names, p->locals);
+        elf_out_section(out, ".strtab", &strtab, p->strings.text ?: "", p->strings.bytes ?: 1); /* the empty name */
+    elf_out_link(out, symbols, names, p->locals);
     write_relocations(p, out, symbols);
-    return out_finish(out);
+    return elf_out_finish(out);
 }
 
 static void number_sections(struct pack *p)
@@ -446,22 +474,30 @@ static void number_sections(struct pack *p)
             p->section[i] = next++;
 }
 
-static enum err choose(struct pack *p)
+static enum err choose_parts(struct pack *p)
 {
     enum err e = choose_sections(p);
 
     if (e == ERR_OK)
         e = want_relocated(p);
     if (e == ERR_OK)
-        e = want_said(p);
+        e = want_declared(p);
     if (e == ERR_OK)
         e = want_named(p);
-    return e;
+    if (e != ERR_OK || p->packing->untyped)
+        return e;
+    const struct kept kept = {.in = p->in,
+                              .section = p->keep,
+                              .symbol = p->wanted,
+                              .export = p->export,
+                              .role = p->role,
+                              .exports = p->declaration->exports};
+    return limits_check(&kept);
 }
 
-static enum err pack_in(struct pack *p, const char *out)
+static enum err pack_all(struct pack *p, const char *out)
 {
-    enum err e = choose(p);
+    enum err e = choose_parts(p);
 
     if (e != ERR_OK)
         return e;
@@ -469,42 +505,49 @@ static enum err pack_in(struct pack *p, const char *out)
     number_symbols(p);
     if (p->strings.failed)
         return complain(ERR_NOMEM, p->in->path, "out of memory");
-    e = make_notes(p);
+    e = section_names_make(&p->names, p->in, p->types);
+    if (e == ERR_OK)
+        e = make_notes(p);
     if (e == ERR_OK)
         e = copy_relocations(p);
     return e == ERR_OK ? write_all(p, out) : e;
 }
 
-enum err pack(const struct object *in, const struct packing *packing, const struct say *say, const struct types *types,
-              const char *out)
+static void pack_done(struct pack *p)
 {
+    for (size_t i = 0; p->relocations && i < p->in->sections; i++)
+        free(p->relocations[i]);
+    free(p->relocations);
+    free(p->export);
+    free(p->table);
+    free(p->number);
+    free(p->wanted);
+    free(p->section);
+    free(p->keep);
+    strings_done(&p->strings);
+    section_names_done(&p->names);
+    free(p->note);
+}
+
+enum err pack_object(const struct elf_file *in, const struct packing *packing, const struct declaration *declaration,
+                     const struct types *types, const char *out)
+{
+    CLOSED_BY(pack_done)
     struct pack p = {
         .in = in,
         .packing = packing,
-        .say = say,
+        .declaration = declaration,
         .types = types,
         .keep = calloc(in->sections, sizeof *p.keep),
         .section = calloc(in->sections, sizeof *p.section),
         .wanted = calloc(in->symbols + 1, sizeof *p.wanted),
         .number = calloc(in->symbols + 1, sizeof *p.number),
         .table = calloc(in->symbols + 1, sizeof *p.table),
-        .export = calloc(say->exports + 1, sizeof *p.export),
+        .export = calloc(declaration->exports + 1, sizeof *p.export),
         .relocations = calloc(in->sections, sizeof *p.relocations),
     };
-    enum err e = p.keep && p.section && p.wanted && p.number && p.table && p.export && p.relocations
-                     ? pack_in(&p, out)
-                     : complain(ERR_NOMEM, in->path, "out of memory");
 
-    for (size_t i = 0; p.relocations && i < in->sections; i++)
-        free(p.relocations[i]);
-    free(p.relocations);
-    free(p.export);
-    free(p.table);
-    free(p.number);
-    free(p.wanted);
-    free(p.section);
-    free(p.keep);
-    free(p.strings.text);
-    free(p.note);
-    return e;
+    if (!p.keep || !p.section || !p.wanted || !p.number || !p.table || !p.export || !p.relocations)
+        return complain(ERR_NOMEM, in->path, "out of memory");
+    return pack_all(&p, out);
 }

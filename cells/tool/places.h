@@ -3,5 +3,5 @@
 #include <stddef.h>
 #include "guest/abi/err.h"
 
-/* Contents of section NOTE_IMAGE (guest/abi/note.h), to be freed. Prints the reason when it fails. */
+/* Makes the contents of section NOTE_IMAGE (guest/abi/note.h), owned by the caller. Prints what is wrong. */
 enum err places_read(const char *kernel, const char *map, void **ret_places, size_t *ret_bytes);

@@ -1,7 +1,8 @@
-/* See render.h. A declaration is written as C nests it: what comes before the name, the name, what comes behind. */
+/* See render.h. A declaration is written as C nests it: the part before the name, the name, the part after it. */
 #include "cells/tool/render.h"
 #include "cells/tool/die.h"
 #include "cells/tool/tags.h"
+#include "introspect/base/own.h"
 #include <dwarf.h>
 #include <inttypes.h>
 #include <stdbool.h>
@@ -17,14 +18,14 @@ struct render {
     unsigned indent;
 };
 
-static void declare(struct render *r, Dwarf_Die *holder, const char *name);
+static void write_declaration(struct render *r, Dwarf_Die *holder, const char *name);
 
-static void new_line(struct render *r)
+static void write_new_line(struct render *r)
 {
     fprintf(r->out, "\n%*s", 4 * r->indent, "");
 }
 
-static void put_members(struct render *r, Dwarf_Die *type)
+static void write_members(struct render *r, Dwarf_Die *type)
 {
     Dwarf_Die child;
 
@@ -35,23 +36,23 @@ static void put_members(struct render *r, Dwarf_Die *type)
             uint64_t bits = die_number(&child, DW_AT_bit_size, 0);
 
             if (dwarf_tag(&child) == DW_TAG_enumerator) {
-                new_line(r);
+                write_new_line(r);
                 fprintf(r->out, "%s = %" PRId64 ",", dwarf_diename(&child) ?: "",
                         (int64_t)die_number(&child, DW_AT_const_value, 0));
             } else if (dwarf_tag(&child) == DW_TAG_member) {
-                new_line(r);
-                declare(r, &child, dwarf_diename(&child) ?: "");
+                write_new_line(r);
+                write_declaration(r, &child, dwarf_diename(&child) ?: "");
                 if (bits)
                     fprintf(r->out, " : %" PRIu64, bits);
                 fputc(';', r->out);
             }
         } while (dwarf_siblingof(&child, &child) == 0);
     r->indent--;
-    new_line(r);
+    write_new_line(r);
     fputc('}', r->out);
 }
 
-static void put_tagged(struct render *r, Dwarf_Die *type)
+static void write_tagged(struct render *r, Dwarf_Die *type)
 {
     int kind = dwarf_tag(type);
     const char *tag = dwarf_diename(type);
@@ -62,7 +63,7 @@ static void put_tagged(struct render *r, Dwarf_Die *type)
     if (tag)
         fprintf(r->out, " %s", tag);
     if (body && !die_flag(type, DW_AT_declaration))
-        put_members(r, type);
+        write_members(r, type);
 }
 
 static bool needs_brackets(Dwarf_Die *pointer)
@@ -73,7 +74,7 @@ static bool needs_brackets(Dwarf_Die *pointer)
            (dwarf_tag(&target) == DW_TAG_array_type || dwarf_tag(&target) == DW_TAG_subroutine_type);
 }
 
-static void put_parameters(struct render *r, Dwarf_Die *function)
+static void write_parameters(struct render *r, Dwarf_Die *function)
 {
     const char *between = "";
     Dwarf_Die child;
@@ -85,7 +86,7 @@ static void put_parameters(struct render *r, Dwarf_Die *function)
                 fprintf(r->out, "%s...", between);
             else if (dwarf_tag(&child) == DW_TAG_formal_parameter) {
                 fputs(between, r->out);
-                declare(r, &child, dwarf_diename(&child) ?: "");
+                write_declaration(r, &child, dwarf_diename(&child) ?: "");
             } else
                 continue;
             between = ", ";
@@ -93,7 +94,7 @@ static void put_parameters(struct render *r, Dwarf_Die *function)
     fputs(*between ? ")" : "void)", r->out);
 }
 
-static void put_dimensions(struct render *r, Dwarf_Die *array)
+static void write_dimensions(struct render *r, Dwarf_Die *array)
 {
     Dwarf_Die child;
 
@@ -124,8 +125,8 @@ static const char *qualifier(int kind)
     }
 }
 
-/* Up to the name; true: it ended with a star or bracket, so that no space must follow. */
-static bool put_before(struct render *r, Dwarf_Die *holder)
+/* Writes the part before the name. True: it ended with a star or bracket, and no space must follow. */
+static bool write_before_name(struct render *r, Dwarf_Die *holder)
 {
     Dwarf_Die type, target;
     bool tight = false;
@@ -142,22 +143,22 @@ static bool put_before(struct render *r, Dwarf_Die *holder)
     int kind = dwarf_tag(&type);
     const char *words = qualifier(kind);
     if (words && die_type(&type, &target) && dwarf_tag(&target) == DW_TAG_pointer_type) {
-        put_before(r, &type);
+        write_before_name(r, &type);
         fputs(words, r->out);
         tight = true;
     } else if (words) {
         fputs(words, r->out);
-        tight = put_before(r, &type);
+        tight = write_before_name(r, &type);
     } else if (kind == DW_TAG_pointer_type) {
         r->body = false;
-        if (!put_before(r, &type))
+        if (!write_before_name(r, &type))
             fputc(' ', r->out);
         fputs(needs_brackets(&type) ? "(*" : "*", r->out);
         tight = true;
     } else if (kind == DW_TAG_array_type || kind == DW_TAG_subroutine_type) {
-        tight = put_before(r, &type);
+        tight = write_before_name(r, &type);
     } else if (tags_has(&type)) {
-        put_tagged(r, &type);
+        write_tagged(r, &type);
     } else {
         fputs(dwarf_diename(&type) ?: "?", r->out);
     }
@@ -165,7 +166,7 @@ static bool put_before(struct render *r, Dwarf_Die *holder)
     return tight;
 }
 
-static void put_behind(struct render *r, Dwarf_Die *holder)
+static void write_after_name(struct render *r, Dwarf_Die *holder)
 {
     Dwarf_Die type;
 
@@ -176,47 +177,45 @@ static void put_behind(struct render *r, Dwarf_Die *holder)
     if (kind == DW_TAG_pointer_type && needs_brackets(&type))
         fputc(')', r->out);
     if (kind == DW_TAG_array_type)
-        put_dimensions(r, &type);
+        write_dimensions(r, &type);
     if (kind == DW_TAG_subroutine_type)
-        put_parameters(r, &type);
+        write_parameters(r, &type);
     if (kind == DW_TAG_pointer_type || kind == DW_TAG_array_type || kind == DW_TAG_subroutine_type || qualifier(kind))
-        put_behind(r, &type);
+        write_after_name(r, &type);
     r->depth--;
 }
 
-static void declare(struct render *r, Dwarf_Die *holder, const char *name)
+static void write_declaration(struct render *r, Dwarf_Die *holder, const char *name)
 {
-    bool tight = put_before(r, holder);
+    bool tight = write_before_name(r, holder);
 
     if (!tight && *name)
         fputc(' ', r->out);
     fputs(name, r->out);
-    put_behind(r, holder);
+    write_after_name(r, holder);
 }
 
-static char *finish(struct render *r, char **text)
+/* Closes the text and gives it away; NULL: out of memory. */
+static char *finish_text(struct render *r, char **text)
 {
-    if (fclose(r->out) == 0)
-        return *text;
-    free(*text);
-    return NULL;
+    return fclose(r->out) == 0 ? MOVE(*text) : NULL;
 }
 
 char *render_type(Dwarf_Die *holder, const char *name)
 {
-    char *text = NULL;
+    OWN(memory) char *text = NULL;
     size_t bytes;
     struct render r = {.out = open_memstream(&text, &bytes)};
 
     if (!r.out)
         return NULL;
-    declare(&r, holder, name);
-    return finish(&r, &text);
+    write_declaration(&r, holder, name);
+    return finish_text(&r, &text);
 }
 
 char *render_symbol(Dwarf_Die *die)
 {
-    char *text = NULL;
+    OWN(memory) char *text = NULL;
     size_t bytes;
     struct render r = {.out = open_memstream(&text, &bytes), .body = true};
 
@@ -224,13 +223,13 @@ char *render_symbol(Dwarf_Die *die)
         return NULL;
     if (dwarf_tag(die) == DW_TAG_subprogram) {
         r.body = false;
-        if (!put_before(&r, die))
+        if (!write_before_name(&r, die))
             fputc(' ', r.out);
         fputs(dwarf_diename(die) ?: "", r.out);
-        put_parameters(&r, die);
-        put_behind(&r, die);
+        write_parameters(&r, die);
+        write_after_name(&r, die);
     } else {
-        declare(&r, die, dwarf_diename(die) ?: "");
+        write_declaration(&r, die, dwarf_diename(die) ?: "");
     }
-    return finish(&r, &text);
+    return finish_text(&r, &text);
 }

@@ -1,40 +1,37 @@
 /* `cell show` and `cell compare`: what is in a cell object, and what a swap between two would see. */
 #include "cells/tool/verbs.h"
+#include "cells/tool/difference.h"
 #include "cells/tool/notes.h"
-#include "cells/tool/say.h"
+#include "cells/tool/declaration.h"
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
 struct loaded {
-    struct object object;
+    struct elf_file object;
     struct notes notes;
 };
 
-static enum err load(struct loaded *ret_loaded, const char *path)
+/* Needs close_loaded also after a failure. */
+static enum err open_loaded(struct loaded *ret_loaded, const char *path)
 {
-    enum err e = object_open(&ret_loaded->object, path);
+    enum err e = elf_file_open(&ret_loaded->object, path);
 
-    if (e != ERR_OK)
-        return e;
-    e = notes_read(&ret_loaded->notes, &ret_loaded->object);
-    if (e != ERR_OK)
-        object_close(&ret_loaded->object);
-    return e;
+    return e == ERR_OK ? notes_read(&ret_loaded->notes, &ret_loaded->object) : e;
 }
 
-static void unload(struct loaded *loaded)
+static void close_loaded(struct loaded *loaded)
 {
     notes_done(&loaded->notes);
-    object_close(&loaded->object);
+    elf_file_close(&loaded->object);
 }
 
-static const struct symbol *symbol_of(const struct loaded *l, uint32_t index)
+static const struct symbol *loaded_symbol(const struct loaded *l, uint32_t index)
 {
     return &l->object.symbol[index];
 }
 
-static const char *section_of(const struct loaded *l, const struct symbol *s)
+static const char *section_name_of(const struct loaded *l, const struct symbol *s)
 {
     return s->sym.st_shndx < l->object.sections ? l->object.section[s->sym.st_shndx].name : "-";
 }
@@ -102,7 +99,7 @@ static void show_pointers(const struct loaded *l)
 {
     if (!l->notes.pointers)
         return;
-    printf("\n%16s  %13s  %s\n", "OFFSET", "NUMBER x BYTES", "POINTERS TO FUNCTIONS, AND WAYS TO THEM");
+    printf("\n%16s  %13s  %s\n", "OFFSET", "NUMBER x BYTES", "POINTERS TO FUNCTIONS, AND PATHS TO THEM");
     for (uint32_t i = 0; i < l->notes.pointers->types; i++) {
         const struct note_shape *shape = &l->notes.shape[i];
         printf("%s, %" PRIu32 " bytes\n", tag_of(l, i), shape->bytes);
@@ -113,19 +110,19 @@ static void show_pointers(const struct loaded *l)
 
 enum err show_cell(const char *path)
 {
-    struct loaded l;
-    enum err e = load(&l, path);
+    CLOSED_BY(close_loaded) struct loaded l = {0};
+    enum err e = open_loaded(&l, path);
 
     if (e != ERR_OK)
         return e;
     const struct note_cell *c = &l.notes.cell;
-    const uint32_t role[SAY_ROLES] = {c->init, c->main, c->transfer, c->done};
+    const uint32_t role[ROLES] = {c->init, c->main, c->transfer, c->done};
 
-    printf("cell %s, %s, version %u\n", c->name, say_kind_word(c->kind), c->version);
-    for (enum say_role r = 0; r < SAY_ROLES; r++)
+    printf("cell %s, %s, version %u\n", c->name, declaration_kind(c->kind), c->version);
+    for (enum declared_role r = 0; r < ROLES; r++)
         if (role[r] && role[r] < l.object.symbols)
-            printf("%s %s\n", say_role_name[r], symbol_of(&l, role[r])->name);
-    for (const struct say_flag *f = say_flag; f->word; f++)
+            printf("%s %s\n", declaration_role[r], loaded_symbol(&l, role[r])->name);
+    for (const struct declared_flag *f = declared_flags; f->word; f++)
         if (c->flags & f->flag)
             printf("%s\n", f->word);
     if (c->flags & NOTE_SIMD)
@@ -133,23 +130,22 @@ enum err show_cell(const char *path)
     show_sections(&l);
     printf("\n%-16s  %-11s  %8s  %-32s  %s\n", "TYPE", "ACCESS", "BYTES", "EXPORT", "SECTION");
     for (size_t i = 0; i < l.notes.exports; i++) {
-        const struct symbol *s = symbol_of(&l, l.notes.export[i].symbol);
+        const struct symbol *s = loaded_symbol(&l, l.notes.export[i].symbol);
         printf("%016" PRIx64 "  %-11s  %8" PRIu64 "  %-32s  %s\n", l.notes.export[i].type_hash,
-               say_access_word(l.notes.export[i].access), s->sym.st_size, s->name, section_of(&l, s));
+               declaration_access(l.notes.export[i].access), s->sym.st_size, s->name, section_name_of(&l, s));
     }
     printf("\n%-16s  %s\n", "TYPE", "IMPORT");
     for (size_t i = 0; i < l.notes.imports; i++)
-        printf("%016" PRIx64 "  %s\n", l.notes.import[i].type_hash, symbol_of(&l, l.notes.import[i].symbol)->name);
+        printf("%016" PRIx64 "  %s\n", l.notes.import[i].type_hash, loaded_symbol(&l, l.notes.import[i].symbol)->name);
     show_types(&l);
     show_pointers(&l);
-    unload(&l);
     return ERR_OK;
 }
 
-static const struct note_symbol *find_export(const struct loaded *l, const char *name)
+static const struct note_symbol *find_loaded_export(const struct loaded *l, const char *name)
 {
     for (size_t i = 0; i < l->notes.exports; i++)
-        if (strcmp(symbol_of(l, l->notes.export[i].symbol)->name, name) == 0)
+        if (strcmp(loaded_symbol(l, l->notes.export[i].symbol)->name, name) == 0)
             return &l->notes.export[i];
     return NULL;
 }
@@ -160,26 +156,26 @@ static unsigned compare_exports(const struct loaded *old, const struct loaded *n
 
     for (size_t i = 0; i < old->notes.exports; i++) {
         const struct note_symbol *was = &old->notes.export[i];
-        const char *name = symbol_of(old, was->symbol)->name;
-        const struct note_symbol *is = find_export(new, name);
+        const char *name = loaded_symbol(old, was->symbol)->name;
+        const struct note_symbol *is = find_loaded_export(new, name);
 
         if (!is)
             differences++, printf("removed   %s\n", name);
         else if (is->type_hash && was->type_hash && is->type_hash != was->type_hash)
             differences++, printf("retyped   %s\n", name);
         if (is && is->access != was->access)
-            differences++,
-                printf("access    %s: %s, was %s\n", name, say_access_word(is->access), say_access_word(was->access));
+            differences++, printf("access    %s: %s, was %s\n", name, declaration_access(is->access),
+                                  declaration_access(was->access));
     }
     for (size_t i = 0; i < new->notes.exports; i++) {
-        const char *name = symbol_of(new, new->notes.export[i].symbol)->name;
-        if (!find_export(old, name))
+        const char *name = loaded_symbol(new, new->notes.export[i].symbol)->name;
+        if (!find_loaded_export(old, name))
             differences++, printf("added     %s\n", name);
     }
     return differences;
 }
 
-static bool is_loaded(const struct section *s)
+static bool is_loaded_section(const struct section *s)
 {
     return s->header.sh_flags & SHF_ALLOC;
 }
@@ -189,7 +185,7 @@ static bool same_bytes(const struct section *a, const struct section *b)
     return a->bytes == b->bytes && (!a->bytes || memcmp(a->data, b->data, a->bytes) == 0);
 }
 
-/* What a datum or function means to the new cell's code or to callers; NULL: the same, or not known. */
+/* How the type of a datum or function has changed; NULL: not at all, or not known. */
 static const char *retyped(const struct loaded *old, size_t i, const struct loaded *new, size_t j)
 {
     const struct note_data *was = notes_data(&old->notes, i), *is = notes_data(&new->notes, j);
@@ -198,7 +194,7 @@ static const char *retyped(const struct loaded *old, size_t i, const struct load
         return NULL;
     if (was->type_hash != is->type_hash)
         return "another type";
-    return was->deep_hash != is->deep_hash ? "what pointers lead to there has another type" : NULL;
+    return was->deep_hash != is->deep_hash ? "the target of a pointer in it has another type" : NULL;
 }
 
 static unsigned compare_sections(const struct loaded *old, const struct loaded *new)
@@ -207,10 +203,10 @@ static unsigned compare_sections(const struct loaded *old, const struct loaded *
 
     for (size_t i = 1; i < old->object.sections; i++) {
         const struct section *a = &old->object.section[i];
-        size_t j = is_loaded(a) ? object_section(&new->object, a->name) : 0;
+        size_t j = is_loaded_section(a) ? elf_file_section(&new->object, a->name) : 0;
         const struct section *b = &new->object.section[j];
 
-        if (!is_loaded(a))
+        if (!is_loaded_section(a))
             continue;
         if (!j)
             differences++, printf("gone      %s, %" PRIu64 " bytes\n", a->name, a->header.sh_size);
@@ -225,7 +221,7 @@ static unsigned compare_sections(const struct loaded *old, const struct loaded *
     }
     for (size_t j = 1; j < new->object.sections; j++) {
         const struct section *b = &new->object.section[j];
-        if (is_loaded(b) && !object_section(&old->object, b->name))
+        if (is_loaded_section(b) && !elf_file_section(&old->object, b->name))
             differences++, printf("new       %s, %" PRIu64 " bytes\n", b->name, b->header.sh_size);
     }
     return differences;
@@ -233,19 +229,19 @@ static unsigned compare_sections(const struct loaded *old, const struct loaded *
 
 enum err compare_cells(const char *old_path, const char *new_path)
 {
-    struct loaded old, new;
-    enum err e = load(&old, old_path);
+    CLOSED_BY(close_loaded) struct loaded old = {0};
+    CLOSED_BY(close_loaded) struct loaded new = {0};
+    enum err e = open_loaded(&old, old_path);
 
+    if (e == ERR_OK)
+        e = open_loaded(&new, new_path);
     if (e != ERR_OK)
         return e;
-    e = load(&new, new_path);
-    if (e == ERR_OK) {
-        printf("%s version %u -> %s version %u\n", old.notes.cell.name, old.notes.cell.version, new.notes.cell.name,
-               new.notes.cell.version);
-        if (compare_exports(&old, &new) + compare_sections(&old, &new) == 0)
-            printf("same symbols, same sections\n");
-        unload(&new);
-    }
-    unload(&old);
-    return e;
+    printf("%s version %u -> %s version %u\n", old.notes.cell.name, old.notes.cell.version, new.notes.cell.name,
+           new.notes.cell.version);
+    if (compare_exports(&old, &new) + compare_sections(&old, &new) == 0)
+        printf("same symbols, same sections\n");
+    else
+        difference_print(stdout, old_path, new_path);
+    return ERR_OK;
 }

@@ -1,8 +1,8 @@
-/* See simd.h. Every executable section is disassembled from its start: code that GCC and our assembly emit has no data in
- * between. What the disassembler does not know counts as SIMD when it begins like a VEX or EVEX instruction. */
+/* See simd.h. Every executable section is disassembled from its start: code that GCC and our assembly emit has no
+ * data in between. What the disassembler does not know counts as SIMD when it begins like a VEX or EVEX instruction. */
 #include "cells/tool/simd.h"
-#include <capstone/capstone.h>
 #include <stdlib.h>
+#include "introspect/base/capstone.h"
 
 enum { VEX_2 = 0xc5, VEX_3 = 0xc4, EVEX = 0x62 };
 
@@ -58,25 +58,21 @@ static bool section_uses(csh capstone, cs_insn *instruction, const struct sectio
     return false;
 }
 
-enum err simd_find(const struct object *object, size_t *ret_section)
+enum err simd_find(const struct elf_file *object, size_t *ret_section)
 {
-    csh capstone;
-    cs_insn *instruction = NULL;
+    OWN(capstone) csh capstone = 0;
+    OWN(instruction) cs_insn *instruction = NULL;
     size_t found = 0;
 
-    if (cs_open(CS_ARCH_X86, CS_MODE_64, &capstone) != CS_ERR_OK)
-        return complain(ERR_NOMEM, object->path, "out of memory");
-    if (cs_option(capstone, CS_OPT_DETAIL, CS_OPT_ON) == CS_ERR_OK)
+    if (cs_open(CS_ARCH_X86, CS_MODE_64, &capstone) == CS_ERR_OK &&
+        cs_option(capstone, CS_OPT_DETAIL, CS_OPT_ON) == CS_ERR_OK)
         instruction = cs_malloc(capstone);
-    for (size_t i = 1; instruction && i < object->sections && !found; i++)
+    if (!instruction)
+        return complain(ERR_NOMEM, object->path, "out of memory");
+    for (size_t i = 1; i < object->sections && !found; i++)
         if (object->section[i].header.sh_flags & SHF_EXECINSTR && object->section[i].data &&
             section_uses(capstone, instruction, &object->section[i]))
             found = i;
-    enum err e = instruction ? ERR_OK : complain(ERR_NOMEM, object->path, "out of memory");
-    if (instruction)
-        cs_free(instruction, 1);
-    cs_close(&capstone);
-    if (e == ERR_OK)
-        *ret_section = found;
-    return e;
+    *ret_section = found;
+    return ERR_OK;
 }

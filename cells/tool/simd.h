@@ -1,7 +1,7 @@
-/* Whether code uses x87, MMX, SSE or AVX registers: from its instructions, not from a promise. */
+/* Whether code uses x87, MMX, SSE or AVX registers: read from its instructions. */
 #pragma once
-#include "cells/tool/object.h"
+#include "cells/tool/elf_file.h"
 
-/* The first section of the object's code that does so; 0: none does. What saves and loads all of the state (xsave, xrstor
- * and the like) is no use of it. ERR_NOMEM: complained. */
-enum err simd_find(const struct object *object, size_t *ret_section);
+/* Finds the first section that does; 0: none. Saving and loading the whole state (xsave, xrstor and the like) does
+ * not count. ERR_NOMEM: reported. */
+enum err simd_find(const struct elf_file *object, size_t *ret_section);

@@ -24,15 +24,15 @@ bool tags_add(struct tags *tags, Dwarf_Die *die)
     return true;
 }
 
-static int order(const struct tag *a, const struct tag *b)
+static int compare_tags(const struct tag *a, const struct tag *b)
 {
     return a->kind != b->kind ? (a->kind < b->kind ? -1 : 1) : strcmp(a->name, b->name);
 }
 
-static int by_tag(const void *a, const void *b)
+static int compare_entries(const void *a, const void *b)
 {
     const struct tag *x = a, *y = b;
-    int o = order(x, y);
+    int o = compare_tags(x, y);
     Dwarf_Off p = dwarf_dieoffset((Dwarf_Die *)&x->die), q = dwarf_dieoffset((Dwarf_Die *)&y->die);
 
     return o ? o : (p > q) - (p < q);
@@ -41,7 +41,7 @@ static int by_tag(const void *a, const void *b)
 void tags_sort(struct tags *tags)
 {
     if (tags->entries)
-        qsort(tags->entry, tags->entries, sizeof *tags->entry, by_tag);
+        qsort(tags->entry, tags->entries, sizeof *tags->entry, compare_entries);
 }
 
 void tags_done(struct tags *tags)
@@ -60,12 +60,12 @@ bool tags_define(const struct tags *tags, Dwarf_Die *die)
     while (key.name && low < high) {
         size_t middle = (low + high) / 2;
 
-        if (order(&tags->entry[middle], &key) < 0)
+        if (compare_tags(&tags->entry[middle], &key) < 0)
             low = middle + 1;
         else
             high = middle;
     }
-    if (!key.name || low == tags->entries || order(&tags->entry[low], &key) != 0)
+    if (!key.name || low == tags->entries || compare_tags(&tags->entry[low], &key) != 0)
         return false;
     *die = tags->entry[low].die;
     return true;

@@ -15,11 +15,12 @@ struct tags {
     size_t entries, capacity;
 };
 
-/* Whether `die` is of a kind that has a tag. */
+/* Whether `die` is a structure, union or enumeration. */
 bool tags_has(Dwarf_Die *die);
-/* Takes a definition up and passes over the rest; false: no memory. */
+/* Adds `die` if it defines a tag. False: no memory. */
 bool tags_add(struct tags *tags, Dwarf_Die *die);
 void tags_sort(struct tags *tags);
 void tags_done(struct tags *tags);
-/* In place of a declaration the file's first definition of that tag; false: there is none. Definitions stay. */
+/* Replaces a declaration by the file's first definition of that tag; a definition is unchanged. False: there is
+ * none. */
 bool tags_define(const struct tags *tags, Dwarf_Die *die);

@@ -1,16 +1,24 @@
-/* See type.h. libdwfl applies the relocations of the debug sections of relocatable objects, for which it gives each section
- * an address of its own. */
+/* See type.h. libdwfl applies the relocations of the debug sections of relocatable objects, for which it gives each
+ * section an address of its own. */
 #include "cells/tool/type.h"
 #include "cells/tool/die.h"
+#include "cells/tool/identity.h"
+#include "cells/tool/location.h"
 #include "cells/tool/list.h"
-#include "cells/tool/object.h"
+#include "cells/tool/elf_file.h"
 #include <dwarf.h>
 #include <elfutils/libdwfl.h>
 #include <gelf.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "guest/abi/fnv.h"
+#include "guest/abi/note.h"
 
-#define DEPTH_MAX 64 /* of nested scopes */
+#define DEPTH_MAX  64  /* of nested scopes */
+#define NAME_BYTES 256 /* of a member's path */
+
+enum { LANG_C17 = 0x2c }; /* not in every dwarf.h */
 
 struct named {
     const char *name;
@@ -18,10 +26,17 @@ struct named {
     Dwarf_Die die;
 };
 
-/* A function at the start of a section of its own. */
-struct begun {
+/* Where a function begins. */
+struct start {
     size_t section;
+    uint64_t offset;
     Dwarf_Die die;
+};
+
+/* Code of a unit. */
+struct range {
+    size_t section;
+    uint64_t start, end;
 };
 
 struct types {
@@ -34,12 +49,15 @@ struct types {
     size_t entries, capacity;
     struct datum *datum; /* sorted by section and offset */
     size_t data, data_capacity;
-    struct begun *begun; /* sorted by section */
-    size_t begins, begun_capacity;
+    struct start *start; /* sorted by section */
+    size_t starts, start_capacity;
+    struct range *range;
+    size_t ranges, range_capacity;
+    struct names names; /* that are not in the file */
     struct tags tags;
 };
 
-static int by_name(const void *a, const void *b)
+static int compare_names_of_types(const void *a, const void *b)
 {
     const struct named *x = a, *y = b;
     int order = strcmp(x->name, y->name);
@@ -47,7 +65,7 @@ static int by_name(const void *a, const void *b)
     return order ? order : (int)x->declaration - (int)y->declaration;
 }
 
-static int by_place(const void *a, const void *b)
+static int compare_places_of_data(const void *a, const void *b)
 {
     const struct datum *x = a, *y = b;
 
@@ -56,32 +74,33 @@ static int by_place(const void *a, const void *b)
     return (x->offset > y->offset) - (x->offset < y->offset);
 }
 
-static int by_section(const void *a, const void *b)
+static int compare_starts(const void *a, const void *b)
 {
-    const struct begun *x = a, *y = b;
+    const struct start *x = a, *y = b;
 
     return (x->section > y->section) - (x->section < y->section);
 }
 
-static bool add_named(struct types *types, Dwarf_Die *die)
+/* Of what is in a block only declarations: that of a function of another file may stand there. */
+static bool add_named(struct types *types, Dwarf_Die *die, bool in_block)
 {
     int tag = dwarf_tag(die);
+    bool declaration = die_flag(die, DW_AT_declaration);
     Dwarf_Attribute a;
 
-    if ((tag != DW_TAG_subprogram && tag != DW_TAG_variable) || !dwarf_diename(die) ||
+    if ((tag != DW_TAG_subprogram && tag != DW_TAG_variable) || !dwarf_diename(die) || (in_block && !declaration) ||
         !dwarf_attr_integrate(die, DW_AT_external, &a))
         return true;
     struct named *entry = list_room(types->entry, types->entries, &types->capacity, sizeof *entry);
     if (!entry)
         return false;
     types->entry = entry;
-    entry[types->entries++] =
-        (struct named){.name = dwarf_diename(die), .declaration = die_flag(die, DW_AT_declaration), .die = *die};
+    entry[types->entries++] = (struct named){.name = dwarf_diename(die), .declaration = declaration, .die = *die};
     return true;
 }
 
 /* Empty sections share their addresses with what follows. */
-static bool find_section(const struct types *types, Dwarf_Addr address, size_t *ret_section, uint64_t *ret_offset)
+static bool find_section_at(const struct types *types, Dwarf_Addr address, size_t *ret_section, uint64_t *ret_offset)
 {
     Elf_Scn *section = NULL;
     GElf_Shdr header;
@@ -96,49 +115,64 @@ static bool find_section(const struct types *types, Dwarf_Addr address, size_t *
     return false;
 }
 
-/* Where the variable lies; false: in no section. */
-static bool is_placed(const struct types *types, Dwarf_Die *die, size_t *ret_section, uint64_t *ret_offset)
+/* Completes what is known of a datum by the place where the variable, or a part of it, is. False: it has no type
+ * there. */
+static bool place_datum(struct types *types, const struct location *at, struct datum *datum)
 {
-    Dwarf_Attribute a;
-    Dwarf_Op *op;
-    size_t ops;
+    Dwarf_Die variable = datum->die, type;
+    char path[NAME_BYTES];
+    Dwarf_Word bytes;
 
-    return dwarf_getlocation(dwarf_attr(die, DW_AT_location, &a), &op, &ops) == 0 && ops == 1 &&
-           op->atom == DW_OP_addr && find_section(types, op->number + types->bias, ret_section, ret_offset);
+    if (!find_section_at(types, at->address + types->bias, &datum->section, &datum->offset) ||
+        !die_type(&variable, &type) || dwarf_aggregate_size(&type, &bytes) != 0)
+        return false;
+    datum->bytes = at->part ?: bytes;
+    if (at->part && location_member(&variable, at->offset, at->part, &datum->die, path, sizeof path))
+        datum->name = names_join(&types->names, datum->name, path, "");
+    else if (at->part && location_is_bits(&variable, at->offset, at->part))
+        datum->form = fnv_add(FNV_START, &at->offset, sizeof at->offset);
+    else if (at->part)
+        return false;
+    if (at->form) {
+        datum->form ^= at->form;
+        datum->bytes = at->stored;
+    }
+    return datum->bytes != 0;
 }
 
 static bool add_datum(struct types *types, Dwarf_Die *die, const char *function)
 {
-    struct datum datum = {.name = dwarf_diename(die), .function = function, .unit = types->unit, .die = *die};
-    Dwarf_Die type;
-    Dwarf_Word bytes;
+    struct location at[LOCATIONS_MAX];
 
-    if (dwarf_tag(die) != DW_TAG_variable || !is_placed(types, die, &datum.section, &datum.offset) || !datum.name ||
-        !die_type(die, &type) || dwarf_aggregate_size(&type, &bytes) != 0)
+    if (dwarf_tag(die) != DW_TAG_variable || !dwarf_diename(die))
         return true;
-    datum.bytes = bytes;
-    struct datum *room = list_room(types->datum, types->data, &types->data_capacity, sizeof *room);
-    if (!room)
-        return false;
-    types->datum = room;
-    room[types->data++] = datum;
+    size_t count = location_read(die, at);
+    for (size_t i = 0; i < count; i++) {
+        struct datum datum = {.name = dwarf_diename(die), .function = function, .unit = types->unit, .die = *die};
+        if (!place_datum(types, &at[i], &datum))
+            continue;
+        struct datum *room = list_room(types->datum, types->data, &types->data_capacity, sizeof *room);
+        if (!room)
+            return false;
+        types->datum = room;
+        room[types->data++] = datum;
+    }
     return true;
 }
 
 static bool add_function(struct types *types, Dwarf_Die *die)
 {
-    Dwarf_Addr start;
-    uint64_t offset;
-    struct begun begun = {.die = *die};
+    Dwarf_Addr address;
+    struct start start = {.die = *die};
 
-    if (dwarf_tag(die) != DW_TAG_subprogram || dwarf_lowpc(die, &start) != 0 ||
-        !find_section(types, start + types->bias, &begun.section, &offset) || offset != 0)
+    if (dwarf_tag(die) != DW_TAG_subprogram || dwarf_lowpc(die, &address) != 0 ||
+        !find_section_at(types, address + types->bias, &start.section, &start.offset))
         return true;
-    struct begun *room = list_room(types->begun, types->begins, &types->begun_capacity, sizeof *room);
+    struct start *room = list_room(types->start, types->starts, &types->start_capacity, sizeof *room);
     if (!room)
         return false;
-    types->begun = room;
-    room[types->begins++] = begun;
+    types->start = room;
+    room[types->starts++] = start;
     return true;
 }
 
@@ -159,7 +193,7 @@ static bool add_scope(struct types *types, Dwarf_Die *scope, const char *functio
     if (depth == DEPTH_MAX || dwarf_child(scope, &child) != 0)
         return true;
     do
-        if ((depth == 0 && (!add_named(types, &child) || !add_function(types, &child))) ||
+        if (!add_named(types, &child, depth > 0) || (depth == 0 && !add_function(types, &child)) ||
             !add_datum(types, &child, function) || !tags_add(&types->tags, &child) ||
             (is_scope(&child) && !add_scope(types, &child, function, depth + 1)))
             return false;
@@ -167,25 +201,94 @@ static bool add_scope(struct types *types, Dwarf_Die *scope, const char *functio
     return true;
 }
 
-/* The assembler describes its functions without their types: those stay unknown. */
-static bool add_unit(struct types *types, Dwarf_Die *unit)
+static bool add_ranges(struct types *types, Dwarf_Die *unit)
 {
-    types->unit = dwarf_diename(unit);
-    return die_number(unit, DW_AT_language, 0) == DW_LANG_Mips_Assembler || add_scope(types, unit, NULL, 0);
+    Dwarf_Addr base, start, end;
+
+    for (ptrdiff_t at = 0; (at = dwarf_ranges(unit, at, &base, &start, &end)) > 0;) {
+        struct range range;
+        if (start == end || !find_section_at(types, start + types->bias, &range.section, &range.start))
+            continue;
+        range.end = range.start + (end - start);
+        struct range *room = list_room(types->range, types->ranges, &types->range_capacity, sizeof *room);
+        if (!room)
+            return false;
+        types->range = room;
+        room[types->ranges++] = range;
+    }
+    return true;
 }
 
-/* A function that is inlined has its variables once more in each instance. */
+static bool is_c(uint64_t language)
+{
+    return language == DW_LANG_C89 || language == DW_LANG_C || language == DW_LANG_C99 || language == DW_LANG_C11 ||
+           language == LANG_C17;
+}
+
+/* Returns what is wrong, or NULL. The assembler describes its functions without their types. */
+static const char *add_unit(struct types *types, Dwarf_Die *unit)
+{
+    uint64_t language = die_number(unit, DW_AT_language, 0);
+
+    types->unit = dwarf_diename(unit);
+    if (dwarf_hasattr(unit, DW_AT_dwo_name) || dwarf_hasattr(unit, DW_AT_GNU_dwo_name))
+        return "its types are in a file of their own; compile without -gsplit-dwarf";
+    if (language != DW_LANG_Mips_Assembler && !is_c(language))
+        return "has a unit in another language than C, whose types are not known";
+    if (!add_ranges(types, unit) || (language != DW_LANG_Mips_Assembler && !add_scope(types, unit, NULL, 0)))
+        return "out of memory";
+    return NULL;
+}
+
+/* Returns why types may be where they are not looked for, or NULL. */
+static const char *find_other_places(Elf *elf)
+{
+    Elf_Scn *section = NULL;
+    size_t names, units = 0;
+    GElf_Shdr header;
+
+    if (elf_getshdrstrndx(elf, &names) != 0)
+        return "has no readable section table";
+    while ((section = elf_nextscn(elf, section)) != NULL) {
+        const char *name = gelf_getshdr(section, &header) ? elf_strptr(elf, names, header.sh_name) : NULL;
+        if (!name)
+            continue;
+        units += strcmp(name, ".debug_info") == 0 || strcmp(name, ".zdebug_info") == 0;
+        if (strcmp(name, ".debug_types") == 0 || units > 1)
+            return "has types in units of their own; compile without -fdebug-types-section";
+        if (strcmp(name, ".gnu_debugaltlink") == 0)
+            return "has types in another file; do not run dwz on it";
+    }
+    return NULL;
+}
+
+/* Each instance of an inlined function describes its static variables again. */
 static void drop_doubles(struct types *types)
 {
     size_t kept = 0;
 
     for (size_t i = 0; i < types->data; i++)
-        if (kept == 0 || by_place(&types->datum[kept - 1], &types->datum[i]) != 0)
+        if (kept == 0 || compare_places_of_data(&types->datum[kept - 1], &types->datum[i]) != 0)
             types->datum[kept++] = types->datum[i];
     types->data = kept;
 }
 
-static const char *fill(struct types *types, const char *path)
+static const char *sort_types(struct types *types, const char *path)
+{
+    if (types->entries)
+        qsort(types->entry, types->entries, sizeof *types->entry, compare_names_of_types);
+    if (types->data)
+        qsort(types->datum, types->data, sizeof *types->datum, compare_places_of_data);
+    drop_doubles(types);
+    if (types->starts)
+        qsort(types->start, types->starts, sizeof *types->start, compare_starts);
+    tags_sort(&types->tags);
+    return identify_data(types->datum, types->data, path, &types->names) && !types->names.failed ? NULL
+                                                                                                 : "out of memory";
+}
+
+/* Returns what is wrong, or NULL. */
+static const char *read_types(struct types *types, const char *path)
 {
     static const Dwfl_Callbacks callbacks = {.find_elf = dwfl_build_id_find_elf,
                                              .find_debuginfo = dwfl_standard_find_debuginfo,
@@ -197,33 +300,24 @@ static const char *fill(struct types *types, const char *path)
     if (!module || dwfl_report_end(types->dwfl, NULL, NULL) != 0)
         return dwfl_errmsg(-1);
     if (!dwfl_module_getdwarf(module, &types->bias))
-        return "no DWARF; compile with -g";
+        return "no DWARF; compile with -g, and do not strip it";
     types->elf = dwfl_module_getelf(module, &types->elf_bias);
     if (!types->elf)
         return dwfl_errmsg(-1);
-    while ((unit = dwfl_module_nextcu(module, unit, &types->bias)) != NULL)
-        if (!add_unit(types, unit))
-            return "out of memory";
-    if (types->entries)
-        qsort(types->entry, types->entries, sizeof *types->entry, by_name);
-    if (types->data)
-        qsort(types->datum, types->data, sizeof *types->datum, by_place);
-    drop_doubles(types);
-    if (types->begins)
-        qsort(types->begun, types->begins, sizeof *types->begun, by_section);
-    tags_sort(&types->tags);
-    return NULL;
+    const char *problem = find_other_places(types->elf);
+    while (!problem && (unit = dwfl_module_nextcu(module, unit, &types->bias)) != NULL)
+        problem = add_unit(types, unit);
+    return problem ?: sort_types(types, path);
 }
 
 struct types *types_open(const char *path)
 {
-    struct types *types = calloc(1, sizeof *types);
-    const char *problem = types ? fill(types, path) : "out of memory";
+    OWN(types) struct types *types = calloc(1, sizeof *types);
+    const char *problem = types ? read_types(types, path) : "out of memory";
 
     if (!problem)
-        return types;
+        return MOVE(types);
     (void)complain(ERR_CORRUPT, path, "%s", problem);
-    types_close(types);
     return NULL;
 }
 
@@ -234,13 +328,16 @@ void types_close(struct types *types)
     if (types->dwfl)
         dwfl_end(types->dwfl);
     tags_done(&types->tags);
-    free(types->begun);
+    names_done(&types->names);
+    free(types->range);
+    free(types->start);
     free(types->datum);
     free(types->entry);
     free(types);
 }
 
-bool types_find(const struct types *types, const char *symbol, Dwarf_Die *ret_die)
+/* The first entry of that name, or where it would be. */
+static size_t first_named(const struct types *types, const char *symbol)
 {
     size_t low = 0, high = types->entries;
 
@@ -252,43 +349,110 @@ bool types_find(const struct types *types, const char *symbol, Dwarf_Die *ret_di
         else
             high = middle;
     }
-    if (low == types->entries || strcmp(types->entry[low].name, symbol) != 0)
+    return low;
+}
+
+static bool is_named(const struct types *types, size_t entry, const char *symbol)
+{
+    return entry < types->entries && strcmp(types->entry[entry].name, symbol) == 0;
+}
+
+bool types_find(const struct types *types, const char *symbol, Dwarf_Die *ret_die)
+{
+    size_t i = first_named(types, symbol);
+
+    if (!is_named(types, i, symbol))
         return false;
-    *ret_die = die_abstract(types->entry[low].die);
+    *ret_die = die_abstract(types->entry[i].die);
     return true;
 }
 
-uint64_t types_hash(const struct types *types, const char *symbol)
+/* The description that TYPED(symbol) leaves: a pointer to the symbol's type. */
+static bool find_typed(const struct types *types, const char *symbol, Dwarf_Die *ret_pointer)
 {
-    Dwarf_Die die;
-
-    if (!types_find(types, symbol, &die))
-        return 0;
-    return dwarf_tag(&die) == DW_TAG_subprogram ? hash_function(&die, NULL) : hash_variable(&die);
+    for (size_t i = 0; i < types->data; i++) {
+        const char *name = types->datum[i].name;
+        if (strncmp(name, NOTE_TYPED, sizeof NOTE_TYPED - 1) == 0 &&
+            strcmp(name + sizeof NOTE_TYPED - 1, symbol) == 0 && die_type(&types->datum[i].die, ret_pointer) &&
+            die_peel(ret_pointer, true))
+            return true;
+    }
+    return false;
 }
 
-uint64_t types_deep_hash(const struct types *types, const char *function)
+static struct types_of hash_typed(const struct types *types, Dwarf_Die *pointer)
 {
-    Dwarf_Die die;
+    struct types_of of = {.known = TYPE_PARTIAL};
+    Dwarf_Die type;
 
-    return types_find(types, function, &die) && dwarf_tag(&die) == DW_TAG_subprogram ? hash_function(&die, &types->tags)
-                                                                                     : 0;
+    if (!die_type(pointer, &type) || !die_peel(&type, true))
+        return of;
+    if (dwarf_tag(&type) != DW_TAG_subroutine_type)
+        of = (struct types_of){hash_variable(pointer, &types->tags), 0, TYPE_KNOWN};
+    else if (die_has_prototype(&type))
+        of = (struct types_of){hash_function(&type, NULL), hash_function(&type, &types->tags), TYPE_KNOWN};
+    return of.hash ? of : (struct types_of){.known = TYPE_PARTIAL};
 }
 
-bool types_function(const struct types *types, size_t section, const char *name, Dwarf_Die *ret_die)
+static struct types_of hash_described(const struct types *types, Dwarf_Die *die)
+{
+    struct types_of of = {.known = TYPE_KNOWN};
+
+    if (dwarf_tag(die) != DW_TAG_subprogram)
+        of.hash = hash_variable(die, &types->tags);
+    else if (die_has_prototype(die))
+        of.hash = hash_function(die, NULL), of.deep = hash_function(die, &types->tags);
+    return of.hash ? of : (struct types_of){.known = TYPE_PARTIAL};
+}
+
+/* Where units differ in what they say of a symbol, its type is not known. */
+struct types_of types_hash(const struct types *types, const char *symbol)
+{
+    struct types_of of = {.known = TYPE_MISSING};
+    uint64_t of_compiler = hash_of_compiler(symbol);
+    Dwarf_Die pointer;
+
+    for (size_t i = first_named(types, symbol); is_named(types, i, symbol); i++) {
+        Dwarf_Die die = die_abstract(types->entry[i].die);
+        struct types_of found = hash_described(types, &die);
+        if (of_compiler && found.known == TYPE_PARTIAL)
+            continue;
+        if (of.known == TYPE_MISSING)
+            of = found;
+        else if (found.known == TYPE_PARTIAL || of.known == TYPE_PARTIAL)
+            of.known = TYPE_PARTIAL;
+        else if (found.hash != of.hash)
+            of.known = TYPE_DIFFERS;
+    }
+    if (of.known == TYPE_MISSING && find_typed(types, symbol, &pointer))
+        of = hash_typed(types, &pointer);
+    if (of.known == TYPE_MISSING && of_compiler)
+        of = (struct types_of){of_compiler, of_compiler, TYPE_KNOWN};
+    return of.known == TYPE_KNOWN ? of : (struct types_of){.known = of.known};
+}
+
+bool types_function(const struct types *types, size_t section, uint64_t offset, const char *name, Dwarf_Die *ret_die)
 {
     size_t i = 0;
 
-    while (i < types->begins && types->begun[i].section < section)
+    while (i < types->starts && types->start[i].section < section)
         i++;
-    for (; i < types->begins && types->begun[i].section == section; i++) {
-        Dwarf_Die die = die_abstract(types->begun[i].die);
+    for (; i < types->starts && types->start[i].section == section; i++) {
+        Dwarf_Die die = die_abstract(types->start[i].die);
         const char *found = dwarf_diename(&die);
-        if (found && strcmp(found, name) == 0) {
+        if (types->start[i].offset == offset && found && strcmp(found, name) == 0) {
             *ret_die = die;
             return true;
         }
     }
+    return false;
+}
+
+bool types_describe_code(const struct types *types, size_t section, uint64_t offset)
+{
+    for (size_t i = 0; i < types->ranges; i++)
+        if (types->range[i].section == section && offset >= types->range[i].start && offset < types->range[i].end)
+            return true;
     return false;
 }
 
@@ -297,15 +461,20 @@ const struct tags *types_tags(const struct types *types)
     return &types->tags;
 }
 
-static bool covers(const struct datum *datum, size_t count, uint64_t bytes, uint64_t align)
+/* An array without a length at the end of a datum has as many elements as there is room for. */
+static bool covers_section(const struct datum *datum, size_t count, uint64_t bytes, uint64_t align)
 {
     uint64_t end = 0;
 
     for (size_t i = 0; i < count; i++) {
+        uint64_t next = i + 1 < count ? datum[i + 1].offset : bytes;
+        Dwarf_Die die = datum[i].die;
         if (datum[i].offset < end || datum[i].offset - end >= align || datum[i].offset > bytes ||
             datum[i].bytes > bytes - datum[i].offset)
             return false;
         end = datum[i].offset + datum[i].bytes;
+        if (!datum[i].form && end < next && die_is_open(&die))
+            end = next;
     }
     return end == bytes || bytes - end < align;
 }
@@ -319,7 +488,7 @@ const struct datum *types_data(const struct types *types, size_t section, uint64
         first++;
     while (first + count < types->data && types->datum[first + count].section == section)
         count++;
-    if (!count || !covers(&types->datum[first], count, bytes, align ?: 1)) {
+    if (!count || !covers_section(&types->datum[first], count, bytes, align ?: 1)) {
         *ret_count = 0;
         return NULL;
     }

@@ -5,25 +5,41 @@
 #include <stdint.h>
 #include "cells/tool/hash.h"
 #include "guest/abi/err.h"
+#include "introspect/base/own.h"
 
 struct types;
 
-/* Indexes the functions and variables of the file. NULL: no memory or no readable DWARF; says why. */
+/* Indexes the functions and variables of the file. NULL: no memory, or no DWARF that is readable and understood, which
+ * was reported. */
 struct types *types_open(const char *path);
-void types_close(struct types *types);
+void types_close(struct types *types); /* accepts NULL */
+OWNABLE(types, types_close)
 
-/* Of an external function or variable. 0: `symbol` has no description (assembly, or made up by the compiler). */
-uint64_t types_hash(const struct types *types, const char *symbol);
-/* Of an external function, with all that its arguments and result lead to. 0: no function, or not described. */
-uint64_t types_deep_hash(const struct types *types, const char *function);
+enum type_known {
+    TYPE_KNOWN,
+    TYPE_MISSING, /* nothing describes it */
+    TYPE_PARTIAL, /* a part of its type is missing, or not understood */
+    TYPE_DIFFERS, /* two units say different things of it */
+};
 
-/* Its description: a function, or a variable. */
+struct types_of {
+    uint64_t hash, deep; /* deep: of a function, with all that its arguments and result refer to; else 0 */
+    enum type_known known;
+};
+
+/* Hashes the type of an external function or variable; of one that compilers call by themselves, or that
+ * TYPED(symbol) describes, also without a description of its own. Hashes are 0 unless it is known. */
+struct types_of types_hash(const struct types *types, const char *symbol);
+
+/* Finds the description of an external function or variable. */
 bool types_find(const struct types *types, const char *symbol, Dwarf_Die *ret_die);
 
-/* The static data of section `section` of the file, in the order of their offsets, those of functions included. NULL
- * and 0: none, or not every byte is known: what is between two and behind the last is less than `align`. */
+/* The static data of a section of the file, those of functions included, in the order of their offsets; borrowed.
+ * NULL and 0: there are none, or they leave a gap of `align` bytes or more. */
 const struct datum *types_data(const struct types *types, size_t section, uint64_t bytes, uint64_t align,
                                size_t *ret_count);
-/* The function `name` that section `section` of the file begins with. */
-bool types_function(const struct types *types, size_t section, const char *name, Dwarf_Die *ret_die);
+/* Finds the description of function `name`, which begins there in the file. */
+bool types_function(const struct types *types, size_t section, uint64_t offset, const char *name, Dwarf_Die *ret_die);
+/* Whether code there is of a unit that is described. */
+bool types_describe_code(const struct types *types, size_t section, uint64_t offset);
 const struct tags *types_tags(const struct types *types);

@@ -1,22 +1,33 @@
 /* The metadata arena: the guest's own tables of namespaces, cells, sections, symbols, edges, tasks, CPUs, faults,
  * events and counters, and the rings through which the host asks for something (thesis §5.1, figure 5.2).
  *
- * It lies at LAYOUT_ARENA_PHYS of guest memory. Every reference is a 32-bit index, 0 means none, and record 0 of every
- * table is unused. The host maps guest memory and reads without the guest's help; every byte is hostile to it.
+ * Its header is at LAYOUT_ARENA_PHYS of guest memory; the tables are behind it, or, when they are larger than what is
+ * kept free there, at any higher address. How large they are follows from the RAM (guest/abi/capacity.h), and the
+ * header says it. A reference to a record is its 32-bit index in a structure that says the
+ * table (struct cell_ref and its like below); index 0 means none, and record 0 of every table is unused. The host maps
+ * guest memory and reads without the guest's help; every byte is hostile to it.
  *
- * Consistency: the guest makes `generation` odd, changes namespaces, cells, sections, symbols or edges, and makes it
- * even again, all under one lock. A reader copies between two equal even values. Tasks, CPUs, counters, faults and
- * events change without it; each of their fields is written whole.
+ * Consistency: the guest makes `generation` odd, changes namespaces, objects, cells, sections, symbols or edges, and
+ * makes it even again, all under the arena's lock (arena_change). A reader copies between two equal even values.
+ * Everything else changes without it; each field is written whole.
  *
- * Check words: `check` at the start of a record is arena_check() of its bytes from 4 up to the table's stable_bytes;
- * fields behind that change freely. A free record is all zero in its stable part and has check 0. */
+ * Check words: `check` at the start of a record is arena_check() of its bytes from 4 up to the table's stable_bytes.
+ * The fields after those are not checked. The stable part of a free record is all zero, the check word too.
+ *
+ * Who writes: "written by CELLS; LOCK" is true of the fields from there to the next such comment. LOCK is "arena lock"
+ * (within arena_change), "loader lock", "atomic" (one instruction), or "no lock", and then why none is needed.
+ * tests/tools/test_writers.sh compares cells and locks with the code; what it cannot see is a whole record, which the
+ * arena cell clears. `check`, `next_free` and names that are strings are that cell's alone.
+ *
+ * The host writes `request_seq`, requests and the mailbox, one program at a time (machine_lock), and nothing else. */
 #pragma once
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include "guest/abi/capacity.h"
 
 #define ARENA_MAGIC   0x00415341494c4544 /* "DELIASA" */
-#define ARENA_VERSION 2
+#define ARENA_VERSION 7
 
 enum arena_table {
     ARENA_NAMESPACES = 0,
@@ -27,24 +38,66 @@ enum arena_table {
     ARENA_EDGES,
     ARENA_TASKS,
     ARENA_CPUS,
-    ARENA_FAULTS,      /* ring: record (seq % (capacity - 1)) + 1 */
-    ARENA_EVENTS,      /* ring, likewise */
-    ARENA_REQUESTS,    /* ring, likewise */
-    ARENA_COMPLETIONS, /* ring, likewise */
-    ARENA_SWAPS,       /* ring, likewise */
-    ARENA_CHANGES,     /* ring, likewise */
+    ARENA_FAULTS,      /* ring, see arena_ring_index */
+    ARENA_EVENTS,      /* ring */
+    ARENA_REQUESTS,    /* ring */
+    ARENA_COMPLETIONS, /* ring */
+    ARENA_SWAPS,       /* ring */
+    ARENA_CHANGES,     /* ring */
     ARENA_STRINGS,     /* bytes; offset 0 is the empty string */
     ARENA_MAILBOX,     /* bytes; the host writes object files here while it holds the machine's lock */
     ARENA_TABLES
 };
 
+/* References to records: one member, so that the compiler tells the tables apart, and no larger than the index itself.
+ * Whether there is a record is asked of the index: `if (!cell.index)`. None is NO_CELL, and so on. Names and other
+ * strings are plain offsets, CPUs plain numbers. */
+struct namespace_ref {
+    uint32_t index;
+};
+struct object_ref {
+    uint32_t index;
+};
+struct cell_ref {
+    uint32_t index;
+};
+struct section_ref {
+    uint32_t index;
+};
+struct symbol_ref {
+    uint32_t index;
+};
+struct edge_ref {
+    uint32_t index;
+};
+struct task_ref {
+    uint32_t index;
+};
+#define NO_NAMESPACE ((struct namespace_ref){0})
+#define NO_OBJECT    ((struct object_ref){0})
+#define NO_CELL      ((struct cell_ref){0})
+#define NO_SECTION   ((struct section_ref){0})
+#define NO_SYMBOL    ((struct symbol_ref){0})
+#define NO_EDGE      ((struct edge_ref){0})
+#define NO_TASK      ((struct task_ref){0})
+
+/* Whether two references are to the same record. Refuses to compile for references to different tables. */
+#define same(a, b)                                                                                                     \
+    ({                                                                                                                 \
+        __typeof__(a) same_a_ = (a), same_b_ = (b);                                                                    \
+        same_a_.index == same_b_.index;                                                                                \
+    })
+
 struct arena_table_desc {
-    uint32_t offset; /* from the start of the arena, multiple of 64 */
+    /* written by arena; arena lock */
+    uint32_t offset; /* from LAYOUT_ARENA_PHYS, multiple of 64 */
     uint32_t record_bytes;
     uint32_t stable_bytes; /* how much of a record its check word covers */
     uint32_t capacity;     /* records, or bytes for strings and mailbox */
     uint32_t used;         /* highest index ever used plus one; bytes used for strings */
     uint32_t free_head;    /* guest only: free list, linked through the record's second word */
+    uint32_t in_use;       /* records, record 0 included; of strings bytes, those of free ones not counted */
+    uint32_t reserve;      /* of the capacity: the last ones, which only recovery may take */
 };
 
 #define ARENA_COUNTERS(X)                                                                                              \
@@ -54,7 +107,7 @@ struct arena_table_desc {
     X(ticks)       /* timer interrupts, all CPUs */                                                                    \
     X(swaps)       /* cells replaced */                                                                                \
     X(faults)      /* exceptions and panics logged */                                                                  \
-    X(recoveries)  /* faults after which the system went on */                                                         \
+    X(recoveries)  /* faults from which the system recovered */                                                        \
     X(frames_free) /* free physical frames */                                                                          \
     X(frames_total)                                                                                                    \
     X(switches)     /* context switches */                                                                             \
@@ -64,12 +117,13 @@ struct arena_table_desc {
     X(nearest_pads) /* of those, found through the nearest call-site region */                                         \
     X(restarts)     /* tasks respawned by recovery */                                                                  \
     X(reloads)      /* cells reloaded by recovery */                                                                   \
+    X(mends)        /* sections and pointers mended in place by recovery, for want of a reload */                      \
     X(log_lines)                                                                                                       \
     X(heap_bytes) /* bytes allocated now */                                                                            \
     X(heap_blocks)                                                                                                     \
-    X(locks_abandoned) /* spin locks let go for tasks that could not be unwound to the end */                          \
+    X(locks_abandoned) /* spin locks released for tasks that could not be unwound to the end */                        \
     X(strings)         /* names interned now */                                                                        \
-    X(visits)          /* records looked at; CPUs that do so at once may lose a few */
+    X(visits)          /* records read; when CPUs read at once, some are missed */
 
 enum arena_counter {
 #define X(name) COUNTER_##name,
@@ -79,32 +133,45 @@ enum arena_counter {
 };
 
 struct arena_header {
+    /* written by arena; no lock: at boot */
     uint64_t magic;
     uint32_t version;
     uint32_t header_bytes;
-    uint64_t arena_bytes;
+    uint64_t arena_bytes; /* from LAYOUT_ARENA_PHYS to the end of the last table, or index of the guest */
+    /* written by arena; atomic, while it takes and releases the arena lock */
     uint64_t generation; /* even: consistent */
-    uint64_t page_root;  /* physical address of the top page table (CR3) */
+    /* written by guest (guest/main.c), timer, loader; no lock: at boot */
+    uint64_t page_root; /* physical address of the top page table (CR3) */
     uint64_t tsc_hz;
     uint64_t boot_tsc;       /* TSC at entry */
     uint64_t first_cell_tsc; /* TSC when the first cell had been loaded */
     uint64_t ram_bytes;
     uint8_t build_id[20]; /* of the nano_core image */
-    uint32_t ready;       /* 1: the start cell has finished its work */
-    uint64_t fault_seq;   /* number of faults logged; the newest has seq fault_seq */
-    uint64_t event_seq;
-    uint64_t request_seq;    /* written by the host: number of requests posted */
-    uint64_t completion_seq; /* written by the guest: number of completions posted */
-    uint64_t swap_seq;       /* number of swaps logged */
-    uint64_t change_seq;
-    uint32_t park_turn; /* guest only: grows each time that parked CPUs may go on */
-    uint32_t pad;
+    /* written by start; atomic */
+    uint32_t ready; /* 1: the start cell has finished its work */
+    /* written by fault; atomic */
+    uint64_t fault_seq; /* number of faults logged; the newest has seq fault_seq */
+    /* written by arena; atomic */
+    uint64_t event_seq; /* number of events logged */
+    /* written by the host, with the machine's lock; the guest only reads it */
+    uint64_t request_seq; /* number of requests posted */
+    /* written by host_link; atomic, by its one task */
+    uint64_t completion_seq; /* number of completions posted */
+    /* written by swap; loader lock */
+    uint64_t swap_seq;   /* number of swaps logged */
+    uint64_t change_seq; /* number of changes logged */
+    /* written by cpu; atomic */
+    uint32_t park_round; /* guest only: grows each time that parked CPUs may continue */
+    /* written by loader; arena lock */
+    uint32_t cells_made; /* guest only: number of the cell that was made last */
+    /* written by arena; arena lock */
     struct arena_table_desc table[ARENA_TABLES];
+    /* written by arena, frame; atomic (arena_count), or under the lock of what is counted: frames, strings */
     uint64_t counter[32]; /* by enum arena_counter */
 };
 _Static_assert(COUNTERS <= 32);
 
-#define NAMESPACE_ROOT  1
+#define NAMESPACE_ROOT  ((struct namespace_ref){1})
 #define NAMESPACE_SIMD  1 /* flag: its tasks save SIMD state, so that its cells may use SIMD registers */
 #define NAMESPACE_FLAGS NAMESPACE_SIMD
 
@@ -114,31 +181,38 @@ enum arena_namespace_state {
 };
 
 struct arena_namespace {
+    /* written by namespace; arena lock */
     uint32_t check;
     uint32_t next_free;
-    uint32_t name;   /* string */
-    uint32_t parent; /* namespace that is searched after this one */
-    uint32_t flags;  /* of NAMESPACE_*; those of the parent too */
-    uint32_t cpu;    /* its tasks run on this CPU only, index + 1; 0: on any */
-    uint64_t since;  /* number of swaps logged before it came: its own are later */
+    uint32_t name;               /* string */
+    struct namespace_ref parent; /* that is searched after this one */
+    uint32_t flags;              /* of NAMESPACE_*; those of the parent too */
+    uint32_t cpu;                /* its tasks run on this CPU only, index + 1; 0: on any */
+    uint64_t since;              /* number of swaps logged before it was made: its own are later */
     uint64_t since_ns;
-    /* changes freely from here */
+    /* not checked; written by namespace; arena lock and loader lock */
     uint32_t state; /* enum arena_namespace_state */
     uint32_t pad;
 };
 
 /* A pristine object file kept in guest memory: from the archive or from the mailbox. */
 struct arena_object {
+    /* written by loader; arena lock */
     uint32_t check;
     uint32_t next_free;
     uint32_t name; /* string: name of the cell in it */
     uint32_t bytes;
     uint64_t phys;
-    uint64_t hash;         /* FNV-1a 64 of its bytes when it arrived */
+    uint64_t hash;         /* object_hash() of its bytes when it arrived */
     uint32_t from_mailbox; /* 1: its frames are freed with the record */
     uint32_t cells;        /* made from it; the record is freed with the last one, unless it is kept */
-    uint32_t kept;         /* 1: a commit of a namespace needs it (cells/kernel/history) */
+    /* written by history; arena lock */
+    uint32_t kept; /* 1: a commit of a namespace needs it (cells/evolve/history) */
     uint32_t pad;
+    /* not checked; written by history; loader lock */
+    uint32_t live; /* guest only: 1: a cell that is not on its way out is made from it */
+    uint32_t pad2;
+    uint64_t newest; /* guest only: number of the last change that names it; 0: it is not to be kept */
 };
 
 enum arena_cell_state {
@@ -148,36 +222,50 @@ enum arena_cell_state {
     CELL_OLD = 3, /* replaced; kept while a frame, task or edge refers to it */
 };
 
+enum arena_cell_init {
+    CELL_INIT_NONE = 0,
+    CELL_INIT_DONE = 1, /* its init function has run, or it has none */
+    CELL_INIT_RUNS = 2,
+};
+
 struct arena_cell {
+    /* written by loader; arena lock */
     uint32_t check;
     uint32_t next_free;
     uint32_t name; /* string */
     uint32_t version;
     uint32_t kind; /* enum cell_kind */
-    uint32_t namespace_;
-    uint32_t object;                                                     /* 0 for the nano_core */
-    uint32_t first_section;                                              /* list through arena_section.next_in_cell */
-    uint32_t sections;                                                   /* how many */
-    uint32_t first_symbol;                                               /* list through arena_symbol.next_in_cell */
-    uint32_t init_section, main_section, transfer_section, done_section; /* functions of note_cell, or 0 */
+    struct namespace_ref namespace_;
+    struct object_ref object;         /* none for the nano_core */
+    struct section_ref first_section; /* list through arena_section.next_in_cell */
+    uint32_t sections;                /* how many */
+    struct symbol_ref first_symbol;   /* list through arena_symbol.next_in_cell */
+    struct section_ref init_section, main_section, transfer_section, done_section; /* functions of note_cell, or none */
     uint64_t text_virt, text_phys; /* three contiguous regions: read-execute, read-only, read-write */
     uint64_t rodata_virt, rodata_phys;
     uint64_t data_virt, data_phys;
     uint32_t text_bytes, rodata_bytes, data_bytes; /* sizes in use, in bytes */
-    uint32_t eh_frame_section;
+    struct section_ref eh_frame_section;
     uint32_t flags;    /* of its note */
     uint32_t pointers; /* offset of its struct note_pointers in the object; 0: it has none */
-    /* changes freely from here */
-    uint32_t state;       /* enum arena_cell_state */
-    uint32_t faults;      /* faults attributed to it since it was loaded */
-    uint32_t reloads;     /* how often recovery has replaced it */
-    uint32_t initialized; /* 1: init has run */
+    /* not checked; written by loader, lifecycle; arena lock */
+    uint32_t state; /* enum arena_cell_state */
+    /* written by fault; atomic */
+    uint32_t faults; /* faults attributed to it since it was loaded */
+    /* written by recovery, swap (for a successor); loader lock */
+    uint32_t reloads; /* how often recovery has replaced it */
+    /* written by loader, swap (for a successor); loader lock */
+    uint32_t initialized; /* enum arena_cell_init */
+    /* written by loader; arena lock */
     uint64_t loaded_ns;
+    /* written by arena; arena lock */
     uint32_t holders; /* edges to it from other cells */
-    /* guest only */
-    uint32_t indexed;       /* key under which it is found by name, 0: not yet */
-    uint32_t next_in_group; /* of cells that are loaded or freed together */
-    uint32_t group;
+    uint32_t indexed; /* guest only: key under which it is found by name, 0: not yet */
+    /* written by loader; arena lock */
+    uint32_t group;  /* guest only: a number that cells which are freed together have in common */
+    uint32_t number; /* guest only: of all cells ever made */
+    /* written by swap; loader lock */
+    uint32_t came, went; /* guest only: the swap that made it live, and the one that replaced it */
 };
 
 enum arena_section_kind {
@@ -189,59 +277,94 @@ enum arena_section_kind {
     SECTION_EXCEPT = 6,   /* .gcc_except_table*, in the read-only region */
 };
 
+/* Whether sections of this kind are static data: writable, so that they have no hash. */
+static inline bool section_kind_is_data(uint32_t kind)
+{
+    return kind == SECTION_DATA || kind == SECTION_BSS;
+}
+
+/* A closed gate: a call that is written over the entry of a function while a swap waits for quiescence. */
+#define ARENA_GATE_BYTES 5
+#define ARENA_GATE_CALL  0xe8
+
 struct arena_section {
+    /* written by loader; arena lock */
     uint32_t check;
     uint32_t next_free;
     uint32_t name; /* string: as in the object, ".text.channel_send" */
-    uint32_t cell;
+    struct cell_ref cell;
     uint32_t kind;         /* enum arena_section_kind */
     uint32_t object_index; /* section header index in the object; 0 in the nano_core */
     uint64_t virt;
     uint64_t phys;
     uint32_t bytes;
     uint32_t align;
-    uint32_t next_in_cell;
+    struct section_ref next_in_cell;
     uint32_t hash; /* arena_check() of the loaded bytes of text, rodata and tables after relocation; else 0 */
     uint64_t type_hash, deep_hash; /* of data and functions, as struct note_data has them; 0: not known */
-    /* changes freely from here */
-    uint32_t first_out; /* edges from here, through next_out */
-    uint32_t first_in;  /* edges to here, through next_in */
-    uint32_t outgoing;  /* lengths of the two lists */
+    /* not checked; written by arena; arena lock */
+    struct edge_ref first_out; /* edges from here, through next_out */
+    struct edge_ref first_in;  /* edges to here, through next_in */
+    uint32_t outgoing;         /* lengths of the two lists */
     uint32_t incoming;
-    uint32_t indexed;   /* guest only: 1: found by its pages */
-    uint32_t rewritten; /* 1: its edges have been led elsewhere since, and `hash` says nothing for the moment */
+    uint16_t indexed; /* guest only: 1: its pages are in the index */
+    /* written by edge (sets it), loader (clears it); arena lock */
+    uint16_t rewritten; /* 1: its edges have been rewritten, and `hash` is not valid until it is rehashed */
+    /* written by quiescence; arena lock and loader lock */
+    uint32_t gate; /* offset + 1 of a closed gate, ARENA_GATE_BYTES bytes; 0: none is closed */
+    /* written by quiescence; loader lock */
+    uint32_t search;                 /* guest only: number of the search that has reached it */
+    struct section_ref next_reached; /* guest only: where that goes on */
 };
 
 struct arena_symbol {
+    /* written by loader; arena lock */
     uint32_t check;
     uint32_t next_free;
     uint32_t name; /* string */
-    uint32_t section;
+    struct section_ref section;
     uint32_t offset; /* in the section */
     uint32_t bytes;
     uint64_t type_hash, deep_hash; /* as struct note_symbol has them */
-    uint32_t access;               /* enum access_level; 0: not exported, known for people only */
-    uint32_t next_in_cell;
-    uint32_t namespace_;
-    /* changes freely from here */
-    uint32_t published; /* guest only: 1: found by its name */
+    uint32_t access;               /* enum access_level; 0: not exported */
+    struct symbol_ref next_in_cell;
+    struct namespace_ref namespace_;
+    /* not checked; written by arena; arena lock */
+    uint32_t published; /* guest only: 1: its name is in the index */
 };
 
-/* One relocation: at `from` + `offset` stands the address of `to` + `target`, encoded as `type`, plus `addend`.
- * Value S of the relocation formulas: virt(to) + target. */
+/* One relocation: at `from` + `offset` is the address of `to` + `target`, plus `addend`, encoded as `type`. */
 struct arena_edge {
+    /* written by loader, edge; arena lock */
     uint32_t check;
     uint32_t next_free;
-    uint32_t from;   /* section */
-    uint32_t to;     /* section */
+    struct section_ref from, to;
     uint32_t offset; /* in `from` */
     uint32_t type;   /* R_X86_64_64, _PC32, _PLT32, _32S, _32, _PC64 */
     int64_t addend;
-    uint32_t target; /* offset in `to` */
-    uint32_t symbol; /* exported symbol that it was resolved by, 0 within a cell */
-    /* changes freely from here */
-    uint32_t next_out, prev_out, next_in, prev_in;
+    uint32_t target;          /* offset in `to` */
+    struct symbol_ref symbol; /* exported, that it was resolved by; none within a cell */
+    /* not checked; written by arena; arena lock */
+    struct edge_ref next_out, prev_out, next_in, prev_in;
 };
+
+/* Whether the record says that a gate is closed, and there is one in the section's bytes: its offset then. */
+static inline bool arena_section_gate(const struct arena_section *section, const uint8_t *bytes, uint32_t *ret_offset)
+{
+    uint32_t offset = section->gate - 1;
+
+    if (!section->gate || offset > section->bytes || section->bytes - offset < ARENA_GATE_BYTES ||
+        bytes[offset] != ARENA_GATE_CALL)
+        return false;
+    *ret_offset = offset;
+    return true;
+}
+
+/* The address that an edge into section `to` refers to, addend included: S + A of the relocation formulas. */
+static inline uint64_t arena_edge_target(const struct arena_edge *edge, const struct arena_section *to)
+{
+    return to->virt + edge->target + (uint64_t)edge->addend;
+}
 
 enum task_state {
     TASK_FREE = 0,
@@ -250,50 +373,60 @@ enum task_state {
     TASK_BLOCKED = 3,
     TASK_EXITED = 4, /* ended, not yet joined */
     TASK_UNWINDING = 5,
-    TASK_FAILED = 6, /* unwound after a fault, not yet reaped */
+    TASK_FAILED = 6, /* unwound after a fault, not yet taken down */
+    TASK_NEW = 7,    /* made, not yet ready: whoever makes it is about to call scheduler_ready */
 };
 
 struct arena_task {
+    /* written by task; arena lock */
     uint32_t check;
     uint32_t next_free;
     uint32_t id;          /* grows, never reused */
-    uint32_t restartable; /* 1: recovery makes it anew with the same entry and argument */
+    uint32_t restartable; /* 1: recovery restarts it with the same entry and argument */
     char name[32];
-    uint32_t entry_section; /* where its code starts */
+    /* written by task, swap; arena lock */
+    struct section_ref entry_section; /* where its code starts */
+    /* written by task; arena lock */
     uint32_t entry_offset;
     uint64_t argument;
     uint64_t stack_virt, stack_phys; /* lowest address */
     uint32_t stack_bytes;
-    uint32_t namespace_;
-    /* changes freely from here */
+    struct namespace_ref namespace_;
+    /* not checked; written by task, scheduler, unwind; no lock: by the CPU that runs, wakes or makes the task */
     uint32_t state; /* enum task_state */
-    uint32_t cpu;   /* where it runs or ran last */
+    /* written by scheduler; no lock: by the CPU that switches to the task */
+    uint32_t cpu; /* where it runs or ran last */
+    /* written by task; no lock: by the task itself, or by the teardown task when it no longer runs */
     uint32_t restarts;
     int32_t exit_code;
+    /* written by task (switch.S), unwind; no lock: by the CPU that switches from the task, or while CPUs are parked */
     uint64_t saved_rsp; /* valid while it does not run */
+    /* written by scheduler; no lock: by the CPU that switches to or from the task */
     uint64_t switches;
     uint64_t run_ns;
 };
 
 struct arena_cpu {
+    /* written by smp; arena lock */
     uint32_t check;
     uint32_t next_free;
     uint32_t id; /* 0 .. */
     uint32_t apic_id;
-    /* changes freely from here */
+    /* not checked; written by smp; arena lock */
     uint32_t online;
-    uint32_t current_task; /* index in the task table */
+    /* written by scheduler, timer, exception; no lock: by the CPU itself */
+    struct task_ref current_task;
     uint64_t ticks;
     uint64_t idle_ticks;
     uint64_t switches;
     uint64_t heartbeat_ns; /* time of its last tick */
-    uint64_t current_rsp;  /* kept by nobody but the exception entry: last interrupted stack pointer */
+    uint64_t current_rsp;  /* last interrupted stack pointer */
 };
 
 enum fault_kind {
-    FAULT_EXCEPTION = 1, /* `vector` says which */
+    FAULT_EXCEPTION = 1, /* number in `vector` */
     FAULT_PANIC = 2,     /* an assertion or panic(); text in `message` */
-    FAULT_HANG = 3,      /* for a watchdog; nobody writes it yet */
+    FAULT_HANG = 3,      /* a function that has exceeded its deadline; which one: text in `message` */
 };
 
 enum fault_action {
@@ -301,11 +434,13 @@ enum fault_action {
     FAULT_ACTION_UNWIND = 1,
     FAULT_ACTION_RESTART = 2,
     FAULT_ACTION_RELOAD = 3,
-    FAULT_ACTION_HALT = 4
+    FAULT_ACTION_HALT = 4,
+    FAULT_ACTION_MEND = 5, /* a cell that could not be reloaded was mended in place */
 };
 enum fault_outcome { FAULT_OUTCOME_OPEN = 0, FAULT_OUTCOME_RECOVERED = 1, FAULT_OUTCOME_FAILED = 2 };
 
 struct arena_fault {
+    /* written by fault; no lock: by the CPU that took the sequence number */
     uint32_t check; /* 0 here: written in pieces */
     uint32_t kind;  /* enum fault_kind */
     uint64_t seq;   /* 1 for the first; written last */
@@ -314,18 +449,21 @@ struct arena_fault {
     uint32_t cpu;
     uint64_t error_code;
     uint64_t ip, address, rsp; /* address: CR2 of a page fault */
-    uint32_t task;             /* index in the task table */
+    struct task_ref task;
     uint32_t task_id;
-    uint32_t cell; /* 0: outside every cell */
-    uint32_t section;
-    uint32_t offset;       /* ip - start of the section */
+    struct cell_ref cell; /* none: outside every cell */
+    struct section_ref section;
+    uint32_t offset; /* ip - start of the section */
+    /* written by fault, unwind, recovery; no lock: one after the other */
     uint32_t action;       /* enum fault_action: the last one taken */
     uint32_t outcome;      /* enum fault_outcome */
     uint32_t landing_pads; /* run for this fault */
     uint64_t recovery_ns;  /* from the fault to the end of its last action */
+    /* written by fault; no lock: as above */
     char task_name[32];
-    char cell_name[32]; /* copied: the cell may be gone when anybody looks */
-    char blamed[32];    /* likewise: the innermost loaded cell that had a frame on the stack */
+    char cell_name[32];                        /* copied: the cell may be freed when this is read */
+    char blamed[32];                           /* copied too: the innermost loaded cell that had a frame on the stack */
+    char namespace_[32], blamed_namespace[32]; /* that hold these cells; empty: the root */
     char symbol[64];
     char message[64];
 };
@@ -347,6 +485,7 @@ enum event_kind {
 };
 
 struct arena_event {
+    /* written by arena; no lock: by the CPU that took the sequence number */
     uint64_t seq; /* 1 for the first; written last */
     uint64_t time_ns;
     uint32_t kind; /* enum event_kind */
@@ -357,19 +496,23 @@ struct arena_event {
 
 enum request_kind {
     REQUEST_PING = 1,
-    REQUEST_SWAP = 2,   /* target: cell name; object in the mailbox */
-    REQUEST_RELOAD = 3, /* target: cell name; from its pristine object */
+    REQUEST_SWAP = 2,   /* target: cell name; object in the mailbox; argument: see REQUEST_TRANSFER_MS_MAX */
+    REQUEST_RELOAD = 3, /* target: cell name; from its pristine object; argument as of a swap */
     REQUEST_LOAD = 4,   /* object in the mailbox */
-    REQUEST_SPAWN = 5,  /* target: application cell; argv as NUL-separated strings in the mailbox */
+    REQUEST_SPAWN = 5,  /* target: application cell, argv[0]; what follows as NUL-terminated strings in the mailbox */
     REQUEST_UNLOAD = 6,
-    REQUEST_SWAP_SET = 7, /* struct swap_set in the mailbox */
+    REQUEST_SWAP_SET = 7, /* struct swap_set in the mailbox; argument as of a swap */
     REQUEST_BRANCH = 8,   /* target: name of the new namespace; argument: CPU index + 1 that it is bound to, or 0 */
     REQUEST_REMOVE = 9,   /* target: namespace */
 };
+/* Argument of a swap: how many milliseconds each TRANSFER function may take, at most so many; 0: as usual. */
+#define REQUEST_TRANSFER_MS_MAX 60000
+
 #define REQUEST_DRY_RUN 1 /* flag: plan and verify, change nothing */
 #define REQUEST_SIMD    2 /* flag of REQUEST_BRANCH: tasks of the new namespace save SIMD state */
 
 struct arena_request {
+    /* written by the host, with the machine's lock */
     uint64_t seq; /* 1 for the first; written last */
     uint32_t kind;
     uint32_t flags;
@@ -379,34 +522,38 @@ struct arena_request {
     char namespace_[32]; /* that it is about; empty: the root */
 };
 
-#define ARENA_PHASES 8
+#define ARENA_PHASES       8
+#define ARENA_DETAIL_BYTES 128
 struct arena_phase {
+    /* written by report, swap; no lock: in the caller's report, of which a completion is a copy */
     char name[16];
     uint64_t ns;
 };
 
 struct arena_completion {
+    /* written by host_link; no lock: by its one task. That in a record of a swap: as the rest of the record */
     uint64_t seq;   /* of the request; written last */
     uint32_t error; /* enum err */
     uint32_t phases;
     struct arena_phase phase[ARENA_PHASES];
     uint64_t pause_ns;    /* how long the other CPUs were parked */
     uint64_t relocations; /* rewritten */
-    uint64_t words;       /* of stacks, heap and static data that were led to the new cells */
+    uint64_t words;       /* of stacks, heap and static data that were redirected to the new cells */
     uint64_t frames;      /* of tasks, found on stacks in the old cells */
     uint64_t transferred_bytes;
-    uint32_t tasks;      /* whose stacks were scanned */
-    uint32_t result;     /* task id of a spawn, cell index of a load */
-    uint32_t items;      /* of a dry run: struct plan_item (guest/abi/plan.h) in the mailbox */
-    uint32_t items_lost; /* there was no room for so many more */
-    char detail[128];    /* names the symbol, section or cell that the error is about */
+    uint32_t tasks;                  /* whose stacks were scanned */
+    uint32_t result;                 /* task id of a spawn, cell index of a load */
+    uint32_t items;                  /* of a dry run: struct plan_item (guest/abi/plan.h) in the mailbox */
+    uint32_t items_lost;             /* there was no room for so many more */
+    char detail[ARENA_DETAIL_BYTES]; /* names the symbol, section or cell that the error is about */
 };
 
-/* A swap that was tried: how it went is in `done`, whose `result` is the first new cell. */
+/* A swap that was tried. `done` has its result; `done.result` is the first new cell. */
 struct arena_swap {
+    /* written by swap; loader lock */
     uint64_t seq; /* 1 for the first; written last */
     uint64_t time_ns;
-    uint32_t namespace_;
+    struct namespace_ref namespace_;
     uint32_t changes;      /* how many cells it was to change */
     uint64_t first_change; /* their records: so many from this sequence number on */
     uint32_t took_effect;  /* 1: also with an error in `done`, of an init function that ran afterwards */
@@ -416,25 +563,48 @@ struct arena_swap {
 
 /* One cell of a swap: what it was and what it became; version and object 0: it was not there. */
 struct arena_change {
+    /* written by swap; loader lock */
     uint64_t seq;                    /* 1 for the first; written last */
     uint64_t swap;                   /* its number */
     uint64_t old_object, new_object; /* arena_object.hash */
     uint32_t old_version, new_version;
+    uint32_t inherited; /* 1: the old cell was another namespace's, and stayed there */
+    uint32_t pad;
     char cell[32];
 };
 
-/* A word at a time, since whoever swaps cells checks much while others stand still. Each step can be undone, so that bytes
- * that differ in one word never come to the same 64 bits. Never 0, so that 0 can mean "free". */
-static inline uint32_t arena_check(const void *data, size_t bytes)
+/* The record of sequence number `seq`, which is not 0, in a ring of `capacity` records, of which record 0 is unused. */
+static inline uint32_t arena_ring_index(uint64_t seq, uint32_t capacity)
 {
-    const uint8_t *p = data;
-    uint64_t h = 0xcbf29ce484222325 ^ bytes, word, rest = 0;
+    return (uint32_t)(seq % (capacity - 1)) + 1;
+}
+
+/* The check word of bytes: never 0, which means "free". Reads whole words, since a swap checks many bytes while other
+ * CPUs are parked. Each step is reversible, so that bytes that differ in one word always differ in their 64-bit
+ * hash.
+ *
+ * It can be made of pieces: begin with the number of all bytes, add pieces of whole words, end with the rest. */
+static inline uint64_t arena_check_begin(size_t bytes)
+{
+    return 0xcbf29ce484222325 ^ bytes;
+}
+
+static inline uint64_t arena_check_words(uint64_t h, const uint8_t *p, size_t bytes)
+{
+    uint64_t word;
 
     for (; bytes >= 8; bytes -= 8, p += 8) {
         __builtin_memcpy(&word, p, 8);
         h = (h ^ word) * 0x9e3779b97f4a7c15;
         h ^= h >> 32;
     }
+    return h;
+}
+
+static inline uint32_t arena_check_end(uint64_t h, const uint8_t *p, size_t bytes)
+{
+    uint64_t rest = 0;
+
     while (bytes > 0)
         rest = rest << 8 | p[--bytes];
     h = (h ^ rest) * 0x9e3779b97f4a7c15;
@@ -442,10 +612,19 @@ static inline uint32_t arena_check(const void *data, size_t bytes)
     return (uint32_t)h ? (uint32_t)h : 1;
 }
 
+static inline uint32_t arena_check(const void *data, size_t bytes)
+{
+    size_t words = bytes & ~(size_t)7;
+    const uint8_t *p = data;
+
+    return arena_check_end(arena_check_words(arena_check_begin(bytes), p, words), p + words, bytes - words);
+}
+
 _Static_assert(sizeof(struct arena_header) <= 4096);
 
 /* How much of a record its check word covers. */
 #define ARENA_STABLE_NAMESPACE offsetof(struct arena_namespace, state)
+#define ARENA_STABLE_OBJECT    offsetof(struct arena_object, live)
 #define ARENA_STABLE_CELL      offsetof(struct arena_cell, state)
 #define ARENA_STABLE_SECTION   offsetof(struct arena_section, first_out)
 #define ARENA_STABLE_SYMBOL    offsetof(struct arena_symbol, published)
@@ -453,36 +632,38 @@ _Static_assert(sizeof(struct arena_header) <= 4096);
 #define ARENA_STABLE_TASK      offsetof(struct arena_task, state)
 #define ARENA_STABLE_CPU       offsetof(struct arena_cpu, online)
 
-/* What each table is made of: its name, bytes of a record, how much of it the check word covers (0: none), capacity. */
+/* The tables: name, bytes of a record, how much of it the check word covers (0: none), capacity at 64 MiB, and the
+ * largest capacity that a machine may have. */
 #define ARENA_SHAPES(X)                                                                                                \
-    X(NAMESPACES, sizeof(struct arena_namespace), ARENA_STABLE_NAMESPACE, ARENA_NAMESPACES_MAX)                        \
-    X(OBJECTS, sizeof(struct arena_object), sizeof(struct arena_object), ARENA_OBJECTS_MAX)                            \
-    X(CELLS, sizeof(struct arena_cell), ARENA_STABLE_CELL, ARENA_CELLS_MAX)                                            \
-    X(SECTIONS, sizeof(struct arena_section), ARENA_STABLE_SECTION, ARENA_SECTIONS_MAX)                                \
-    X(SYMBOLS, sizeof(struct arena_symbol), ARENA_STABLE_SYMBOL, ARENA_SYMBOLS_MAX)                                    \
-    X(EDGES, sizeof(struct arena_edge), ARENA_STABLE_EDGE, ARENA_EDGES_MAX)                                            \
-    X(TASKS, sizeof(struct arena_task), ARENA_STABLE_TASK, ARENA_TASKS_MAX)                                            \
-    X(CPUS, sizeof(struct arena_cpu), ARENA_STABLE_CPU, ARENA_CPUS_MAX)                                                \
-    X(FAULTS, sizeof(struct arena_fault), 0, ARENA_FAULTS_MAX)                                                         \
-    X(EVENTS, sizeof(struct arena_event), 0, ARENA_EVENTS_MAX)                                                         \
-    X(REQUESTS, sizeof(struct arena_request), 0, ARENA_REQUESTS_MAX)                                                   \
-    X(COMPLETIONS, sizeof(struct arena_completion), 0, ARENA_COMPLETIONS_MAX)                                          \
-    X(SWAPS, sizeof(struct arena_swap), 0, ARENA_SWAPS_MAX)                                                            \
-    X(CHANGES, sizeof(struct arena_change), 0, ARENA_CHANGES_MAX)                                                      \
-    X(STRINGS, 1, 0, ARENA_STRINGS_BYTES)                                                                              \
-    X(MAILBOX, 1, 0, ARENA_MAILBOX_BYTES)
+    X(NAMESPACES, sizeof(struct arena_namespace), ARENA_STABLE_NAMESPACE, ARENA_NAMESPACES_BASE, ARENA_MOST)           \
+    X(OBJECTS, sizeof(struct arena_object), ARENA_STABLE_OBJECT, ARENA_OBJECTS_BASE, ARENA_MOST)                       \
+    X(CELLS, sizeof(struct arena_cell), ARENA_STABLE_CELL, ARENA_CELLS_BASE, ARENA_MOST)                               \
+    X(SECTIONS, sizeof(struct arena_section), ARENA_STABLE_SECTION, ARENA_SECTIONS_BASE, ARENA_MOST)                   \
+    X(SYMBOLS, sizeof(struct arena_symbol), ARENA_STABLE_SYMBOL, ARENA_SYMBOLS_BASE, ARENA_MOST)                       \
+    X(EDGES, sizeof(struct arena_edge), ARENA_STABLE_EDGE, ARENA_EDGES_BASE, ARENA_MOST)                               \
+    X(TASKS, sizeof(struct arena_task), ARENA_STABLE_TASK, ARENA_TASKS_MAX, ARENA_SAME)                                \
+    X(CPUS, sizeof(struct arena_cpu), ARENA_STABLE_CPU, ARENA_CPUS_MAX, ARENA_SAME)                                    \
+    X(FAULTS, sizeof(struct arena_fault), 0, ARENA_FAULTS_MAX, ARENA_SAME)                                             \
+    X(EVENTS, sizeof(struct arena_event), 0, ARENA_EVENTS_MAX, ARENA_SAME)                                             \
+    X(REQUESTS, sizeof(struct arena_request), 0, ARENA_REQUESTS_MAX, ARENA_SAME)                                       \
+    X(COMPLETIONS, sizeof(struct arena_completion), 0, ARENA_COMPLETIONS_MAX, ARENA_SAME)                              \
+    X(SWAPS, sizeof(struct arena_swap), 0, ARENA_SWAPS_MAX, ARENA_SAME)                                                \
+    X(CHANGES, sizeof(struct arena_change), 0, ARENA_CHANGES_MAX, ARENA_SAME)                                          \
+    X(STRINGS, 1, 0, ARENA_STRINGS_BASE, ARENA_MOST)                                                                   \
+    X(MAILBOX, 1, 0, ARENA_MAILBOX_BYTES, ARENA_SAME)
+#define ARENA_SAME(base) (base)
 
 _Static_assert(sizeof(struct arena_namespace) == 48);
-_Static_assert(sizeof(struct arena_object) == 48);
-_Static_assert(sizeof(struct arena_cell) == 168);
-_Static_assert(sizeof(struct arena_section) == 96);
+_Static_assert(sizeof(struct arena_object) == 64);
+_Static_assert(sizeof(struct arena_cell) == 176);
+_Static_assert(sizeof(struct arena_section) == 104);
 _Static_assert(sizeof(struct arena_symbol) == 56);
 _Static_assert(sizeof(struct arena_edge) == 56);
 _Static_assert(sizeof(struct arena_task) == 128);
 _Static_assert(sizeof(struct arena_cpu) == 64);
-_Static_assert(sizeof(struct arena_fault) == 328);
+_Static_assert(sizeof(struct arena_fault) == 392);
 _Static_assert(sizeof(struct arena_event) == 104);
 _Static_assert(sizeof(struct arena_request) == 88);
 _Static_assert(sizeof(struct arena_completion) == 392);
 _Static_assert(sizeof(struct arena_swap) == 432);
-_Static_assert(sizeof(struct arena_change) == 72);
+_Static_assert(sizeof(struct arena_change) == 80);

@@ -1,11 +1,15 @@
-/* What a cell says of itself in its object file: ELF notes of owner "Delias" in the section .note.delias, written by
+/* What a cell's object file says of the cell: ELF notes of owner NOTE_OWNER in the section NOTE_SECTION, written by
  * `cell make` from the macros of cells/cell.h and from DWARF. The loader trusts no byte of them. */
 #pragma once
 #include <stdint.h>
 
-#define NOTE_OWNER   "Delias"
-#define NOTE_SECTION ".note.delias"
-#define NOTE_ABI     2
+#define NOTE_OWNER        "Delias"
+#define NOTE_SECTION      ".note.delias"
+#define NOTE_DECLARATIONS ".delias.declare" /* what the macros leave in the compiled source, as text; not in a cell */
+#define NOTE_TYPES                                                                                                     \
+    ".delias.types" /* pointers that TYPED(...), as NOTE_TYPED..., and INIT(...) and its like leave; not in a cell */
+#define NOTE_TYPED "cell_type_of_"
+#define NOTE_ABI   3
 
 enum note_type {
     NOTE_CELL = 1,     /* one struct note_cell */
@@ -26,7 +30,9 @@ enum access_level { ACCESS_KERNEL = 1, ACCESS_DRIVER = 2, ACCESS_LIBRARY = 3, AC
 
 #define NOTE_PER_NAMESPACE 1 /* flag: its static data may exist once per namespace */
 #define NOTE_SIMD          2 /* flag: some of its code uses x87, MMX, SSE or AVX registers */
-#define NOTE_FLAGS         (NOTE_PER_NAMESPACE | NOTE_SIMD)
+#define NOTE_CORE          4 /* flag: it is linked into the nano_core image */
+#define NOTE_FOUNDATION    8 /* flag: recovery calls it, directly or by way of others */
+#define NOTE_FLAGS         (NOTE_PER_NAMESPACE | NOTE_SIMD | NOTE_CORE | NOTE_FOUNDATION)
 
 struct note_cell {
     uint32_t abi; /* NOTE_ABI */
@@ -45,14 +51,14 @@ _Static_assert(sizeof(struct note_cell) == 64);
 struct note_symbol {
     uint32_t symbol;    /* index in the object's .symtab */
     uint32_t access;    /* enum access_level; 0 for imports */
-    uint64_t type_hash; /* FNV-1a of the canonical type, 0: unknown, matches nothing but is accepted for assembly */
-    uint64_t deep_hash; /* of an exported function: the same with all that its arguments lead to; else 0 */
+    uint64_t type_hash; /* FNV-1a of the canonical type; only in the image's entry point 0: unknown */
+    uint64_t deep_hash; /* of an exported function: the same with all that its arguments refer to; else 0 */
 };
 _Static_assert(sizeof(struct note_symbol) == 24);
 
-/* Static data that a swap carries over. Two sections of equal type_hash have the same layout; of equal deep_hash, so has
- * all that pointers in them lead to, as far as the cell knows its types. Also a section that is one function, exported or
- * not, with the hashes of its type as in struct note_symbol: pointers may lead to it. */
+/* Static data that a swap carries over. Two sections of equal type_hash have the same layout; of equal deep_hash, so
+ * has all that pointers in them refer to, as far as the cell knows its types. Also a section that is one function,
+ * exported or not, with the hashes of its type as in struct note_symbol: pointers may refer to it. */
 struct note_data {
     uint32_t section; /* section header index in the object */
     uint32_t pad;
@@ -61,19 +67,19 @@ struct note_data {
 };
 _Static_assert(sizeof(struct note_data) == 24);
 
-/* Ways from static data to pointers to functions, by the types that DWARF gives: what cannot lead to one is left out. In
- * this order: struct note_pointers, so many struct note_shape, note_field, note_root, and bytes of names, of which the
- * last is 0. Name 0 is the empty one. A member of a union counts as if it were the only one. */
+/* The type graph: paths from static data to pointers to functions, by the types that DWARF gives; types without one are
+ * left out. In this order: struct note_pointers, so many struct note_shape, note_field, note_root, and bytes of names,
+ * of which the last is 0. Name 0 is the empty one. A member of a union counts as if it were the only one. */
 struct note_pointers {
     uint32_t types, fields, roots, name_bytes;
 };
 
-/* A structure, union, a section of static data, or anything else that a pointer leads to. */
+/* A structure, union, a section of static data, or anything else that a pointer refers to. */
 struct note_shape {
     uint64_t tag;    /* hash of its tag; 0: it has none */
-    uint64_t layout; /* hash as in struct note_data, but for what pointers lead to; 0: it has no tag */
+    uint64_t layout; /* hash as in struct note_data, but without what pointers refer to; 0: it has no tag */
     uint32_t bytes;
-    uint32_t first, fields; /* where the fields of the type before end, and how many */
+    uint32_t first, fields; /* index of the first field, which follows the last one of the type before; how many */
     uint32_t name;          /* of the tag or section */
 };
 
@@ -94,7 +100,7 @@ struct note_field {
     uint32_t name;
 };
 
-/* A section of static data with a way. */
+/* A section of static data from which a path begins. */
 struct note_root {
     uint32_t section, type;
 };

@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
-# What lookups, loads, swaps and unloads cost with 100 to 10,010 cells loaded, and with 1 to 4,096 edges touched: records
-# looked at, which are counted, and times of the hosted loader. All rows go to build/scale.tsv, and are drawn in
+# What lookups, loads, swaps and unloads cost with 100 to 10,010 cells loaded, and with 1 to 4,096 edges touched:
+# records looked at, which are counted, and times of the hosted loader. All rows go to build/scale.tsv, and are drawn in
 # build/scale.svg.
 set -eu
 cd "$(dirname "$0")/../.."
 . tests/bench/rows.sh
 make --no-print-directory build/tests/delias-tests
 rm -f build/scale.tsv
-CK_RUN_SUITE=scale SCALE_ROWS=build/scale.tsv build/tests/delias-tests > build/scale.log || { cat build/scale.log; exit 1; }
+CK_RUN_SUITE=scale SCALE_ROWS=build/scale.tsv build/tests/delias-tests > build/scale.log ||
+    { cat build/scale.log; exit 1; }
 
 cell() { awk -v what="$1" -v n="$2" -v column="$3" '$1 == what && $2 == n { print $column }' build/scale.tsv; }
 column=3

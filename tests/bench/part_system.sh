@@ -14,7 +14,8 @@ counter() { $delias counters $machine --json | jq ".$1"; }
 now_ns() { date +%s%N; }
 
 started=$(now_ns)
-$delias run configs/machines/default.yaml --name $machine --accel "$accel" --detach > "$work/run" || { cat "$work/run"; exit 1; }
+$delias run configs/machines/default.yaml --name $machine --accel "$accel" --detach > "$work/run" ||
+    { cat "$work/run"; exit 1; }
 boot_us=$((($(now_ns) - started) / 1000))
 head -n 1 "$work/run"
 sleep 3
@@ -41,7 +42,8 @@ for i in $(seq 10); do
         $delias swap $machine channel=build/cells/$object.o --json | jq '.pause_ns / 1000 | round' >> "$work/pause"
     done
 done
-bench_row 'swap of the channel: other CPUs stand still' us "$(bench_median < "$work/pause")" "$(bench_worst < "$work/pause")" \
+bench_row 'swap of the channel: other CPUs stand still' us \
+    "$(bench_median < "$work/pause")" "$(bench_worst < "$work/pause")" \
     'exec to ready' $boot_us
 [ "$(counter checksums_bad)" -eq 0 ] || { echo 'the workload went wrong during the swaps' >&2; exit 1; }
 

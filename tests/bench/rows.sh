@@ -1,8 +1,8 @@
 # Sourced by the parts of the benchmark, tests/bench/part_NAME.sh: how each writes its rows. BENCH_ROWS is the file that
 # bench.sh collects them in.
 
-# bench_row NAME UNIT VALUE [WORST [PEER PEER_VALUE]]: a measurement, `-` where there is none. Ratio: PEER_VALUE / VALUE,
-# so that of two costs more than 1 means that the peer pays more.
+# bench_row NAME UNIT VALUE [WORST [PEER PEER_VALUE]]: a measurement, `-` where there is none. Ratio: PEER_VALUE /
+# VALUE, so that of two costs more than 1 means that the peer pays more.
 bench_row() {
     jq -nc --arg name "$1" --arg unit "$2" --arg value "$3" --arg worst "${4:--}" --arg peer "${5:--}" \
         --arg peer_value "${6:--}" '

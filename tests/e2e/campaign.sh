@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# The campaign that ships: killed on the way, resumed, every experiment there exactly once; its report; a replay; what is
-# refused.
+# The campaign that ships is killed half-way and resumed: every experiment is there exactly once. Its report; a replay;
+# what is refused.
 set -u
 cd "$(dirname "$0")/../.."
+. tests/lib.sh
 root=$PWD
 work=$(mktemp -d)
 export XDG_RUNTIME_DIR=$work/run
@@ -10,7 +11,9 @@ mkdir -m 700 "$XDG_RUNTIME_DIR"
 delias=$root/build/bin/delias
 db=$work/quick.db
 pid=
-trap '[ -z "$pid" ] || kill -KILL $pid 2> /dev/null; for m in $("$delias" ps --json | jq -r ".[].name"); do "$delias" stop $m > /dev/null 2>&1; done; rm -rf "$work"' EXIT
+trap '[ -z "$pid" ] || kill -KILL $pid 2> /dev/null
+    for m in $("$delias" ps --json | jq -r ".[].name"); do "$delias" stop $m > /dev/null 2>&1; done
+    rm -rf "$work"' EXIT
 
 fail() {
     echo "campaign: $*"
@@ -20,7 +23,7 @@ fail() {
 must() { # STATUS ARGUMENT...
     local want=$1 got
     shift
-    timeout 600 "$delias" campaign "$@" > "$work/out" 2> "$work/err" < /dev/null
+    timeout $guest_seconds "$delias" campaign "$@" > "$work/out" 2> "$work/err" < /dev/null
     got=$?
     [ $got -eq "$want" ] || fail "status $got, not $want: delias campaign $*"
 }
@@ -34,12 +37,9 @@ done_so_far() { "$delias" campaign report "$db" --json 2> /dev/null | jq -r .don
 must 0 check configs/campaigns/quick.yaml
 "$delias" campaign run configs/campaigns/quick.yaml -o "$db" > "$work/out" 2> "$work/err" < /dev/null &
 pid=$!
-end=$((SECONDS + 200))
-until [ "$(done_so_far || echo 0)" -ge 3 ] 2> /dev/null; do
-    kill -0 $pid 2> /dev/null || fail 'it ended early'
-    [ $SECONDS -lt $end ] || fail 'three experiments take too long'
-    sleep 0.5
-done
+three_done() { ! kill -0 $pid 2> /dev/null || [ "$(done_so_far || echo 0)" -ge 3 ] 2> /dev/null; }
+wait_until three_done || fail 'three experiments take too long'
+kill -0 $pid 2> /dev/null || fail 'it ended early'
 refused 1 'another campaign is writing' resume "$db"
 kill -KILL $pid
 wait $pid 2> /dev/null
@@ -60,7 +60,7 @@ cat "$work/out"
 
 must 0 replay "$db" 0 --json
 jq -e '.index == 0 and (.changes | length) == 1 and (.outcome | length) > 0' "$work/out" > /dev/null || fail 'replay'
-# Two at a time do not meet.
+# Two replays may run at the same time.
 "$delias" campaign replay "$db" 1 > /dev/null 2>&1 < /dev/null &
 other=$!
 must 0 replay "$db" 2
@@ -74,15 +74,22 @@ refused 1 'campaign file' run "$work/none.yaml"
 must 2 ''
 echo 'model: melt' > "$work/bad.yaml"
 refused 1 'bad.yaml' check "$work/bad.yaml"
-cat configs/campaigns/quick.yaml | "$delias" campaign check /dev/stdin 2>&1 | grep -q 'in no folder' || fail 'a file from a pipe'
+cat configs/campaigns/quick.yaml | "$delias" campaign check /dev/stdin 2>&1 | grep -q 'in no folder' ||
+    fail 'a file from a pipe'
 
 # No room for a database: nothing of it stays in the way of the next.
-(trap '' XFSZ; ulimit -f 0; timeout 60 "$delias" campaign run configs/campaigns/quick.yaml -o "$work/full.db") > /dev/null 2>&1 &&
+(
+    trap '' XFSZ
+    ulimit -f 0
+    timeout $wait_seconds "$delias" campaign run configs/campaigns/quick.yaml -o "$work/full.db"
+) > /dev/null 2>&1 &&
     fail 'a database without room'
 [ ! -e "$work/full.db" ] || fail 'an empty database stays'
 
-# A target that no guest has is seen when the first one runs; the name is free again.
-sed "s#\.\./machines#$root/configs/machines#; s/cell:channel:/cell:nothing:/" configs/campaigns/quick.yaml > "$work/nothing.yaml"
+# A target that no guest can have is seen before one runs; the name is free again.
+sed "s#\.\./machines#$root/configs/machines#; s/cell:channel:/cell:nothing:/" configs/campaigns/quick.yaml \
+    > "$work/nothing.yaml"
+refused 1 "no cell 'nothing'" check "$work/nothing.yaml"
 refused 1 "no cell 'nothing'" run "$work/nothing.yaml" -o "$work/nothing.db"
 [ ! -e "$work/nothing.db" ] || fail 'a database without an experiment stays'
 

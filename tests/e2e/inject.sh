@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Injections into a running guest: what was changed is said and found again by `verify`; a dry run changes nothing; a
-# fault that was provoked is logged, recovered by reloading the cell, and the workload goes on; what is refused.
+# Injections into a running guest: what was changed is reported and found by `verify`; a dry run changes nothing; a
+# fault that was provoked is logged, the cell is reloaded, and the workload continues; what is refused.
 set -u
 cd "$(dirname "$0")/../.."
 . tests/lib.sh
@@ -14,7 +14,7 @@ refused() { # STATUS WORDS ARGUMENT...
 
 refused 3 'start one with' inject $machine --into cell:channel:.text
 must 0 run configs/machines/default.yaml --name $machine --detach
-await 60 rounds 1
+await rounds 1
 
 # Code that ran at boot only: the flip stays where it is.
 must 0 inject $machine --into cell:acpi:.text --seed 7 --dry-run --json
@@ -25,8 +25,8 @@ diff "$work/planned" "$work/out" > /dev/null || fail 'the same seed chose differ
 place=$(jq -r '.changes[0].place' "$work/out")
 before=$(($(jq -r '.changes[0].before' "$work/out"))) after=$(($(jq -r '.changes[0].after' "$work/out")))
 bit=$(jq -r '.changes[0].bit' "$work/out")
-[ $((before ^ after)) -eq $((1 << bit)) ] || fail "bit $bit does not lead from $before to $after"
-timeout 60 "$delias" verify $machine --json > "$work/out"
+[ $((before ^ after)) -eq $((1 << bit)) ] || fail "bit $bit does not turn $before into $after"
+timeout $wait_seconds "$delias" verify $machine --json > "$work/out"
 found=$(jq -r '.differing[] | "\(.cell):\(.section)+\(.offset) \(.expected) \(.found)"' "$work/out")
 [ "$found" = "${place%+*}+$((${place##*+})) $before $after" ] || fail "verify says '$found', not '$place'"
 echo "ok: $place, bit $bit, found by verify"
@@ -37,6 +37,7 @@ must 0 verify $machine
 echo 'ok: and back'
 
 # A trap takes the place of an instruction: it begins where the disassembly has one.
+must 0 pause $machine
 for seed in 1 2 3 4 5 6; do
     must 0 inject $machine --into cell:acpi:.text --model trap --seed $seed --dry-run --json
     place=$(jq -r '.changes[0].place' "$work/out")
@@ -44,6 +45,7 @@ for seed in 1 2 3 4 5 6; do
     start=$(jq -r '.[0].address' "$work/out")
     grep -q "\"$(printf '0x%x' $((start + ${place##*+})))\"" "$work/out" || fail "a trap within an instruction: $place"
 done
+must 0 resume $machine
 echo 'ok: traps begin where instructions begin'
 
 for target in cell:acpi:.rodata task:idle0:stack phys:0x2000+16 cell:acpi; do
@@ -52,17 +54,18 @@ done
 must 0 inject $machine --into phys:0x8ff0+8 --model zero --seed 1 --at ms:20
 must 0 inject $machine --into phys:0x8ff0+1 --model stuck1 --seed 1 --at rounds:1 --hold 50
 
-# ud2 where every sender comes by: reloading the cell is the only way on.
+# ud2 where every sender executes it: only reloading the cell helps.
 rounds=$(counter rounds)
 must 0 inject $machine --into symbol:channel_send+0+2 --model trap --seed 1
-await 60 faults 1
-await 60 reloads 1
-await 60 rounds $((rounds + 5))
+await faults 1
+await reloads 1
+await rounds $((rounds + 5))
 [ "$(counter checksums_bad)" -eq 0 ] || fail 'a checksum is wrong'
 fault=$("$delias" faults $machine --json | jq -r '.[0] | "\(.cell) \(.symbol) \(.offset) \(.action) \(.outcome)"')
 [ "$fault" = 'channel channel_send 0 reload recovered' ] || fail "the fault log says '$fault'"
 must 0 verify $machine
-echo "ok: trap in channel_send, $(counter reloads) reload, $(counter restarts) restart, $(counter landing_pads) landing pads"
+echo "ok: trap in channel_send, $(counter reloads) reload, $(counter restarts) restart," \
+    "$(counter landing_pads) landing pads"
 
 refused 3 "there is no cell 'nothing'" inject $machine --into cell:nothing:.text
 refused 3 'has nothing in .moon' inject $machine --into cell:channel:.moon
@@ -75,14 +78,15 @@ refused 2 "trigger 'soon' is none of" inject $machine --into random --at soon
 refused 2 'into TARGET is missing' inject $machine
 refused 2 'wants a number' inject $machine --into random --seed seven
 refused 3 'there is no machine' inject elsewhere --into random
-await 30 rounds $(($(counter rounds) + 1))
+await rounds $(($(counter rounds) + 1))
 
 # Under QEMU a debugger keeps text from being written: nothing is said to have been injected.
 gdb=$("$delias" ps --json | jq -r ".[] | select(.name == \"$machine\").gdb")
 if [ -n "$gdb" ]; then
     socat -u "UNIX-CONNECT:$gdb" - > /dev/null &
     debugger=$!
-    sleep 0.5
+    stands_still() { [ "$("$delias" ps --json | jq -r ".[] | select(.name == \"$machine\").state")" = paused ]; }
+    wait_until stands_still || fail 'a debugger that comes does not stop the machine'
     refused 1 'a debugger is attached' inject $machine --into cell:acpi:.text --seed 7
     [ ! -s "$work/out" ] || fail 'says that something was injected'
     refused 1 'a debugger is attached' inject $machine --into cell:acpi:.text --seed 7 --json
@@ -90,8 +94,8 @@ if [ -n "$gdb" ]; then
     kill $debugger
     wait $debugger 2> /dev/null
     "$delias" resume $machine # a debugger that comes stops the machine
-    await 30 rounds $(($(counter rounds) + 1))
-    gdb_mode=$(printf '$qqemu.PhyMemMode#2c' | socat -t 2 - "UNIX-CONNECT:$gdb" | tr -d '\0')
+    await rounds $(($(counter rounds) + 1))
+    gdb_mode=$(printf '$qqemu.PhyMemMode#2c' | socat -t $wait_seconds - "UNIX-CONNECT:$gdb" | tr -d '\0')
     [[ $gdb_mode == *'$0#'* ]] || fail "a debugger would see physical memory: $gdb_mode"
     "$delias" resume $machine
     echo 'ok: nothing injected, nothing claimed'
@@ -99,7 +103,7 @@ fi
 
 # The machine ends before the moment comes.
 pid=$("$delias" ps --json | jq ".[] | select(.name == \"$machine\") | .pid")
-"$delias" inject $machine --into cell:acpi:.rodata --at ms:3000 > "$work/out" 2> "$work/err" &
+"$delias" inject $machine --into cell:acpi:.rodata --at ms:$((250 * hang_seconds)) > "$work/out" 2> "$work/err" &
 waiting=$!
 sleep 0.5
 kill -9 "$pid"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Machines from the command line, on whichever backend `auto` is here: one name one machine, pause, reset, console, every
-# kind of death, and what is refused in which words.
+# Machines from the command line, on whichever backend `auto` is here: one name one machine, pause, reset, console,
+# every kind of death, and what is refused in which words.
 set -u
 cd "$(dirname "$0")/../.." || exit
 . tests/lib.sh
@@ -10,7 +10,8 @@ mkdir -m 700 "$XDG_RUNTIME_DIR"
 delias=build/bin/delias
 dir=$XDG_RUNTIME_DIR/delias
 other=
-trap '"$delias" stop one > /dev/null 2>&1; "$delias" stop two > /dev/null 2>&1; [ -z "$other" ] || kill $other; rm -rf "$work"' EXIT
+trap '"$delias" stop one > /dev/null 2>&1; "$delias" stop two > /dev/null 2>&1
+    [ -z "$other" ] || kill $other; rm -rf "$work"' EXIT
 
 fail() {
     echo "machine: $*"
@@ -22,7 +23,7 @@ fail() {
 must() {
     local want=$1 got
     shift
-    timeout 60 "$@" > "$work/out" 2> "$work/err" < /dev/null
+    timeout $wait_seconds "$@" > "$work/out" 2> "$work/err" < /dev/null
     got=$?
     [ $got -eq "$want" ] || fail "status $got, not $want: $*"
 }
@@ -39,21 +40,14 @@ refused() {
 state() { "$delias" ps --json | jq -r --arg n "$1" '.[] | select(.name == $n) | .state'; }
 pid() { "$delias" ps --json | jq -r --arg n "$1" '.[] | select(.name == $n) | .pid'; }
 starts() { grep -c 'first cell loaded' "$dir/$1/serial.log"; }
-await() { # SECONDS TEST...
-    local end=$((SECONDS + $1))
-    shift
-    until "$@"; do
-        [ $SECONDS -lt $end ] || return 1
-        sleep 0.1
-    done
-}
 gone() { [ "$(state "$1")" != running ]; }
 started() { [ "$(starts "$1")" -ge "$2" ]; }
 
 must 0 $delias run --name one --detach
 [ "$(stat -c %a "$dir")" = 700 ] || fail 'run directory is open to others'
 [ "$(state one)" = running ] || fail 'does not run'
-"$delias" ps --json | jq -e '.[0] | .backend and .pid and .ram_file and .qmp and has("gdb")' > /dev/null || fail 'keys of ps'
+"$delias" ps --json | jq -e '.[0] | .backend and .pid and .ram_file and .qmp and has("gdb")' > /dev/null ||
+    fail 'keys of ps'
 backend=$("$delias" ps --json | jq -r '.[0].backend')
 if kvm_works; then expected=kvm; else expected=tcg; fi
 [ "$backend" = $expected ] || fail "auto took $backend"
@@ -76,22 +70,23 @@ must 0 $delias resume one
 [ "$(state one)" = running ] || fail 'resume'
 before=$(starts one)
 must 0 $delias reset one
-await 20 started one $((before + 1)) || fail 'nothing started after the reset'
+wait_until started one $((before + 1)) || fail 'nothing started after the reset'
 must 0 $delias pause one
 must 0 $delias reset one
 [ "$(state one)" = paused ] || fail 'a reset let a paused machine go'
 must 0 $delias resume one
-await 20 started one $((before + 2)) || fail 'nothing started after the second reset'
+wait_until started one $((before + 2)) || fail 'nothing started after the second reset'
 [ "$(pid one)" = "$first" ] || fail 'a reset changed the process'
 echo 'pause, resume, reset'
 
-await 20 grep -q 'delias> *$' "$dir/one/serial.log" || fail 'no shell on the serial line'
-{ printf 'help\r'; await 30 grep -q tasks "$work/console"; } | timeout 40 $delias console one > "$work/console" 2>&1
+wait_until grep -q 'delias> *$' "$dir/one/serial.log" || fail 'no shell on the serial line'
+{ printf 'help\r'; wait_until grep -q tasks "$work/console"; } |
+    timeout $wait_seconds $delias console one > "$work/console" 2>&1
 grep -q tasks "$work/console" || fail 'the console does not carry both ways'
 echo 'console'
 
 # A QMP client that holds the public socket does not keep delias out.
-sleep 20 | socat - "UNIX-CONNECT:$dir/one/qmp.sock" > /dev/null &
+socat -u "UNIX-CONNECT:$dir/one/qmp.sock" - > /dev/null &
 holder=$!
 sleep 0.3
 must 0 $delias pause one
@@ -99,8 +94,10 @@ must 0 $delias resume one
 kill $holder 2> /dev/null
 echo 'QMP is for everyone'
 
+must 0 $delias pause one # it would take time from what follows
+
 kill -9 "$(pid two)"
-await 20 gone two || fail 'a killed machine runs'
+wait_until gone two || fail 'a killed machine runs'
 refused 3 'two' $delias pause two
 must 0 $delias run --name two --detach
 [ "$(state two)" = running ] || fail 'a dead machine was in the way'
@@ -114,7 +111,7 @@ must 0 $delias ps
 must 0 $delias run --name two --detach
 must 0 $delias stop two
 # A description whose process number is now somebody else's: nothing is done to that process.
-sleep 600 &
+sleep $guest_seconds &
 other=$!
 mkdir -p "$dir/two"
 jq --argjson p $other '.name = "two" | .pid = $p' "$dir/one/machine.json" > "$dir/two/machine.json"
@@ -147,7 +144,9 @@ refused 1 'name' $delias run --name ../two --detach
 XDG_RUNTIME_DIR=$work/none refused 1 'XDG_RUNTIME_DIR' $delias run --name two --detach
 XDG_RUNTIME_DIR=/$(printf 'x%.0s' $(seq 200)) refused 1 'XDG_RUNTIME_DIR' $delias run --name two --detach
 [ "$("$delias" ps --json | jq length)" = 1 ] || fail 'a refused start left something'
-[ "$(pid one)" = "$first" ] && [ "$(state one)" = running ] || fail 'the other machine was harmed'
+[ "$(pid one)" = "$first" ] && [ "$(state one)" = paused ] || fail 'the other machine was harmed'
+must 0 $delias resume one
+[ "$(state one)" = running ] || fail 'the other machine does not continue'
 echo 'refusals'
 
 must 0 $delias stop one

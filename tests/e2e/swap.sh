@@ -6,24 +6,22 @@ cd "$(dirname "$0")/../.."
 . tests/lib.sh
 host_begin swap
 
-cells() { "$delias" cells $machine --json | jq -c '[.[] | [.name, .version, .bytes, .sections, .dependencies, .dependents]] | sort'; }
-version() { "$delias" cells $machine --json | jq -r '[.[] | select(.name == "channel") | .version] | join(" ")'; }
-alone() { # until the old version has been freed
-    local end=$((SECONDS + 30))
-    until [ "$("$delias" cells $machine --all --json | jq '[.[] | select(.name == "channel")] | length')" -eq 1 ]; do
-        [ $SECONDS -lt $end ] || fail 'the old version is not freed'
-        sleep 0.2
-    done
+cells() {
+    "$delias" cells $machine --json |
+        jq -c '[.[] | [.name, .version, .bytes, .sections, .dependencies, .dependents]] | sort'
 }
+version() { "$delias" cells $machine --json | jq -r '[.[] | select(.name == "channel") | .version] | join(" ")'; }
+is_alone() { [ "$("$delias" cells $machine --all --json | jq '[.[] | select(.name == "channel")] | length')" -eq 1 ]; }
+await_alone() { wait_until is_alone || fail 'the old version is not freed'; }
 
 v1=build/cells/channel.o v2=build/cells/channel_v2.o
 must 0 run configs/machines/default.yaml --name $machine --detach
-await 60 rounds 2
+await rounds 2
 
 # Once there and back, so that page tables for two versions at once are made before frames are counted.
 must 0 swap $machine channel=$v2
 must 0 swap $machine channel=$v1
-alone
+await_alone
 before=$(cells)
 must 0 swap $machine channel=$v2 --dry-run --json
 [ "$(jq -r '"\(.ok) \(.relocations > 0)"' "$work/out")" = 'true true' ] || fail 'the dry run has no plan'
@@ -39,7 +37,7 @@ plan '.plan.sections | any(.section == "channel:.text.channel_send" and .to == .
     any(.section == "channel:.bss.totals")'
 must 0 reload $machine scheduler --dry-run --json
 plan '.plan.waits == [] and all(.plan.sections[]; .what == "same" or .what == "carried") and
-    (.plan.words | any(.in == "timer:.bss.tick_handler" and .points_to == "scheduler:.text.tick"))'
+    (.plan.words | any(.in == "timer:.bss.tick_handler" and .points_to == "scheduler:.text.on_clock_tick"))'
 must 0 swap $machine channel=build/cells/channel_v3.o --dry-run
 grep -q 'waits until nobody is inside' "$work/out" && grep -q '^channel:.bss.totals .*by function$' "$work/out" ||
     fail 'another type of data does not wait, or nobody takes it over'
@@ -75,33 +73,32 @@ echo 'ok: objects that are none of this cell are refused with the reason'
 frames=$(counter frames_free) swaps=$(counter swaps)
 for ((i = 1; i <= 25; i++)); do
     must 0 swap $machine channel=$v2
-    [ "$(version)" = 2 ] || [ "$(version)" = '1 2' ] || [ "$(version)" = '2 1' ] || fail "version $(version) after swap $i"
+    [ "$(version)" = 2 ] || [ "$(version)" = '1 2' ] || [ "$(version)" = '2 1' ] ||
+        fail "version $(version) after swap $i"
     must 0 swap $machine channel=$v1 --json
 done
 pause=$(jq -r .pause_ns "$work/out")
 [ "$(counter swaps)" -eq $((swaps + 50)) ] || fail "$(counter swaps) swaps counted"
-await 60 rounds $(($(counter rounds) + 3))
-alone
+await rounds $(($(counter rounds) + 3))
+await_alone
 [ "$(counter checksums_bad)" -eq 0 ] || fail 'a checksum is wrong'
 [ "$(counter faults)" -eq 0 ] || fail 'there were faults'
 [ "$(version)" = 1 ] || fail "version $(version)"
-end=$((SECONDS + 30))
-until now=$(counter frames_free); [ "$now" -ge $((frames)) ]; do
-    [ $SECONDS -lt $end ] || fail "frames: $frames free, then $now"
-    sleep 0.2
-done
+frames_are_back() { now=$(counter frames_free); [ "$now" -ge "$frames" ]; }
+wait_until frames_are_back || fail "frames: $frames free, then $now"
 echo "ok: 50 swaps under the workload, $(counter rounds) rounds right, the last pause $pause ns"
 
 for cell in scheduler task wait_queue run_queue heap timer unwind fault swap loader arena lock page; do
     must 0 swap $machine $cell=build/cells/$cell.o
 done
-await 60 rounds $(($(counter rounds) + 3))
+await rounds $(($(counter rounds) + 3))
 [ "$(counter checksums_bad)" -eq 0 ] && [ "$(counter faults)" -eq 0 ] || fail 'the core is not well after its swap'
-echo 'ok: scheduler, task, wait_queue, run_queue, heap, timer, unwind, fault, swap, loader, arena, lock and page replaced while they run'
+echo 'ok: scheduler, task, wait_queue, run_queue, heap, timer, unwind, fault, swap, loader, arena, lock and page' \
+    'replaced while they run'
 
 # ---- the thesis's case studies, from the host, while the workload sends, receives and checks
 goes_on() { # no round is lost, none is wrong, messages go on
-    await 60 rounds $(($(counter rounds) + 3))
+    await rounds $(($(counter rounds) + 3))
     [ "$(counter checksums_bad)" -eq 0 ] && [ "$(counter faults)" -eq 0 ] || fail "$1: a checksum is wrong, or a fault"
     [ "$(counter messages)" -gt "$messages" ] || fail "$1: no message has come through"
     messages=$(counter messages)
@@ -110,20 +107,18 @@ logged() { # CELLS: how the newest swap went, as the log has it
     must 0 swaps $machine --last 1 --json
     jq -e --arg cells "$1" '.[0] | .cells == $cells and .outcome == "swapped" and .pause_ns > 0 and .tasks > 0 and
         ([.frames, .words, .relocations] | all(. >= 0)) and ([.phases | split(",")[] | split(" ")[0]]
-        | contains(["stage", "verify", "scan", "park", "transfer", "relocate", "publish"]))' "$work/out" > /dev/null ||
-        fail "the log does not have the swap of $1"
+        | contains(["stage", "verify", "scan", "wait", "park", "transfer", "relocate", "publish"]))' "$work/out" \
+        > /dev/null || fail "the log does not have the swap of $1"
     must 0 swaps $machine --last 1
     grep -q "$1 .*swapped" "$work/out" || fail "the table does not have the swap of $1"
 }
 races() { grep -ao $'racers: .*\r' "$XDG_RUNTIME_DIR/delias/$machine/serial.log" | tr -d '\r'; } # whole lines
+raced() { [ "$(races | wc -l)" -gt "$1" ]; }
 race() { # low and high priority, and how far each came
-    local before end=$((SECONDS + 60))
+    local before
     before=$(races | wc -l)
     must 0 spawn $machine racers
-    until [ "$(races | wc -l)" -gt "$before" ]; do
-        [ $SECONDS -lt $end ] || fail 'the race does not end'
-        sleep 0.3
-    done
+    wait_until raced "$before" || fail 'the race does not end'
     race=$(races | tail -n 1)
     case $race in *failed*) fail "$race" ;; esac
     read -r _ low high <<< "$race"

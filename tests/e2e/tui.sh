@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # The terminal program in a real terminal (tmux, 80x24): walking, filtering, code, a swap, an injection, resizing,
-# monochrome, a terminal too small, a guest that is killed under it.
+# monochrome, a terminal too small, a guest that is killed under it; signals, which leave the terminal as it was.
 set -eu
 cd "$(dirname "$0")/../.."
+. tests/lib.sh
 delias=$PWD/build/bin/delias
 work=$(mktemp -d)
 export XDG_RUNTIME_DIR=$work
@@ -12,20 +13,16 @@ trap '$tmux kill-server 2> /dev/null || true; $delias stop $machine > /dev/null 
 
 screen() { $tmux capture-pane -p -t t; }
 fail() { echo "tui: $*"; screen || true; exit 1; }
-keys() { for key in "$@"; do $tmux send-keys -t t "$key"; sleep 0.3; done; }
-shows() { # PATTERN [SECONDS]
-    local end=$((SECONDS + ${2:-15}))
-    until screen | grep -qE "$1"; do
-        [ $SECONDS -lt $end ] || fail "the screen does not show: $1"
-        sleep 0.3
-    done
-}
+keys() { type_keys "$@" || fail "keys are not read: $*"; }
+has() { screen | grep -qE "$1"; }
+shows() { wait_until has "$1" || fail "the screen does not show: $1"; } # PATTERN
 
 $delias run configs/machines/default.yaml --name $machine --detach > "$work/run.log" || { cat "$work/run.log"; exit 1; }
-$tmux new-session -d -s t -x 80 -y 24 "TERM=screen-256color $delias tui $machine 2> $work/err; echo status \$?; sleep 100"
+$tmux new-session -d -s t -x 80 -y 24 \
+    "TERM=screen-256color $delias tui $machine 2> $work/err; echo status \$?; sleep $guest_seconds"
 
 shows 'cells.*rounds [0-9]+'
-keys / ; $tmux send-keys -t t -l channel; sleep 0.5; keys Enter
+keys / ; $tmux send-keys -t t -l channel; keys Enter
 shows 'channel +v1 +ker'
 keys Down
 shows 'channel: sections'
@@ -50,20 +47,77 @@ $tmux send-keys -t t -l build/cells/channel_v2.o; keys Enter
 shows "delias swap $machine channel=build/cells/channel_v2.o"
 keys n; shows 'nothing was changed'
 keys s C-u; $tmux send-keys -t t -l build/cells/channel_v2.o; keys Enter y
-shows 'done' 30
+shows 'done'
 shows 'channel +v2 +ker'
 echo 'ok: swap'
 
 keys i; shows 'Flip one bit'; keys C-u
 $tmux send-keys -t t -l cell:checksum:.rodata; keys Enter
 shows "delias inject $machine --into cell:checksum:.rodata --model flip"
-keys y; shows 'done' 30
+keys y; shows 'done'
 echo 'ok: inject'
 
-$tmux resize-window -t t -x 120 -y 40; sleep 1; shows 'checksums_ok'
+$tmux resize-window -t t -x 120 -y 40; shows '.{110}'; shows 'checksums_ok'
 $tmux resize-window -t t -x 60 -y 20; shows 'too small: needs 80x24'
 $tmux resize-window -t t -x 80 -y 24; shows 'checksums_ok'
 echo 'ok: resize'
+
+# ---- signals
+mode() { stty -F "$tty" -g; }
+is_raw() { [ "$(mode)" != "$before" ]; }
+is_as_before() { [ "$(mode)" = "$before" ]; }
+of_screen() { $tmux display-message -p -t s '#{alternate_on} #{cursor_flag} #{mouse_any_flag} #{keypad_flag}'; }
+takes_screen() { [ "$(of_screen | cut -c1)" = 1 ]; }
+begin() { # VERB [COMMAND]: runs in a terminal, until that is raw
+    rm -f "$work/before" "$work/pid" "$work/status"
+    pid=
+    $tmux new-session -d -s s -x 80 -y 24 "stty -g > $work/before; ${2:-sh -c 'echo \$\$ > $work/pid;
+        TERM=screen-256color exec $delias $1 $machine'; echo \$? > $work/status; sleep $guest_seconds}"
+    tty=$($tmux display-message -p -t s '#{pane_tty}')
+    wait_until test -s "$work/pid" || fail "$1 does not begin"
+    before=$(cat "$work/before") # tmux sets the modes in the new process: read from here they may not be set yet
+    wait_until is_raw || fail "$1 does not make its terminal raw"
+    [ "$1" != tui ] || wait_until takes_screen || fail "$1 does not take the screen"
+    pid=$(cat "$work/pid")
+}
+ends() { # VERB SIGNAL
+    kill "-$2" "$pid"
+    wait_until test -s "$work/status" || fail "$1 does not end by SIG$2"
+    [ "$(cat "$work/status")" -eq $((128 + $(kill -l "$2"))) ] || fail "$1: SIG$2: status $(cat "$work/status")"
+    is_as_before || fail "$1: SIG$2 leaves the terminal: $(stty -F "$tty" -a)"
+    [ "$(of_screen)" = '0 1 0 0' ] || fail "$1: SIG$2 leaves the screen: $(of_screen)"
+    $tmux kill-session -t s
+}
+for verb in console tui; do
+    for signal in TERM HUP INT QUIT USR1; do
+        begin $verb
+        ends $verb $signal
+    done
+done
+# A job of a shell, since a stop signal is discarded where nobody could have the process continue.
+cat > "$work/job" << END
+set -m
+sh -c 'echo \$\$ > $work/pid; exec $delias console $machine'
+status=\$?
+while kill -0 \$(cat $work/pid) 2> /dev/null; do
+    until [ -e $work/continue ]; do sleep 0.1; done
+    rm $work/continue
+    fg > /dev/null
+    status=\$?
+done
+echo \$status > $work/status
+sleep $guest_seconds
+END
+begin console "bash $work/job"
+for stop in TSTP STOP; do
+    kill -$stop "$pid"
+    [ $stop = STOP ] || wait_until is_as_before || fail 'a console that is stopped keeps the terminal'
+    [ $stop = TSTP ] || stty -F "$tty" "$before" # as a shell does
+    touch "$work/continue"
+    wait_until is_raw || fail "a console that continues after SIG$stop has no raw terminal"
+done
+ends console TERM
+echo 'ok: signals'
 
 kill -9 "$($delias ps --json | jq -r ".[] | select(.name == \"$machine\") | .pid")"
 shows 'ended'

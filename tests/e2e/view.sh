@@ -3,6 +3,7 @@
 # verify, arbitrary bytes under the readers, SIGKILL of the guest.
 set -eu
 cd "$(dirname "$0")/../.."
+. tests/lib.sh
 delias=$PWD/build/bin/delias
 work=$(mktemp -d)
 export XDG_RUNTIME_DIR=$work
@@ -15,28 +16,55 @@ fail() { echo "view: $*"; exit 1; }
 status() {
     local wanted=$1 pattern=$2 got=0
     shift 2
-    timeout 60 "$delias" "$@" > "$work/out" 2> "$work/err" || got=$?
+    timeout $wait_seconds "$delias" "$@" > "$work/out" 2> "$work/err" || got=$?
     [ $got -eq "$wanted" ] || { cat "$work/err"; fail "delias $*: status $got, not $wanted"; }
-    cat "$work/out" "$work/err" | grep -qE -- "$pattern" || { cat "$work/out" "$work/err"; fail "delias $*: nothing says: $pattern"; }
+    cat "$work/out" "$work/err" | grep -qE -- "$pattern" ||
+        { cat "$work/out" "$work/err"; fail "delias $*: nothing says: $pattern"; }
 }
 json() { # FILTER VERB ...: true for the verb's JSON
     local filter=$1
     shift
-    timeout 60 "$delias" "$@" --json > "$work/json" || fail "delias $* --json: status $?"
+    timeout $wait_seconds "$delias" "$@" --json > "$work/json" || fail "delias $* --json: status $?"
     [ -s "$work/json" ] || fail "delias $* --json: prints nothing"
     jq -e "$filter" "$work/json" > /dev/null || { head -c 600 "$work/json"; fail "delias $* --json: not: $filter"; }
 }
-keys() { # VERB KEYS: of each element, exactly and in this order
+keys() { # VERB KEYS: of each element, exactly and in this order; the manual page has the same
     json "length > 0 and all(.[]; keys_unsorted == (\"$2\" | split(\" \")))" "$1" $m
+    manual_keys "$1" "$2"
+}
+manual() { # VERB: its entries in the manual page, as plain text in one line
+    awk -v verb="$1" '/^\.S[SH]/ { inside = 0 }
+        /^\.T[PQ]/ { head = 1; if ($1 == ".TP") inside = 0; next }
+        head { head = 0; if ($0 ~ "(^|[ \",])" verb "( |\"|$)") inside = 1 }
+        inside' docs/delias.1 | sed 's/\\f[BPRI]//g; s/\\-/-/g; s/^\.[A-Z]* //; s/" , "/, /g' | tr '\n' ' '
+}
+manual_keys() { # VERB KEYS
+    local found
+    found=$(manual "$1" | sed -n 's/.*Keys: \([^.]*\)\..*/\1/p' | tr -d ,)
+    [ "$found" = "$2" ] || fail "docs/delias.1 has for $1 the keys '$found', not '$2'"
+}
+manual_names() { # VERB WORD ...: each of them stands in its entries
+    local verb=$1 text word
+    shift
+    text=$(manual "$verb")
+    for word in "$@"; do
+        case "$text" in *"$word"*) ;; *) fail "docs/delias.1 does not name $word of $verb" ;; esac
+    done
+}
+options() { # VERB: by their long names; those of all verbs of a kind are described before their entries
+    "$delias" "$1" --help | grep -oE '^  (-., )?--[a-z-]+' | sed 's/.*--/--/' |
+        grep -vxE -- '--(machine|json|follow|timeout|namespace)' || true
+}
+listed() { # HEADING VERB: the words that its help lists below
+    "$delias" "$2" --help | awk -v heading="$1" '/:$/ { inside = $1 == heading; next } inside && /^  [^ ]/ { print $1 }'
+}
+has_rounds() {
+    local rounds
+    rounds=$($delias counters $m --json 2> /dev/null | jq .rounds) && [ "${rounds:-0}" -gt 0 ]
 }
 await_round() { # after a reset: its memory is cleared, and counts from 0
-    local rounds=0 end=$((SECONDS + 60))
-    until [ "${rounds:-0}" -gt 0 ]; do
-        [ $SECONDS -lt $end ] ||
-            { tail -n 20 "$work/delias/$m/serial.log"; $delias counters $m; fail 'the guest does not come back after a reset'; }
-        sleep 0.2
-        rounds=$($delias counters $m --json 2> /dev/null | jq .rounds) || rounds=0
-    done
+    wait_until has_rounds ||
+        { tail -n 20 "$work/delias/$m/serial.log"; $delias counters $m; fail 'it does not come back after a reset'; }
 }
 
 # ---- no machine yet
@@ -48,8 +76,12 @@ status 1 'No such file' run --name $m --kernel /nonexistent
 json '. == []' ps
 for verb in $("$delias" --help | awk '/^  [a-z]/ { print $1 }'); do
     status 0 "^usage: delias $verb" "$verb" --help
-    grep -qE "^\\.B[IR] (.* )?$verb( |\$)" docs/delias.1 || fail "docs/delias.1 does not describe $verb"
+    [ -n "$(manual "$verb")" ] || fail "docs/delias.1 does not describe $verb"
+    manual_names "$verb" $(options "$verb")
 done
+manual_names inject $(listed MODEL inject) $(listed TARGET inject)
+[ "$(listed MODEL inject | wc -l)" -gt 5 ] && [ "$(listed TARGET inject | wc -l)" -gt 3 ] ||
+    fail 'inject --help lists nothing'
 echo 'ok: usage'
 
 # ---- a running guest
@@ -59,13 +91,13 @@ status 1 "$m" run configs/machines/default.yaml --name $m --detach
 for verb in ps namespaces cells sections symbols deps memory tasks faults events counters verify; do
     status 0 '[a-z]' $verb $([ $verb = ps ] || echo $m)
 done
-keys cells 'name namespace version kind bytes sections dependencies dependents tasks'
-keys sections 'cell name address bytes kind outgoing incoming physical pages permissions'
-keys deps 'from to type address offset target addend'
+keys cells 'name namespace version kind state bytes sections dependencies dependents tasks'
+keys sections 'cell namespace name address bytes kind outgoing incoming physical pages permissions'
+keys deps 'from to type address offset target addend namespace to_namespace'
 keys tasks 'id name state cpu cell namespace restarts'
-keys symbols 'name cell section address bytes access type'
+keys symbols 'name cell namespace section address bytes access type'
 keys namespaces 'name parent cells tasks cpu simd'
-keys memory 'owner region virtual physical bytes'
+keys memory 'owner namespace region virtual physical bytes'
 keys events 'seq time_ns kind cpu a b text'
 json '.[0] | keys_unsorted == ("name backend state pid ram_file qmp gdb" | split(" "))' ps
 json '[has("rounds", "checksums_ok", "checksums_bad", "ticks", "swaps", "faults", "recoveries", "frames_free")] | all' \
@@ -77,15 +109,18 @@ echo 'ok: tables and JSON keys'
 
 json 'map(.name) | contains(["frame", "loader", "channel", "scheduler", "workload"])' cells $m
 json 'any(.[]; .name == "loader" and .sections > 50)' cells $m
-json '.name == "channel" and (.dependencies | index("wait_queue")) and (.dependents | index("workload"))' cell $m channel
+json '.name == "channel" and (.dependencies | index("wait_queue")) and (.dependents | index("workload"))' \
+    cell $m channel
 json '.references.holders == .references.edges_in and .references.edges_in > 0 and .references.edges_inside > 0 and
     .references.object_cells == 1 and .object.from == "archive" and .object.cell == "channel" and
     (.sections | map(.outgoing | length) | add) == .references.edges_out + .references.edges_inside and
     (.sections | map(.incoming | length) | add) == .references.edges_in + .references.edges_inside' cell $m channel
 json '.sections | map({(.name): .}) | add | .[".text.channel_send"] | .pages.permissions == "r-x" and
-    (.address >= .pages.first) and (.incoming | any(.symbol == "channel_send" and (.from | startswith("workload:")))) and
+    (.address >= .pages.first) and
+    (.incoming | any(.symbol == "channel_send" and (.from | startswith("workload:")))) and
     (.outgoing | all(has("type") and has("offset") and has("addend")))' cell $m channel
-json '[.sections[] | select(.kind == "data" or .kind == "bss") | .pages.permissions] | unique == ["rw-"]' cell $m scheduler
+json '[.sections[] | select(.kind == "data" or .kind == "bss") | .pages.permissions] | unique == ["rw-"]' \
+    cell $m scheduler
 json 'map(select(.permissions == "none" and .bytes > 0 or (.permissions | test("w.*x")))) == []' sections $m
 status 0 'held by +[1-9][0-9]* edges of other cells' cell $m channel
 status 0 'R_X86_64_PLT32' cell $m channel --all
@@ -104,10 +139,8 @@ edges=$($delias cells $m --json | jq 'map(.sections) | add')
 [ "$edges" -eq "$($delias sections $m --json | jq length)" ] || fail 'cells and sections disagree'
 json "all(.[]; .outgoing == 0) or (map(.outgoing) | add) == $($delias deps $m --json | jq length)" sections $m
 before=$($delias counters --json | jq .rounds)
-for _ in $(seq 100); do
-    [ "$($delias counters --json | jq .rounds)" -le $((before + 2)) ] || break
-    sleep 0.2
-done
+more_rounds() { [ "$($delias counters --json | jq .rounds)" -gt $((before + 2)) ]; }
+wait_until more_rounds || true
 json ".rounds > $before + 2 and .checksums_bad == 0" counters
 echo 'ok: what it says of the workload'
 
@@ -126,9 +159,14 @@ status 1 'holds no instructions' disasm $m channel:.eh_frame
 got=0
 $delias cells > /dev/full 2> "$work/err" || got=$?
 [ $got -eq 1 ] || fail 'a full disk goes unnoticed'
-timeout 60 $delias counters $m --follow --json | head -n 2 > "$work/follow"
+timeout $wait_seconds $delias counters $m --follow --json | head -n 2 > "$work/follow"
 [ "$(jq -s length "$work/follow")" -eq 2 ] || fail 'counters --follow prints nothing new'
-timeout 6 $delias events $m --follow --json > "$work/follow" || true
+timeout $wait_seconds $delias events $m --follow --json > "$work/follow" &
+follower=$!
+some_lines() { [ "$(wc -l < "$work/follow")" -gt 8 ]; }
+wait_until some_lines || fail 'events --follow prints nothing new'
+kill $follower
+wait $follower 2> /dev/null || true
 jq -es '[.[].seq] as $s | ($s | length > 3) and $s == ($s | unique)' "$work/follow" > /dev/null ||
     fail 'events --follow repeats or skips'
 echo 'ok: operands, statuses, --follow'
@@ -163,7 +201,8 @@ echo 'ok: verify'
 
 # ---- arbitrary bytes under the readers: any answer but a crash or a hang
 bytes() { # LENGTH OFFSET: random bytes into the arena, which is at 3 MiB; the magic number stays
-    head -c "$1" /dev/urandom | dd of="$ram" bs=4096 seek=$((0x300000 + 16 + $2)) oflag=seek_bytes conv=notrunc status=none
+    head -c "$1" /dev/urandom |
+        dd of="$ram" bs=4096 seek=$((0x300000 + 16 + $2)) oflag=seek_bytes conv=notrunc status=none
 }
 (
     while :; do
@@ -180,7 +219,7 @@ for round in $(seq 6); do
         # shellcheck disable=SC2086
         for form in $([ $((round % 2)) = 0 ] || echo --json) ''; do
             got=0
-            timeout 30 $delias $verb -m $m $form > "$work/out" 2> "$work/err" || got=$?
+            timeout $wait_seconds $delias $verb -m $m $form > "$work/out" 2> "$work/err" || got=$?
             case $got in
                 0 | 1 | 3) ;;
                 *) tail -n 5 "$work/err"; fail "delias $verb $form: status $got in round $round of corruption" ;;
@@ -207,12 +246,9 @@ echo 'ok: reset'
 # ---- --follow over a reset, and to the end: SIGKILL of the guest
 pid=$($delias ps --json | jq '.[0].pid')
 rm -f "$work/follow"
-timeout 200 $delias events $m --follow > "$work/follow" 2>&1 &
+timeout $guest_seconds $delias events $m --follow > "$work/follow" 2>&1 &
 follower=$!
-for _ in $(seq 100); do
-    [ ! -s "$work/follow" ] || break
-    sleep 0.1
-done
+wait_until test -s "$work/follow" || fail 'events --follow prints nothing'
 $delias reset $m
 await_round
 kill -0 $follower 2> /dev/null || { tail -n 3 "$work/follow"; fail 'events --follow ends with a reset'; }

@@ -1,6 +1,6 @@
-/* Makes tables of right checksums on the host: of each round of the workload's cycle (cells/app/workload/expected.h) from
- * the definitions in pattern.h, and of frames of the animated picture (tests/guest/test_canvas/frames.h). Nothing of it
- * runs through channels, files, tasks or heap. */
+/* Makes tables of right checksums on the host: of each round of the workload's cycle (cells/app/workload/expected.h)
+ * from the definitions in pattern.h, and of frames of the animated picture (tests/guest/tests/test_canvas/frames.h).
+ * Nothing of it runs through channels, files, tasks or heap. */
 #include <stdio.h>
 #include <stdlib.h>
 #include "cells/app/workload/pattern.h"
@@ -76,7 +76,7 @@ static void print_rounds(void)
 {
     puts("/* The right checksum of round n is expected[n % PATTERN_CYCLE]. Made by tests/e2e/workload_table.c, and "
          "checked\n"
-         " * against it by tests/e2e/workload_table.sh; `tests/e2e/workload_table.sh --write` makes it anew. */\n"
+         " * against it by tests/e2e/workload_table.sh; `tests/e2e/workload_table.sh --write` rewrites it. */\n"
          "#pragma once\n#include \"cells/app/workload/pattern.h\"\n\n"
          "static const uint64_t expected[PATTERN_CYCLE] = {");
     for (uint32_t index = 0; index < PATTERN_CYCLE; index++) {

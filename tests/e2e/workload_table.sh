@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The tables of right checksums are what the host computes. With --write, makes them anew.
+# The tables of right checksums are what the host computes. With --write, rewrites them.
 set -eu
 cd "$(dirname "$0")/../.."
 work=$(mktemp -d)
@@ -22,5 +22,5 @@ check() { # FILE ARGUMENT...
 write=
 [ "${1:-}" != --write ] || write=1
 check cells/app/workload/expected.h
-check tests/guest/test_canvas/frames.h frames
+check tests/guest/tests/test_canvas/frames.h frames
 echo "ok: 16 rounds, 6 frames"

@@ -2,9 +2,7 @@
  * (a 32-bit offset, a value, and whether to mend the check word of the record that was hit) over a small sound arena,
  * so that mutations reach beyond the header at once.
  *
- * sources: introspect/check.c introspect/copy.c introspect/disasm.c introspect/group.c introspect/layout.c
- * sources: introspect/name.c introspect/pristine.c introspect/read.c introspect/reference.c introspect/request.c
- * sources: introspect/ring.c introspect/verify.c introspect/view.c
+ * sources: introspect introspect/base
  */
 #include "tests/unit/arena_build.h"
 

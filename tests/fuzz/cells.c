@@ -1,30 +1,21 @@
 /* Fuzz target: objects that are sound in form, or nearly so, and what is done with them. The input is a script: up to
- * three objects, described part by part, and steps that keep, stage, swap, bind, unload and reap them, in the root and in a
- * child namespace, beside the cells of the real archive. After steps that say so, and at the end, the arena's records must
- * agree with each other; then, when all is unloaded, no frame, mapping, block, record or name may be left. Run from the
- * root of the repository.
+ * three objects, described part by part, and steps that keep, stage, swap, bind, unload and reap them, in the root and
+ * in a child namespace, beside the cells of the real archive. After steps that say so, and at the end, the arena's
+ * records must agree with each other; then, when all is unloaded, no frame, mapping, block, record or name may be left.
+ * Run from the root of the repository.
  *
- * sources: tests/hosted/stand_in.c tests/hosted/stand_in_swap.c tests/hosted/craft.c tests/hosted/audit.c
- * sources: cells/kernel/arena/arena.c cells/kernel/arena/find.c cells/kernel/arena/index.c cells/kernel/arena/strings.c
- * sources: cells/kernel/archive/archive.c cells/kernel/heap/heap.c cells/lib/format/format.c
- * sources: cells/kernel/history/history.c
- * sources: cells/kernel/loader/bind.c cells/kernel/loader/discard.c cells/kernel/loader/index.c
- * sources: cells/kernel/loader/keep.c cells/kernel/loader/loader.c cells/kernel/loader/nano_core.c
- * sources: cells/kernel/loader/object.c cells/kernel/loader/place.c cells/kernel/loader/pointers.c
- * sources: cells/kernel/loader/relocate.c
- * sources: cells/kernel/namespace/ask.c cells/kernel/namespace/change.c cells/kernel/namespace/namespace.c
- * sources: cells/kernel/namespace/stale.c
- * sources: cells/kernel/swap/carry.c cells/kernel/swap/commit.c cells/kernel/swap/index.c cells/kernel/swap/plan.c
- * sources: cells/kernel/swap/preview.c cells/kernel/swap/reach.c cells/kernel/swap/reap.c cells/kernel/swap/recipe.c cells/kernel/swap/record.c
- * sources: cells/kernel/swap/pointers.c cells/kernel/swap/swap.c cells/kernel/swap/switch.c cells/kernel/swap/ways.c
+ * sources: tests/hosted/stand_in.c tests/hosted/stand_in_swap.c tests/hosted/craft.c tests/hosted/audit.c cells
  */
-#include "cells/kernel/arena/arena.h"
-#include "cells/kernel/heap/heap.h"
-#include "cells/kernel/history/history.h"
-#include "cells/kernel/loader/loader.h"
-#include "cells/kernel/namespace/namespace.h"
-#include "cells/kernel/panic/panic.h"
-#include "cells/kernel/swap/swap.h"
+#include "cells/core/arena/arena.h"
+#include "cells/core/edge/edge.h"
+#include "cells/core/lifecycle/lifecycle.h"
+#include "cells/core/loader/loader.h"
+#include "cells/core/panic/panic.h"
+#include "cells/evolve/history/history.h"
+#include "cells/evolve/namespace/namespace.h"
+#include "cells/evolve/reap/reap.h"
+#include "cells/evolve/swap/swap.h"
+#include "cells/memory/heap/heap.h"
 #include "tests/hosted/audit.h"
 #include "tests/hosted/craft.h"
 #include "tests/hosted/stand_in.h"
@@ -34,8 +25,6 @@
 #include <string.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes);
-
-#define ROOT 1
 
 enum { OBJECTS = 3, STEPS = 12, SECTIONS = 6, SYMBOLS = 10, RELOCATIONS = 12, PATCHES = 2 };
 
@@ -146,7 +135,7 @@ static struct craft craft_of(struct shape *shape)
     shape->symbols %= SYMBOLS + 1;
     shape->relocations %= RELOCATIONS + 1;
     craft.cell.kind = 1 + shape->kind % 5u;
-    craft.cell.flags = shape->flags % 5u;
+    craft.cell.flags = shape->flags % (NOTE_FLAGS + 2u);
     uint32_t *function[] = {&craft.cell.init, &craft.cell.main, &craft.cell.transfer, &craft.cell.done};
     for (size_t i = 0; i < array_size(function); i++)
         *function[i] = shape->function[i] % (shape->symbols + 2u);
@@ -159,18 +148,18 @@ static struct craft craft_of(struct shape *shape)
     return craft;
 }
 
-/* Its object record; 0: the loader does not take it. */
-static uint32_t keep(struct shape *shape)
+/* Its object record, or none: the loader does not take it. */
+static struct object_ref keep(struct shape *shape)
 {
     const struct craft craft = craft_of(shape);
-    uint32_t object = 0; /* not craft_keep: a patch comes between */
+    struct object_ref object = {}; /* not craft_keep: a patch comes between */
     size_t bytes;
     uint8_t *data = craft_write(&craft, &bytes);
 
     for (size_t i = 0; data && i < shape->patches % (PATCHES + 1u); i++)
         data[(shape->patch[i].low | shape->patch[i].high << 8) % bytes] = shape->patch[i].value;
-    if (data && loader_keep_object(data, bytes, &object, NULL))
-        object = 0;
+    if (data && lifecycle_keep_object(data, bytes, &object, NULL))
+        object = NO_OBJECT;
     free(data);
     return object;
 }
@@ -178,13 +167,12 @@ static uint32_t keep(struct shape *shape)
 /* ---- steps ---- */
 
 static struct stand_in_use baseline;
-static uint32_t channel; /* the cell that is loaded at the start */
-static bool was_there[ARENA_CELLS_MAX];
-static uint32_t child; /* namespace; 0: none */
-static uint32_t staged[OBJECTS];
+static struct cell_ref channel; /* the cell that is loaded at the start */
+static bool was_there[ARENA_CELLS_BASE];
+static struct namespace_ref child; /* or none */
+static struct cell_ref staged[OBJECTS];
 static size_t stageds;
-static struct arena_completion report;
-static struct loader_detail detail;
+static struct report report;
 
 static void check(void)
 {
@@ -196,20 +184,29 @@ static void check(void)
     }
 }
 
+static struct namespace_ref namespace_of(const struct step *step)
+{
+    return step->flags & 4 && child.index ? child : NAMESPACE_ROOT;
+}
+
 /* The objects of the step that the loader takes, and the cells of their names, or of any, that are to go for them. */
 static void gather(struct script *script, const struct step *step, struct swap_order *ret_order)
 {
-    uint32_t namespace_ = step->flags & 4 && child ? child : ROOT;
+    struct namespace_ref namespace_ = namespace_of(step);
 
     *ret_order = (struct swap_order){.namespace_ = namespace_, .flags = step->flags & 3};
     for (size_t i = 0; i < OBJECTS; i++) {
-        uint32_t object = step->objects >> i & 1 ? keep(&script->object[i]) : 0;
-        if (object)
+        struct object_ref object = {};
+        if (step->objects >> i & 1)
+            object = keep(&script->object[i]);
+        if (object.index)
             ret_order->object[ret_order->objects++] = object;
     }
     for (size_t i = 0; i < 4; i++) {
-        uint32_t old = step->objects >> (4 + i) & 1 ? namespace_cell(namespace_, cell_names[i]) : 0;
-        if (old)
+        struct cell_ref old = {};
+        if (step->objects >> (4 + i) & 1)
+            old = namespace_cell(namespace_, cell_names[i]);
+        if (old.index)
             ret_order->old[ret_order->olds++] = old;
     }
 }
@@ -236,12 +233,12 @@ static void stage(struct script *script, const struct step *step)
     if (stageds)
         return;
     gather(script, step, &order);
-    const struct loader_order load = {.namespace_ = order.namespace_,
+    const struct loader_input load = {.namespace_ = order.namespace_,
                                       .object = order.object,
                                       .objects = order.objects,
                                       .old = order.old,
                                       .olds = order.olds};
-    if (order.objects && !loader_stage(&load, staged, &detail))
+    if (order.objects && !loader_stage(&load, staged, &report))
         stageds = order.objects;
     drop(&order);
 }
@@ -249,41 +246,41 @@ static void stage(struct script *script, const struct step *step)
 static void unstage(void)
 {
     if (stageds)
-        loader_unstage(staged, stageds);
+        lifecycle_unstage(staged, stageds);
     stageds = 0;
 }
 
 /* Stores a pointer to some function into some word of data of a cell that a script has made. */
 static void bind(const struct step *step)
 {
-    uint32_t used = arena_header()->table[ARENA_SECTIONS].used, slot = 0, to = 0;
+    struct section_ref slot = {}, to = {};
 
-    for (uint32_t i = 1; i < used; i++) {
-        const struct arena_section *s = arena_section(i);
-        if (!s->check || !s->cell || was_there[s->cell])
+    for_each_section (section) {
+        const struct arena_section *s = arena_section(section);
+        if (!s->check || !s->cell.index || was_there[s->cell.index])
             continue;
-        if (s->kind == SECTION_DATA || s->kind == SECTION_BSS)
-            slot = i;
-        else if (s->kind == SECTION_TEXT && step->objects % 2 == (to != 0))
-            to = i;
+        if (section_kind_is_data(s->kind))
+            slot = section;
+        else if (s->kind == SECTION_TEXT && step->objects % 2 == (to.index != 0))
+            to = section;
     }
-    if (slot)
-        (void)loader_bind((void *)(arena_section(slot)->virt + PICK(offsets, step->result)),
-                          to ? (void *)arena_section(to)->virt : NULL);
+    if (slot.index)
+        (void)edge_bind((void *)(arena_section(slot)->virt + PICK(offsets, step->result)),
+                        to.index ? (void *)arena_section(to)->virt : NULL);
 }
 
 static void unload(const struct step *step)
 {
-    uint32_t cell = namespace_cell(step->flags & 4 && child ? child : ROOT, PICK(cell_names, step->objects));
+    struct cell_ref cell = namespace_cell(namespace_of(step), PICK(cell_names, step->objects));
 
-    if (cell && cell != channel && !was_there[cell])
-        (void)loader_unload(cell);
+    if (cell.index && !same(cell, channel) && !was_there[cell.index])
+        (void)lifecycle_unload(cell);
 }
 
 static void branch(void)
 {
-    if (!child)
-        (void)namespace_branch(ROOT, "child", NULL, &child, &detail);
+    if (!child.index)
+        (void)namespace_branch(NAMESPACE_ROOT, "child", NULL, &child, &report);
 }
 
 static void take(struct script *script, const struct step *step)
@@ -306,7 +303,7 @@ static void take(struct script *script, const struct step *step)
         return branch();
     default:
         stand_in.held = step->flags & 1;
-        (void)swap_reap();
+        (void)reap_replaced();
         (void)namespace_reap();
         stand_in.held = false;
     }
@@ -322,21 +319,21 @@ static void boot(void)
                 stand_in.printed);
         exit(1);
     }
-    for (uint32_t i = 1; i < ARENA_CELLS_MAX; i++)
-        was_there[i] = arena_cell(i)->check;
+    for (uint32_t i = 1; i < ARENA_CELLS_BASE; i++)
+        was_there[i] = arena_cell((struct cell_ref){i})->check;
     heap_trim();
     baseline = stand_in_use();
 }
 
 static void unload_all(void)
 {
-    uint32_t cells[ARENA_CELLS_MAX];
+    struct cell_ref cells[ARENA_CELLS_BASE];
     size_t count = 0;
 
-    for (uint32_t i = 1; i < arena_header()->table[ARENA_CELLS].used; i++)
-        if (arena_cell(i)->check && !was_there[i])
-            cells[count++] = i;
-    (void)loader_unload_all(cells, count);
+    for_each_cell (cell)
+        if (arena_cell(cell)->check && !was_there[cell.index])
+            cells[count++] = cell;
+    (void)lifecycle_unload_all(cells, count);
 }
 
 /* Objects that commits of this input name are kept for them. */
@@ -355,18 +352,19 @@ static void restore(void)
     stand_in.calls = 0;
     stand_in.call_result = ERR_OK;
     unstage();
-    if (child)
-        (void)namespace_remove(child, &detail);
+    if (child.index)
+        (void)namespace_remove(child, &report);
     (void)namespace_reap();
-    child = 0;
-    bool replaced = arena_cell_find(ROOT, "channel") != channel || arena_cell(channel)->state != CELL_LIVE ||
-                    strcmp(arena_string(arena_cell(channel)->name), "channel") || !was_there[channel];
+    child = NO_NAMESPACE;
+    bool replaced = !same(arena_cell_find(NAMESPACE_ROOT, "channel"), channel) ||
+                    arena_cell(channel)->state != CELL_LIVE ||
+                    strcmp(arena_string(arena_cell(channel)->name), "channel") || !was_there[channel.index];
     if (replaced)
-        was_there[channel] = false;
+        was_there[channel.index] = false;
     unload_all();
     if (replaced) {
         assert(!loader_load("channel", &channel, NULL));
-        was_there[channel] = true;
+        was_there[channel.index] = true;
     }
     forget();
     heap_trim();

@@ -1,9 +1,9 @@
 /* Fuzz target: any bytes as unwind tables. The input is an offset of the table's split in two bytes, an instruction's
  * offset in two, then .eh_frame up to the split and a landing-pad table behind it.
  *
- * sources: cells/kernel/unwind/dwarf.c
+ * sources: cells
  */
-#include "cells/kernel/unwind/dwarf.h"
+#include "cells/recover/unwind/dwarf.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -36,7 +36,7 @@ static void walk(const struct dwarf_slice *eh_frame, const struct dwarf_slice *l
 
     if (dwarf_find(eh_frame, ip, &function))
         return;
-    if (dwarf_row_at(&function, ip, &row) == ERR_OK && dwarf_step(&row, &stack, &registers, &cfa) == ERR_OK &&
+    if (dwarf_row_at(&function, ip, &row) == ERR_OK && dwarf_step(&row, &stack, &registers, &cfa) == STEP_DONE &&
         !dwarf_row_same(&row, &row))
         abort();
     if (dwarf_pad_find(lsda, &function, ip, true, &pad) == ERR_OK && pad.address &&

@@ -2,23 +2,18 @@
  * and request on a real loader. A request that is refused leaves no frame, mapping or record behind; every one is
  * answered. Swapping and applications are left out. Run from the root of the repository.
  *
- * sources: tests/hosted/stand_in.c cells/kernel/arena/arena.c cells/kernel/archive/archive.c cells/kernel/history/history.c
- * sources: cells/kernel/arena/find.c cells/kernel/arena/index.c cells/kernel/arena/strings.c
- * sources: cells/kernel/loader/bind.c cells/kernel/loader/discard.c cells/kernel/loader/index.c
- * sources: cells/kernel/loader/keep.c cells/kernel/loader/loader.c cells/kernel/loader/nano_core.c
- * sources: cells/kernel/loader/object.c cells/kernel/loader/place.c cells/kernel/loader/pointers.c
- * sources: cells/kernel/loader/relocate.c
- * sources: cells/kernel/request/request.c cells/lib/format/format.c
- * sources: cells/kernel/swap/recipe.c
+ * sources: tests/hosted/stand_in.c cells
  */
-#include "cells/kernel/host_link/host_link.c"
-#include "cells/kernel/application/application.h"
-#include "cells/kernel/heap/heap.h"
-#include "cells/kernel/loader/loader.h"
-#include "cells/kernel/namespace/namespace.h"
-#include "cells/kernel/panic/panic.h"
-#include "cells/kernel/swap/recipe.h"
-#include "cells/kernel/swap/swap.h"
+#include "cells/host/host_link/host_link.c"
+#include "cells/task/application/application.h"
+#include "cells/memory/heap/heap.h"
+#include "cells/core/lifecycle/lifecycle.h"
+#include "cells/core/loader/loader.h"
+#include "cells/evolve/namespace/namespace.h"
+#include "cells/core/panic/panic.h"
+#include "cells/evolve/plan/recipe.h"
+#include "cells/evolve/reap/reap.h"
+#include "cells/evolve/swap/swap.h"
 #include "tests/hosted/stand_in.h"
 #include <setjmp.h>
 #include <stdio.h>
@@ -57,6 +52,12 @@ void scheduler_sleep_ns(uint64_t ns)
     longjmp(quiet, 1); /* nothing is asked any more */
 }
 
+struct arena_fault *fault_record(uint64_t seq)
+{
+    (void)seq;
+    return NULL;
+}
+
 struct task *task_spawn(const char *name, void (*entry)(uint64_t argument), uint64_t argument,
                         const struct task_options *options)
 {
@@ -79,49 +80,49 @@ void heap_free(void *block)
     free(block);
 }
 
-enum err application_run_in(uint32_t namespace_, const char *name, int argc, const char *const *argv,
-                            struct task **ret_task, struct loader_detail *ret_detail)
+enum err application_run_in(struct namespace_ref namespace_, const char *name, int argc, const char *const *argv,
+                            struct task **ret_task, struct report *ret_report)
 {
     size_t length = strlen(name);
 
-    assert(namespace_ == NAMESPACE_ROOT);
-    (void)ret_task, (void)ret_detail;
+    assert(same(namespace_, NAMESPACE_ROOT));
+    (void)ret_task, (void)ret_report;
     for (int i = 0; i < argc; i++)
         length += strlen(argv[i]);
     return length ? ERR_NOT_FOUND : ERR_INVALID;
 }
 
 /* There is the root alone. */
-uint32_t namespace_find(const char *name)
+struct namespace_ref namespace_find(const char *name)
 {
-    return strcmp(name, "root") ? 0 : NAMESPACE_ROOT;
+    return strcmp(name, "root") ? NO_NAMESPACE : NAMESPACE_ROOT;
 }
 
-uint32_t namespace_cell(uint32_t namespace_, const char *name)
+struct cell_ref namespace_cell(struct namespace_ref namespace_, const char *name)
 {
     return arena_cell_find(namespace_, name);
 }
 
-enum err namespace_branch(uint32_t parent, const char *name, const struct namespace_options *options,
-                          uint32_t *ret_namespace, struct loader_detail *detail)
+enum err namespace_branch(struct namespace_ref parent, const char *name, const struct namespace_options *options,
+                          struct namespace_ref *ret_namespace, struct report *report)
 {
-    assert(parent == NAMESPACE_ROOT && strlen(name) < 32);
-    (void)options, (void)ret_namespace, (void)detail;
+    assert(same(parent, NAMESPACE_ROOT) && strlen(name) < 32);
+    (void)options, (void)ret_namespace, (void)report;
     return ERR_FULL;
 }
 
-enum err namespace_remove(uint32_t namespace_, struct loader_detail *detail)
+enum err namespace_remove(struct namespace_ref namespace_, struct report *report)
 {
-    assert(namespace_ == NAMESPACE_ROOT);
-    (void)detail;
+    assert(same(namespace_, NAMESPACE_ROOT));
+    (void)report;
     return ERR_REFUSED;
 }
 
-enum err namespace_change(uint32_t namespace_, const uint32_t *object, size_t count, unsigned flags,
-                          struct arena_completion *report)
+enum err namespace_change(struct namespace_ref namespace_, const struct object_ref *object, size_t count,
+                          unsigned flags, struct report *report)
 {
     (void)object, (void)count, (void)flags, (void)report;
-    assert(namespace_ != NAMESPACE_ROOT);
+    assert(!same(namespace_, NAMESPACE_ROOT));
     return ERR_REFUSED;
 }
 
@@ -134,41 +135,40 @@ static void show_plan(const struct swap_order *order)
         preview_add(order->preview, &item);
 }
 
-enum err namespace_swap(const struct swap_order *order, struct arena_completion *report)
+enum err namespace_swap(const struct swap_order *order, struct report *report)
 {
-    const struct loader_order load = {.namespace_ = order->namespace_,
+    const struct loader_input load = {.namespace_ = order->namespace_,
                                       .object = order->object,
                                       .objects = order->objects,
                                       .old = order->old,
                                       .olds = order->olds};
-    uint32_t cell[SWAP_SET_MAX];
+    struct cell_ref cell[SWAP_SET_MAX];
     struct recipes recipes;
-    enum err err =
-        order->recipes ? recipes_open(order->recipes, order->recipe_bytes, &recipes, (void *)report->detail) : ERR_OK;
+    enum err err = order->recipes ? recipes_open(order->recipes, order->recipe_bytes, &recipes, report) : ERR_OK;
 
     if (!err)
-        err = loader_stage(&load, cell, (struct loader_detail *)report->detail);
+        err = loader_stage(&load, cell, report);
 
     if (err)
         return err;
-    loader_unstage(cell, order->objects);
+    lifecycle_unstage(cell, order->objects);
     show_plan(order);
     return ERR_BUSY;
 }
 
-enum err swap_cells(const struct swap_order *order, struct arena_completion *report)
+enum err swap_cells(const struct swap_order *order, struct report *report)
 {
     (void)report;
     assert(order->olds == 1 && order->objects <= 1);
     return ERR_BUSY;
 }
 
-size_t swap_reap(void)
+size_t reap_replaced(void)
 {
     return 0;
 }
 
-void swap_log(const struct swap_order *order, const uint32_t *new_, const struct arena_completion *report)
+void swap_log(const struct swap_order *order, const struct cell_ref *new_, const struct report *report)
 {
     (void)report;
     assert(order->objects <= SWAP_SET_MAX && order->olds <= SWAP_SET_MAX && (new_ || !order->objects));
@@ -180,7 +180,7 @@ static struct stand_in_use baseline;
 
 static void boot(void)
 {
-    uint32_t cell;
+    struct cell_ref cell;
 
     stand_in_start();
     if (!stand_in_boot("build/delias.elf", "build/cells.archive") || loader_load("channel", &cell, NULL)) {
@@ -250,8 +250,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
     assert(answer->items <= ARENA_MAILBOX_BYTES / sizeof(struct plan_item));
     assert(answer->items_lost == (answer->items ? 2 : 0));
     struct stand_in_use now = stand_in_use();
-    bool same = stand_in_same_use(&now, &baseline);
-    assert(same || !answer->error);
-    booted = same;
+    bool clean = stand_in_same_use(&now, &baseline);
+    assert(clean || !answer->error);
+    booted = clean;
     return 0;
 }

@@ -1,5 +1,5 @@
 /* Arbitrary bytes from a server against the QMP client: greeting, answers and events.
- * sources: vmm/machine/qmp.c vmm/machine/error.c
+ * sources: vmm/machine introspect/base
  */
 #include <stdint.h>
 #include <sys/socket.h>

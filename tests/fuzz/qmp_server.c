@@ -1,5 +1,5 @@
 /* Arbitrary bytes from a client against delias-vmm's QMP server, over a real socket.
- * sources: vmm/qmp.c vmm/socket.c vmm/log.c
+ * sources: vmm introspect/base
  */
 #include <poll.h>
 #include <stdint.h>

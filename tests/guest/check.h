@@ -1,7 +1,8 @@
-/* What a test cell that runs as the first cell says and how it ends: a line per failure, one at the end, then the machine is switched off. */
+/* For a test that is the first cell, when no other is loaded: checks that print a line when they fail, and the end of
+ * the test, which prints the result and switches the machine off. */
 #pragma once
-#include "cells/kernel/cpu/cpu.h"
-#include "cells/kernel/panic/panic.h"
+#include "cells/core/cpu/cpu.h"
+#include "cells/core/panic/panic.h"
 #include "guest/abi/layout.h"
 
 #define CHECK(condition) check_that(condition, #condition, __LINE__)

@@ -1,10 +1,12 @@
 /* See craft.h. */
 #include "tests/hosted/craft.h"
-#include "cells/kernel/loader/loader.h"
+#include "cells/core/lifecycle/lifecycle.h"
+#include "cells/core/loader/loader.h"
 #include <elf.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "guest/abi/object.h"
 #include "tests/hosted/stand_in.h"
 
 #define FUNCTION_BYTES 16
@@ -210,6 +212,16 @@ static void put_sections(struct file *file, struct file *strings, const struct c
     header[NOTES].sh_size = file->used - header[NOTES].sh_offset;
 }
 
+void craft_seal(uint8_t *file, size_t bytes)
+{
+    Elf64_Ehdr header;
+
+    if (bytes < sizeof header)
+        return;
+    uint32_t seal = object_seal(file, bytes);
+    memcpy(file + offsetof(Elf64_Ehdr, e_flags), &seal, sizeof seal);
+}
+
 uint8_t *craft_write(const struct craft *craft, size_t *ret_bytes)
 {
     static uint8_t bytes[CRAFT_BYTES_MAX], text[STRINGS_MAX];
@@ -233,6 +245,7 @@ uint8_t *craft_write(const struct craft *craft, size_t *ret_bytes)
                     .e_shoff = put(&file, header, sizeof header, 8)};
     h.e_ident[EI_CLASS] = ELFCLASS64, h.e_ident[EI_DATA] = ELFDATA2LSB, h.e_ident[EI_VERSION] = EV_CURRENT;
     memcpy(bytes, &h, sizeof h);
+    craft_seal(bytes, file.used);
     uint8_t *copy = file.full || strings.full ? NULL : malloc(file.used);
     if (copy)
         memcpy(copy, bytes, file.used);
@@ -240,15 +253,16 @@ uint8_t *craft_write(const struct craft *craft, size_t *ret_bytes)
     return copy;
 }
 
-uint32_t craft_keep(const struct craft *craft)
+struct object_ref craft_keep(const struct craft *craft)
 {
     size_t bytes;
     uint8_t *data = craft_write(craft, &bytes);
-    uint32_t object;
-    enum err err = data ? loader_keep_object(data, bytes, &object, NULL) : ERR_FULL;
+    struct object_ref object = {};
 
+    if (data)
+        (void)lifecycle_keep_object(data, bytes, &object, NULL);
     free(data);
-    return err ? 0 : object;
+    return object;
 }
 
 /* ---- the archive ---- */

@@ -1,4 +1,4 @@
-/* Object files made up for tests: what a cell's object may say, sound or not, and the bytes that say so. */
+/* Object files made for tests: a description of a cell's object, valid or not, and the file made from it. */
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
@@ -22,7 +22,7 @@ struct craft_symbol {
     uint32_t value, size;
     uint8_t info;
     bool imported;   /* has a note among the imports */
-    uint32_t access; /* not 0: has one among the exports */
+    uint32_t access; /* 0: not exported; else it has a note among the exports */
     uint64_t type_hash, deep_hash;
 };
 
@@ -43,10 +43,10 @@ struct craft {
     size_t pointer_bytes;
 };
 
-/* A cell without anything; its parts, each numbered from 1. */
+/* An empty cell. The functions below add a part, and return its number, from 1. */
 struct craft craft_cell(const char *name, uint32_t version);
 uint32_t craft_section(struct craft *craft, const char *name, uint32_t type, uint64_t flags, uint32_t bytes);
-/* Functions of their own section, which take 16 bytes; `access` 0: local. */
+/* A function of 16 bytes in a section of its own; `access` 0: local. */
 uint32_t craft_function(struct craft *craft, const char *name, uint32_t access);
 /* Static data of `bytes` bytes with its note. */
 uint32_t craft_data(struct craft *craft, const char *name, uint32_t bytes, uint64_t type_hash);
@@ -56,9 +56,11 @@ void craft_relocate(struct craft *craft, uint32_t section, uint64_t offset, uint
 /* A call of `symbol` within the function `from`, at its offset 8 * n. */
 void craft_call(struct craft *craft, uint32_t from, unsigned n, uint32_t symbol);
 
-/* The file; NULL: larger than CRAFT_BYTES_MAX. To be freed. */
+/* Seals a file that was changed, as `cell make` does; one that is too short for it stays as it is. */
+void craft_seal(uint8_t *file, size_t bytes);
+/* The file, for the caller to free; NULL: larger than CRAFT_BYTES_MAX. */
 uint8_t *craft_write(const struct craft *craft, size_t *ret_bytes);
-/* The same, given to the loader; 0: not taken. */
-uint32_t craft_keep(const struct craft *craft);
-/* The archive at `path` with one more member for each craft, so named; NULL when it cannot be read. To be freed. */
+/* Gives the file to the loader. Returns its object record; none: refused. */
+struct object_ref craft_keep(const struct craft *craft);
+/* The archive at `path` with one more member for each craft, for the caller to free; NULL: it cannot be read. */
 uint8_t *craft_archive(const char *path, const struct craft *craft, size_t crafts, size_t *ret_bytes);

@@ -1,7 +1,7 @@
 /* Allocations of cells within the hosted build that the stand-in is not asked for: the linker has these called in their
  * place (HOSTED_WRAP), where one file calls another. */
-#include "cells/kernel/arena/arena.h"
-#include "cells/kernel/heap/heap.h"
+#include "cells/core/arena/arena.h"
+#include "cells/memory/heap/heap.h"
 #include "tests/hosted/stand_in.h"
 
 void *__real_heap_alloc(size_t bytes);

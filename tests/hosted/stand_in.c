@@ -1,15 +1,16 @@
 /* See stand_in.h. Page tables, other CPUs and interrupts are left out. */
 #include "tests/hosted/stand_in.h"
-#include "cells/kernel/archive/archive.h"
-#include "cells/kernel/arena/arena.h"
-#include "cells/kernel/cpu/cpu.h"
-#include "cells/kernel/frame/frame.h"
-#include "cells/kernel/loader/loader.h"
-#include "cells/kernel/lock/lock.h"
-#include "cells/kernel/page/page.h"
-#include "cells/kernel/panic/panic.h"
-#include "cells/kernel/task/task.h"
+#include "cells/core/archive/archive.h"
+#include "cells/core/arena/arena.h"
+#include "cells/core/cpu/cpu.h"
+#include "cells/core/frame/frame.h"
+#include "cells/core/lifecycle/lifecycle.h"
+#include "cells/core/loader/loader.h"
+#include "cells/core/lock/lock.h"
+#include "cells/core/page/page.h"
+#include "cells/core/panic/panic.h"
 #include "cells/lib/string/string.h"
+#include "cells/task/task/task.h"
 #include "guest/abi/layout.h"
 #include <asm/prctl.h>
 #include <elf.h>
@@ -23,10 +24,10 @@
 #include <ucontext.h>
 #include <unistd.h>
 
-/* The arena, modules, frames; as many of them as cells may need. */
+/* RAM: the arena, modules, and as many frames as cells may need. */
 #define MODULE_PHYS  (LAYOUT_ARENA_PHYS + (uint64_t)LAYOUT_ARENA_BYTES)
 #define FRAMES_START ((MODULE_PHYS + (8ul << 20)) / FRAME_BYTES)
-#define FRAMES       (ARENA_CELLS_MAX > 8192 / 6 ? ARENA_CELLS_MAX * 6ul : 8192ul)
+#define FRAMES       (ARENA_CELLS_BASE > 8192 / 6 ? ARENA_CELLS_BASE * 6ul : 8192ul)
 #define FRAMES_END   (FRAMES_START + FRAMES)
 #define RAM_BYTES    (FRAMES_END * FRAME_BYTES)
 
@@ -85,7 +86,7 @@ struct cpu *cpu_get(unsigned index)
     return index ? NULL : &cpu;
 }
 
-/* There are no tasks but those that a test makes up. */
+/* The only tasks are those that a test makes. */
 void task_each(void (*)(struct task *, void *), void *)
 {
 }
@@ -184,7 +185,7 @@ static struct mapped_pages *mapping_below(uint64_t virt)
     return NULL;
 }
 
-struct mapped_pages *page_map(size_t bytes, unsigned flags)
+static struct mapped_pages *map(size_t bytes, unsigned flags)
 {
     size_t whole = (bytes + FRAME_BYTES - 1) & -FRAME_BYTES;
     uint64_t phys;
@@ -197,6 +198,17 @@ struct mapped_pages *page_map(size_t bytes, unsigned flags)
     *mp = (struct mapped_pages){.virt = virt_of(phys), .phys = phys, .bytes = whole, .flags = flags};
     stand_in.mappings++;
     return mp;
+}
+
+/* Devices are memory; the handle tells the test where. */
+struct mapped_pages *page_map(size_t bytes, unsigned flags)
+{
+    return map(bytes, flags);
+}
+
+struct mapped_pages *page_map_device(uint64_t, size_t bytes, unsigned flags)
+{
+    return map(bytes, flags);
 }
 
 void mapped_pages_put(struct mapped_pages *mp)
@@ -254,6 +266,22 @@ unsigned stand_in_flags(uint64_t virt)
 
 /* ---- the machine ---- */
 
+/* Executes `in` or `out` of a byte, which a process may not; false: it is another instruction. */
+static bool access_port(greg_t *r)
+{
+    const uint8_t *code = (const uint8_t *)(uintptr_t)r[REG_RIP];
+    bool known = (*code & 0xf5) == 0xe4, immediate = !(*code & 8), out = *code & 2;
+    uint16_t port = known && immediate ? code[1] : (uint16_t)r[REG_RDX];
+
+    if (!known || !stand_in.port)
+        return false;
+    uint8_t value = stand_in.port(port, out, (uint8_t)r[REG_RAX]);
+    if (!out)
+        r[REG_RAX] = (r[REG_RAX] & ~0xffll) | value;
+    r[REG_RIP] += immediate ? 2 : 1;
+    return true;
+}
+
 /* A jump to a guest address: logs it and returns at once. Anything else is a mistake of the cell under test. */
 static void on_fault(int signal_number, siginfo_t *info, void *context)
 {
@@ -261,6 +289,8 @@ static void on_fault(int signal_number, siginfo_t *info, void *context)
     uint64_t rip = (uint64_t)r[REG_RIP];
 
     if (rip < LAYOUT_CELL_VIRT || rip >= LAYOUT_CELL_END) {
+        if (!info->si_addr && access_port(r))
+            return;
         fprintf(stderr, "fault at %p, address %p\n", (void *)(uintptr_t)rip, info->si_addr);
         sigaction(signal_number, &before, NULL); /* faults again, and is reported by the sanitizer */
         return;
@@ -289,6 +319,8 @@ void stand_in_start(void)
     memset(mapping, 0, sizeof mapping);
     lowest_free = FRAMES_START;
     next_module = MODULE_PHYS;
+    assert(arena_plan(0) <= LAYOUT_ARENA_BYTES - ARENA_HEADER_ROOM);
+    arena_place(LAYOUT_ARENA_PHYS + ARENA_HEADER_ROOM);
     arena_init();
 }
 
@@ -361,22 +393,21 @@ uint8_t *stand_in_file(const char *path, size_t *ret_bytes)
     return data;
 }
 
-uint32_t stand_in_keep(const char *path)
+struct object_ref stand_in_keep(const char *path)
 {
     size_t bytes;
     uint8_t *data = stand_in_file(path, &bytes);
-    uint32_t object;
+    struct object_ref object = {};
 
-    if (!data) {
+    if (data)
+        (void)lifecycle_keep_object(data, bytes, &object, NULL);
+    else
         fprintf(stderr, "%s cannot be read\n", path);
-        return 0;
-    }
-    enum err err = loader_keep_object(data, bytes, &object, NULL);
     free(data);
-    return err ? 0 : object;
+    return object;
 }
 
-/* What a boot loader does, and the build identity, which the image's way in would have written down. */
+/* What a boot loader does, and the build identity, which the image's entry would have recorded. */
 static bool load_image(const uint8_t *image, size_t bytes)
 {
     Elf64_Ehdr header;

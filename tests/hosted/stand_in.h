@@ -8,37 +8,41 @@
 #include "guest/abi/arena.h"
 
 #define STAND_IN_CALLS 256
+/* Of a table with a reserve: records for everybody. */
+#define STAND_IN_ORDINARY(capacity) ((capacity)-1 - (capacity) / ARENA_RESERVE_PART)
 
 struct stand_in {
     size_t frames_used; /* by frame_alloc, mappings included */
     size_t mappings;
     unsigned call_result; /* what caught calls return */
     size_t calls;
-    uint64_t call[STAND_IN_CALLS]; /* where they led */
+    uint64_t call[STAND_IN_CALLS]; /* what they referred to */
     char printed[1024];            /* through panic_print */
-    /* What can run out: frames, mappings, blocks of the heap, records, names. One of them fails. */
-    size_t allocations, fail_at; /* number of the one that does, from 1; 0: none */
-    bool held;                   /* memory or a stack refers to cells that are to be freed */
+    /* Allocations of frames, mappings, heap blocks, records and names are counted, and one of them fails. */
+    size_t allocations, fail_at; /* fail_at: the number of the one that fails, from 1; 0: none */
+    /* What `in` and `out` of a byte do; NULL: they fault. Returns what is read. */
+    uint8_t (*port)(uint16_t port, bool out, uint8_t value);
+    bool held; /* memory or a stack refers to cells that are to be freed */
 };
 extern struct stand_in stand_in;
 
 void stand_in_start(void); /* a fresh machine: RAM, arena, no frame in use */
-bool stand_in_fails(void); /* counts an allocation; whether it is the one to fail */
-/* A free physical place for a boot module, outside of what frame_alloc gives. */
+bool stand_in_fails(void); /* counts an allocation; true: it is the one that fails */
+/* Memory for a boot module, which frame_alloc does not hand out. */
 void *stand_in_module(size_t bytes, uint64_t *ret_phys);
-/* Flags that the mapping holding `virt` has now; ~0: none. */
+/* Flags of the mapping that `virt` is in; ~0: it is in none. */
 unsigned stand_in_flags(uint64_t virt);
 /* Records of a table that are in use. */
 size_t stand_in_records(enum arena_table table);
 
-/* What is in use now, for tests that look for what was left behind. */
+/* What is in use, for tests that look for leaks. */
 struct stand_in_use {
     size_t frames, mappings;
     size_t records[ARENA_EDGES + 1]; /* by table */
     size_t strings, heap_blocks, heap_bytes;
 };
 struct stand_in_use stand_in_use(void);
-/* The first thing that differs, for people; NULL: nothing does. */
+/* Text that names the first difference; NULL: there is none. */
 const char *stand_in_difference(const struct stand_in_use *a, const struct stand_in_use *b);
 bool stand_in_same_use(const struct stand_in_use *a, const struct stand_in_use *b);
 
@@ -46,7 +50,7 @@ bool stand_in_same_use(const struct stand_in_use *a, const struct stand_in_use *
  * initialized. False: one of the files cannot be read, or the loader refuses. */
 bool stand_in_boot(const char *image, const char *archive);
 bool stand_in_boot_with(const char *image, const uint8_t *archive, size_t archive_bytes);
-/* A file's bytes, to be freed; NULL when it cannot be read. */
+/* A file's bytes, for the caller to free; NULL: it cannot be read. */
 uint8_t *stand_in_file(const char *path, size_t *ret_bytes);
-/* The record of the object file at `path`; 0: not taken. */
-uint32_t stand_in_keep(const char *path);
+/* Gives the object file at `path` to the loader. Returns its record; none: refused. */
+struct object_ref stand_in_keep(const char *path);

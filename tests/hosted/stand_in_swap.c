@@ -1,17 +1,17 @@
-/* What swaps and namespaces stand on beside stand_in.c: one CPU without tasks. Nothing is to be parked, no stack is there to
- * be looked at, and memory refers to a cell when stand_in.held says so. */
-#include "cells/kernel/cpu/cpu.h"
-#include "cells/kernel/exception/exception.h"
-#include "cells/kernel/log/log.h"
-#include "cells/kernel/mend/mend.h"
-#include "cells/kernel/park/park.h"
-#include "cells/kernel/roll_back/roll_back.h"
-#include "cells/kernel/scheduler/scheduler.h"
-#include "cells/kernel/simd/simd.h"
-#include "cells/kernel/swap/door.h"
-#include "cells/kernel/swap/quiet.h"
-#include "cells/kernel/swap/scan.h"
-#include "cells/kernel/swap/stack.h"
+/* What swaps and namespaces need beside stand_in.c: one CPU without tasks. No CPU is to be parked, no stack
+ * to be scanned, and memory refers to a cell when stand_in.held says so. */
+#include "cells/core/cpu/cpu.h"
+#include "cells/core/exception/exception.h"
+#include "cells/evolve/roll_back/roll_back.h"
+#include "cells/evolve/quiescence/quiescence.h"
+#include "cells/evolve/swap/scan.h"
+#include "cells/host/log/log.h"
+#include "cells/recover/mend/mend.h"
+#include "cells/task/deadline/deadline.h"
+#include "cells/task/park/park.h"
+#include "cells/task/scheduler/scheduler.h"
+#include "cells/task/simd/simd.h"
+#include "guest/abi/note.h"
 #include "tests/hosted/stand_in.h"
 
 unsigned cpu_count(void)
@@ -37,9 +37,14 @@ void exception_point_gates(void)
 {
 }
 
-bool mend_is_core(uint32_t cell)
+bool mend_is_core(struct cell_ref cell)
 {
-    return arena_in_image(arena_cell(cell));
+    return arena_cell(cell)->flags & NOTE_CORE;
+}
+
+bool mend_is_needed(struct cell_ref cell)
+{
+    return arena_cell(cell)->flags & (NOTE_CORE | NOTE_FOUNDATION);
 }
 
 void log_warn(const char *, ...)
@@ -69,62 +74,68 @@ void scheduler_sleep_ns(uint64_t)
 {
 }
 
-void quiet_begin(void)
+void scheduler_yield(void)
 {
 }
 
-enum quiet quiet_look(const struct plan *, uint64_t, struct loader_detail *)
-{
-    return QUIET_REACHED;
-}
-
-void door_close_all(const struct plan *)
+void quiescence_begin(void)
 {
 }
 
-void door_open_all(void)
+enum quiescence quiescence_check(const struct plan *, const struct stack_references *, uint64_t, struct report *)
+{
+    return QUIESCENCE_REACHED;
+}
+
+void gate_close_all(const struct plan *, const struct stack_references *)
 {
 }
 
-bool door_any(void)
+void gate_open_all(void)
+{
+}
+
+bool gate_is_any_closed(void)
 {
     return false;
 }
 
-bool stack_look(struct plan *, const struct reach *, uint64_t)
-{
-    return true;
-}
-
-bool stack_look_own(struct plan *, uint64_t)
-{
-    return true;
-}
-
-uint64_t stack_add_words(struct plan *)
-{
-    return 0;
-}
-
-void scan_memory(struct plan *)
+void stack_scan(const struct plan *, const struct reach *, uint64_t, struct stack_references *)
 {
 }
 
-bool stack_holds(const struct plan *, uint64_t)
+void stack_scan_own(const struct plan *, uint64_t, struct stack_references *)
+{
+}
+
+void scan_memory(const struct plan *, struct words *, const struct mapped_pages *)
+{
+}
+
+bool stack_is_referenced(const struct plan *, uint64_t)
 {
     return stand_in.held;
 }
 
-bool scan_memory_holds(const struct plan *)
+bool scan_memory_refers(const struct plan *)
 {
     return stand_in.held;
 }
 
-void scan_tasks_move(const struct plan *, bool)
+void scan_tasks_redirect(const struct plan *, bool)
 {
 }
 
-bool scan_tasks_hold(const struct plan *)
+bool scan_tasks_refer(const struct plan *)
 {
     return stand_in.held;
+}
+
+struct deadline_guard deadline_begin(struct cell_ref, const char *, uint32_t)
+{
+    return (struct deadline_guard){};
+}
+
+void deadline_guard_end(struct deadline_guard *)
+{
 }

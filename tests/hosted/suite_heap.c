@@ -1,6 +1,6 @@
-/* The heap cell: what is asked for is given, zeroed and apart, memory goes back, and misuse is noticed. */
-#include "cells/kernel/arena/arena.h"
-#include "cells/kernel/heap/heap.h"
+/* The heap cell: blocks are as large as asked for, zeroed and apart; memory is given back; misuse is noticed. */
+#include "cells/core/arena/arena.h"
+#include "cells/memory/heap/heap.h"
 #include "tests/hosted/stand_in.h"
 #include <check.h>
 #include <signal.h>
@@ -89,6 +89,73 @@ START_TEST(one_empty_chunk_per_size_stays)
 }
 END_TEST
 
+/* Whatever was in use at the most, and in whatever order it is let go. */
+START_TEST(empty_chunks_go_back)
+{
+    static void *block[2000];
+    size_t one_chunk;
+
+    heap_free(heap_alloc(100));
+    one_chunk = stand_in.frames_used;
+    for (size_t step = 1; step <= 7; step += 2) { /* no divisor of the number of blocks but 1 */
+        size_t blocks = step == 5 ? 1999 : 2000;
+        for (size_t i = 0; i < blocks; i++)
+            ck_assert_ptr_nonnull(block[i] = heap_alloc(100));
+        ck_assert_uint_gt(stand_in.frames_used, 10 * one_chunk);
+        for (size_t i = 0; i < blocks; i++)
+            heap_free(block[i * step % blocks]);
+        ck_assert_uint_eq(stand_in.frames_used, one_chunk);
+    }
+    heap_trim();
+    ck_assert_uint_eq(stand_in.frames_used, 0);
+}
+END_TEST
+
+/* Of each size. */
+START_TEST(trimming_leaves_nothing_empty)
+{
+    void *kept = heap_alloc(200);
+    size_t frames = stand_in.frames_used;
+
+    for (size_t bytes = 1; bytes < 20000; bytes += bytes / 4 + 1)
+        heap_free(heap_alloc(bytes));
+    ck_assert_uint_gt(stand_in.frames_used, frames);
+    heap_trim();
+    ck_assert_uint_eq(stand_in.frames_used, frames);
+    heap_free(kept);
+    heap_trim();
+    ck_assert_uint_eq(stand_in.frames_used, 0);
+}
+END_TEST
+
+START_TEST(large_blocks_go_back_at_once)
+{
+    void *block = heap_alloc(50000);
+
+    ck_assert_uint_ge(stand_in.frames_used, 50000 / 4096 + 1);
+    ck_assert_uint_eq(arena_header()->counter[COUNTER_heap_bytes], 50000);
+    heap_free(block);
+    ck_assert_uint_eq(stand_in.frames_used, 0);
+    ck_assert_uint_eq(arena_header()->counter[COUNTER_heap_blocks], 0);
+    ck_assert_uint_eq(arena_header()->counter[COUNTER_heap_bytes], 0);
+}
+END_TEST
+
+START_TEST(blocks_are_told_from_what_is_none)
+{
+    char *small = heap_alloc(100), *large = heap_alloc(50000);
+    size_t bytes = 1;
+
+    ck_assert(heap_is_block(small, &bytes) && bytes == 100);
+    ck_assert(heap_is_block(large, &bytes) && bytes == 50000);
+    ck_assert(!heap_is_block(small + 16, &bytes) && !heap_is_block(small + 8, &bytes));
+    ck_assert(!heap_is_block(large + 4096, &bytes) && !heap_is_block(NULL, &bytes));
+    heap_free(small);
+    ck_assert(heap_is_block(small, &bytes) && bytes == 0); /* a free one */
+    heap_free(large);
+}
+END_TEST
+
 /* Volatile, so that gcc does not see what is done here on purpose. */
 static void *volatile bad;
 
@@ -150,6 +217,10 @@ Suite *suite_hosted_heap(void)
     tcase_add_test(tc, blocks_keep_what_was_written);
     tcase_add_test(tc, out_of_memory_is_told);
     tcase_add_test(tc, one_empty_chunk_per_size_stays);
+    tcase_add_test(tc, empty_chunks_go_back);
+    tcase_add_test(tc, trimming_leaves_nothing_empty);
+    tcase_add_test(tc, large_blocks_go_back_at_once);
+    tcase_add_test(tc, blocks_are_told_from_what_is_none);
     tcase_add_test_raise_signal(tc, freed_twice, SIGABRT);
     tcase_add_test_raise_signal(tc, freed_inside, SIGABRT);
     tcase_add_test_raise_signal(tc, freed_misaligned, SIGABRT);

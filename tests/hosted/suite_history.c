@@ -1,9 +1,11 @@
-/* The history cell on real objects and a log that is written here: which objects stay when no cell is made from them any
- * more, and that all of it comes back. */
-#include "cells/kernel/history/history.h"
-#include "cells/kernel/arena/arena.h"
-#include "cells/kernel/frame/frame.h"
-#include "cells/kernel/loader/loader.h"
+/* The history cell on real objects and a log that is written here: which objects stay when no cell is made from them
+ * any more, and that all memory is given back. */
+#include "cells/core/lifecycle/lifecycle.h"
+#include "cells/evolve/history/history.h"
+#include "cells/core/arena/arena.h"
+#include "cells/core/frame/frame.h"
+#include "cells/core/loader/loader.h"
+#include "tests/hosted/craft.h"
 #include "tests/hosted/stand_in.h"
 #include <check.h>
 #include <stdlib.h>
@@ -14,7 +16,7 @@ Suite *suite_hosted_history(void);
 static const char *const versions[] = {"build/cells/checksum.o", "build/cells/checksum_v2.o"};
 static struct history_bound bound;
 static struct stand_in_use at_start;
-static struct loader_detail detail;
+static struct report report;
 
 static void setup(void)
 {
@@ -30,33 +32,34 @@ static void teardown(void)
 }
 
 /* An object of its own for each of them, by another byte behind its end. */
-static uint32_t keep(unsigned version, uint8_t variant)
+static struct object_ref keep(unsigned version, uint8_t variant)
 {
     size_t bytes;
-    uint32_t object;
-    uint8_t *data = stand_in_file(versions[version - 1], &bytes);
+    struct object_ref object;
+    uint8_t *file = stand_in_file(versions[version - 1], &bytes);
 
-    ck_assert_ptr_nonnull(data);
-    data = realloc(data, bytes + 1);
+    ck_assert_ptr_nonnull(file);
+    uint8_t *data = realloc(file, bytes + 1);
     ck_assert_ptr_nonnull(data);
     data[bytes] = variant;
-    ck_assert_msg(loader_keep_object(data, bytes + 1, &object, &detail) == ERR_OK, "%s", detail.text);
+    craft_seal(data, bytes + 1);
+    ck_assert_msg(lifecycle_keep_object(data, bytes + 1, &object, &report) == ERR_OK, "%s", report.text);
     free(data);
     return object;
 }
 
-static uint64_t hash_of(uint32_t object)
+static uint64_t hash_of(struct object_ref object)
 {
-    return object ? arena_object(object)->hash : 0;
+    return object.index ? arena_object(object)->hash : 0;
 }
 
 /* What a swap of checksum leaves in the log. */
-static uint64_t note_down(uint32_t namespace_, uint64_t old, uint64_t new_, bool took_effect)
+static uint64_t note_down(struct namespace_ref namespace_, uint64_t old, uint64_t new_, bool took_effect)
 {
     struct arena_header *header = arena_header();
     uint64_t seq = header->swap_seq + 1, change = header->change_seq + 1;
-    struct arena_swap *s = arena_record(ARENA_SWAPS, (uint32_t)(seq % (ARENA_SWAPS_MAX - 1)) + 1);
-    struct arena_change *c = arena_record(ARENA_CHANGES, (uint32_t)(change % (ARENA_CHANGES_MAX - 1)) + 1);
+    struct arena_swap *s = arena_record(ARENA_SWAPS, arena_ring_index(seq, ARENA_SWAPS_MAX));
+    struct arena_change *c = arena_record(ARENA_CHANGES, arena_ring_index(change, ARENA_CHANGES_MAX));
 
     *s = (struct arena_swap){
         .seq = seq, .namespace_ = namespace_, .changes = 1, .first_change = change, .took_effect = took_effect};
@@ -66,18 +69,18 @@ static uint64_t note_down(uint32_t namespace_, uint64_t old, uint64_t new_, bool
     return seq;
 }
 
-static uint32_t branch(void)
+static struct namespace_ref branch(void)
 {
     GUARD(arena) held = arena_change();
-    uint32_t child = arena_new_named(ARENA_NAMESPACES, "child");
+    struct namespace_ref child = {arena_new_named(ARENA_NAMESPACES, "child")};
 
     arena_namespace(child)->parent = NAMESPACE_ROOT;
     arena_namespace(child)->since = arena_header()->swap_seq;
-    arena_seal(ARENA_NAMESPACES, child);
+    arena_seal(child);
     return child;
 }
 
-static bool is_there(uint32_t object, uint64_t hash)
+static bool is_there(struct object_ref object, uint64_t hash)
 {
     return arena_object(object)->check && arena_object(object)->hash == hash;
 }
@@ -90,7 +93,7 @@ static void expect_nothing_left(void)
 }
 
 /* Objects go, as after each swap, when nothing names them. */
-static void drop(uint32_t object)
+static void drop(struct object_ref object)
 {
     history_keep();
     loader_drop_object(object);
@@ -98,7 +101,7 @@ static void drop(uint32_t object)
 
 START_TEST(what_the_log_names_is_kept)
 {
-    uint32_t a = keep(1, 'a'), b = keep(2, 'b'), c = keep(2, 'c');
+    struct object_ref a = keep(1, 'a'), b = keep(2, 'b'), c = keep(2, 'c');
     uint64_t hash_a = hash_of(a), hash_c = hash_of(c);
 
     note_down(NAMESPACE_ROOT, hash_of(a), hash_of(b), true);
@@ -108,9 +111,9 @@ START_TEST(what_the_log_names_is_kept)
     drop(c);
     ck_assert(is_there(a, hash_a));
     ck_assert(!is_there(c, hash_c)); /* its swap did not take effect */
-    ck_assert_uint_eq(history_find("checksum", hash_a), a);
-    ck_assert_uint_eq(history_find("checksum", hash_c), 0);
-    ck_assert_uint_eq(history_find("channel", hash_a), 0);
+    ck_assert(same(history_find("checksum", hash_a), a));
+    ck_assert(!history_find("checksum", hash_c).index);
+    ck_assert(!history_find("channel", hash_a).index);
     memset(arena_record(ARENA_CHANGES, 2), 0, sizeof(struct arena_change)); /* written over */
     history_keep();
     ck_assert(!is_there(a, hash_a));
@@ -120,7 +123,7 @@ END_TEST
 
 START_TEST(of_doubles_one_stays)
 {
-    uint32_t a = keep(1, 'a'), again = keep(1, 'a');
+    struct object_ref a = keep(1, 'a'), again = keep(1, 'a');
     uint64_t hash = hash_of(a);
 
     ck_assert_uint_eq(hash_of(again), hash);
@@ -133,8 +136,8 @@ END_TEST
 
 START_TEST(the_oldest_goes_first)
 {
-    uint32_t object[6];
-    uint64_t hash[6];
+    struct object_ref object[6];
+    uint64_t hash[6] = {};
 
     history_bound.objects = 3;
     for (unsigned i = 0; i < 6; i++) {
@@ -160,22 +163,23 @@ END_TEST
 
 START_TEST(what_lives_needs_no_keeping)
 {
-    uint32_t object = keep(1, 'a'), cell;
-    const struct loader_order order = {.namespace_ = NAMESPACE_ROOT, .object = &object, .objects = 1};
+    struct object_ref object = keep(1, 'a');
+    struct cell_ref cell;
+    const struct loader_input input = {.namespace_ = NAMESPACE_ROOT, .object = &object, .objects = 1};
     uint64_t hash = hash_of(object);
 
-    ck_assert_msg(loader_stage(&order, &cell, &detail) == ERR_OK, "%s", detail.text);
-    loader_publish(cell);
+    ck_assert_msg(loader_stage(&input, &cell, &report) == ERR_OK, "%s", report.text);
+    lifecycle_publish(cell);
     note_down(NAMESPACE_ROOT, 0, hash, true);
     history_keep();
     ck_assert_uint_eq(arena_object(object)->kept, 0);
-    loader_retract(cell);
+    lifecycle_retract(cell);
     history_keep();
     ck_assert_uint_eq(arena_object(object)->kept, 1);
-    ck_assert_int_eq(loader_unload(cell), ERR_OK);
+    ck_assert_int_eq(lifecycle_unload(cell), ERR_OK);
     ck_assert(is_there(object, hash)); /* and not freed with its cell */
-    ck_assert_msg(loader_stage(&order, &cell, &detail) == ERR_OK, "%s", detail.text);
-    loader_unstage(&cell, 1);
+    ck_assert_msg(loader_stage(&input, &cell, &report) == ERR_OK, "%s", report.text);
+    lifecycle_unstage(&cell, 1);
     ck_assert(is_there(object, hash));
     history_bound.bytes = 0;
     history_keep();
@@ -185,7 +189,8 @@ END_TEST
 
 START_TEST(a_namespace_takes_its_objects_along)
 {
-    uint32_t child = branch(), a = keep(1, 'a'), b = keep(2, 'b');
+    struct namespace_ref child = branch();
+    struct object_ref a = keep(1, 'a'), b = keep(2, 'b');
     uint64_t hash_a = hash_of(a), hash_b = hash_of(b);
 
     note_down(child, hash_a, hash_b, true);
@@ -197,9 +202,9 @@ START_TEST(a_namespace_takes_its_objects_along)
     ck_assert(!is_there(a, hash_a) && is_there(b, hash_b)); /* which the root's commit names */
     {
         GUARD(arena) held = arena_change();
-        arena_free(ARENA_NAMESPACES, child);
+        arena_free(child);
     }
-    ck_assert_uint_eq(branch(), child); /* another one, whose swaps are later */
+    ck_assert(same(branch(), child)); /* another one, whose swaps are later */
     history_keep();
     ck_assert(!is_there(a, hash_a));
 }
@@ -207,19 +212,19 @@ END_TEST
 
 START_TEST(a_damaged_record_is_left_alone)
 {
-    uint32_t a = keep(1, 'a');
+    struct object_ref a = keep(1, 'a');
     uint64_t hash = hash_of(a);
 
     note_down(NAMESPACE_ROOT, hash, hash + 1, true);
     history_keep();
     arena_object(a)->bytes ^= 1;
-    ck_assert_uint_eq(history_find("checksum", hash), 0);
+    ck_assert(!history_find("checksum", hash).index);
     history_keep();
     ck_assert(is_there(a, hash));
     arena_object(a)->bytes ^= 1;
     note_down(NAMESPACE_ROOT, hash, hash + 1, true);
     ((struct arena_change *)arena_record(ARENA_CHANGES, 3))->swap = UINT64_MAX; /* of a swap that is not there */
-    ((struct arena_swap *)arena_record(ARENA_SWAPS, 2))->namespace_ = UINT32_MAX;
+    ((struct arena_swap *)arena_record(ARENA_SWAPS, 2))->namespace_.index = UINT32_MAX;
     history_keep();
     ck_assert(!is_there(a, hash));
 }
@@ -231,7 +236,6 @@ Suite *suite_hosted_history(void)
     TCase *tcase = tcase_create("history");
 
     tcase_add_checked_fixture(tcase, setup, teardown);
-    tcase_set_timeout(tcase, 60);
     tcase_add_test(tcase, what_the_log_names_is_kept);
     tcase_add_test(tcase, of_doubles_one_stays);
     tcase_add_test(tcase, the_oldest_goes_first);

@@ -1,10 +1,13 @@
-/* Namespaces: a branch shares, a change copies what depends on it, singletons stay, a refusal leaves nothing, and removal
- * gives everything back (thesis §8.3). Cells are those of figure 8.1, which tests/guest/test_namespaces runs. */
-#include "cells/kernel/arena/arena.h"
-#include "cells/kernel/heap/heap.h"
-#include "cells/kernel/loader/loader.h"
-#include "cells/kernel/namespace/namespace.h"
-#include "cells/kernel/swap/swap.h"
+/* Namespaces: a branch shares, a change copies what depends on it, singletons stay, a refusal leaves nothing, and
+ * removal gives everything back (thesis §8.3). Cells are those of figure 8.1, which tests/guest/tests/test_namespaces
+ * runs. */
+#include "cells/core/arena/arena.h"
+#include "cells/core/lifecycle/lifecycle.h"
+#include "cells/core/loader/loader.h"
+#include "cells/evolve/namespace/namespace.h"
+#include "cells/evolve/reap/reap.h"
+#include "cells/evolve/swap/swap.h"
+#include "cells/memory/heap/heap.h"
 #include "tests/hosted/audit.h"
 #include "tests/hosted/craft.h"
 #include "tests/hosted/stand_in.h"
@@ -14,23 +17,20 @@
 
 Suite *suite_hosted_namespace(void);
 
-#define ROOT 1
-
-static struct arena_completion report;
-static struct loader_detail detail;
+static struct report report;
 static struct stand_in_use before;
-static uint32_t child;
+static struct namespace_ref child;
 
 static void setup(void)
 {
-    uint32_t cell;
+    struct cell_ref cell;
 
     stand_in_start();
     ck_assert_msg(stand_in_boot("build/delias.elf", "build/tests/guest.archive"), "%s", stand_in.printed);
-    ck_assert_msg(loader_load("figure_app", &cell, &detail) == ERR_OK, "%s", detail.text);
+    ck_assert_msg(loader_load("figure_app", &cell, &report) == LOAD_OK, "%s", report.text);
     heap_trim();
     before = stand_in_use();
-    ck_assert_msg(namespace_branch(ROOT, "child", NULL, &child, &detail) == ERR_OK, "%s", detail.text);
+    ck_assert_msg(namespace_branch(NAMESPACE_ROOT, "child", NULL, &child, &report) == ERR_OK, "%s", report.text);
 }
 
 static void check_use(const struct stand_in_use *expected)
@@ -47,65 +47,65 @@ static void check_use(const struct stand_in_use *expected)
 static void teardown(void)
 {
     stand_in.call_result = ERR_OK;
-    if (child)
-        ck_assert_msg(namespace_remove(child, &detail) == ERR_OK, "%s", detail.text);
+    if (child.index)
+        ck_assert_msg(namespace_remove(child, &report) == ERR_OK, "%s", report.text);
     check_use(&before);
 }
 
 static enum err change(const char *path, unsigned flags)
 {
-    uint32_t object = stand_in_keep(path);
+    struct object_ref object = stand_in_keep(path);
 
-    ck_assert_uint_ne(object, 0);
+    ck_assert(object.index);
     stand_in.calls = 0;
     enum err err = namespace_change(child, &object, 1, flags, &report);
     loader_drop_object(object);
     return err;
 }
 
-static enum err swap_in(uint32_t namespace_, const char *name, const char *path)
+static enum err swap_in(struct namespace_ref namespace_, const char *name, const char *path)
 {
     struct swap_order order = {.namespace_ = namespace_, .olds = 1, .objects = 1};
 
     order.old[0] = namespace_cell(namespace_, name);
     order.object[0] = stand_in_keep(path);
-    ck_assert(order.old[0] && order.object[0]);
+    ck_assert(order.old[0].index && order.object[0].index);
     stand_in.calls = 0;
     enum err err = namespace_swap(&order, &report);
     loader_drop_object(order.object[0]);
     return err;
 }
 
-static uint32_t in(uint32_t namespace_, const char *name)
+static struct cell_ref in(struct namespace_ref namespace_, const char *name)
 {
-    uint32_t cell = namespace_cell(namespace_, name);
+    struct cell_ref cell = namespace_cell(namespace_, name);
 
-    ck_assert_msg(cell != 0, "there is no %s", name);
+    ck_assert_msg(cell.index, "there is no %s", name);
     return cell;
 }
 
-static bool is_own(uint32_t namespace_, const char *name)
+static bool is_own(struct namespace_ref namespace_, const char *name)
 {
-    return arena_cell(in(namespace_, name))->namespace_ == namespace_;
+    return same(arena_cell(in(namespace_, name))->namespace_, namespace_);
 }
 
-/* From a cell of the child an edge leads to what the child has by that name; from any other, never to the child's. */
-static void check_ways(uint32_t namespace_)
+/* From a cell of the child an edge refers to what the child has by that name; from any other, never to the child's. */
+static void check_ways(struct namespace_ref namespace_)
 {
     size_t own = 0;
 
-    for (uint32_t e = 1; e < arena_header()->table[ARENA_EDGES].used; e++) {
+    for_each_edge (e) {
         if (!arena_edge(e)->check)
             continue;
-        uint32_t from = arena_section(arena_edge(e)->from)->cell, to = arena_section(arena_edge(e)->to)->cell;
+        struct cell_ref from = arena_section(arena_edge(e)->from)->cell, to = arena_section(arena_edge(e)->to)->cell;
         const char *name = arena_string(arena_cell(to)->name);
-        if (arena_cell(from)->namespace_ == namespace_)
-            ck_assert_msg(namespace_cell(namespace_, name) == to, "%s leads to another %s",
+        if (same(arena_cell(from)->namespace_, namespace_))
+            ck_assert_msg(same(namespace_cell(namespace_, name), to), "%s refers to another %s",
                           arena_string(arena_cell(from)->name), name);
         else
-            ck_assert_msg(arena_cell(to)->namespace_ != namespace_, "%s leads to the child's %s",
+            ck_assert_msg(!same(arena_cell(to)->namespace_, namespace_), "%s refers to the child's %s",
                           arena_string(arena_cell(from)->name), name);
-        own += arena_cell(from)->namespace_ == namespace_;
+        own += same(arena_cell(from)->namespace_, namespace_);
     }
     ck_assert_uint_gt(own, 0);
 }
@@ -118,9 +118,9 @@ START_TEST(a_branch_is_one_record)
     now.records[ARENA_NAMESPACES]--;
     now.strings--;
     ck_assert_msg(stand_in_same_use(&before, &now), "%s", stand_in_difference(&before, &now));
-    ck_assert_uint_eq(in(child, "figure_c"), in(ROOT, "figure_c"));
-    ck_assert_uint_eq(namespace_find("child"), child);
-    ck_assert_uint_eq(namespace_cell(child, "nobody"), 0);
+    ck_assert(same(in(child, "figure_c"), in(NAMESPACE_ROOT, "figure_c")));
+    ck_assert(same(namespace_find("child"), child));
+    ck_assert(!namespace_cell(child, "nobody").index);
 }
 END_TEST
 
@@ -128,39 +128,39 @@ START_TEST(bad_branches_are_refused)
 {
     static const struct {
         const char *name;
-        uint32_t parent;
+        struct namespace_ref parent;
         struct namespace_options options;
         enum err expected;
     } bad[] = {
-        {"", ROOT, {0}, ERR_INVALID},
-        {"Upper", ROOT, {0}, ERR_INVALID},
-        {"two words", ROOT, {0}, ERR_INVALID},
-        {"a_name_of_more_than_31_characters", ROOT, {0}, ERR_INVALID},
-        {"child", ROOT, {0}, ERR_EXISTS},
-        {"other", 0, {0}, ERR_NOT_FOUND},
-        {"other", 5, {0}, ERR_NOT_FOUND},
-        {"other", ROOT, {.cpu = 2}, ERR_RANGE},
-        {"other", ROOT, {.flags = 2}, ERR_INVALID},
+        {"", {1}, {0}, ERR_INVALID},
+        {"Upper", {1}, {0}, ERR_INVALID},
+        {"two words", {1}, {0}, ERR_INVALID},
+        {"a_name_of_more_than_31_characters", {1}, {0}, ERR_INVALID},
+        {"child", {1}, {0}, ERR_EXISTS},
+        {"other", {0}, {0}, ERR_NOT_FOUND},
+        {"other", {5}, {0}, ERR_NOT_FOUND},
+        {"other", {1}, {.cpu = 2}, ERR_RANGE},
+        {"other", {1}, {.flags = 2}, ERR_INVALID},
     };
     struct stand_in_use start = stand_in_use();
-    uint32_t made;
+    struct namespace_ref made;
 
     for (size_t i = 0; i < array_size(bad); i++) {
-        memset(&detail, 0, sizeof detail);
-        ck_assert_int_eq(namespace_branch(bad[i].parent, bad[i].name, &bad[i].options, &made, &detail),
+        memset(&report, 0, sizeof report);
+        ck_assert_int_eq(namespace_branch(bad[i].parent, bad[i].name, &bad[i].options, &made, &report),
                          bad[i].expected);
-        ck_assert_str_ne(detail.text, "");
+        ck_assert_str_ne(report.text, "");
     }
     check_use(&start);
-    for (unsigned i = 0; i < ARENA_NAMESPACES_MAX; i++) { /* until the table is full */
+    for (unsigned i = 0; i < ARENA_NAMESPACES_BASE; i++) { /* until the table is full */
         char name[16];
         snprintf(name, sizeof name, "more%u", i);
-        enum err err = namespace_branch(ROOT, name, NULL, &made, &detail);
-        ck_assert_int_eq(err, i < ARENA_NAMESPACES_MAX - 3 ? ERR_OK : ERR_FULL);
+        enum err err = namespace_branch(NAMESPACE_ROOT, name, NULL, &made, &report);
+        ck_assert_int_eq(err, i < ARENA_NAMESPACES_BASE - 3 ? ERR_OK : ERR_FULL);
     }
-    for (uint32_t i = 1; i < ARENA_NAMESPACES_MAX; i++)
-        if (i != ROOT && i != child)
-            ck_assert_int_eq(namespace_remove(i, &detail), ERR_OK);
+    for_each_namespace (namespace_)
+        if (!same(namespace_, NAMESPACE_ROOT) && !same(namespace_, child))
+            ck_assert_int_eq(namespace_remove(namespace_, &report), ERR_OK);
     check_use(&start);
 }
 END_TEST
@@ -169,22 +169,22 @@ START_TEST(a_change_copies_what_depends_on_it)
 {
     static const char *const copied[] = {"figure_c", "figure_user", "figure_each", "figure_app"};
     static const char *const shared[] = {"figure_a", "figure_b", "figure_once", "scheduler"};
-    uint32_t of_root = in(ROOT, "figure_c");
+    struct cell_ref of_root = in(NAMESPACE_ROOT, "figure_c");
     uint64_t here, there;
 
-    ck_assert_msg(change("build/cells/figure_c_v2.o", 0) == ERR_OK, "%s", report.detail);
+    ck_assert_msg(change("build/cells/figure_c_v2.o", 0) == ERR_OK, "%s", report.text);
     for (size_t i = 0; i < array_size(copied); i++)
-        ck_assert_msg(is_own(child, copied[i]) && is_own(ROOT, copied[i]), "%s", copied[i]);
+        ck_assert_msg(is_own(child, copied[i]) && is_own(NAMESPACE_ROOT, copied[i]), "%s", copied[i]);
     for (size_t i = 0; i < array_size(shared); i++)
-        ck_assert_msg(in(child, shared[i]) == in(ROOT, shared[i]), "%s", shared[i]);
-    ck_assert_ptr_nonnull(strstr(report.detail, "stay: figure_once"));
-    ck_assert_uint_eq(report.result, in(child, "figure_c"));
-    ck_assert_uint_eq(in(ROOT, "figure_c"), of_root);
+        ck_assert_msg(same(in(child, shared[i]), in(NAMESPACE_ROOT, shared[i])), "%s", shared[i]);
+    ck_assert_ptr_nonnull(strstr(report.text, "stay: figure_once"));
+    ck_assert_uint_eq(report.result, in(child, "figure_c").index);
+    ck_assert(same(in(NAMESPACE_ROOT, "figure_c"), of_root));
     ck_assert_uint_eq(stand_in.calls, 1); /* the init function of figure_each's copy */
-    ck_assert_int_eq(loader_symbol_in(child, "figure_c", &here), ERR_OK);
-    ck_assert_int_eq(loader_symbol("figure_c", &there), ERR_OK);
-    ck_assert_uint_eq(arena_cell_at(here), in(child, "figure_c"));
-    ck_assert_uint_eq(arena_cell_at(there), of_root);
+    ck_assert_int_eq(lifecycle_symbol_in(child, "figure_c", &here), ERR_OK);
+    ck_assert_int_eq(lifecycle_symbol("figure_c", &there), ERR_OK);
+    ck_assert(same(arena_cell_at(here), in(child, "figure_c")));
+    ck_assert(same(arena_cell_at(there), of_root));
     check_ways(child);
 }
 END_TEST
@@ -193,8 +193,8 @@ START_TEST(a_dry_run_changes_nothing)
 {
     struct stand_in_use start = stand_in_use();
 
-    ck_assert_msg(change("build/cells/figure_c_v2.o", NAMESPACE_DRY_RUN) == ERR_OK, "%s", report.detail);
-    ck_assert_ptr_nonnull(strstr(report.detail, "figure_user"));
+    ck_assert_msg(change("build/cells/figure_c_v2.o", NAMESPACE_DRY_RUN) == ERR_OK, "%s", report.text);
+    ck_assert_ptr_nonnull(strstr(report.text, "figure_user"));
     ck_assert_uint_eq(stand_in.calls, 0);
     ck_assert(!is_own(child, "figure_c"));
     check_use(&start);
@@ -217,8 +217,8 @@ START_TEST(refusals_leave_nothing)
 
     for (size_t i = 0; i < array_size(bad); i++) {
         enum err err = change(bad[i].path, 0);
-        ck_assert_msg(err == bad[i].expected && strstr(report.detail, bad[i].said), "%s: %s: %s", bad[i].path,
-                      err_text(err), report.detail);
+        ck_assert_msg(err == bad[i].expected && strstr(report.text, bad[i].said), "%s: %s: %s", bad[i].path,
+                      err_text(err), report.text);
         check_use(&start);
     }
     stand_in.call_result = ERR_IO; /* of figure_each's copy, when half of the work is done */
@@ -231,39 +231,163 @@ START_TEST(refusals_leave_nothing)
 }
 END_TEST
 
-/* What the child holds itself is swapped; what it inherits, and what it does not, is not done at once, nor let go. */
-START_TEST(swaps_keep_to_one_kind)
+/* What the child holds itself is swapped, under the same order as what it inherits (a_set_may_be_held_in_part). What it
+ * inherits is not let go. */
+START_TEST(swaps_keep_to_the_child)
 {
     struct swap_order order = {.namespace_ = child, .olds = 2};
 
-    ck_assert_msg(swap_in(child, "figure_c", "build/cells/figure_c_v2.o") == ERR_OK, "%s", report.detail);
+    ck_assert_msg(swap_in(child, "figure_c", "build/cells/figure_c_v2.o") == ERR_OK, "%s", report.text);
     ck_assert_uint_eq(arena_cell(in(child, "figure_c"))->version, 2);
-    ck_assert_msg(swap_in(child, "figure_c", "build/cells/figure_c.o") == ERR_OK, "%s", report.detail);
+    ck_assert_msg(swap_in(child, "figure_c", "build/cells/figure_c.o") == ERR_OK, "%s", report.text);
     ck_assert_uint_eq(arena_cell(in(child, "figure_c"))->version, 1);
-    ck_assert_uint_eq(swap_reap(), 0);
+    ck_assert_uint_eq(reap_replaced(), 0);
     check_ways(child);
     order.old[0] = in(child, "figure_c"), order.old[1] = in(child, "figure_a");
     ck_assert_int_eq(namespace_swap(&order, &report), ERR_UNSUPPORTED);
-    ck_assert_ptr_nonnull(strstr(report.detail, "inherits others"));
+    ck_assert_str_eq(report.text, "child inherits figure_a: it can be another one there, but not go");
     order.old[0] = in(child, "figure_b"), order.olds = 1;
     ck_assert_int_eq(namespace_swap(&order, &report), ERR_UNSUPPORTED);
-    ck_assert_str_eq(report.detail, "child inherits figure_b: it can be another one there, but not go");
+    ck_assert_str_eq(report.text, "child inherits figure_b: it can be another one there, but not go");
 }
 END_TEST
 
-/* The root's figure_a comes to need figure_c, which is another one in the child. */
+/* ---- sets of which the child holds a part ---- */
+
+/* Swaps cells of the child, in one transaction, to objects of the same names. */
+static enum err swap_set(unsigned flags, size_t count, const char *const *names, const char *const *paths)
+{
+    struct swap_order order = {.namespace_ = child, .flags = flags, .olds = count, .objects = count};
+
+    for (size_t i = 0; i < count; i++) {
+        order.old[i] = namespace_cell(child, names[i]);
+        order.object[i] = stand_in_keep(paths[i]);
+        ck_assert(order.old[i].index && order.object[i].index);
+    }
+    stand_in.calls = 0;
+    enum err err = namespace_swap(&order, &report);
+    for (size_t i = 0; i < count; i++)
+        loader_drop_object(order.object[i]);
+    return err;
+}
+
+static uint32_t version_of(struct namespace_ref namespace_, const char *name)
+{
+    return arena_cell(in(namespace_, name))->version;
+}
+
+/* Held by the child after a change of figure_b: it, and figure_app. Inherited: figure_c and what uses that. */
+START_TEST(a_set_may_be_held_in_part)
+{
+    static const char *const names[] = {"figure_b", "figure_c"};
+    static const char *const there[] = {"build/cells/figure_b.o", "build/cells/figure_c_v2.o"};
+    static const char *const back[] = {"build/cells/figure_b_v2.o", "build/cells/figure_c.o"};
+    struct cell_ref roots[] = {in(NAMESPACE_ROOT, "figure_b"), in(NAMESPACE_ROOT, "figure_c"),
+                               in(NAMESPACE_ROOT, "figure_user"), in(NAMESPACE_ROOT, "figure_app")};
+
+    ck_assert_msg(change("build/cells/figure_b_v2.o", 0) == ERR_OK, "%s", report.text);
+    struct cell_ref app = in(child, "figure_app");
+    ck_assert(is_own(child, "figure_b") && is_own(child, "figure_app") && !is_own(child, "figure_c"));
+    ck_assert_msg(swap_set(0, 2, names, there) == ERR_OK, "%s", report.text);
+    ck_assert_uint_eq(version_of(child, "figure_b"), 1);
+    ck_assert_uint_eq(version_of(child, "figure_c"), 2);
+    ck_assert(is_own(child, "figure_c") && is_own(child, "figure_user") && is_own(child, "figure_each"));
+    ck_assert(same(in(child, "figure_app"), app)); /* it was there, and its edges are redirected */
+    ck_assert_uint_eq(stand_in.calls, 1);          /* the init function of figure_each's copy */
+    ck_assert(arena_cell(in(child, "figure_each"))->initialized == CELL_INIT_DONE);
+    ck_assert_ptr_nonnull(strstr(report.text, "copied: "));
+    ck_assert_ptr_nonnull(strstr(report.text, "stay: figure_once"));
+    ck_assert_uint_eq(reap_replaced(), 0);
+    check_ways(child);
+    for (size_t i = 0; i < array_size(roots); i++)
+        ck_assert_uint_eq(arena_cell(roots[i])->state, CELL_LIVE);
+    ck_assert(same(in(NAMESPACE_ROOT, "figure_c"), roots[1]) && version_of(NAMESPACE_ROOT, "figure_b") == 1);
+    ck_assert_msg(swap_set(0, 2, names, back) == ERR_OK, "%s", report.text); /* all of it is the child's now */
+    ck_assert_uint_eq(version_of(child, "figure_b") + 10 * version_of(child, "figure_c"), 12);
+    ck_assert_uint_eq(reap_replaced(), 0);
+    check_ways(child);
+}
+END_TEST
+
+static const struct {
+    const char *other, *said; /* another object than figure_c_v2.o */
+    enum err expected;
+} bad_parts[] = {
+    {"build/cells/figure_c_v3.o", "figure_c_more", ERR_UNRESOLVED},
+    {"build/cells/figure_c_v4.o", "PER_NAMESPACE()", ERR_REFUSED},
+    {"build/cells/figure_c_v5.o", "figure_c_more has another type", ERR_WRONG_TYPE},
+    {"build/cells/figure_c_v2.o", "its init function", ERR_INIT_FAILED},
+};
+
+START_TEST(a_refused_part_refuses_the_set)
+{
+    const char *const names[] = {"figure_b", "figure_c"};
+    const char *const paths[] = {"build/cells/figure_b.o", bad_parts[_i].other};
+
+    ck_assert_msg(change("build/cells/figure_b_v2.o", 0) == ERR_OK, "%s", report.text);
+    heap_trim();
+    struct stand_in_use start = stand_in_use();
+    if (bad_parts[_i].expected == ERR_INIT_FAILED)
+        stand_in.call_result = ERR_IO; /* of figure_each's copy */
+    enum err err = swap_set(0, 2, names, paths);
+    stand_in.call_result = ERR_OK;
+    ck_assert_msg(err == bad_parts[_i].expected && strstr(report.text, bad_parts[_i].said), "%s: %s", err_text(err),
+                  report.text);
+    ck_assert_uint_eq(version_of(child, "figure_b"), 2);
+    ck_assert(!is_own(child, "figure_c") && !is_own(child, "figure_user"));
+    check_ways(child);
+    check_use(&start);
+}
+END_TEST
+
+START_TEST(a_dry_run_of_a_part_changes_nothing)
+{
+    static const char *const names[] = {"figure_b", "figure_c"};
+    static const char *const paths[] = {"build/cells/figure_b.o", "build/cells/figure_c_v2.o"};
+
+    ck_assert_msg(change("build/cells/figure_b_v2.o", 0) == ERR_OK, "%s", report.text);
+    heap_trim();
+    struct stand_in_use start = stand_in_use();
+    ck_assert_msg(swap_set(SWAP_DRY_RUN, 2, names, paths) == ERR_OK, "%s", report.text);
+    ck_assert_uint_eq(stand_in.calls, 0);
+    ck_assert_uint_eq(version_of(child, "figure_b"), 2);
+    ck_assert(!is_own(child, "figure_c"));
+    check_use(&start);
+}
+END_TEST
+
+/* A branch of the child uses what the child gets. */
+START_TEST(branches_follow_a_set_held_in_part)
+{
+    static const char *const names[] = {"figure_b", "figure_c"};
+    static const char *const paths[] = {"build/cells/figure_b.o", "build/cells/figure_c_v2.o"};
+    struct namespace_ref inner;
+
+    ck_assert_msg(change("build/cells/figure_b_v2.o", 0) == ERR_OK, "%s", report.text);
+    ck_assert_int_eq(namespace_branch(child, "inner", NULL, &inner, &report), ERR_OK);
+    ck_assert_msg(swap_in(inner, "figure_a", "build/cells/figure_a_v2.o") == ERR_OK, "%s", report.text);
+    ck_assert(is_own(inner, "figure_a") && is_own(inner, "figure_app"));
+    ck_assert_msg(swap_set(0, 2, names, paths) == ERR_OK, "%s", report.text);
+    ck_assert(same(in(inner, "figure_c"), in(child, "figure_c")));
+    ck_assert_uint_eq(version_of(inner, "figure_b"), 1);
+    check_ways(inner);
+    ck_assert_int_eq(namespace_remove(inner, &report), ERR_OK);
+}
+END_TEST
+
+/* From now on the root's figure_a needs figure_c, of which the child has another version. */
 START_TEST(children_follow_their_parent)
 {
-    ck_assert_msg(change("build/cells/figure_c_v2.o", 0) == ERR_OK, "%s", report.detail);
+    ck_assert_msg(change("build/cells/figure_c_v2.o", 0) == ERR_OK, "%s", report.text);
     ck_assert(!is_own(child, "figure_a"));
-    ck_assert_msg(swap_in(ROOT, "figure_a", "build/cells/figure_a_v2.o") == ERR_OK, "%s", report.detail);
+    ck_assert_msg(swap_in(NAMESPACE_ROOT, "figure_a", "build/cells/figure_a_v2.o") == ERR_OK, "%s", report.text);
     ck_assert(is_own(child, "figure_a"));
     ck_assert_uint_eq(arena_cell(in(child, "figure_a"))->version, 2);
     check_ways(child);
-    ck_assert_msg(swap_in(ROOT, "figure_a", "build/cells/figure_a.o") == ERR_OK, "%s", report.detail);
-    ck_assert_int_eq(namespace_remove(child, &detail), ERR_OK);
-    child = 0;
-    ck_assert_uint_eq(swap_reap(), 0);
+    ck_assert_msg(swap_in(NAMESPACE_ROOT, "figure_a", "build/cells/figure_a.o") == ERR_OK, "%s", report.text);
+    ck_assert_int_eq(namespace_remove(child, &report), ERR_OK);
+    child = NO_NAMESPACE;
+    ck_assert_uint_eq(reap_replaced(), 0);
     ck_assert_uint_eq(namespace_reap(), 0);
     heap_trim();
     before = stand_in_use(); /* figure_a is of an object of its own now */
@@ -273,57 +397,111 @@ END_TEST
 
 START_TEST(a_branch_of_a_branch_sees_through_both)
 {
-    uint32_t inner;
+    struct namespace_ref inner;
 
-    ck_assert_msg(change("build/cells/figure_c_v2.o", 0) == ERR_OK, "%s", report.detail);
-    ck_assert_int_eq(namespace_branch(child, "inner", NULL, &inner, &detail), ERR_OK);
-    ck_assert_uint_eq(in(inner, "figure_c"), in(child, "figure_c"));
-    ck_assert_uint_eq(in(inner, "figure_a"), in(ROOT, "figure_a"));
-    ck_assert_msg(swap_in(inner, "figure_b", "build/cells/figure_b_v2.o") == ERR_OK, "%s", report.detail);
+    ck_assert_msg(change("build/cells/figure_c_v2.o", 0) == ERR_OK, "%s", report.text);
+    ck_assert_int_eq(namespace_branch(child, "inner", NULL, &inner, &report), ERR_OK);
+    ck_assert(same(in(inner, "figure_c"), in(child, "figure_c")));
+    ck_assert(same(in(inner, "figure_a"), in(NAMESPACE_ROOT, "figure_a")));
+    ck_assert_msg(swap_in(inner, "figure_b", "build/cells/figure_b_v2.o") == ERR_OK, "%s", report.text);
     ck_assert(is_own(inner, "figure_b") && is_own(inner, "figure_app") && !is_own(inner, "figure_c"));
     check_ways(inner);
-    ck_assert_int_eq(namespace_remove(child, &detail), ERR_BUSY);
-    ck_assert_str_eq(detail.text, "inner is a branch of child; remove it first");
-    ck_assert_int_eq(namespace_remove(inner, &detail), ERR_OK);
-    ck_assert_int_eq(namespace_remove(ROOT, &detail), ERR_REFUSED);
-    ck_assert_int_eq(namespace_remove(inner, &detail), ERR_NOT_FOUND);
+    ck_assert_int_eq(namespace_remove(child, &report), ERR_BUSY);
+    ck_assert_str_eq(report.text, "inner is a branch of child; remove it first");
+    ck_assert_int_eq(namespace_remove(inner, &report), ERR_OK);
+    ck_assert_int_eq(namespace_remove(NAMESPACE_ROOT, &report), ERR_REFUSED);
+    ck_assert_int_eq(namespace_remove(inner, &report), ERR_NOT_FOUND);
 }
 END_TEST
 
 START_TEST(what_is_held_goes_when_it_is_let_go)
 {
-    ck_assert_msg(change("build/cells/figure_c_v2.o", 0) == ERR_OK, "%s", report.detail);
+    ck_assert_msg(change("build/cells/figure_c_v2.o", 0) == ERR_OK, "%s", report.text);
     stand_in.held = true;
-    ck_assert_int_eq(namespace_remove(child, &detail), ERR_OK);
-    ck_assert_str_eq(detail.text, "its memory is freed when nothing holds it");
-    ck_assert_uint_eq(namespace_find("child"), 0);
+    ck_assert_int_eq(namespace_remove(child, &report), ERR_OK);
+    ck_assert_str_eq(report.text, "its memory is freed when nothing holds it");
+    ck_assert(!namespace_find("child").index);
     ck_assert_uint_eq(namespace_reap(), 1);
     stand_in.held = false;
     ck_assert_uint_eq(namespace_reap(), 0);
-    child = 0;
+    child = NO_NAMESPACE;
 }
 END_TEST
 
-/* By name: from the archive for all, with a copy where it reaches what is changed, and apart where only the child has what
- * it needs. */
+/* By name: from the archive for all, with a copy where it reaches what is changed, and apart where only the child has
+ * what it needs. */
 START_TEST(loads_go_where_they_are_of_use)
 {
-    uint32_t cell;
+    struct cell_ref cell;
 
-    ck_assert_msg(change("build/cells/figure_c_v2.o", 0) == ERR_OK, "%s", report.detail);
-    ck_assert_msg(namespace_load(child, "figure_late", &cell, &detail) == ERR_OK, "%s", detail.text);
-    ck_assert(is_own(child, "figure_late") && is_own(ROOT, "figure_late"));
-    ck_assert_uint_eq(cell, in(child, "figure_late"));
-    ck_assert_int_eq(namespace_load(child, "figure_more", &cell, &detail), ERR_UNRESOLVED);
-    ck_assert_msg(swap_in(child, "figure_b", "build/cells/figure_b_v2.o") == ERR_OK, "%s", report.detail);
-    ck_assert_msg(namespace_load(child, "figure_more", &cell, &detail) == ERR_OK, "%s", detail.text);
+    ck_assert_msg(change("build/cells/figure_c_v2.o", 0) == ERR_OK, "%s", report.text);
+    ck_assert_msg(namespace_load(child, "figure_late", &cell, &report) == ERR_OK, "%s", report.text);
+    ck_assert(is_own(child, "figure_late") && is_own(NAMESPACE_ROOT, "figure_late"));
+    ck_assert(same(cell, in(child, "figure_late")));
+    ck_assert_int_eq(namespace_load(child, "figure_more", &cell, &report), ERR_UNRESOLVED);
+    ck_assert_msg(swap_in(child, "figure_b", "build/cells/figure_b_v2.o") == ERR_OK, "%s", report.text);
+    ck_assert_msg(namespace_load(child, "figure_more", &cell, &report) == ERR_OK, "%s", report.text);
     ck_assert(is_own(child, "figure_more"));
-    ck_assert_uint_eq(namespace_cell(ROOT, "figure_more"), 0);
-    ck_assert_int_eq(namespace_load(child, "no_such_cell", &cell, &detail), ERR_NOT_FOUND);
+    ck_assert(!namespace_cell(NAMESPACE_ROOT, "figure_more").index);
+    ck_assert_int_eq(namespace_load(child, "no_such_cell", &cell, &report), ERR_NOT_FOUND);
     check_ways(child);
-    ck_assert_int_eq(namespace_remove(child, &detail), ERR_OK);
-    child = 0;
-    ck_assert_int_eq(loader_unload(in(ROOT, "figure_late")), ERR_OK);
+    ck_assert_int_eq(namespace_remove(child, &report), ERR_OK);
+    child = NO_NAMESPACE;
+    ck_assert_int_eq(lifecycle_unload(in(NAMESPACE_ROOT, "figure_late")), ERR_OK);
+}
+END_TEST
+
+/* The file figure_a_v2.o has a version of cell figure_a, which the root has; nobody has a ledger. */
+START_TEST(files_of_other_versions_are_no_cells)
+{
+    struct cell_ref cell = {}, figure = in(NAMESPACE_ROOT, "figure_a");
+
+    ck_assert_int_eq(namespace_load(child, "figure_a_v2", &cell, &report), ERR_INVALID);
+    ck_assert_str_eq(report.text, "figure_a_v2 is another version of cell figure_a");
+    ck_assert(same(in(child, "figure_a"), figure));
+    ck_assert_int_eq(namespace_load(child, "ledger_v2", &cell, &report), ERR_INVALID);
+    ck_assert_int_eq(namespace_load(NAMESPACE_ROOT, "ledger_v2", &cell, &report), ERR_INVALID);
+    ck_assert(!namespace_cell(NAMESPACE_ROOT, "ledger").index);
+    ck_assert(!cell.index);
+}
+END_TEST
+
+/* Loads a made-up cell into the child alone. */
+static enum err load_into_child(const struct craft *craft)
+{
+    struct object_ref object = craft_keep(craft);
+    struct cell_ref new_;
+    const struct loader_input load = {.namespace_ = child, .object = &object, .objects = 1};
+
+    ck_assert(object.index);
+    enum err err = loader_stage(&load, &new_, &report);
+    if (err) {
+        loader_drop_object(object);
+        return err;
+    }
+    lifecycle_publish(new_);
+    return loader_initialize(new_, &report);
+}
+
+/* The child has a cell of its own: of its parent's cell of that name it sees nothing, not even what its own lacks. */
+START_TEST(a_cell_hides_all_of_its_namesake)
+{
+    struct craft own = craft_cell("figure_a", 9), user = craft_cell("hidden_user", 1);
+    uint64_t address;
+
+    ck_assert_int_eq(lifecycle_symbol_in(child, "figure_a", &address), ERR_OK);
+    ck_assert(same(arena_cell_at(address), in(NAMESPACE_ROOT, "figure_a")));
+    craft_function(&own, "figure_a_other", ACCESS_LIBRARY);
+    ck_assert_msg(load_into_child(&own) == ERR_OK, "%s", report.text);
+    ck_assert_int_eq(lifecycle_symbol_in(child, "figure_a_other", &address), ERR_OK);
+    ck_assert_int_eq(lifecycle_symbol_in(child, "figure_a", &address), ERR_NOT_FOUND);
+    ck_assert_int_eq(lifecycle_symbol_in(NAMESPACE_ROOT, "figure_a", &address), ERR_OK);
+    ck_assert_int_eq(lifecycle_symbol_in(NAMESPACE_ROOT, "figure_a_other", &address), ERR_NOT_FOUND);
+    ck_assert_int_eq(lifecycle_symbol_in(child, "figure_b", &address), ERR_OK); /* of a cell that is not hidden */
+    uint32_t function = craft_function(&user, "hidden_call", ACCESS_APPLICATION);
+    craft_call(&user, function, 0, craft_import(&user, "figure_a"));
+    ck_assert_int_eq(load_into_child(&user), ERR_UNRESOLVED);
+    ck_assert_msg(strstr(report.text, "figure_a"), "%s", report.text);
 }
 END_TEST
 
@@ -332,18 +510,23 @@ Suite *suite_hosted_namespace(void)
     Suite *s = suite_create("hosted namespace");
     TCase *t = tcase_create("namespace");
 
-    tcase_set_timeout(t, 60);
     tcase_add_checked_fixture(t, setup, teardown);
     tcase_add_test(t, a_branch_is_one_record);
     tcase_add_test(t, bad_branches_are_refused);
     tcase_add_test(t, a_change_copies_what_depends_on_it);
     tcase_add_test(t, a_dry_run_changes_nothing);
     tcase_add_test(t, refusals_leave_nothing);
-    tcase_add_test(t, swaps_keep_to_one_kind);
+    tcase_add_test(t, swaps_keep_to_the_child);
+    tcase_add_test(t, a_set_may_be_held_in_part);
+    tcase_add_loop_test(t, a_refused_part_refuses_the_set, 0, array_size(bad_parts));
+    tcase_add_test(t, a_dry_run_of_a_part_changes_nothing);
+    tcase_add_test(t, branches_follow_a_set_held_in_part);
     tcase_add_test(t, children_follow_their_parent);
     tcase_add_test(t, a_branch_of_a_branch_sees_through_both);
     tcase_add_test(t, what_is_held_goes_when_it_is_let_go);
+    tcase_add_test(t, a_cell_hides_all_of_its_namesake);
     tcase_add_test(t, loads_go_where_they_are_of_use);
+    tcase_add_test(t, files_of_other_versions_are_no_cells);
     suite_add_tcase(s, t);
     return s;
 }

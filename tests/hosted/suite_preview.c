@@ -1,10 +1,11 @@
-/* What a dry run shows: every section, dependent and reason to wait, also of a plan that is refused, no more of it than there
- * is room for; and it leaves nothing behind. */
-#include "cells/kernel/arena/arena.h"
-#include "cells/kernel/loader/loader.h"
-#include "cells/kernel/namespace/namespace.h"
-#include "cells/kernel/swap/preview.h"
-#include "cells/kernel/swap/swap.h"
+/* What a dry run shows: every section, dependent and reason to wait, also of a plan that is refused, no more of it than
+ * there is room for; and it leaves nothing behind. */
+#include "cells/core/arena/arena.h"
+#include "cells/core/lifecycle/lifecycle.h"
+#include "cells/core/loader/loader.h"
+#include "cells/evolve/namespace/namespace.h"
+#include "cells/evolve/plan/plan.h"
+#include "cells/evolve/swap/swap.h"
 #include "tests/hosted/stand_in.h"
 #include <check.h>
 #include <stdlib.h>
@@ -12,13 +13,11 @@
 
 Suite *suite_hosted_preview(void);
 
-#define ROOT 1
 enum { ROOM = 256 };
 
 static struct plan_item item[ROOM + 1];
 static struct preview preview;
-static struct arena_completion report;
-static struct loader_detail detail;
+static struct report report;
 
 static void setup(void)
 {
@@ -28,28 +27,29 @@ static void setup(void)
     preview = (struct preview){.item = item, .room = ROOM};
 }
 
-static uint32_t load(const char *name)
+static struct cell_ref load(const char *name)
 {
-    uint32_t cell;
+    struct cell_ref cell;
 
-    ck_assert_msg(loader_load(name, &cell, &detail) == ERR_OK, "%s", detail.text);
+    ck_assert_msg(loader_load(name, &cell, &report) == LOAD_OK, "%s", report.text);
     return cell;
 }
 
-static uint32_t keep(const char *path)
+static struct object_ref keep(const char *path)
 {
     size_t bytes;
     uint8_t *data = stand_in_file(path, &bytes);
-    uint32_t object;
+    struct object_ref object;
 
-    ck_assert_msg(data && loader_keep_object(data, bytes, &object, &detail) == ERR_OK, "%s: %s", path, detail.text);
+    ck_assert_msg(data && lifecycle_keep_object(data, bytes, &object, &report) == ERR_OK, "%s: %s", path, report.text);
     free(data);
     return object;
 }
 
-static enum err dry_run(uint32_t old, const char *path, const char *recipes_path)
+static enum err dry_run(struct cell_ref old, const char *path, const char *recipes_path)
 {
-    struct swap_order order = {.namespace_ = ROOT, .flags = SWAP_DRY_RUN, .olds = 1, .objects = 1, .preview = &preview};
+    struct swap_order order = {
+        .namespace_ = NAMESPACE_ROOT, .flags = SWAP_DRY_RUN, .olds = 1, .objects = 1, .preview = &preview};
     uint8_t *recipes = recipes_path ? stand_in_file(recipes_path, &order.recipe_bytes) : NULL;
 
     order.old[0] = old;
@@ -71,11 +71,12 @@ static const struct plan_item *find(enum plan_kind kind, const char *name)
     return NULL;
 }
 
-static void check_way(const char *section, enum plan_section_way way)
+static void check_treatment(const char *section, enum plan_section_treatment treatment)
 {
     const struct plan_item *found = find(PLAN_SECTION, section);
 
-    ck_assert_msg(found && found->way == way, "%s: %u, not %u", section, found ? found->way : 0, way);
+    ck_assert_msg(found && found->treatment == treatment, "%s: %u, not %u", section, found ? found->treatment : 0,
+                  treatment);
 }
 
 static uint64_t sum(enum plan_kind kind)
@@ -89,21 +90,21 @@ static uint64_t sum(enum plan_kind kind)
 
 START_TEST(everything_is_shown)
 {
-    uint32_t ledger = load("ledger");
+    struct cell_ref ledger = load("ledger");
 
     load("clerk");
     struct stand_in_use before = stand_in_use();
     ck_assert_msg(dry_run(ledger, "build/cells/ledger_v2.o", "build/tests/ledger.recipes") == ERR_OK, "%s",
-                  report.detail);
+                  report.text);
     ck_assert_uint_lt(preview.count, ROOM);
     ck_assert_uint_eq(item[0].kind, PLAN_CELL);
     ck_assert_str_eq(item[0].cell, "ledger");
     ck_assert_uint_eq(item[0].old_version, 1);
     ck_assert_uint_eq(item[0].new_version, 2);
     ck_assert(item[0].old_object && item[0].new_object && item[0].old_object != item[0].new_object);
-    check_way(".data.books", PLAN_BY_RECIPE);
-    check_way(".text.ledger_book", PLAN_OTHER);
-    ck_assert(find(PLAN_QUIET, ".data.books"));
+    check_treatment(".data.books", PLAN_BY_RECIPE);
+    check_treatment(".text.ledger_book", PLAN_OTHER);
+    ck_assert(find(PLAN_QUIESCENCE, ".data.books"));
     const struct plan_item *book = find(PLAN_DEPENDENT, "ledger_book");
     ck_assert(book && strcmp(book->cell, "clerk") == 0 && strcmp(book->to_cell, "ledger") == 0);
     ck_assert_uint_eq(book->bytes, 4 * book->count);
@@ -116,11 +117,11 @@ END_TEST
 
 START_TEST(refused_plans_are_shown_too)
 {
-    uint32_t ledger = load("ledger");
+    struct cell_ref ledger = load("ledger");
 
     ck_assert_int_eq(dry_run(ledger, "build/cells/ledger_v2.o", NULL), ERR_WRONG_TYPE);
-    check_way(".data.books", PLAN_OTHER);
-    check_way(".text.ledger_book", PLAN_OTHER);
+    check_treatment(".data.books", PLAN_OTHER);
+    check_treatment(".text.ledger_book", PLAN_OTHER);
     preview.count = 0; /* of another cell: refused before anything is loaded, so the versions are not known */
     load("channel");
     ck_assert_int_eq(dry_run(ledger, "build/cells/channel.o", NULL), ERR_EXISTS);
@@ -133,7 +134,7 @@ END_TEST
 START_TEST(no_more_than_there_is_room_for)
 {
     static const struct plan_item untouched;
-    uint32_t ledger = load("ledger");
+    struct cell_ref ledger = load("ledger");
 
     memset(item, 0, sizeof item);
     preview.room = 5;
@@ -149,19 +150,20 @@ START_TEST(copies_in_a_namespace_are_shown)
     struct swap_order order = {.flags = SWAP_DRY_RUN, .olds = 1, .objects = 1, .preview = &preview};
 
     load("figure_app");
-    ck_assert_msg(namespace_branch(ROOT, "branch", NULL, &order.namespace_, &detail) == ERR_OK, "%s", detail.text);
-    order.old[0] = arena_cell_find(ROOT, "figure_c");
+    ck_assert_msg(namespace_branch(NAMESPACE_ROOT, "branch", NULL, &order.namespace_, &report) == ERR_OK, "%s",
+                  report.text);
+    order.old[0] = arena_cell_find(NAMESPACE_ROOT, "figure_c");
     order.object[0] = keep("build/cells/figure_c_v2.o");
-    ck_assert_msg(namespace_swap(&order, &report) == ERR_OK, "%s", report.detail);
-    ck_assert_uint_eq(item[0].way, PLAN_CELL_SWAP);
+    ck_assert_msg(namespace_swap(&order, &report) == ERR_OK, "%s", report.text);
+    ck_assert_uint_eq(item[0].treatment, PLAN_CELL_SWAP);
     ck_assert_str_eq(item[0].cell, "figure_c");
     ck_assert_uint_eq(item[0].old_version, 1);
     ck_assert_uint_eq(item[0].new_version, 2);
     size_t copies = 0;
     for (uint32_t i = 1; i < preview.count; i++)
-        copies += item[i].kind == PLAN_CELL && item[i].way == PLAN_CELL_COPY;
+        copies += item[i].kind == PLAN_CELL && item[i].treatment == PLAN_CELL_COPY;
     ck_assert_uint_eq(copies, 3);
-    ck_assert_uint_eq(arena_cell(arena_cell_find(order.namespace_, "figure_c"))->namespace_, ROOT);
+    ck_assert(same(arena_cell(arena_cell_find(order.namespace_, "figure_c"))->namespace_, NAMESPACE_ROOT));
 }
 END_TEST
 

@@ -1,7 +1,7 @@
 /* The run queue cell: turns, pins, stealing, and tasks whose stack is still in use. */
-#include "cells/kernel/cpu/cpu.h"
-#include "cells/kernel/run_queue/run_queue.h"
-#include "cells/kernel/task/task.h"
+#include "cells/core/cpu/cpu.h"
+#include "cells/task/run_queue/run_queue.h"
+#include "cells/task/task/task.h"
 #include "tests/hosted/stand_in.h"
 #include <check.h>
 
@@ -91,13 +91,25 @@ START_TEST(taking_from_the_middle_keeps_the_end)
 }
 END_TEST
 
+START_TEST(a_queued_task_is_not_queued_again)
+{
+    for (unsigned cpu = 0; cpu < 2; cpu++) {
+        run_queue_put(0, &tasks[0]);
+        ck_assert(!run_queue_put(cpu, &tasks[0]));
+        ck_assert_uint_eq(run_queue_length(0) + run_queue_length(1), 1);
+        ck_assert_ptr_eq(take(0), &tasks[0]);
+        ck_assert_ptr_null(take(0));
+    }
+}
+END_TEST
+
 START_TEST(placed_where_least_is_to_do)
 {
-    tasks[0].cpu = 0;
+    tasks[0].run_queue.cpu = 0;
     ck_assert_uint_eq(run_queue_place(&tasks[0]), 0); /* as much on both: where it was */
     run_queue_put(0, &tasks[1]);
     ck_assert_uint_eq(run_queue_place(&tasks[0]), 1);
-    tasks[0].cpu = 5; /* not open */
+    tasks[0].run_queue.cpu = 5; /* not open */
     ck_assert_uint_eq(run_queue_place(&tasks[0]), 1);
 }
 END_TEST
@@ -113,6 +125,7 @@ Suite *suite_hosted_run_queue(void)
     tcase_add_test(tc, pinned_tasks_stay);
     tcase_add_test(tc, a_stack_in_use_is_passed_over);
     tcase_add_test(tc, taking_from_the_middle_keeps_the_end);
+    tcase_add_test(tc, a_queued_task_is_not_queued_again);
     tcase_add_test(tc, placed_where_least_is_to_do);
     suite_add_tcase(s, tc);
     return s;

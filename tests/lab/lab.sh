@@ -1,14 +1,13 @@
 #!/bin/bash
 # Runs test scripts on a real /dev/kvm inside an emulated machine: a Debian cloud kernel in QEMU TCG with emulated SVM.
-# usage: tests/lab/lab.sh [SCRIPT ...]     without scripts: those of tests/lab/list
-# A script passes by the line that the lab printed for it, not by QEMU's exit status. LAB_SECONDS bounds the whole run,
-# LAB_SCRIPT_SECONDS each script.
+# usage: tests/lab/lab.sh ['SCRIPT ARGUMENT ...' ...]     without scripts: those of tests/lab/list
+# A script is judged by the line that the lab printed for it, not by QEMU's exit status.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
+. tests/lib.sh
 
 lab=build/lab
-seconds=${LAB_SECONDS:-5400}
-programs='bash dash coreutils grep sed mawk findutils diffutils procps binutils jq socat tmux ncurses-bin'
+programs='bash dash coreutils grep sed mawk findutils diffutils procps binutils jq socat tmux ncurses-bin perl-base'
 modules='virtio_ring virtio virtio_pci_modern_dev virtio_pci_legacy_dev virtio_pci virtio_blk irqbypass kvm kvm-amd'
 
 die() {
@@ -65,7 +64,8 @@ make_base() {
     # shellcheck disable=SC2046,SC2086
     # shellcheck disable=SC2012
     list_with_libraries $(for f in $files; do [ ! -f $f ] || echo $f; done) | copy_to $base
-    { ls -d /{usr/,}lib/terminfo/*/{linux,xterm,screen,tmux}* /usr/lib/locale/C.*/LC_* 2> /dev/null || true; } | copy_to $base
+    { ls -d /{usr/,}lib/terminfo/*/{linux,xterm,screen,tmux}* /usr/lib/locale/C.*/LC_* 2> /dev/null || true; } |
+        copy_to $base
     echo 'root:x:0:0:root:/root:/bin/bash' > $base/etc/passwd
     touch $base/made
 }
@@ -85,7 +85,7 @@ make_disk() {
     done
     rm -rf $root/delias/build/tests/log $root/delias/build/tests/delias-tests
     printf '%s\n' "$@" > $root/delias/build/lab-scripts
-    echo "${LAB_SCRIPT_SECONDS:-900}" > $root/delias/build/lab-limit
+    echo "$lab_script_seconds $lab_patience" > $root/delias/build/lab-limit
     mke2fs -q -t ext4 -O ^has_journal -d $root $lab/root.img $(($(du -sm $root | cut -f1) * 5 / 4 + 256))M > /dev/null
     rm -rf $root
 }
@@ -117,8 +117,8 @@ EOF
 # One boot of the lab. Sets `status`; the console goes to $lab/console.
 boot() {
     set +e
-    timeout --foreground -k 30 "$seconds" qemu-system-x86_64 -accel tcg,thread=multi -cpu max,+svm,+npt -machine q35 -smp 2 -m 2G \
-        -nodefaults -display none -no-reboot -kernel $lab/vmlinuz -initrd $lab/rd.cpio \
+    timeout --foreground -k 30 $lab_seconds qemu-system-x86_64 -accel tcg,thread=multi -cpu max,+svm,+npt -machine q35 \
+        -smp 2 -m 2G -nodefaults -display none -no-reboot -kernel $lab/vmlinuz -initrd $lab/rd.cpio \
         -append 'console=ttyS0 quiet loglevel=4 panic=-1 softlockup_panic=1 watchdog_thresh=30 mitigations=off' \
         -drive file=$lab/root.img,format=raw,if=virtio,cache=unsafe -serial stdio \
         < /dev/null 2> $lab/qemu.err | stdbuf -oL tr -d '\r' | tee $lab/console | grep --line-buffered -E '^(LAB|    )'
@@ -126,11 +126,10 @@ boot() {
     set -e
 }
 
-# shellcheck disable=SC2046
-[ $# -gt 0 ] || set -- $(sed '/^#/d' tests/lab/list)
 scripts=("$@")
+[ $# -gt 0 ] || mapfile -t scripts < <(lab_scripts tests/lab/list)
 for s in "${scripts[@]}"; do
-    [ -f "$s" ] || die "$s: no such script; give paths from the top of the tree"
+    [ -f "${s%% *}" ] || die "$s: no such script; give paths from the top of the tree"
 done
 for tool in qemu-system-x86_64 busybox cpio mke2fs; do
     PATH=$PATH:/usr/sbin:/sbin command -v $tool > /dev/null || die "$tool: not installed; run 'make deps'"
@@ -149,15 +148,17 @@ for attempt in 1 2 3; do
     make_disk "${left[@]}"
     boot
     closing=$(grep '^LAB: done' $lab/console || true)
-    passed=$((passed + $(grep -c '^LAB: passed' $lab/console || true)))
+    passed=$((passed + $(grep -cE '^LAB: (passed|skipped) ' $lab/console || true)))
     failed=$((failed + $(grep -c '^LAB: FAILED' $lab/console || true)))
     left=("${scripts[@]:$((passed + failed))}")
     # Nothing that a script does can end the machine around it without the closing line: that one failed itself.
     [ -z "$closing" ] && [ "$status" -ne 124 ] && [ $attempt -lt 3 ] || break
-    echo "lab: the outer QEMU or its Linux failed (status $status, $(tail -n 1 $lab/console)); going on with ${#left[@]} of ${#scripts[@]} scripts"
+    echo "lab: the outer QEMU or its Linux failed (status $status, $(tail -n 1 $lab/console));" \
+        "going on with ${#left[@]} of ${#scripts[@]} scripts"
 done
 rm -f $lab/root.img
-[ "$status" -ne 124 ] || die "not finished within $seconds s (LAB_SECONDS); the console is in $lab/console"
-[ -n "$closing" ] || die "ended without a closing line (status $status); the console is in $lab/console, QEMU's words in $lab/qemu.err"
+[ "$status" -ne 124 ] || die "not finished within $lab_seconds s; the console is in $lab/console"
+[ -n "$closing" ] ||
+    die "ended without a closing line (status $status); the console is in $lab/console, QEMU's words in $lab/qemu.err"
 [ $passed -eq ${#scripts[@]} ] && [ $failed -eq 0 ] || die "$passed passed, $failed failed"
 echo "lab: $passed scripts passed on $(sed -n 's/^LAB: kernel //p' $lab/console)"

@@ -1,7 +1,9 @@
 #!/bin/bash
-# delias-vmm on /dev/kvm with the probe guest: boot, processors, every way to reset, QMP, console, hostile clients, exit.
+# delias-vmm on /dev/kvm with the probe guest: boot, processors, every way to reset, QMP, console, hostile clients,
+# exit.
 set -u
 cd "$(dirname "$0")/../.." || exit
+. tests/lib.sh
 [ -c /dev/kvm ] && [ -w /dev/kvm ] || { echo 'no /dev/kvm'; exit 77; }
 
 dir=$(mktemp -d)
@@ -18,28 +20,23 @@ fail() {
 
 start() {
     rm -f "$dir/serial.log"
-    build/bin/delias-vmm --kernel build/tests/probe.elf --archive "$dir/module" --append 'one two' --cpus "$1" --ram 67108864 \
-        --qmp "$dir/qmp" --serial "$dir/console" --serial-log "$dir/serial.log" 2> "$dir/err" &
+    build/bin/delias-vmm --kernel build/tests/probe.elf --archive "$dir/module" --append 'one two' --cpus "$1" \
+        --ram 67108864 --qmp "$dir/qmp" --serial "$dir/console" --serial-log "$dir/serial.log" 2> "$dir/err" &
     vmm=$!
 }
 
 # Waits until the serial log holds line $1 $2 times.
-await() {
-    for _ in $(seq 200); do
-        [ "$(grep -c -- "$1" "$dir/serial.log" 2> /dev/null)" = "$2" ] && return
-        sleep 0.1
-    done
-    fail "'$1' was not printed $2 times"
-}
+await() { wait_until printed "$1" "$2" || fail "'$1' was not printed $2 times"; }
+printed() { [ "$(grep -c -- "$1" "$dir/serial.log" 2> /dev/null)" = "$2" ]; }
 
 type_in() {
-    printf '%s' "$1" | socat -t 0.3 - "UNIX-CONNECT:$dir/console" > /dev/null || fail 'console'
+    printf '%s' "$1" | socat -u - "UNIX-CONNECT:$dir/console" || fail 'console'
 }
 
 # Commands, one a word, on one connection; prints what came back.
 qmp() {
     { echo '{"execute":"qmp_capabilities"}'; for c in "$@"; do echo "{\"execute\":\"$c\",\"id\":\"$c\"}"; done; } |
-        socat -t 3 - "UNIX-CONNECT:$dir/qmp"
+        socat -t $wait_seconds - "UNIX-CONNECT:$dir/qmp"
 }
 
 expect() {
@@ -102,13 +99,14 @@ type_in p
 await pong 1
 expect "$(qmp query-commands)" '"system_reset"'
 expect "$(qmp nonsense)" 'CommandNotFound'
-expect "$(echo '{"execute":"stop"}' | socat -t 1 - "UNIX-CONNECT:$dir/qmp")" 'CommandNotFound'
+expect "$(echo '{"execute":"stop"}' | socat -t $wait_seconds - "UNIX-CONNECT:$dir/qmp")" 'CommandNotFound'
 echo 'QMP: stop, cont, reset while paused, refusals'
 
 # Hostile clients: garbage, depth, a message without end, many connections, one that never reads.
 head -c 100000 /dev/urandom | socat -t 0.2 - "UNIX-CONNECT:$dir/qmp" > /dev/null 2>&1
 head -c 60000 /dev/zero | tr '\0' '[' | socat -t 0.2 - "UNIX-CONNECT:$dir/qmp" > /dev/null 2>&1
-{ printf '{"execute":"'; head -c 200000 /dev/zero | tr '\0' 'a'; } | socat -t 0.2 - "UNIX-CONNECT:$dir/qmp" > /dev/null 2>&1
+{ printf '{"execute":"'; head -c 200000 /dev/zero | tr '\0' 'a'; } |
+    socat -t 0.2 - "UNIX-CONNECT:$dir/qmp" > /dev/null 2>&1
 for _ in $(seq 30); do socat -u -t 1 "UNIX-CONNECT:$dir/qmp" /dev/null & done 2> /dev/null
 { echo '{"execute":"qmp_capabilities"}'; for _ in $(seq 3000); do echo '{"execute":"query-commands"}'; done; } |
     socat -u -t 0.2 - "UNIX-CONNECT:$dir/qmp" 2> /dev/null

@@ -10,6 +10,7 @@
 #include <unistd.h>
 #include "injector/campaign.h"
 #include "injector/report.h"
+#include "injector/targets.h"
 
 static char dir[64], db_path[128];
 static struct why why;
@@ -33,6 +34,7 @@ static void setup(void)
     write_file("kernel", "");
     write_file("archive", "");
     write_file("machine.yaml", "kernel: kernel\narchive: archive\n");
+    write_file("bad.yaml", "kernel: kernel\narchive: archive\ncpus: 0\n");
 }
 
 static void teardown(void)
@@ -88,8 +90,32 @@ static const struct {
     {"machine: machine.yaml\ntargets: [random]\nmodel: flip\ncount: 1\nseed: -1\n", "seed: '-1'"},
     {GOOD "rounds: 3x\n", "rounds: '3x'"},
     {GOOD "jitter_ms: 4294967296\n", "jitter_ms: '4294967296'"},
-    {GOOD "accel: warp\n", "warp"},
+    {GOOD "accel: warp\n", "x.yaml: line 6: accel: accelerator 'warp'"},
+    {GOOD "rounds: 0\n", "x.yaml: line 6: rounds: '0'"},
+    {GOOD "timeout_ms: 0\n", "timeout_ms: '0'"},
+    {GOOD "warmup_rounds: 0\n", "warmup_rounds: '0'"},
+    {GOOD "boot_ms:\n", "x.yaml: line 6: boot_ms: has no value"},
+    {GOOD "seed: 6\n", "x.yaml: line 6: seed: is in line 5 already"},
+    {GOOD "---\n" GOOD, "x.yaml: line 6: a second document"},
+    {"targets: [random]\nmodel: flip\ncount: 1\nseed: 1\n", "x.yaml: line 1: machine: is missing"},
+    {"machine: bad.yaml\ntargets: [random]\nmodel: flip\ncount: 1\nseed: 1\n",
+     "x.yaml: line 1: machine: machine file "},
+    {"machine: machine.yaml\ntargets: random\nmodel: flip\ncount: 1\nseed: 1\n", "line 2: targets: is one value"},
+    {"machine: machine.yaml\ntargets:\n- random\n- moon\nmodel: flip\ncount: 1\nseed: 1\n", "line 4: targets: target"},
 };
+
+/* A path that was cut would be another folder's. */
+START_TEST(refuses_a_folder_that_is_too_long)
+{
+    struct plan plan;
+    char folder[sizeof plan.folder + 1];
+
+    memset(folder, 'f', sizeof folder - 1);
+    folder[0] = '/', folder[sizeof folder - 1] = '\0';
+    ck_assert_int_eq(plan_parse("x.yaml", GOOD, folder, &plan, &why), ERR_RANGE);
+    ck_assert_ptr_nonnull(strstr(why.text, "folder"));
+}
+END_TEST
 
 START_TEST(refuses_files)
 {
@@ -98,6 +124,92 @@ START_TEST(refuses_files)
     ck_assert_int_ne(load(bad_files[_i].text, &plan), ERR_OK);
     ck_assert_msg(strstr(why.text, bad_files[_i].message) != NULL, "%s", why.text);
     ck_assert_ptr_null(strchr(why.text, '\n'));
+}
+END_TEST
+
+/* { target, what `campaign check` says of it; NULL: good } with the archive that is built. */
+static const struct {
+    const char *target, *message;
+} targets[] = {
+    {"cell:channel", NULL},
+    {"cell:channel:.text", NULL},
+    {"cell:channel:channel_send", NULL},
+    {"cell:channel:.bss.totals", NULL},
+    {"cell:*:.data", NULL},
+    {"cell:*", NULL},
+    {"symbol:channel_send", NULL},
+    {"symbol:channel_send+2+4", NULL},
+    {"task:producer:stack", NULL},
+    {"task:workload:stack", NULL},
+    {"task:idle1:stack", NULL},
+    {"task:*:stack", NULL},
+    {"task:7:stack", NULL},
+    {"phys:0x3ffffff", NULL},
+    {"random", NULL},
+    {"cell:root/channel:.text", NULL},
+    {"cell:small/channel:.text.channel_send+4", NULL}, /* a namespace that an application may make */
+    {"symbol:channel.channel_send", NULL},
+    {"symbol:small/channel.channel_send+2", NULL},
+    {"cell:root/chanel", "there is no cell 'chanel'"},
+    {"symbol:root/chanel.channel_send", "there is no cell 'root/chanel'"},
+    {"symbol:root/log.channel_send", "there is no symbol 'root/log.channel_send'"},
+    {"cell:chanel", "there is no cell 'chanel'"},
+    {"cell:channel_v2:.text", "there is no cell 'channel_v2'"},
+    {"cell:canvas_avx2", "there is no cell 'canvas_avx2'"},
+    {"cell:TRAILER!!!", "there is no cell"},
+    {"cell:nano_core", "cell nano_core is gone"},
+    {"cell:channel:.txt", "cell channel has nothing in .txt"},
+    {"cell:channel:channel_sent", "cell channel has nothing in channel_sent"},
+    {"cell:channel:.data", "cell channel has nothing in .data"}, /* empty */
+    {"cell:*:.tbss", "cell * has nothing in .tbss"},
+    {"symbol:channel_sent", "there is no symbol 'channel_sent'"},
+    {"symbol:memccpy", "there is no symbol 'memccpy'"},
+    {"symbol:channel_send+0x4000", "symbol channel_send has "},
+    {"task:produzer:stack", "no cell in archive"},
+    {"task:produce:stack", "no cell in archive"},
+    {"task:idl1:stack", "no cell in archive"},
+    {"phys:0x4000000", "is not within the machine's 64 MiB"},
+    {"phys:0x3ffffff+2", "is not within the machine's 64 MiB"},
+};
+
+static enum err check_targets_of(const char *target, const char *archive)
+{
+    char text[512];
+    struct plan plan;
+
+    snprintf(text, sizeof text, "kernel: kernel\narchive: %s\n", archive);
+    write_file("machine.yaml", text);
+    snprintf(text, sizeof text, "machine: machine.yaml\ntargets:\n- random\n- '%s'\nmodel: flip\ncount: 1\nseed: 1\n",
+             target);
+    ck_assert_msg(load(text, &plan) == ERR_OK, "%s", why.text);
+    enum err e = targets_check("x.yaml", &plan, &why);
+    plan_done(&plan);
+    return e;
+}
+
+START_TEST(checks_targets)
+{
+    char archive[256];
+
+    ck_assert_ptr_nonnull(realpath("build/cells.archive", archive));
+    enum err e = check_targets_of(targets[_i].target, archive);
+    if (!targets[_i].message) {
+        ck_assert_msg(e == ERR_OK, "%s", why.text);
+        return;
+    }
+    ck_assert_msg(e == ERR_NOT_FOUND || e == ERR_RANGE, "%d for %s", e, targets[_i].target);
+    ck_assert_msg(strncmp(why.text, "x.yaml: line 4: targets: ", 25) == 0, "%s", why.text);
+    ck_assert_msg(strstr(why.text, targets[_i].message) != NULL, "%s", why.text);
+}
+END_TEST
+
+START_TEST(an_archive_without_cells_has_no_target)
+{
+    ck_assert_int_eq(check_targets_of("cell:channel", "archive"), ERR_CORRUPT);
+    ck_assert_ptr_nonnull(strstr(why.text, "has no cells"));
+    write_file("archive",
+               "070701 and no more, but longer than the header of a member is, which is one hundred and ten bytes");
+    ck_assert_int_eq(check_targets_of("cell:channel", "archive"), ERR_CORRUPT);
 }
 END_TEST
 
@@ -317,7 +429,11 @@ START_TEST(adds_up)
     ck_assert_uint_eq(r->targets, 2);
     ck_assert_uint_eq(r->count[OUTCOME_CRASH], 1);
     ck_assert_str_eq(r->target[0].words, "cell:a:.text");
-    ck_assert_uint_eq(r->target[0].count[OUTCOME_RELOAD], 1);
+    ck_assert_str_eq(r->target[1].words, "random");
+    for (enum outcome o = 0; o < OUTCOME_COUNT; o++) {
+        ck_assert_uint_eq(r->target[0].count[o], o == OUTCOME_RELOAD || o == OUTCOME_CRASH);
+        ck_assert_uint_eq(r->target[1].count[o], o == OUTCOME_BENIGN || o == OUTCOME_RESTART);
+    }
     ck_assert_double_eq_tol(r->rate, 2.0 / 3, 1e-9);
     plan_done(&plan);
     database_close(d);
@@ -331,10 +447,12 @@ Suite *suite_campaign(void)
     Suite *s = suite_create("campaign");
     TCase *tc = tcase_create("campaign");
 
-    tcase_set_timeout(tc, 60);
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_add_test(tc, reads_a_file);
+    tcase_add_test(tc, refuses_a_folder_that_is_too_long);
     tcase_add_loop_test(tc, refuses_files, 0, sizeof bad_files / sizeof *bad_files);
+    tcase_add_loop_test(tc, checks_targets, 0, sizeof targets / sizeof *targets);
+    tcase_add_test(tc, an_archive_without_cells_has_no_target);
     tcase_add_test(tc, refuses_missing_files);
     tcase_add_test(tc, keeps_experiments);
     tcase_add_test(tc, leaves_one_file);

@@ -7,9 +7,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#define COMPILE                                                                                                        \
-    "gcc -std=gnu2x -I. -g -O2 -ffreestanding -mcmodel=kernel -mno-red-zone -fno-pic -ffunction-sections "             \
-    "-fdata-sections -fvisibility=hidden -fno-common -fexceptions -fnon-call-exceptions -c -o "
+#define FLAGS                                                                                                          \
+    " -std=gnu2x -I. -g -O2 -ffreestanding -mcmodel=kernel -mno-red-zone -fno-pic -ffunction-sections "                \
+    "-fdata-sections -fvisibility=hidden -fno-common -fexceptions -fnon-call-exceptions "
+#define COMPILE "gcc" FLAGS "-c -o "
 
 static char dir[64];
 static char output[65536]; /* of the last command */
@@ -51,7 +52,8 @@ static int run(const char *format, ...)
     return WEXITSTATUS(pclose(f));
 }
 
-static void compile(const char *name, const char *source)
+/* With a compiler, and flags behind the usual ones. */
+static inline void compile_with(const char *compiler, const char *flags, const char *name, const char *source)
 {
     char path[128];
 
@@ -60,6 +62,11 @@ static void compile(const char *name, const char *source)
     ck_assert_ptr_nonnull(f);
     fprintf(f, "#include \"cells/cell.h\"\n%s", source);
     fclose(f);
-    ck_assert_msg(run(COMPILE "@/%s.raw @/%s.c", name, name) == 0, "%s", output);
+    ck_assert_msg(run("%s" FLAGS "%s -c -o @/%s.raw @/%s.c", compiler, flags, name, name) == 0, "%s", output);
     ck_assert_msg(run("ld -r -o @/%s.r @/%s.raw", name, name) == 0, "%s", output);
+}
+
+static inline void compile(const char *name, const char *source)
+{
+    compile_with("gcc", "", name, source);
 }

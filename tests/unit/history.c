@@ -7,6 +7,7 @@
 Suite *suite_history(void);
 
 enum { SWAPS = 8, CHANGES = 16, CHILD = 2 };
+static const struct namespace_ref child = {CHILD};
 
 static uint8_t *ram;
 static struct view *view;
@@ -26,7 +27,7 @@ static void teardown(void)
     view = NULL;
 }
 
-static void swap(uint32_t namespace_, bool took_effect, size_t changes, const struct arena_change *change)
+static void swap(struct namespace_ref namespace_, bool took_effect, size_t changes, const struct arena_change *change)
 {
     struct arena_header *header = build_header(ram);
     uint64_t seq = ++header->swap_seq;
@@ -53,12 +54,12 @@ static void swap(uint32_t namespace_, bool took_effect, size_t changes, const st
 /* Made after the swaps so far. */
 static void branch(void)
 {
-    struct arena_namespace *child = build_new(ram, ARENA_NAMESPACES);
+    struct arena_namespace *record = build_new(ram, ARENA_NAMESPACES);
 
-    child->name = build_string(ram, "child");
-    child->parent = NAMESPACE_ROOT;
-    child->since = build_header(ram)->swap_seq;
-    child->since_ns = 7;
+    record->name = build_string(ram, "child");
+    record->parent = NAMESPACE_ROOT;
+    record->since = build_header(ram)->swap_seq;
+    record->since_ns = 7;
     build_seal(ram, ARENA_NAMESPACES, CHILD);
 }
 
@@ -67,7 +68,7 @@ static uint64_t alpha_hash(void)
     return ((struct arena_object *)build_record(ram, ARENA_OBJECTS, 1))->hash;
 }
 
-static void take(uint32_t namespace_)
+static void take(struct namespace_ref namespace_)
 {
     enum err e;
 
@@ -96,7 +97,7 @@ static struct history_cell cell(uint64_t commit, const char *name)
     struct history_cell was;
     size_t n;
 
-    ck_assert(history_find(history, commit, &n));
+    ck_assert(history_find_commit(history, commit, &n));
     ck_assert(history_cell(history, n, name, &was));
     return was;
 }
@@ -108,8 +109,8 @@ START_TEST(nothing_has_happened)
     take(NAMESPACE_ROOT);
     expect("0");
     ck_assert_int_eq(history_entry(history, 0)->kind, HISTORY_START);
-    ck_assert_uint_eq(cell(0, "alpha").cell, BUILD_ALPHA);
-    ck_assert(!history_find(history, 1, &n));
+    ck_assert_uint_eq(cell(0, "alpha").cell.index, BUILD_ALPHA);
+    ck_assert(!history_find_commit(history, 1, &n));
     ck_assert(!history_cell(history, 0, "gamma", &(struct history_cell){0}));
 }
 END_TEST
@@ -129,7 +130,7 @@ START_TEST(goes_back_step_by_step)
     SWAP(NAMESPACE_ROOT, true, {.old_object = 8, .old_version = 1, .cell = "gamma"});
     take(NAMESPACE_ROOT);
     expect("5 4 1 0");
-    ck_assert_uint_eq(cell(5, "alpha").cell, BUILD_ALPHA);
+    ck_assert_uint_eq(cell(5, "alpha").cell.index, BUILD_ALPHA);
     ck_assert_uint_eq(cell(5, "gamma").version, 0);
     ck_assert_uint_eq(cell(4, "gamma").object, 8);
     ck_assert_uint_eq(cell(4, "alpha").object, alpha_hash());
@@ -137,11 +138,11 @@ START_TEST(goes_back_step_by_step)
     ck_assert_uint_eq(cell(1, "alpha").object, 6);
     ck_assert_uint_eq(cell(1, "alpha").version, 3);
     ck_assert_uint_eq(cell(0, "alpha").object, 5);
-    ck_assert_uint_eq(cell(0, "beta").cell, BUILD_BETA);
-    ck_assert(history_find(history, 4, &n) && !history_is_whole(history, n, &gone, &version));
+    ck_assert_uint_eq(cell(0, "beta").cell.index, BUILD_BETA);
+    ck_assert(history_find_commit(history, 4, &n) && !history_is_whole(history, n, &gone, &version));
     ck_assert_str_eq(gone, "gamma");
-    ck_assert(history_find(history, 5, &n) && history_is_whole(history, n, &gone, &version));
-    ck_assert(history_find(history, 1, &n) && !history_is_whole(history, n, &gone, &version));
+    ck_assert(history_find_commit(history, 5, &n) && history_is_whole(history, n, &gone, &version));
+    ck_assert(history_find_commit(history, 1, &n) && !history_is_whole(history, n, &gone, &version));
     ck_assert(strcmp(gone, "alpha") == 0 && version == 3);
     ck_assert(history_has_object(view, "alpha", alpha_hash()) && !history_has_object(view, "beta", alpha_hash()));
 }
@@ -150,28 +151,84 @@ END_TEST
 START_TEST(a_branch_begins_with_its_parents_past)
 {
     SWAP(NAMESPACE_ROOT, true, {.old_object = 5, .new_object = 6, .old_version = 2, .new_version = 3, .cell = "alpha"});
-    SWAP(CHILD, true, {.old_object = 1, .new_object = 2, .cell = "beta"}); /* of another one that had its place */
+    SWAP(child, true, {.old_object = 1, .new_object = 2, .cell = "beta"}); /* of another one that had its place */
     branch();
     SWAP(NAMESPACE_ROOT, true,
          {.old_object = 6, .new_object = alpha_hash(), .old_version = 3, .new_version = 1, .cell = "alpha"});
-    SWAP(CHILD, true, {.new_object = 4, .new_version = 1, .cell = "gamma"});
-    take(CHILD);
+    SWAP(child, true, {.new_object = 4, .new_version = 1, .cell = "gamma"});
+    take(child);
     expect("4 2b 1 0");
-    ck_assert_uint_eq(history_entry(history, 1)->namespace_, CHILD);
+    ck_assert_uint_eq(history_entry(history, 1)->namespace_.index, CHILD);
     ck_assert_uint_eq(history_entry(history, 1)->time_ns, 7);
-    ck_assert_uint_eq(history_entry(history, 2)->namespace_, NAMESPACE_ROOT);
+    ck_assert_uint_eq(history_entry(history, 2)->namespace_.index, NAMESPACE_ROOT.index);
     ck_assert_uint_eq(cell(2, "gamma").version, 0);
-    ck_assert_uint_eq(cell(2, "alpha").cell, BUILD_ALPHA); /* follows the root */
+    ck_assert_uint_eq(cell(4, "alpha").cell.index, BUILD_ALPHA); /* as the root had made it by then */
+    ck_assert_uint_eq(cell(2, "alpha").object, 6);
+    ck_assert_uint_eq(cell(2, "beta").cell.index, BUILD_BETA);
     ck_assert_uint_eq(cell(0, "alpha").object, 5);
     take(NAMESPACE_ROOT);
     expect("3 1 0");
 }
 END_TEST
 
+/* The child's commits 2 and 6; what the root does in between, and afterwards, is no part of them. */
+START_TEST(a_commit_keeps_what_was_inherited)
+{
+    branch();
+    SWAP(NAMESPACE_ROOT, true, {.old_object = 3, .new_object = 4, .old_version = 3, .new_version = 4, .cell = "alpha"});
+    SWAP(child, true, {.new_object = 20, .new_version = 1, .cell = "gamma"});
+    SWAP(NAMESPACE_ROOT, true, {.old_object = 4, .new_object = 5, .old_version = 4, .new_version = 5, .cell = "alpha"});
+    SWAP(NAMESPACE_ROOT, true, {.new_object = 30, .new_version = 1, .cell = "delta"});
+    SWAP(NAMESPACE_ROOT, true, {.old_object = 40, .old_version = 2, .cell = "epsilon"});
+    SWAP(child, true, {.old_object = 20, .old_version = 1, .cell = "gamma"});
+    SWAP(NAMESPACE_ROOT, true,
+         {.old_object = 5, .new_object = alpha_hash(), .old_version = 5, .new_version = 1, .cell = "alpha"});
+    SWAP(NAMESPACE_ROOT, true, {.old_object = 30, .old_version = 1, .cell = "delta"});
+    take(child);
+    expect("6 2 0b 0");
+    ck_assert_uint_eq(cell(6, "alpha").object, 5);
+    ck_assert_uint_eq(cell(6, "gamma").version, 0);
+    ck_assert_uint_eq(cell(6, "delta").object, 30);
+    ck_assert_uint_eq(cell(6, "epsilon").version, 0);
+    ck_assert_uint_eq(cell(2, "alpha").object, 4);
+    ck_assert_uint_eq(cell(2, "alpha").version, 4);
+    ck_assert_uint_eq(cell(2, "gamma").object, 20);
+    ck_assert_uint_eq(cell(2, "delta").version, 0);
+    ck_assert_uint_eq(cell(2, "epsilon").object, 40);
+    ck_assert_uint_eq(cell(0, "alpha").object, 3);
+    ck_assert_uint_eq(cell(0, "gamma").version, 0);
+}
+END_TEST
+
+/* The child's own alpha, a copy that came with commit 2, hides what the root does with its alpha until it goes. */
+START_TEST(what_is_held_hides_what_the_parent_does)
+{
+    branch();
+    SWAP(NAMESPACE_ROOT, true, {.old_object = 3, .new_object = 4, .old_version = 3, .new_version = 4, .cell = "alpha"});
+    SWAP(child, true,
+         {.old_object = 8, .new_object = 9, .old_version = 1, .new_version = 2, .inherited = 1, .cell = "gamma"},
+         {.old_object = 4, .new_object = 4, .old_version = 4, .new_version = 4, .inherited = 1, .cell = "alpha"});
+    SWAP(NAMESPACE_ROOT, true, {.old_object = 4, .new_object = 5, .old_version = 4, .new_version = 5, .cell = "alpha"});
+    SWAP(child, true, {.old_object = 9, .new_object = 10, .old_version = 2, .new_version = 3, .cell = "gamma"});
+    SWAP(child, true, {.old_object = 4, .old_version = 4, .cell = "alpha"});
+    SWAP(NAMESPACE_ROOT, true,
+         {.old_object = 5, .new_object = alpha_hash(), .old_version = 5, .new_version = 1, .cell = "alpha"});
+    SWAP(child, true, {.old_object = 10, .old_version = 3, .cell = "gamma"});
+    take(child);
+    expect("7 5 4 2 0b 0");
+    ck_assert_uint_eq(cell(5, "alpha").object, 5);
+    ck_assert_uint_eq(cell(4, "alpha").object, 4);
+    ck_assert_uint_eq(cell(4, "gamma").object, 10);
+    ck_assert_uint_eq(cell(2, "alpha").object, 4);
+    ck_assert_uint_eq(cell(0, "alpha").object, 3);
+    ck_assert_uint_eq(cell(0, "gamma").version, 0); /* of the root's nothing is logged, and it is not there */
+}
+END_TEST
+
 START_TEST(a_branch_of_what_has_no_swaps)
 {
     branch();
-    take(CHILD);
+    take(child);
     expect("0b 0");
     ck_assert_int_eq(history_entry(history, 0)->kind, HISTORY_BRANCH);
     ck_assert_int_eq(history_entry(history, 1)->kind, HISTORY_START);
@@ -182,9 +239,9 @@ START_TEST(a_log_that_has_wrapped_begins_later)
 {
     branch();
     for (uint64_t i = 1; i <= 12; i++)
-        SWAP(i % 2 ? NAMESPACE_ROOT : CHILD, true,
+        SWAP(i % 2 ? NAMESPACE_ROOT : child, true,
              {.old_object = i, .new_object = i + 2, .old_version = 1, .new_version = 1, .cell = "alpha"});
-    take(CHILD);
+    take(child);
     expect("12 10 8 6 4");
     ck_assert_int_eq(history_entry(history, 4)->kind, HISTORY_START);
     ck_assert_uint_eq(cell(4, "alpha").object, 6);
@@ -211,8 +268,21 @@ START_TEST(what_is_missing_or_lies_ends_it)
     memset(build_record(ram, ARENA_CHANGES, 1), 0xff, CHANGES * sizeof(struct arena_change));
     take(NAMESPACE_ROOT);
     expect("4");
-    take(77); /* no such namespace: nothing of it is known */
+    take((struct namespace_ref){77}); /* no such namespace: nothing of it is known */
     expect("4");
+}
+END_TEST
+
+START_TEST(a_gap_in_the_log_ends_it)
+{
+    for (uint64_t i = 1; i <= 3; i++)
+        SWAP(NAMESPACE_ROOT, true, {.old_object = i, .new_object = i + 1, .cell = "alpha"});
+    take(NAMESPACE_ROOT);
+    expect("3 2 1 0");
+    ((struct arena_swap *)build_record(ram, ARENA_SWAPS, 3))->seq = 0; /* the second */
+    take(NAMESPACE_ROOT);
+    expect("3 2");
+    ck_assert_int_eq(history_entry(history, 1)->kind, HISTORY_START);
 }
 END_TEST
 
@@ -225,9 +295,12 @@ Suite *suite_history(void)
     tcase_add_test(tcase, nothing_has_happened);
     tcase_add_test(tcase, goes_back_step_by_step);
     tcase_add_test(tcase, a_branch_begins_with_its_parents_past);
+    tcase_add_test(tcase, a_commit_keeps_what_was_inherited);
+    tcase_add_test(tcase, what_is_held_hides_what_the_parent_does);
     tcase_add_test(tcase, a_branch_of_what_has_no_swaps);
     tcase_add_test(tcase, a_log_that_has_wrapped_begins_later);
     tcase_add_test(tcase, what_is_missing_or_lies_ends_it);
+    tcase_add_test(tcase, a_gap_in_the_log_ends_it);
     suite_add_tcase(suite, tcase);
     return suite;
 }

@@ -1,6 +1,7 @@
 /* Places, models, seeds, triggers and outcomes of the injector, on a made-up arena. */
 #include <check.h>
 #include <pthread.h>
+#include <stdio.h>
 #include "injector/inject.h"
 #include "injector/outcome.h"
 #include "injector/watch.h"
@@ -41,6 +42,18 @@ static const struct {
     {"cell:*:.text", true, ERR_OK, BUILD_ALPHA_PHYS, 2 * BUILD_TEXT_BYTES},
     {"cell:alpha:.data", true, ERR_NOT_FOUND, 0, 0},
     {"cell:gamma", true, ERR_NOT_FOUND, 0, 0},
+    {"cell:root/alpha:.text", true, ERR_OK, BUILD_ALPHA_PHYS, BUILD_TEXT_BYTES},
+    {"cell:small/alpha:.text", true, ERR_NOT_FOUND, 0, 0},
+    {"cell:alpha:.text.alpha_run+0x10", true, ERR_OK, BUILD_ALPHA_PHYS + 16, 1},
+    {"cell:alpha:alpha_run+4+8", true, ERR_OK, BUILD_ALPHA_PHYS + 4, 8},
+    {"cell:alpha:alpha_run+4+45", true, ERR_RANGE, 0, 0},
+    {"cell:alpha:.text+4", true, ERR_NOT_FOUND, 0, 0},
+    {"cell:alpha:alpha_run+", false, ERR_OK, 0, 0},
+    {"cell:*:alpha_run+4", false, ERR_OK, 0, 0},
+    {"cell:/alpha", false, ERR_OK, 0, 0},
+    {"symbol:beta.beta_run", true, ERR_OK, BUILD_BETA_PHYS, 16},
+    {"symbol:root/beta.beta_run+4", true, ERR_OK, BUILD_BETA_PHYS + 4, 1},
+    {"symbol:alpha.beta_run", true, ERR_NOT_FOUND, 0, 0},
     {"symbol:beta_run", true, ERR_OK, BUILD_BETA_PHYS, 16},
     {"symbol:beta_run+4", true, ERR_OK, BUILD_BETA_PHYS + 4, 1},
     {"symbol:beta_run+0x4+2", true, ERR_OK, BUILD_BETA_PHYS + 4, 2},
@@ -93,7 +106,7 @@ END_TEST
 
 START_TEST(counts_bytes_of_ranges)
 {
-    struct place_range range[] = {{.phys = 100, .bytes = 4}, {.phys = 200, .bytes = 2, .section = 3, .offset = 7}};
+    struct place_range range[] = {{.phys = 100, .bytes = 4}, {.phys = 200, .bytes = 2, .section = {3}, .offset = 7}};
     const struct place_ranges ranges = {.range = range, .count = 2, .bytes = 6};
 
     ck_assert_uint_eq(place_byte(&ranges, 0).phys, 100);
@@ -102,7 +115,7 @@ START_TEST(counts_bytes_of_ranges)
     ck_assert_uint_eq(place_byte(&ranges, 4).phys, 200);
     ck_assert_uint_eq(place_byte(&ranges, 5).phys, 201);
     ck_assert_uint_eq(place_byte(&ranges, 5).offset, 8);
-    ck_assert_uint_eq(place_byte(&ranges, 5).section, 3);
+    ck_assert_uint_eq(place_byte(&ranges, 5).section.index, 3);
 }
 END_TEST
 
@@ -121,6 +134,47 @@ START_TEST(leaves_the_arena_alone)
     ck_assert_int_eq(place_resolve(&place, view, &ranges, &why), ERR_OK);
     ck_assert_uint_eq(ranges.bytes, BUILD_TEXT_BYTES);
     place_ranges_done(&ranges);
+}
+END_TEST
+
+static void set_task(uint64_t saved_rsp, uint32_t state)
+{
+    struct arena_task *task = build_record(ram, ARENA_TASKS, 1);
+    enum err e;
+
+    task->saved_rsp = saved_rsp;
+    task->state = state;
+    view_free(view);
+    view = view_take(ram, BUILD_RAM, &e);
+    ck_assert_ptr_nonnull(view);
+}
+
+/* What a stack holds is above its stack pointer. */
+START_TEST(takes_the_used_end_of_a_stack)
+{
+    static const struct {
+        uint64_t saved_rsp, skipped;
+    } stacks[] = {
+        {BUILD_STACK_VIRT + 0x3000, 0x3000},
+        {BUILD_STACK_VIRT + BUILD_STACK_BYTES - 8, BUILD_STACK_BYTES - 8},
+        {BUILD_STACK_VIRT, 0},
+        {BUILD_STACK_VIRT + BUILD_STACK_BYTES, 0}, /* not within the stack: not to be believed */
+        {BUILD_STACK_VIRT - 8, 0},
+    };
+    struct place_ranges ranges;
+    struct place place;
+
+    ck_assert_int_eq(place_parse("task:worker:stack", &place, &why), ERR_OK);
+    for (size_t i = 0; i < sizeof stacks / sizeof *stacks; i++) {
+        set_task(stacks[i].saved_rsp, TASK_BLOCKED);
+        ck_assert_int_eq(place_resolve(&place, view, &ranges, &why), ERR_OK);
+        ck_assert_uint_eq(ranges.count, 1);
+        ck_assert_uint_eq(ranges.range[0].phys, BUILD_STACK_PHYS + stacks[i].skipped);
+        ck_assert_uint_eq(ranges.range[0].bytes, BUILD_STACK_BYTES - stacks[i].skipped);
+        place_ranges_done(&ranges);
+    }
+    set_task(BUILD_STACK_VIRT, TASK_EXITED);
+    ck_assert_int_eq(place_resolve(&place, view, &ranges, &why), ERR_NOT_FOUND);
 }
 END_TEST
 
@@ -249,7 +303,7 @@ START_TEST(says_what_and_where)
 {
     const struct change c = {.phys = 0x5c1234,
                              .bytes = 1,
-                             .section = BUILD_ALPHA_TEXT,
+                             .section = build_alpha_text,
                              .offset = 5,
                              .keep = UINT64_MAX,
                              .flip = 8,
@@ -281,7 +335,7 @@ START_TEST(finds_a_place_again)
     ck_assert_uint_eq(c.phys, BUILD_STACK_PHYS + 0x123);
     ck_assert_int_eq(inject_find(view, "alpha:.text.alpha_run+0x5", &c, &why), ERR_OK);
     ck_assert_uint_eq(c.phys, BUILD_ALPHA_PHYS + 5);
-    ck_assert_uint_eq(c.section, BUILD_ALPHA_TEXT);
+    ck_assert_uint_eq(c.section.index, BUILD_ALPHA_TEXT);
     ck_assert_int_eq(inject_find(view, "", &c, &why), ERR_OK);
     ck_assert_uint_eq(c.phys, BUILD_ALPHA_PHYS + 5);
     for (size_t i = 0; i < 6; i++)
@@ -325,19 +379,42 @@ START_TEST(reads_triggers)
 }
 END_TEST
 
-static void *start_anew(void *unused)
+/* Never less time than was asked for; how much more is the host's business. */
+START_TEST(waits_as_long_as_asked_for)
+{
+    static const uint64_t ms[] = {0, 1, 15, 40};
+    struct watch_trigger t;
+    char words[16];
+
+    for (size_t i = 0; i < sizeof ms / sizeof *ms; i++) {
+        snprintf(words, sizeof words, "ms:%u", (unsigned)ms[i]);
+        ck_assert_int_eq(watch_parse(words, &t, &why), ERR_OK);
+        ck_assert_uint_eq(t.n, ms[i]);
+        uint64_t start = watch_now_ns();
+        ck_assert_int_eq(watch_wait(&t, ram, BUILD_RAM, 0, &why), ERR_OK);
+        ck_assert_uint_ge(watch_now_ns() - start, ms[i] * 1000000);
+    }
+    uint64_t start = watch_now_ns();
+    ck_assert_int_eq(watch_parse("rounds:1", &t, &why), ERR_OK);
+    ck_assert_int_eq(watch_wait(&t, ram, BUILD_RAM, 15, &why), ERR_TIMEOUT);
+    watch_sleep_ms(15);
+    ck_assert_uint_ge(watch_now_ns() - start, 30000000);
+}
+END_TEST
+
+static void *restart_guest(void *unused)
 {
     watch_sleep_ms(30);
     __atomic_store_n(&build_header(ram)->counter[COUNTER_rounds], 1, __ATOMIC_RELAXED);
     return unused;
 }
 
-START_TEST(counts_on_when_the_guest_starts_anew)
+START_TEST(counts_on_when_the_guest_restarts)
 {
     const struct watch_trigger t = {.kind = WATCH_ROUNDS, .n = 3};
     pthread_t guest;
 
-    ck_assert_int_eq(pthread_create(&guest, NULL, start_anew, NULL), 0);
+    ck_assert_int_eq(pthread_create(&guest, NULL, restart_guest, NULL), 0);
     ck_assert_int_eq(watch_wait(&t, ram, BUILD_RAM, 200, &why), ERR_TIMEOUT);
     pthread_join(guest, NULL);
 }
@@ -394,6 +471,7 @@ Suite *suite_inject(void)
     tcase_add_loop_test(tc, finds_places, 0, sizeof places / sizeof *places);
     tcase_add_test(tc, counts_bytes_of_ranges);
     tcase_add_test(tc, leaves_the_arena_alone);
+    tcase_add_test(tc, takes_the_used_end_of_a_stack);
     tcase_add_loop_test(tc, changes_memory, 0, sizeof model_cases / sizeof *model_cases);
     tcase_add_test(tc, fits_wide_changes_in);
     tcase_add_loop_test(tc, refuses_models, 0, 8);
@@ -403,7 +481,8 @@ Suite *suite_inject(void)
     tcase_add_test(tc, finds_a_place_again);
     tcase_add_test(tc, stays_within_memory);
     tcase_add_test(tc, reads_triggers);
-    tcase_add_test(tc, counts_on_when_the_guest_starts_anew);
+    tcase_add_test(tc, waits_as_long_as_asked_for);
+    tcase_add_test(tc, counts_on_when_the_guest_restarts);
     tcase_add_test(tc, glances);
     tcase_add_loop_test(tc, classifies, 0, sizeof outcomes / sizeof *outcomes);
     suite_add_tcase(s, tc);

@@ -1,4 +1,4 @@
-/* What stands on the view: live memory, verification against the truth, disassembly, requests. */
+/* What is built on the view: live memory, verification against the truth, disassembly, requests. */
 #include <check.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -6,6 +6,7 @@
 #include <time.h>
 #include <unistd.h>
 #include "introspect/request.h"
+#include "tests/limits.h"
 #include "tests/unit/arena_build.h"
 
 static uint8_t *ram;
@@ -102,7 +103,7 @@ END_TEST
 START_TEST(references_are_counted)
 {
     struct view *v = take();
-    struct references alpha = references_of(v, BUILD_ALPHA), beta = references_of(v, BUILD_BETA);
+    struct references alpha = references_of(v, build_alpha), beta = references_of(v, build_beta);
 
     ck_assert_uint_eq(alpha.out, 1);
     ck_assert_uint_eq(alpha.in, 0);
@@ -114,7 +115,7 @@ START_TEST(references_are_counted)
     ck_assert_uint_eq(beta.in, 1);
     ck_assert_uint_eq(beta.holders, 1);
     ck_assert_uint_eq(beta.object_cells, 0);
-    ck_assert_uint_eq(references_of(v, 77).in, 0);
+    ck_assert_uint_eq(references_of(v, (struct cell_ref){77}).in, 0);
     view_free(v);
 }
 END_TEST
@@ -147,20 +148,20 @@ static void find_line(const struct disasm_line *line, void *context)
         *wanted = *line;
 }
 
-START_TEST(instructions_name_what_they_lead_to)
+START_TEST(instructions_name_their_targets)
 {
     struct view *v = take();
     struct disasm_line call = {.offset = BUILD_CALL - 1};
 
-    ck_assert_int_eq(disasm_section(v, BUILD_ALPHA_TEXT, find_line, &call), ERR_OK);
+    ck_assert_int_eq(disasm_section(v, build_alpha_text, find_line, &call), ERR_OK);
     ck_assert_str_eq(call.mnemonic, "call");
     ck_assert_str_eq(call.target, "beta:beta_run");
-    ck_assert_int_eq(disasm_section(v, BUILD_ALPHA_RODATA, find_line, &call), ERR_INVALID);
+    ck_assert_int_eq(disasm_section(v, build_alpha_rodata, find_line, &call), ERR_INVALID);
     view_free(v);
 }
 END_TEST
 
-START_TEST(an_instruction_may_lead_to_two_places)
+START_TEST(an_instruction_may_have_two_targets)
 {
     static const uint8_t store[] = {0x48, 0xc7, 0x04, 0x25, 0, 0, 0, 0, 0, 0, 0, 0}; /* movq $imm32, disp32 */
     struct arena_edge *load = build_record(ram, ARENA_EDGES, BUILD_EDGE_LOAD);
@@ -172,9 +173,9 @@ START_TEST(an_instruction_may_lead_to_two_places)
     build_seal(ram, ARENA_EDGES, BUILD_EDGE_LOAD);
     struct view *v = take();
 
-    ck_assert_int_eq(disasm_section(v, BUILD_ALPHA_TEXT, find_line, &line), ERR_OK);
+    ck_assert_int_eq(disasm_section(v, build_alpha_text, find_line, &line), ERR_OK);
     ck_assert_uint_eq(line.bytes, sizeof store);
-    ck_assert_uint_eq(line.edge, BUILD_EDGE_CALL);
+    ck_assert_uint_eq(line.edge.index, BUILD_EDGE_CALL);
     ck_assert_str_eq(line.target, "beta:beta_run, alpha:.rodata.words+0x4");
     view_free(v);
 }
@@ -186,7 +187,8 @@ static struct verify_report verify(const char *kernel, const char *archive)
 {
     struct verify_report report;
 
-    ck_assert_int_eq(verify_run(ram, BUILD_RAM, &(struct verify_files){kernel, archive}, &report), ERR_OK);
+    ck_assert_int_eq(verify_run(ram, BUILD_RAM, &(struct verify_scope){.kernel = kernel, .archive = archive}, &report),
+                     ERR_OK);
     return report;
 }
 
@@ -240,6 +242,51 @@ START_TEST(a_flipped_byte_is_named)
         ck_assert_uint_eq(r.differing->expected, *byte ^ 0x10);
         verify_done(&r);
         *byte ^= 0x10;
+    }
+}
+END_TEST
+
+/* A closed gate is no damage; but what is beside it is, and what is there in place of the call. */
+START_TEST(a_closed_gate_does_not_differ)
+{
+    struct arena_section *s = build_record(ram, ARENA_SECTIONS, BUILD_ALPHA_TEXT);
+    uint8_t *text = ram + BUILD_ALPHA_PHYS;
+
+    s->gate = 1;
+    text[0] = ARENA_GATE_CALL;
+    for (unsigned i = 1; i < ARENA_GATE_BYTES; i++)
+        text[i] ^= 0x55;
+    struct verify_report r = verify(NULL, NULL);
+    ck_assert_uint_eq(r.differing_count, 0);
+    verify_done(&r);
+
+    text[ARENA_GATE_BYTES] ^= 1;
+    r = verify(NULL, NULL);
+    ck_assert_uint_eq(r.differing_count, 1);
+    ck_assert_uint_eq(r.differing->offset, ARENA_GATE_BYTES);
+    verify_done(&r);
+
+    text[ARENA_GATE_BYTES] ^= 1;
+    text[0] = 0x90;
+    r = verify(NULL, NULL);
+    ck_assert_uint_gt(r.differing_count, 1);
+    verify_done(&r);
+}
+END_TEST
+
+/* No byte outside of the section is touched, wherever the record says that a gate is. */
+START_TEST(a_gate_behind_its_section_hides_nothing)
+{
+    static const uint32_t gates[] = {BUILD_TEXT_BYTES - ARENA_GATE_BYTES + 2, BUILD_TEXT_BYTES, BUILD_TEXT_BYTES + 1,
+                                     UINT32_MAX};
+    struct arena_section *s = build_record(ram, ARENA_SECTIONS, BUILD_ALPHA_TEXT);
+
+    ram[BUILD_ALPHA_PHYS + BUILD_TEXT_BYTES - 1] ^= 1;
+    for (size_t i = 0; i < sizeof gates / sizeof *gates; i++) {
+        s->gate = gates[i];
+        struct verify_report r = verify(NULL, NULL);
+        ck_assert_uint_eq(r.differing_count, 1);
+        verify_done(&r);
     }
 }
 END_TEST
@@ -367,7 +414,7 @@ static void *serve(void *unused)
 
         if (__atomic_load_n(&header->request_seq, __ATOMIC_ACQUIRE) > done) {
             struct arena_completion *to =
-                build_record(ram, ARENA_COMPLETIONS, (uint32_t)((done + 1) % (ARENA_COMPLETIONS_MAX - 1)) + 1);
+                build_record(ram, ARENA_COMPLETIONS, arena_ring_index(done + 1, ARENA_COMPLETIONS_MAX));
             *to = answer;
             __atomic_store_n(&to->seq, done + 1, __ATOMIC_RELEASE);
             __atomic_store_n(&header->completion_seq, done + 1, __ATOMIC_RELEASE);
@@ -388,7 +435,7 @@ START_TEST(requests_are_answered)
     serving = true;
     ck_assert_int_eq(pthread_create(&guest, NULL, serve, NULL), 0);
     for (uint64_t i = 1; i <= 40; i++) { /* more than the ring holds */
-        ck_assert_int_eq(request_post(ram, BUILD_RAM, &r, 10000, NULL, NULL, &c), ERR_OK);
+        ck_assert_int_eq(request_post(ram, BUILD_RAM, &r, (int)limit_seconds(WAIT_SECONDS) * 1000, NULL, &c), ERR_OK);
         ck_assert_uint_eq(c.seq, i);
         ck_assert_uint_eq(c.error, ERR_MISSING_SYMBOL);
         ck_assert_uint_eq(c.phases, ARENA_PHASES);
@@ -416,7 +463,7 @@ START_TEST(plans_are_not_believed)
     for (uint32_t i = 0; i < room; i += room / 7) {
         ck_assert_uint_eq(strlen(items[i].cell), sizeof items[i].cell - 1);
         ck_assert_uint_eq(strspn(items[i].to, "?"), sizeof items[i].to - 1);
-        ck_assert_str_eq(name_plan_section_way(items[i].way), "?");
+        ck_assert_str_eq(name_plan_section_treatment(items[i].treatment), "?");
     }
     free(items);
     c.items = 1;
@@ -429,7 +476,7 @@ START_TEST(plans_are_not_believed)
     ck_assert_int_eq(request_plan(ram, BUILD_RAM, &c, &items), ERR_CORRUPT);
     c.items = UINT32_MAX;
     ck_assert_int_eq(request_plan(ram, BUILD_RAM, &c, &items), ERR_CORRUPT);
-    build_header(ram)->table[ARENA_MAILBOX].offset = LAYOUT_ARENA_BYTES;
+    build_header(ram)->table[ARENA_MAILBOX].offset = BUILD_RAM - LAYOUT_ARENA_PHYS;
     c.items = 1;
     ck_assert_int_eq(request_plan(ram, BUILD_RAM, &c, &items), ERR_CORRUPT);
     c.items = 0;
@@ -448,15 +495,43 @@ START_TEST(requests_never_wait_for_ever)
     struct request ping = {.kind = REQUEST_PING};
     struct arena_completion c;
 
-    ck_assert_int_eq(request_post(ram, BUILD_RAM, &ping, 50, not_alive, NULL, &c), ERR_NOT_RUNNING);
+    const struct request_caller dead = {.is_alive = not_alive};
+    ck_assert_int_eq(request_post(ram, BUILD_RAM, &ping, 50, &dead, &c), ERR_NOT_RUNNING);
     build_header(ram)->request_seq = 0;
-    ck_assert_int_eq(request_post(ram, BUILD_RAM, &ping, 50, NULL, NULL, &c), ERR_TIMEOUT);
-    ck_assert_int_eq(request_post(ram, BUILD_RAM, &ping, 50, NULL, NULL, &c), ERR_BUSY);
+    ck_assert_int_eq(request_post(ram, BUILD_RAM, &ping, 50, NULL, &c), ERR_TIMEOUT);
+    ck_assert_int_eq(request_post(ram, BUILD_RAM, &ping, 50, NULL, &c), ERR_BUSY);
     build_header(ram)->request_seq = 0;
     build_header(ram)->completion_seq = 9;
-    ck_assert_int_eq(request_post(ram, BUILD_RAM, &ping, 50, NULL, NULL, &c), ERR_PROTOCOL);
+    ck_assert_int_eq(request_post(ram, BUILD_RAM, &ping, 50, NULL, &c), ERR_PROTOCOL);
     build_header(ram)->request_seq = UINT64_MAX;
-    ck_assert_int_eq(request_post(ram, BUILD_RAM, &ping, 50, NULL, NULL, &c), ERR_PROTOCOL);
+    ck_assert_int_eq(request_post(ram, BUILD_RAM, &ping, 50, NULL, &c), ERR_PROTOCOL);
+}
+END_TEST
+
+static bool may_write_parts(void *left)
+{
+    return (*(int *)left)-- > 0;
+}
+
+START_TEST(requests_of_who_has_lost_the_lock)
+{
+    static const char object[60000] = "object"; /* in four parts */
+    struct request load = {.kind = REQUEST_LOAD, .mailbox = object, .mailbox_bytes = sizeof object};
+    struct arena_completion c;
+    int left;
+    const struct request_caller loser = {.may_write = may_write_parts, .context = &left};
+
+    ck_assert_uint_gt(request_room(ram, BUILD_RAM), sizeof object);
+    for (int parts = 0; parts <= 5; parts++) {
+        uint8_t *mail = build_record(ram, ARENA_MAILBOX, 0);
+        *mail = 'x', left = parts;
+        ck_assert_int_eq(request_post(ram, BUILD_RAM, &load, 50, &loser, &c), ERR_CLOSED);
+        ck_assert_int_eq(*mail, parts ? 'o' : 'x');
+        ck_assert_uint_eq(build_header(ram)->request_seq, 0);
+    }
+    left = 6;
+    ck_assert_int_eq(request_post(ram, BUILD_RAM, &load, 50, &loser, &c), ERR_TIMEOUT);
+    ck_assert_uint_eq(build_header(ram)->request_seq, 1);
 }
 END_TEST
 
@@ -466,12 +541,52 @@ START_TEST(requests_fit)
     struct request named = {.kind = REQUEST_SPAWN, .target = "a_name_that_is_longer_than_31_bytes"};
     struct arena_completion c;
 
-    ck_assert_int_eq(request_post(ram, BUILD_RAM, &big, 50, NULL, NULL, &c), ERR_RANGE);
-    ck_assert_int_eq(request_post(ram, BUILD_RAM, &named, 50, NULL, NULL, &c), ERR_INVALID);
-    build_header(ram)->table[ARENA_MAILBOX].offset = LAYOUT_ARENA_BYTES;
+    ck_assert_int_eq(request_post(ram, BUILD_RAM, &big, 50, NULL, &c), ERR_RANGE);
+    ck_assert_int_eq(request_post(ram, BUILD_RAM, &named, 50, NULL, &c), ERR_INVALID);
+    build_header(ram)->table[ARENA_MAILBOX].offset = BUILD_RAM - LAYOUT_ARENA_PHYS;
     ck_assert_uint_eq(request_room(ram, BUILD_RAM), 0);
-    ck_assert_int_eq(request_post(ram, BUILD_RAM, &named, 50, NULL, NULL, &c), ERR_CORRUPT);
+    ck_assert_int_eq(request_post(ram, BUILD_RAM, &named, 50, NULL, &c), ERR_CORRUPT);
     ck_assert_uint_eq(build_header(ram)->request_seq, 0);
+}
+END_TEST
+
+/* ---- archives ---- */
+
+static size_t put_member(uint8_t *to, const char *name, size_t bytes)
+{
+    size_t name_bytes = strlen(name) + 1, data = (110 + name_bytes + 3) & ~(size_t)3;
+
+    memset(to, '0', 110);
+    memcpy(to, "070701", 6);
+    sprintf((char *)to + 54, "%08zx", bytes);
+    sprintf((char *)to + 94, "%08zx", name_bytes);
+    to[62] = to[102] = '0'; /* where sprintf has put its NUL */
+    memcpy(to + 110, name, name_bytes);
+    memset(to + data, 'x', bytes);
+    return data + bytes;
+}
+
+/* Whatever end of it is missing, no member is found that is not whole. */
+START_TEST(cut_archives)
+{
+    uint8_t whole[512] = {0};
+    size_t first = (put_member(whole, "first.o", 30) + 3) & ~(size_t)3;
+    size_t end = first + put_member(whole + first, "last.o", 21);
+
+    for (size_t bytes = 0; bytes <= end; bytes++) {
+        struct pristine archive = {.data = malloc(bytes ? bytes : 1), .bytes = bytes};
+        const uint8_t *data;
+        size_t found;
+
+        ck_assert_ptr_nonnull(archive.data);
+        memcpy(archive.data, whole, bytes);
+        ck_assert_int_eq(pristine_member(&archive, "last", &data, &found), bytes == end);
+        if (bytes == end)
+            ck_assert(found == 21 && data == archive.data + end - 21);
+        ck_assert_int_eq(pristine_member(&archive, "first", &data, &found), bytes >= first - 2);
+        ck_assert(!pristine_member(&archive, "firs", &data, &found) && !pristine_member(&archive, "", &data, &found));
+        free(archive.data);
+    }
 }
 END_TEST
 
@@ -482,16 +597,17 @@ Suite *suite_introspect(void)
     TCase *tc = tcase_create("introspect");
 
     tcase_add_checked_fixture(tc, setup, teardown);
-    tcase_set_timeout(tc, 60);
     tcase_add_test(tc, pages_are_walked);
     tcase_add_test(tc, pages_that_hold_a_section);
     tcase_add_test(tc, references_are_counted);
     tcase_add_test(tc, sections_and_stacks_without_page_tables);
-    tcase_add_test(tc, instructions_name_what_they_lead_to);
-    tcase_add_test(tc, an_instruction_may_lead_to_two_places);
+    tcase_add_test(tc, instructions_name_their_targets);
+    tcase_add_test(tc, an_instruction_may_have_two_targets);
     tcase_add_test(tc, another_kernel_is_not_compared_with);
     tcase_add_test(tc, a_sound_cell_does_not_differ);
     tcase_add_test(tc, a_flipped_byte_is_named);
+    tcase_add_test(tc, a_closed_gate_does_not_differ);
+    tcase_add_test(tc, a_gate_behind_its_section_hides_nothing);
     tcase_add_test(tc, a_damaged_edge_blames_no_text);
     tcase_add_test(tc, a_damaged_object_falls_back_on_the_archive);
     tcase_add_test(tc, the_nano_core_against_its_image);
@@ -499,6 +615,8 @@ Suite *suite_introspect(void)
     tcase_add_test(tc, plans_are_not_believed);
     tcase_add_test(tc, requests_never_wait_for_ever);
     tcase_add_test(tc, requests_fit);
+    tcase_add_test(tc, requests_of_who_has_lost_the_lock);
+    tcase_add_test(tc, cut_archives);
     suite_add_tcase(s, tc);
     return s;
 }

@@ -8,7 +8,10 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
+#include "introspect/base/own.h"
+#include "tests/limits.h"
 
 static char dir[64], text[4096];
 
@@ -66,26 +69,45 @@ START_TEST(test_machine_file)
 }
 END_TEST
 
+static const struct {
+    const char *yaml, *words;
+} bad_files[] = {
+    {"speed: 7\n", "speed"},
+    {"cpus: many\n", "m.yaml: line 1: cpus: 'many'"},
+    {"name: a\ncpus: 2x\n", "m.yaml: line 2: cpus: '2x'"},
+    {"cpus: 0\n", "cpus: '0' is not a number from 1 to 64"},
+    {"cpus: 65\n", "cpus: '65'"},
+    {"cpus: 4294967298\n", "cpus: '4294967298'"},
+    {"cpus:\n", "cpus: has no value"},
+    {"ram: 0\n", "m.yaml: line 1: ram: 0 bytes of RAM"},
+    {"ram: 64\n", "ram: 64 bytes of RAM"},
+    {"ram: 3G\n", "ram: 3221225472 bytes"},
+    {"ram: 64M of it\n", "ram: size '64M of it'"},
+    {"paused: n\n", "m.yaml: line 1: paused: 'n'"},
+    {"paused: never\n", "paused: 'never'"},
+    {"icount: ~\n", "icount: has no value"},
+    {"icount:\n", "icount: has no value"},
+    {"name: a/b\n", "m.yaml: line 1: name: machine name"},
+    {"kernel:\n", "kernel: has no value"},
+    {"archive: ''\n", "archive: is empty"},
+    {"name: a\n---\nname: b\n", "line 2: a second document"},
+    {"name: a\nname: b\n", "line 2: name: is in line 1 already"},
+    {"ram: 12X\n", "12X"},
+    {"accel: fast\n", "fast"},
+    {"name: 0123456789012345678901234567890123456789\n", "name"},
+    {"- a\n- b\n", "machine file"},
+    {"name: [\n", "machine file"},
+    {"\x01\xff\n", "machine file"},
+};
+
 START_TEST(test_bad_machine_files)
 {
-    static const struct {
-        const char *yaml, *words;
-    } files[] = {
-        {"speed: 7\n", "speed"},
-        {"cpus: many\n", "cpus"},
-        {"ram: 12X\n", "12X"},
-        {"accel: fast\n", "fast"},
-        {"name: 0123456789012345678901234567890123456789\n", "name"},
-        {"- a\n- b\n", "machine file"},
-        {"name: [\n", "machine file"},
-        {"\x01\xff\n", "machine file"},
-    };
     struct machine_config c = {.name = "untouched"};
 
-    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
-        ck_assert_msg(load(files[i].yaml, &c) != ERR_OK, "accepted: %s", files[i].yaml);
-        ck_assert_msg(strstr(machine_last_error(), files[i].words) != NULL, "'%s' for %s", machine_last_error(),
-                      files[i].yaml);
+    for (size_t i = 0; i < sizeof bad_files / sizeof *bad_files; i++) {
+        ck_assert_msg(load(bad_files[i].yaml, &c) != ERR_OK, "accepted: %s", bad_files[i].yaml);
+        ck_assert_msg(strstr(machine_last_error(), bad_files[i].words) != NULL, "'%s' for %s", machine_last_error(),
+                      bad_files[i].yaml);
         ck_assert_ptr_null(strchr(machine_last_error(), '\n'));
     }
     ck_assert_int_eq(machine_config_load("/nonexistent.yaml", &c), ERR_NOT_FOUND);
@@ -98,13 +120,16 @@ START_TEST(test_sizes)
     static const struct {
         const char *word;
         uint64_t bytes; /* 0: refused */
-    } words[] = {{"4096", 4096},   {"64M", 64 << 20}, {"1G", 1 << 30}, {"16K", 16384},
-                 {"0x1000", 4096}, {"", 0},           {"M", 0},        {"-1", 0},
-                 {"1T", 0},        {"1MB", 0},        {"1 M", 0},      {"99999999999999G", 0}};
+    } words[] = {{"4096", 4096},  {"64M", 64 << 20}, {"1G", 1 << 30},
+                 {"16K", 16384},  {"0x1000", 4096},  {"", 0},
+                 {"M", 0},        {"-1", 0},         {"1T", 0},
+                 {"1MB", 0},      {"1 M", 0},        {"99999999999999G", 0},
+                 {" 1M", 0},      {"+1M", 0},        {"0x", 0},
+                 {"010K", 10240}, {"1MM", 0},        {"0x10000000000000000000000000000001", 0}};
 
     for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
         uint64_t bytes = 0;
-        enum err e = machine_parse_bytes(words[i].word, &bytes);
+        enum err e = machine_parse_size(words[i].word, &bytes);
         ck_assert_msg((e == ERR_OK) == (words[i].bytes != 0) && bytes == words[i].bytes, "%s", words[i].word);
     }
 }
@@ -171,7 +196,7 @@ END_TEST
 /* Waits until the serial log holds `words`; the log is in `text` then. */
 static bool await(const struct machine *m, const char *words)
 {
-    for (int i = 0; i < 600; i++) {
+    for (time_t end = time(NULL) + limit_seconds(WAIT_SECONDS); time(NULL) < end; usleep(20000)) {
         FILE *f = fopen(machine_info(m)->serial, "r");
         size_t n = f ? fread(text, 1, sizeof text - 1, f) : 0;
         text[n] = '\0';
@@ -179,25 +204,28 @@ static bool await(const struct machine *m, const char *words)
             fclose(f);
         if (strstr(text, words))
             return true;
-        usleep(50000);
     }
     return false;
 }
 
-static void type_in(const struct machine *m, const char *bytes)
+/* One connection for the whole test: at its end QEMU forgets what it has not yet taken. */
+static int open_console(const struct machine *m)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    OWN(descriptor) int fd = socket(AF_UNIX, SOCK_STREAM, 0);
 
     snprintf(address.sun_path, sizeof address.sun_path, "%.107s", machine_info(m)->console);
     ck_assert_int_eq(connect(fd, (void *)&address, sizeof address), 0);
-    ck_assert_int_eq(send(fd, bytes, strlen(bytes), 0), (ssize_t)strlen(bytes));
-    usleep(300000);
-    close(fd);
+    return MOVE_DESCRIPTOR(fd);
+}
+
+static void type_in(int console, const char *bytes)
+{
+    ck_assert_int_eq(send(console, bytes, strlen(bytes), 0), (ssize_t)strlen(bytes));
 }
 
 /* The probe guest keeps a word at 16 MiB, which it prints on request. */
-static void check_memory(struct machine *m)
+static void check_memory(struct machine *m, int console)
 {
     enum { LEFTOVER = 0x1000000 };
     uint32_t value = 4711;
@@ -206,7 +234,7 @@ static void check_memory(struct machine *m)
 
     ck_assert_int_eq(machine_ram_map(m, true, &base, &bytes), ERR_OK);
     ck_assert_uint_eq(bytes, 64 << 20);
-    type_in(m, "xl");
+    type_in(console, "xl");
     ck_assert_msg(await(m, "leftover 77"), "%s", text);
     memcpy(&value, (char *)base + LEFTOVER, sizeof value);
     ck_assert_uint_eq(value, 77);
@@ -215,7 +243,7 @@ static void check_memory(struct machine *m)
     ck_assert_int_eq(memcmp((char *)base + LEFTOVER, &value, sizeof value), 0);
     ck_assert_int_eq(machine_refresh(m), ERR_OK);
     ck_assert_str_eq(machine_info(m)->state, "running");
-    type_in(m, "l");
+    type_in(console, "l");
     ck_assert_msg(await(m, "leftover 4711"), "%s", text);
     ck_assert_int_eq(machine_ram_write(m, bytes - 2, &value, sizeof value), ERR_RANGE);
     ck_assert_int_eq(machine_ram_write(m, UINT64_MAX, &value, sizeof value), ERR_RANGE);
@@ -227,13 +255,13 @@ static void check_lock(struct machine *m)
     struct machine *other;
 
     ck_assert_int_eq(machine_open("unit", &other), ERR_OK);
-    ck_assert_int_eq(machine_lock(m, 0), ERR_OK);
-    ck_assert_int_eq(machine_lock(other, 20), ERR_BUSY);
+    ck_assert_int_eq(machine_lock(m, 0, 10000), ERR_OK);
+    ck_assert_int_eq(machine_lock(other, 20, 10000), ERR_BUSY);
     machine_unlock(m);
-    ck_assert_int_eq(machine_lock(other, 20), ERR_OK);
-    ck_assert_int_eq(machine_lock(m, 20), ERR_BUSY);
+    ck_assert_int_eq(machine_lock(other, 20, 10000), ERR_OK);
+    ck_assert_int_eq(machine_lock(m, 20, 10000), ERR_BUSY);
     machine_close(other);
-    ck_assert_int_eq(machine_lock(m, 20), ERR_OK);
+    ck_assert_int_eq(machine_lock(m, 20, 10000), ERR_OK);
     machine_unlock(m);
 }
 
@@ -248,7 +276,8 @@ START_TEST(test_life)
     ck_assert_msg(await(m, "ready"), "%s", text);
     ck_assert_ptr_nonnull(strstr(text, "command line 'a b'"));
     ck_assert_int_eq(machine_start(&c, &other), ERR_EXISTS);
-    check_memory(m);
+    OWN(descriptor) int console = open_console(m);
+    check_memory(m, console);
     check_lock(m);
     ck_assert_int_eq(machine_pause(m), ERR_OK);
     ck_assert_int_eq(machine_refresh(m), ERR_OK);
@@ -258,10 +287,10 @@ START_TEST(test_life)
     ck_assert_str_eq(machine_info(m)->state, "paused");
     ck_assert_int_eq(machine_resume(m), ERR_OK);
     ck_assert_msg(await(m, "boot number 2\nready"), "%s", text);
-    type_in(m, "l");
+    type_in(console, "l");
     ck_assert_msg(await(m, "leftover 0"), "%s", text);
-    type_in(m, "q");
-    ck_assert_int_eq(machine_wait(m, 10000, &status), ERR_OK);
+    type_in(console, "q");
+    ck_assert_int_eq(machine_wait(m, (int)limit_seconds(WAIT_SECONDS) * 1000, &status), ERR_OK);
     ck_assert_int_eq(status, 42 << 1 | 1);
     ck_assert(!machine_is_alive(m));
     ck_assert_int_eq(machine_pause(m), ERR_NOT_RUNNING);
@@ -272,7 +301,7 @@ START_TEST(test_life)
 }
 END_TEST
 
-/* A link in the run directory is taken away; what it leads to stays as it was. */
+/* A link in the run directory is removed; its target stays as it was. */
 START_TEST(test_link_in_run_directory)
 {
     char link[128], other[96], file[128];
@@ -322,7 +351,6 @@ Suite *suite_machine(void)
     Suite *s = suite_create("machine");
     TCase *tc = tcase_create("machine");
 
-    tcase_set_timeout(tc, 120);
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_add_test(tc, test_machine_file);
     tcase_add_test(tc, test_bad_machine_files);

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
+#include "tests/limits.h"
 #include "vmm/machine/machine.h"
 
 #define GREETING "{\"QMP\":{\"version\":{},\"capabilities\":[]}}\r\n"
@@ -102,7 +103,8 @@ START_TEST(test_floods)
         const char *text;
         int timeout_ms;
         enum err want;
-    } floods[] = {{long_text, 30000, ERR_PROTOCOL}, {"{\"event\":\"A\"}\n", 1500, ERR_TIMEOUT}};
+    } floods[] = {{long_text, (int)limit_seconds(WAIT_SECONDS) * 1000, ERR_PROTOCOL},
+                  {"{\"event\":\"A\"}\n", 1500, ERR_TIMEOUT}};
 
     memset(long_text, 'x', sizeof long_text - 1);
     for (size_t i = 0; i < sizeof floods / sizeof *floods; i++) {
@@ -138,7 +140,6 @@ Suite *suite_qmp(void)
     Suite *s = suite_create("qmp");
     TCase *tc = tcase_create("client");
 
-    tcase_set_timeout(tc, 60);
     tcase_add_test(tc, test_commands_and_events);
     tcase_add_test(tc, test_bad_servers);
     tcase_add_test(tc, test_floods);

@@ -50,8 +50,8 @@ static void fill(struct list *list, int first, int count)
 {
     list_clear(list);
     for (int i = first; i < first + count; i++)
-        list_add(list, (uint64_t)i, STYLE_PLAIN, (struct link){LINK_CELL, (uint32_t)i}, "row %d", i);
-    list_settle(list);
+        list_print(list, (uint64_t)i, STYLE_PLAIN, (struct link){LINK_CELL, (uint32_t)i}, "row %d", i);
+    list_reselect(list);
 }
 
 START_TEST(selection_stays_on_the_same_thing)
@@ -152,7 +152,8 @@ static void swap_alpha(void)
 
     *new = *old;
     new->version = 9;
-    new->first_section = new->sections = 0;
+    new->first_section = NO_SECTION;
+    new->sections = 0;
     old->state = CELL_OLD;
     build_seal(ram, ARENA_CELLS, 3);
 }
@@ -165,7 +166,7 @@ START_TEST(page_stays_with_a_swapped_cell)
     swap_alpha();
     look();
     ck_assert(shows("alpha: sections") && shows("nothing here") && !shows("words"));
-    ck_assert_uint_eq(app.place[0].cell, 3);
+    ck_assert_uint_eq(app.place[0].cell.index, 3);
     press(KEYS_ESCAPE);
     ck_assert(shows("alpha          v9"));
     ck_assert_uint_eq(list_selected(&app.tree)->link.index, 3);
@@ -194,6 +195,47 @@ START_TEST(filter_chooses_what_it_shows)
     ck_assert(shows("done: a swap"));
     press(KEYS_ESCAPE);
     ck_assert(shows("alpha  ") && shows("beta: sections"));
+}
+END_TEST
+
+/* Another alpha, held by a branch of the root. */
+static void branch_alpha(void)
+{
+    struct arena_namespace *small = build_new(ram, ARENA_NAMESPACES);
+
+    swap_alpha();
+    *small = (struct arena_namespace){.name = build_string(ram, "small"), .parent = {1}};
+    ((struct arena_cell *)build_record(ram, ARENA_CELLS, BUILD_ALPHA))->state = CELL_LIVE;
+    ((struct arena_cell *)build_record(ram, ARENA_CELLS, 3))->namespace_.index = 2;
+    build_seal(ram, ARENA_NAMESPACES, 2);
+    build_seal(ram, ARENA_CELLS, 3);
+    look();
+}
+
+START_TEST(filter_takes_names_with_namespaces)
+{
+    branch_alpha();
+    type("/alpha");
+    ck_assert(shows("root/") && shows("small/") && shows("alpha          v1") && shows("alpha          v9"));
+    press(KEYS_ESCAPE);
+    type("/small/alpha");
+    ck_assert(!shows("root/ ") && !shows("alpha          v1") && shows("alpha          v9"));
+    ck_assert(shows("small/alpha: sections"));
+    press(KEYS_ENTER);
+    look(); /* the page stays with the cell of the namespace */
+    ck_assert(shows("small/alpha: sections"));
+    ck_assert_uint_eq(app.place[0].cell.index, 3);
+    type("s");
+    press(KEYS_ENTER);
+    ck_assert(shows("delias swap m small/alpha=build/cells/alpha.o"));
+    press(KEYS_ESCAPE);
+    type("i");
+    press(KEYS_ENTER);
+    ck_assert(shows("--into cell:small/alpha:.text"));
+    press(KEYS_ESCAPE);
+    press(KEYS_ESCAPE);
+    type("/root/");
+    ck_assert(shows("alpha          v1") && shows("beta") && !shows("alpha          v9"));
 }
 END_TEST
 
@@ -253,6 +295,7 @@ Suite *suite_tui(void)
     tcase_add_test(program, page_stays_with_a_swapped_cell);
     tcase_add_test(program, who_keeps_the_cell_stands_below);
     tcase_add_test(program, filter_chooses_what_it_shows);
+    tcase_add_test(program, filter_takes_names_with_namespaces);
     tcase_add_test(program, way_back_ends_on_the_row_that_was_left);
     tcase_add_test(program, keys_do_not_act_unseen);
     tcase_add_test(program, command_can_be_pasted_into_a_shell);

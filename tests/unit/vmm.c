@@ -37,6 +37,11 @@ static void teardown(void)
     ram_done(&ram);
 }
 
+/* A test is the VM's only thread. */
+static void holds_devices(void) LOCK_WORD(assert_capability(devices_role))
+{
+}
+
 START_TEST(test_ram)
 {
     char bytes[16] = {0};
@@ -154,13 +159,13 @@ static void set_irq(void *owner, bool level)
     irq_level = level;
 }
 
-START_TEST(test_serial)
+START_TEST(test_serial_interrupts)
 {
-    enum { DATA, IER, IIR, LCR, MCR, LSR, MSR, SCRATCH, OUT2 = 8, LOOP = 16, DLAB = 0x80 };
+    enum { DATA, IER, IIR, LCR, MCR, LSR, OUT2 = 8 };
     struct serial s;
-    uint8_t many[SERIAL_QUEUE + 10] = {'m'};
 
-    ck_assert_int_eq(serial_init(&s, NULL, NULL, set_irq, NULL), ERR_OK);
+    holds_devices();
+    ck_assert_int_eq(serial_open(&s, NULL, NULL, set_irq, NULL), ERR_OK);
     ck_assert_uint_eq(serial_in(&s, LSR), 0x60);
     ck_assert_uint_eq(serial_in(&s, IIR), 1);
     ck_assert_uint_eq(serial_receive(&s, (const uint8_t *)"ab", 2), 2);
@@ -180,7 +185,18 @@ START_TEST(test_serial)
     ck_assert_int_eq(irq_level, 0);
     serial_out(&s, DATA, 'x');
     ck_assert_int_eq(irq_level, 1);
-    serial_out(&s, IER, 0);
+    serial_close(&s);
+}
+END_TEST
+
+START_TEST(test_serial_registers)
+{
+    enum { DATA, IER, IIR, LCR, MCR, LSR, MSR, SCRATCH, OUT2 = 8, LOOP = 16, DLAB = 0x80 };
+    struct serial s;
+    uint8_t many[SERIAL_QUEUE + 10] = {'m'};
+
+    holds_devices();
+    ck_assert_int_eq(serial_open(&s, NULL, NULL, set_irq, NULL), ERR_OK);
     serial_out(&s, LCR, DLAB);
     serial_out(&s, DATA, 0x34);
     serial_out(&s, IER, 0x12);
@@ -199,7 +215,7 @@ START_TEST(test_serial)
     ck_assert_uint_eq(serial_in(&s, LSR) & 3, 1);
     serial_out(&s, SCRATCH, 0x5a);
     ck_assert_uint_eq(serial_in(&s, SCRATCH), 0x5a);
-    serial_done(&s);
+    serial_close(&s);
 }
 END_TEST
 
@@ -209,6 +225,7 @@ START_TEST(test_clock)
         [0] = 0x60, [2] = 0x59, [4] = 0x23, [6] = 7, [7] = 0x31, [8] = 0x12, [9] = 0x99};
     struct cmos c;
 
+    holds_devices();
     cmos_init(&c, 64 << 20);
     for (unsigned reg = 0; reg < 10; reg++) {
         cmos_out(&c, 0x70, (uint8_t)reg);
@@ -233,7 +250,8 @@ START_TEST(test_keyboard)
     enum { DATA = 0x60, COMMAND = 0x64 };
     struct keyboard k;
 
-    keyboard_init(&k);
+    holds_devices();
+    keyboard_power_on(&k);
     ck_assert_uint_eq(keyboard_in(&k, COMMAND) & 3, 0);
     ck_assert(!keyboard_out(&k, COMMAND, 0xaa));
     ck_assert_uint_eq(keyboard_in(&k, COMMAND) & 1, 1);
@@ -252,20 +270,92 @@ START_TEST(test_keyboard)
 }
 END_TEST
 
+/* Bit 0 of the controller's output port is the reset line, low when it is to reset. */
+START_TEST(test_keyboard_output_port)
+{
+    enum { DATA = 0x60, COMMAND = 0x64, WRITE_OUTPUT = 0xd1 };
+    struct keyboard k;
+
+    holds_devices();
+    keyboard_power_on(&k);
+    ck_assert(!keyboard_out(&k, COMMAND, WRITE_OUTPUT));
+    ck_assert(!keyboard_out(&k, DATA, 0xdf)); /* A20 on, no reset */
+    ck_assert(!keyboard_out(&k, DATA, 0x00)); /* for the keyboard: the command has had its byte */
+    ck_assert(!keyboard_out(&k, COMMAND, 0x60));
+    ck_assert(!keyboard_out(&k, DATA, 0x00)); /* the configuration */
+    ck_assert(!keyboard_out(&k, COMMAND, WRITE_OUTPUT));
+    ck_assert(keyboard_out(&k, DATA, 0xfe));
+    ck_assert(!keyboard_out(&k, COMMAND, WRITE_OUTPUT));
+    ck_assert(keyboard_out(&k, DATA, 0x00));
+}
+END_TEST
+
+static void power_on(struct vmm *vmm)
+{
+    holds_devices();
+    keyboard_power_on(&vmm->keyboard);
+}
+
+static enum request request_of(const struct vmm *vmm) UNCHECKED
+{
+    return vmm->request;
+}
+
+static enum request requested(const uint8_t (*writes)[2], size_t count)
+{
+    static const uint16_t ports[] = {0x60, 0x64, 0x92, 0xcf9, 0xf4, ACPI_PM_PORT + 4, ACPI_PM_PORT + 5};
+    static struct vmm vmm;
+
+    vmm = (struct vmm){.wake_fd = -1};
+    power_on(&vmm);
+    for (size_t i = 0; i < count; i++) {
+        unsigned char value = writes[i][1];
+        ports_access(&vmm, true, ports[writes[i][0]], 1, 1, &value);
+    }
+    return request_of(&vmm);
+}
+
+/* Every way in which a guest may ask for a reset or its end, and what only looks like one. */
+START_TEST(test_ways_to_reset)
+{
+    enum { DATA, COMMAND, FAST, CONTROL, EXIT, POWER_LOW, POWER_HIGH };
+    static const struct {
+        uint8_t writes[2][2]; /* index of the port, value */
+        size_t count;
+        enum request expected;
+    } cases[] = {
+        {{{COMMAND, 0xfe}}, 1, REQUEST_RESET},
+        {{{COMMAND, 0xd1}, {DATA, 0xfe}}, 2, REQUEST_RESET},
+        {{{COMMAND, 0xd1}, {DATA, 0xdf}}, 2, REQUEST_NONE},
+        {{{DATA, 0xfe}}, 1, REQUEST_NONE},
+        {{{FAST, 1}}, 1, REQUEST_RESET},
+        {{{FAST, 2}}, 1, REQUEST_NONE},
+        {{{CONTROL, 2}, {CONTROL, 6}}, 2, REQUEST_RESET},
+        {{{CONTROL, 2}}, 1, REQUEST_NONE},
+        {{{EXIT, 0}}, 1, REQUEST_SHUTDOWN},
+        {{{POWER_LOW, 0}, {POWER_HIGH, 0x20}}, 2, REQUEST_SHUTDOWN},
+        {{{POWER_LOW, 0x20}, {POWER_HIGH, 0x1c}}, 2, REQUEST_NONE},
+    };
+
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        ck_assert_msg(requested(cases[i].writes, cases[i].count) == cases[i].expected, "case %zu", i);
+}
+END_TEST
+
 START_TEST(test_ports)
 {
     static struct vmm vmm = {.wake_fd = -1};
     unsigned char to_pci[4] = {0, 0x0f, 0, 0x80}, reset[1] = {6}, nothing[8] = {0};
 
-    keyboard_init(&vmm.keyboard);
+    power_on(&vmm);
     ports_access(&vmm, true, 0xcf8, 4, 1, to_pci);
-    ck_assert_int_eq(vmm.request, REQUEST_NONE);
+    ck_assert_int_eq(request_of(&vmm), REQUEST_NONE);
     ports_access(&vmm, false, 0xcfc, 4, 2, nothing);
     for (unsigned i = 0; i < sizeof nothing; i++)
         ck_assert_uint_eq(nothing[i], 0xff);
     ports_access(&vmm, false, 0xffff, 4, 2, nothing);
     ports_access(&vmm, true, 0xcf9, 1, 1, reset);
-    ck_assert_int_eq(vmm.request, REQUEST_RESET);
+    ck_assert_int_eq(request_of(&vmm), REQUEST_RESET);
 }
 END_TEST
 
@@ -316,14 +406,16 @@ Suite *suite_vmm(void)
     TCase *tc = tcase_create("without KVM");
 
     tcase_add_checked_fixture(tc, setup, teardown);
-    tcase_set_timeout(tc, 60);
     tcase_add_test(tc, test_ram);
     tcase_add_test(tc, test_kernel);
     tcase_add_test(tc, test_damaged_kernels);
     tcase_add_test(tc, test_acpi);
-    tcase_add_test(tc, test_serial);
+    tcase_add_test(tc, test_serial_interrupts);
+    tcase_add_test(tc, test_serial_registers);
     tcase_add_test(tc, test_clock);
     tcase_add_test(tc, test_keyboard);
+    tcase_add_test(tc, test_keyboard_output_port);
+    tcase_add_test(tc, test_ways_to_reset);
     tcase_add_test(tc, test_ports);
     tcase_add_test(tc, test_qmp_server);
     suite_add_tcase(s, tc);

@@ -1,5 +1,6 @@
 /* See backend.h. */
 #include "vmm/machine/backend.h"
+#include "introspect/base/own.h"
 #include "vmm/machine/error.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -32,8 +33,8 @@ enum err machine_backend_parse(const char *word, enum machine_backend *ret_backe
  * interprets what it is not made for, each instruction at about a microsecond. True also when nothing can be read. */
 static bool processor_virtualizes(void)
 {
-    FILE *info = fopen("/proc/cpuinfo", "re");
-    char *line = NULL;
+    OWN(file) FILE *info = fopen("/proc/cpuinfo", "re");
+    OWN(memory) char *line = NULL;
     size_t bytes = 0;
     bool listed = false, found = false;
 
@@ -42,15 +43,12 @@ static bool processor_virtualizes(void)
         for (char *rest, *word = strtok_r(line, " \t\n", &rest); listed && word; word = strtok_r(NULL, " \t\n", &rest))
             found |= strcmp(word, "vmx") == 0 || strcmp(word, "svm") == 0;
     }
-    free(line);
-    if (info)
-        fclose(info);
     return found || !listed;
 }
 
 bool backend_kvm_opens(char *why, size_t bytes)
 {
-    int fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+    OWN(descriptor) int fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
 
     if (fd < 0) {
         snprintf(why, bytes, "/dev/kvm: %s%s", strerror(errno),
@@ -58,7 +56,6 @@ bool backend_kvm_opens(char *why, size_t bytes)
         return false;
     }
     int version = ioctl(fd, KVM_GET_API_VERSION, 0);
-    close(fd);
     if (version != KVM_API_VERSION)
         snprintf(why, bytes, "/dev/kvm speaks version %d of its interface, not %d", version, KVM_API_VERSION);
     return version == KVM_API_VERSION;
@@ -152,7 +149,7 @@ static void add_extra(const char *extra, struct arguments *a)
     }
 }
 
-static void add_pair(struct arguments *a, const char *option, const char *value)
+static void add_option(struct arguments *a, const char *option, const char *value)
 {
     argument_add(a, "%s", option);
     argument_add(a, "%s", value);
@@ -163,11 +160,11 @@ static void qemu_arguments(const struct machine_config *config, struct machine_i
     enum { ESCAPED = 2 * MACHINE_PATH_MAX };
     char one[ESCAPED], two[ESCAPED];
 
-    add_pair(a, "-name", escape(config->name, one, sizeof one));
+    add_option(a, "-name", escape(config->name, one, sizeof one));
     argument_add(a, "-nodefaults");
-    add_pair(a, "-display", "none");
-    add_pair(a, "-cpu", "max");
-    add_pair(a, "-machine", "q35,memory-backend=ram");
+    add_option(a, "-display", "none");
+    add_option(a, "-cpu", "max");
+    add_option(a, "-machine", "q35,memory-backend=ram");
     argument_add(a, "-object");
     argument_add(a, "memory-backend-file,id=ram,share=on,size=%llu,mem-path=/proc/self/fd/%d",
                  (unsigned long long)config->ram_bytes, RAM_FD);
@@ -175,45 +172,45 @@ static void qemu_arguments(const struct machine_config *config, struct machine_i
     argument_add(a, "%lluK", (unsigned long long)config->ram_bytes >> 10);
     argument_add(a, "-smp");
     argument_add(a, "%u", config->cpus);
-    add_pair(a, "-accel", config->icount ? "tcg,thread=single" : "tcg,thread=multi");
+    add_option(a, "-accel", config->icount ? "tcg,thread=single" : "tcg,thread=multi");
     if (config->icount)
-        add_pair(a, "-icount", "shift=0,sleep=off");
-    add_pair(a, "-device", "isa-debug-exit,iobase=0xf4,iosize=4");
+        add_option(a, "-icount", "shift=0,sleep=off");
+    add_option(a, "-device", "isa-debug-exit,iobase=0xf4,iosize=4");
     argument_add(a, "-chardev");
     argument_add(a, "socket,id=console,server=on,wait=off,path=%s,logfile=%s", escape(info->console, one, sizeof one),
                  escape(info->serial, two, sizeof two));
-    add_pair(a, "-serial", "chardev:console");
+    add_option(a, "-serial", "chardev:console");
     argument_add(a, "-qmp");
     argument_add(a, "unix:%s,server=on,wait=off", escape(info->control, one, sizeof one));
     argument_add(a, "-qmp");
     argument_add(a, "unix:%s,server=on,wait=off", escape(info->qmp, one, sizeof one));
     argument_add(a, "-chardev");
     argument_add(a, "socket,id=gdb,server=on,wait=off,path=%s", escape(info->gdb, one, sizeof one));
-    add_pair(a, "-gdb", "chardev:gdb");
-    add_pair(a, "-kernel", config->kernel);
+    add_option(a, "-gdb", "chardev:gdb");
+    add_option(a, "-kernel", config->kernel);
     if (config->archive[0])
-        add_pair(a, "-initrd", config->archive); /* commas and all, for a kernel with a PVH entry */
+        add_option(a, "-initrd", config->archive); /* commas and all, for a kernel with a PVH entry */
     if (config->cmdline[0])
-        add_pair(a, "-append", config->cmdline);
+        add_option(a, "-append", config->cmdline);
     if (config->paused)
         argument_add(a, "-S");
 }
 
 static void vmm_arguments(const struct machine_config *config, struct machine_info *info, struct arguments *a)
 {
-    add_pair(a, "--name", config->name);
-    add_pair(a, "--kernel", config->kernel);
+    add_option(a, "--name", config->name);
+    add_option(a, "--kernel", config->kernel);
     if (config->archive[0])
-        add_pair(a, "--archive", config->archive);
+        add_option(a, "--archive", config->archive);
     if (config->cmdline[0])
-        add_pair(a, "--append", config->cmdline);
+        add_option(a, "--append", config->cmdline);
     argument_add(a, "--ram-fd");
     argument_add(a, "%d", RAM_FD);
     argument_add(a, "--cpus");
     argument_add(a, "%u", config->cpus);
-    add_pair(a, "--qmp", info->qmp);
-    add_pair(a, "--serial", info->console);
-    add_pair(a, "--serial-log", info->serial);
+    add_option(a, "--qmp", info->qmp);
+    add_option(a, "--serial", info->console);
+    add_option(a, "--serial-log", info->serial);
     if (config->paused)
         argument_add(a, "--paused");
     strcpy(info->control, info->qmp);

@@ -15,6 +15,7 @@ struct arguments {
 /* Whether there is a KVM that delias-vmm can use, however slow it may be; if not, `why` says so. */
 bool backend_kvm_opens(char *why, size_t bytes);
 
+/* Adds one printed argument. Without room it sets `overflow`. */
 void argument_add(struct arguments *a, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* Finds a program: the environment variable, the folder of this executable and its ../bin, then PATH. */

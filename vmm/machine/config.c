@@ -1,126 +1,107 @@
-/* Machine files: YAML by a schema, over the defaults. Leaves out whether what they name exists. */
+/* Machine files: settings over the defaults. Leaves out whether what they name exists. */
+#include "introspect/base/number.h"
+#include "introspect/base/settings.h"
 #include "vmm/machine/error.h"
 #include "vmm/machine/machine.h"
-#include <cyaml/cyaml.h>
+#include "vmm/machine/rundir.h"
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-struct machine_file {
-    char *name, *accel, *ram, *kernel, *archive, *cmdline, *extra;
-    unsigned cpus;
-    bool icount, paused;
-};
-
-enum { OPTIONAL = CYAML_FLAG_OPTIONAL, TEXT = CYAML_FLAG_OPTIONAL | CYAML_FLAG_POINTER };
-
-static const cyaml_schema_field_t fields[] = {
-    CYAML_FIELD_STRING_PTR("name", TEXT, struct machine_file, name, 1, MACHINE_NAME_MAX),
-    CYAML_FIELD_UINT("cpus", OPTIONAL, struct machine_file, cpus),
-    CYAML_FIELD_STRING_PTR("ram", TEXT, struct machine_file, ram, 1, 32),
-    CYAML_FIELD_STRING_PTR("accel", TEXT, struct machine_file, accel, 1, 16),
-    CYAML_FIELD_STRING_PTR("kernel", TEXT, struct machine_file, kernel, 1, MACHINE_PATH_MAX - 1),
-    CYAML_FIELD_STRING_PTR("archive", TEXT, struct machine_file, archive, 1, MACHINE_PATH_MAX - 1),
-    CYAML_FIELD_STRING_PTR("cmdline", TEXT, struct machine_file, cmdline, 0, MACHINE_TEXT_MAX - 1),
-    CYAML_FIELD_STRING_PTR("extra", TEXT, struct machine_file, extra, 0, MACHINE_TEXT_MAX - 1),
-    CYAML_FIELD_BOOL("icount", OPTIONAL, struct machine_file, icount),
-    CYAML_FIELD_BOOL("paused", OPTIONAL, struct machine_file, paused),
-    CYAML_FIELD_END};
-
-static const cyaml_schema_value_t schema = {CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, struct machine_file, fields)};
+static const char *const keys[] = {"name",    "cpus",  "ram",    "accel",  "kernel", "archive",
+                                   "cmdline", "extra", "icount", "paused", NULL};
 
 void machine_config_init(struct machine_config *config)
 {
     *config = (struct machine_config){.name = "delias", .ram_bytes = 64 << 20, .cpus = 2};
 }
 
-enum err machine_parse_bytes(const char *word, uint64_t *ret_bytes)
+enum err machine_parse_size(const char *word, uint64_t *ret_bytes)
 {
-    char *end;
+    char digits[32];
+    size_t n = strlen(word);
+    char unit = n ? word[n - 1] : '\0';
+    int shift = unit == 'K' ? 10 : unit == 'M' ? 20 : unit == 'G' ? 30 : 0;
+    uint64_t number;
 
-    errno = 0;
-    unsigned long long n = strtoull(word, &end, 0);
-    int shift = *end == 'K' ? 10 : *end == 'M' ? 20 : *end == 'G' ? 30 : 0;
-    if (end == word || *word == '-' || errno != 0 || end[shift != 0] != '\0' || n > (UINT64_MAX >> shift))
+    n -= shift != 0;
+    if (n < sizeof digits) {
+        memcpy(digits, word, n);
+        digits[n] = '\0';
+    }
+    if (n >= sizeof digits || !number_parse(digits, 0, UINT64_MAX >> shift, &number))
         return machine_fail(ERR_INVALID, "size '%.30s': a number of bytes, or one with K, M or G", word);
-    *ret_bytes = n << shift;
+    *ret_bytes = number << shift;
     return ERR_OK;
 }
 
-/* The parser says what is wrong on one line, and where (field and line) on those after it: one line here. */
-static void keep(cyaml_log_t level, void *ctx, const char *format, va_list args)
+static void apply_text(struct settings *s, const char *key, size_t least, char *to, size_t bytes)
 {
-    enum { COMPLAINT_MAX = 256 };
-    char *line = ctx;
-    char words[COMPLAINT_MAX];
+    const char *text = settings_text(s, key, least, bytes - 1);
 
-    (void)level;
-    vsnprintf(words, sizeof words, format, args);
-    words[strcspn(words, "\n")] = '\0';
-    if (strcmp(words, "Load: Backtrace:") == 0)
+    if (text)
+        strcpy(to, text);
+}
+
+/* A path is taken from the folder of file `path`. */
+static void apply_path(struct settings *s, const char *key, const char *path, char *to)
+{
+    const char *given = settings_text(s, key, 1, MACHINE_PATH_MAX - 1), *slash = strrchr(path, '/');
+    int folder = !slash || !given || given[0] == '/' ? 0 : (int)(slash - path + 1);
+
+    if (given && snprintf(to, MACHINE_PATH_MAX, "%.*s%s", folder, path, given) >= MACHINE_PATH_MAX)
+        settings_refuse(s, key, 0, "too long a path: %.*s%s", folder, path, given);
+}
+
+static void apply_ram(struct settings *s, uint64_t *ret_bytes)
+{
+    const char *text = settings_text(s, "ram", 1, 32);
+    uint64_t bytes = *ret_bytes;
+
+    if (!text)
         return;
-    const char *text = strncmp(words, "Load: ", 6) == 0 ? words + 6 : words;
-    size_t used = strlen(line);
-    snprintf(line + used, COMPLAINT_MAX - used, "%s%s", used ? "," : "", text + (used && *text ? 1 : 0));
+    if (machine_parse_size(text, &bytes) != ERR_OK)
+        settings_refuse(s, "ram", 0, "%s", machine_last_error());
+    else if (machine_check_ram(bytes) != ERR_OK)
+        settings_refuse(s, "ram", 0, "%s", machine_last_error());
+    else
+        *ret_bytes = bytes;
 }
 
-static enum err set_path(const char *file, const char *given, char *to)
+static void apply_machine_file(struct settings *s, const char *path, struct machine_config *c)
 {
-    const char *slash = strrchr(file, '/');
-    int folder = given[0] == '/' || !slash ? 0 : (int)(slash - file + 1);
-    int n = snprintf(to, MACHINE_PATH_MAX, "%.*s%s", folder, file, given);
-
-    return n < MACHINE_PATH_MAX ? ERR_OK : machine_fail(ERR_INVALID, "%s: the path %s is too long", file, given);
-}
-
-static enum err apply(const char *path, const struct machine_file *f, struct machine_config *c)
-{
-    enum err e = ERR_OK;
-
-    if (f->name)
-        strcpy(c->name, f->name);
-    if (f->cmdline)
-        strcpy(c->cmdline, f->cmdline);
-    if (f->extra)
-        strcpy(c->extra, f->extra);
-    if (f->cpus)
-        c->cpus = f->cpus;
-    c->icount = f->icount;
-    c->paused = f->paused;
-    if (f->ram)
-        e = machine_parse_bytes(f->ram, &c->ram_bytes);
-    if (e == ERR_OK && f->accel)
-        e = machine_backend_parse(f->accel, &c->backend);
-    if (e == ERR_OK && f->kernel)
-        e = set_path(path, f->kernel, c->kernel);
-    if (e == ERR_OK && f->archive)
-        e = set_path(path, f->archive, c->archive);
-    return e;
+    apply_text(s, "name", 1, c->name, sizeof c->name);
+    if (!settings_error(s) && rundir_check_name(c->name) != ERR_OK)
+        settings_refuse(s, "name", 0, "%s", machine_last_error());
+    c->cpus = (unsigned)settings_number(s, "cpus", 1, MACHINE_CPUS_MAX, c->cpus);
+    apply_ram(s, &c->ram_bytes);
+    const char *accel = settings_text(s, "accel", 1, 16);
+    if (accel && machine_backend_parse(accel, &c->backend) != ERR_OK)
+        settings_refuse(s, "accel", 0, "%s", machine_last_error());
+    apply_path(s, "kernel", path, c->kernel);
+    apply_path(s, "archive", path, c->archive);
+    apply_text(s, "cmdline", 0, c->cmdline, sizeof c->cmdline);
+    apply_text(s, "extra", 0, c->extra, sizeof c->extra);
+    c->icount = settings_switch(s, "icount", false);
+    c->paused = settings_switch(s, "paused", false);
 }
 
 enum err machine_config_load(const char *path, struct machine_config *ret_config)
 {
-    char complaint[256] = "";
-    cyaml_config_t cyaml = {.log_fn = keep,
-                            .log_ctx = complaint,
-                            .mem_fn = cyaml_mem,
-                            .log_level = CYAML_LOG_ERROR,
-                            .flags = CYAML_CFG_NO_ALIAS};
     struct machine_config config;
-    struct machine_file *file = NULL;
+    char why[SETTINGS_WHY];
 
     machine_config_init(&config);
-    if (access(path, R_OK) != 0)
-        return machine_fail(ERR_NOT_FOUND, "machine file %s: %s", path, strerror(errno));
-    cyaml_err_t bad = cyaml_load_file(path, &cyaml, &schema, (cyaml_data_t **)&file, NULL);
-    if (bad != CYAML_OK)
-        return machine_fail(ERR_INVALID, "machine file %s: %s%s%s", path, cyaml_strerror(bad), complaint[0] ? ": " : "",
-                            complaint);
-    enum err e = file ? apply(path, file, &config) : ERR_OK;
-    cyaml_free(&cyaml, &schema, file, 0);
-    if (e == ERR_OK)
-        *ret_config = config;
-    return e;
+    OWN(memory) char *text = settings_file(path, why);
+    if (!text)
+        return machine_fail(ERR_NOT_FOUND, "machine file %s: %s", path, why);
+    OWN(settings) struct settings *settings = settings_parse(path, text, keys);
+    if (!settings)
+        return machine_fail(ERR_NOMEM, "machine file %s: out of memory", path);
+    apply_machine_file(settings, path, &config);
+    if (settings_error(settings))
+        return machine_fail(ERR_INVALID, "machine file %s", settings_error(settings));
+    *ret_config = config;
+    return ERR_OK;
 }

@@ -1,5 +1,6 @@
 /* See gdb.h. */
 #include "vmm/machine/gdb.h"
+#include "introspect/base/own.h"
 #include "vmm/machine/error.h"
 #include <errno.h>
 #include <stdbool.h>
@@ -16,16 +17,15 @@ static int connect_stub(const char *path)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     struct timeval patience = {.tv_sec = 3};
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    OWN(descriptor) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
     if (fd < 0 || strlen(path) >= sizeof address.sun_path)
-        return fd;
+        return MOVE_DESCRIPTOR(fd);
     strcpy(address.sun_path, path);
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
     setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
     if (connect(fd, (void *)&address, sizeof address) == 0)
-        return fd;
-    close(fd);
+        return MOVE_DESCRIPTOR(fd);
     return -1;
 }
 
@@ -52,7 +52,7 @@ static bool read_packet(int fd, char *reply)
     return false;
 }
 
-static enum err exchange(int fd, const char *path, const char *body)
+static enum err gdb_exchange(int fd, const char *path, const char *body)
 {
     char packet[PACKET_MAX + 8], reply[REPLY_MAX];
     unsigned char sum = 0;
@@ -77,7 +77,7 @@ static enum err write_chunks(int fd, const char *path, uint64_t gpa, const unsig
         int used = snprintf(body, sizeof body, "M%llx,%zx:", (unsigned long long)gpa + done, n);
         for (size_t i = 0; i < n; i++)
             used += snprintf(body + used, sizeof body - (size_t)used, "%02x", bytes[done + i]);
-        enum err e = exchange(fd, path, body);
+        enum err e = gdb_exchange(fd, path, body);
         if (e != ERR_OK)
             return e;
     }
@@ -86,18 +86,17 @@ static enum err write_chunks(int fd, const char *path, uint64_t gpa, const unsig
 
 enum err gdb_write_physical(const char *path, uint64_t gpa, const void *bytes, size_t count)
 {
-    int fd = connect_stub(path);
+    OWN(descriptor) int fd = connect_stub(path);
 
     if (fd < 0)
         return machine_fail(ERR_IO, "%s: %s", path, strerror(errno));
-    enum err e = exchange(fd, path, "Qqemu.PhyMemMode:1");
+    enum err e = gdb_exchange(fd, path, "Qqemu.PhyMemMode:1");
     if (e == ERR_OK) {
         e = write_chunks(fd, path, gpa, bytes, count);
         /* The mode outlives the connection. */
-        enum err back = exchange(fd, path, "Qqemu.PhyMemMode:0");
+        enum err back = gdb_exchange(fd, path, "Qqemu.PhyMemMode:0");
         if (e == ERR_OK)
             e = back;
     }
-    close(fd);
     return e;
 }

@@ -1,10 +1,12 @@
 /* See machine.h: the life of a machine. The run directory, the processes, the backends' arguments and QMP are in files
  * of their own. */
 #include "vmm/machine/machine.h"
+#include "introspect/base/json.h"
 #include "vmm/machine/error.h"
 #include "vmm/machine/process.h"
 #include "vmm/machine/qmp.h"
 #include "vmm/machine/rundir.h"
+#include "vmm/machine/fair_lock.h"
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -20,7 +22,7 @@ enum { QMP_MS = 5000, START_MS = 20000, QUIT_MS = 3000 };
 
 struct machine {
     struct machine_info info;
-    int lock_fd;
+    struct fair_lock lock; /* in the line for the request ring */
 };
 
 static struct machine *machine_new(const struct machine_info *info)
@@ -28,7 +30,7 @@ static struct machine *machine_new(const struct machine_info *info)
     struct machine *m = malloc(sizeof *m);
 
     if (m)
-        *m = (struct machine){.info = *info, .lock_fd = -1};
+        *m = (struct machine){.info = *info};
     return m;
 }
 
@@ -55,14 +57,11 @@ static enum err check_kernel(const char *path)
 {
     static const unsigned char elf64[5] = {0x7f, 'E', 'L', 'F', 2};
     unsigned char head[20];
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    OWN(descriptor) int fd = open(path, O_RDONLY | O_CLOEXEC);
     ssize_t n = fd < 0 ? -1 : read(fd, head, sizeof head);
-    int why = errno;
 
-    if (fd >= 0)
-        close(fd);
     if (n < 0)
-        return machine_fail(ERR_NOT_FOUND, "kernel %s: %s; 'make all' builds one", path, strerror(why));
+        return machine_fail(ERR_NOT_FOUND, "kernel %s: %s; 'make all' builds one", path, strerror(errno));
     if (n < (ssize_t)sizeof head || memcmp(head, elf64, sizeof elf64) != 0 || head[18] != 62 || head[19] != 0)
         return machine_fail(ERR_NOT_ELF, "kernel %s: not an x86-64 ELF file; 'make all' builds one", path);
     return ERR_OK;
@@ -79,9 +78,18 @@ static enum err check_archive(const char *path)
     return ERR_OK;
 }
 
-static enum err check_config(const struct machine_config *c)
+enum err machine_check_ram(uint64_t bytes)
 {
     enum { LEAST = 16 << 20 };
+
+    if (bytes < LEAST || bytes % 4096 != 0 || bytes > (UINT64_C(2) << 30))
+        return machine_fail(ERR_INVALID, "%llu bytes of RAM; 16M to 2G in whole pages can be had",
+                            (unsigned long long)bytes);
+    return ERR_OK;
+}
+
+static enum err check_config(const struct machine_config *c)
+{
     enum err e = rundir_check_name(c->name);
 
     if (e != ERR_OK)
@@ -89,9 +97,9 @@ static enum err check_config(const struct machine_config *c)
     if (c->cpus < 1 || c->cpus > MACHINE_CPUS_MAX)
         return machine_fail(ERR_INVALID, "machine %s: cpus is %u; 1 to %d can be had", c->name, c->cpus,
                             MACHINE_CPUS_MAX);
-    if (c->ram_bytes < LEAST || c->ram_bytes % 4096 != 0 || c->ram_bytes > (UINT64_C(2) << 30))
-        return machine_fail(ERR_INVALID, "machine %s: ram is %llu bytes; 16M to 2G in whole pages can be had", c->name,
-                            (unsigned long long)c->ram_bytes);
+    e = machine_check_ram(c->ram_bytes);
+    if (e != ERR_OK)
+        return e;
     if (!c->kernel[0])
         return machine_fail(ERR_INVALID, "machine %s: names no kernel", c->name);
     e = check_kernel(c->kernel);
@@ -136,13 +144,11 @@ static enum err claim_folder(const struct machine_info *info)
 static void last_line(const char *path, char *line, size_t bytes)
 {
     char text[512];
-    FILE *f = fopen(path, "re");
+    OWN(file) FILE *f = fopen(path, "re");
 
     line[0] = '\0';
     while (f && fgets(text, sizeof text, f))
         snprintf(line, bytes, "%.*s", (int)strcspn(text, "\n"), text);
-    if (f)
-        fclose(f);
 }
 
 /* A machine is up when its QMP answers. */
@@ -151,11 +157,9 @@ static enum err await_start(struct machine_info *info)
     char line[400];
 
     for (int waited = 0; waited < START_MS; waited += 5) {
-        struct qmp *qmp;
-        if (access(info->control, F_OK) == 0 && qmp_open(info->control, QMP_MS, &qmp) == ERR_OK) {
-            qmp_close(qmp);
+        OWN(qmp) struct qmp *qmp = NULL;
+        if (access(info->control, F_OK) == 0 && qmp_open(info->control, QMP_MS, &qmp) == ERR_OK)
             return ERR_OK;
-        }
         if (!process_is(info->pid, info->started)) {
             last_line(info->log, line, sizeof line);
             return machine_fail(ERR_INIT_FAILED, "machine %s did not start with kernel %s: %s", info->name,
@@ -169,38 +173,37 @@ static enum err await_start(struct machine_info *info)
 
 static enum err launch(const struct machine_config *config, struct machine_info *info, struct arguments *a)
 {
-    int gate;
-    int ram = process_ram(info->name, config->ram_bytes);
+    OWN(descriptor) int gate = -1;
+    OWN(descriptor) int ram = process_ram(info->name, config->ram_bytes);
 
     if (ram < 0)
         return ERR_NOMEM;
     enum err e = process_spawn(a, ram, info, &gate);
-    close(ram);
-    if (e != ERR_OK)
-        return e;
-    e = rundir_write(info);
+    if (e == ERR_OK)
+        e = rundir_write(info);
     if (e == ERR_OK)
         process_release(gate);
-    else
-        close(gate);
     return e;
 }
 
-static enum err start_locked(const struct machine_config *config, struct machine_info *info)
+/* Under the run directory's lock. */
+static enum err claim_and_launch(const struct machine_config *config, struct machine_info *info)
 {
-    struct arguments *a = calloc(1, sizeof *a);
+    OWN(memory) struct arguments *a = calloc(1, sizeof *a);
+    OWN(descriptor) int lock = rundir_lock();
 
+    if (lock < 0)
+        return ERR_IO;
     if (!a)
         return machine_fail(ERR_NOMEM, "out of memory");
     enum err e = backend_arguments(config, info, a);
     if (e == ERR_OK)
         e = claim_folder(info);
-    if (e == ERR_OK) {
-        e = launch(config, info, a);
-        if (e != ERR_OK)
-            rundir_clear(info);
-    }
-    free(a);
+    if (e != ERR_OK)
+        return e;
+    e = launch(config, info, a);
+    if (e != ERR_OK)
+        rundir_clear(info);
     return e;
 }
 
@@ -220,11 +223,7 @@ enum err machine_start(const struct machine_config *config, struct machine **ret
     e = rundir_fill_paths(&info);
     if (e != ERR_OK)
         return e;
-    int lock = rundir_lock();
-    if (lock < 0)
-        return ERR_IO;
-    e = start_locked(config, &info);
-    close(lock);
+    e = claim_and_launch(config, &info);
     if (e != ERR_OK)
         return e;
     e = await_start(&info);
@@ -256,61 +255,57 @@ enum err machine_open(const char *name, struct machine **ret_machine)
     return ERR_OK;
 }
 
+static void close_folder(DIR **folder)
+{
+    if (*folder)
+        closedir(*folder);
+}
+
 enum err machine_list(struct machine_info **ret_infos, size_t *ret_count)
 {
     char path[MACHINE_PATH_MAX];
-    struct machine_info *infos = NULL;
+    OWN(memory) struct machine_info *infos = NULL;
     size_t count = 0;
     enum err e = rundir_path(path, sizeof path);
-    DIR *folder = e == ERR_OK ? opendir(path) : NULL;
+    CLOSED_BY(close_folder) DIR *folder = e == ERR_OK ? opendir(path) : NULL;
 
     for (struct dirent *entry; folder && (entry = readdir(folder));) {
         struct machine_info info, *more;
         if (entry->d_name[0] == '.' || rundir_read(entry->d_name, &info) != ERR_OK)
             continue;
         more = realloc(infos, (count + 1) * sizeof *infos);
-        if (!more) {
-            e = machine_fail(ERR_NOMEM, "out of memory");
-            break;
-        }
+        if (!more)
+            return machine_fail(ERR_NOMEM, "out of memory");
         infos = more;
         struct machine probe = {.info = info};
         if (machine_refresh(&probe) != ERR_OK)
             strcpy(probe.info.state, process_is(info.pid, info.started) ? "silent" : "dead");
         infos[count++] = probe.info;
     }
-    if (folder)
-        closedir(folder);
-    if (e != ERR_OK) {
-        free(infos);
+    if (e != ERR_OK)
         return e;
-    }
-    *ret_infos = infos;
+    *ret_infos = MOVE(infos);
     *ret_count = count;
     return ERR_OK;
 }
 
 /* ---- steering ---- */
 
-static enum err command(struct machine *m, const char *name, json_t **ret_value)
+static enum err run_qmp_command(struct machine *m, const char *name, json_t **ret_value)
 {
-    struct qmp *qmp;
+    OWN(qmp) struct qmp *qmp = NULL;
 
     if (!machine_is_alive(m))
         return machine_fail(ERR_NOT_RUNNING, "machine '%s' has ended; its last words are in %s", m->info.name,
                             m->info.serial);
     enum err e = qmp_open(m->info.control, QMP_MS, &qmp);
-    if (e != ERR_OK)
-        return e;
-    e = qmp_command(qmp, name, NULL, QMP_MS, ret_value);
-    qmp_close(qmp);
-    return e;
+    return e == ERR_OK ? qmp_command(qmp, name, NULL, QMP_MS, ret_value) : e;
 }
 
 enum err machine_refresh(struct machine *machine)
 {
-    json_t *value = NULL;
-    enum err e = command(machine, "query-status", &value);
+    OWN(json) json_t *value = NULL;
+    enum err e = run_qmp_command(machine, "query-status", &value);
 
     if (e != ERR_OK)
         return e;
@@ -319,16 +314,16 @@ enum err machine_refresh(struct machine *machine)
     if (status && strcmp(status, "prelaunch") == 0)
         status = "paused";
     snprintf(machine->info.state, sizeof machine->info.state, "%s", status ? status : "unknown");
-    json_decref(value);
     return ERR_OK;
 }
 
 enum err machine_check_debugger(struct machine *machine)
 {
-    json_t *devices = NULL, *device;
+    OWN(json) json_t *devices = NULL;
+    json_t *device;
     bool attached = false;
     size_t i;
-    enum err e = machine->info.gdb[0] ? command(machine, "query-chardev", &devices) : ERR_OK;
+    enum err e = machine->info.gdb[0] ? run_qmp_command(machine, "query-chardev", &devices) : ERR_OK;
 
     if (e != ERR_OK)
         return e;
@@ -338,33 +333,30 @@ enum err machine_check_debugger(struct machine *machine)
         const char *peer = json_string_value(json_object_get(device, "filename"));
         attached = attached || (label && peer && strcmp(label, "gdb") == 0 && !strstr(peer, "disconnected:"));
     }
-    json_decref(devices);
     return attached ? machine_fail(ERR_BUSY, "%s: a debugger is attached; detach it", machine->info.gdb) : ERR_OK;
 }
 
 enum err machine_pause(struct machine *machine)
 {
-    return command(machine, "stop", NULL);
+    return run_qmp_command(machine, "stop", NULL);
 }
 
 enum err machine_resume(struct machine *machine)
 {
-    return command(machine, "cont", NULL);
+    return run_qmp_command(machine, "cont", NULL);
 }
 
-/* But for the firmware's own copy of itself below 1 MiB: the chipset maps it in place of the ROM, also after a reset. */
+/* But for the firmware's own copy of itself below 1 MiB: the chipset maps it in place of the ROM, also after a
+ * reset. */
 static enum err clear_ram(const struct machine_info *info)
 {
     enum { FIRMWARE = 0xc0000, FIRMWARE_END = 0x100000, HOLE = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE };
-    int fd = open(info->ram_file, O_RDWR | O_CLOEXEC);
-    enum err e = ERR_OK;
+    OWN(descriptor) int fd = open(info->ram_file, O_RDWR | O_CLOEXEC);
 
     if (fd < 0 || fallocate(fd, HOLE, 0, FIRMWARE) != 0 ||
         fallocate(fd, HOLE, FIRMWARE_END, (off_t)info->ram_bytes - FIRMWARE_END) != 0)
-        e = machine_fail(ERR_IO, "%s: %s", info->ram_file, strerror(errno));
-    if (fd >= 0)
-        close(fd);
-    return e;
+        return machine_fail(ERR_IO, "%s: %s", info->ram_file, strerror(errno));
+    return ERR_OK;
 }
 
 /* QEMU leaves RAM as it is: it is cleared here, while no CPU runs. delias-vmm does that itself. */
@@ -374,36 +366,41 @@ static enum err reset_qemu(struct machine *machine)
     bool running = strcmp(machine->info.state, "running") == 0;
 
     if (e == ERR_OK)
-        e = command(machine, "stop", NULL);
+        e = run_qmp_command(machine, "stop", NULL);
     if (e != ERR_OK)
         return e;
     e = clear_ram(&machine->info);
     if (e == ERR_OK)
-        e = command(machine, "system_reset", NULL);
-    return e == ERR_OK && running ? command(machine, "cont", NULL) : e;
+        e = run_qmp_command(machine, "system_reset", NULL);
+    return e == ERR_OK && running ? run_qmp_command(machine, "cont", NULL) : e;
 }
 
 enum err machine_reset(struct machine *machine)
 {
-    return machine->info.backend == MACHINE_KVM ? command(machine, "system_reset", NULL) : reset_qemu(machine);
+    return machine->info.backend == MACHINE_KVM ? run_qmp_command(machine, "system_reset", NULL) : reset_qemu(machine);
+}
+
+/* The answer may be lost with the machine: what counts is that it ends. */
+static void ask_to_quit(const struct machine_info *info)
+{
+    OWN(qmp) struct qmp *qmp = NULL;
+
+    if (qmp_open(info->control, 1000, &qmp) == ERR_OK) {
+        enum err ignored = qmp_command(qmp, "quit", NULL, 1000, NULL);
+        (void)ignored;
+    }
 }
 
 enum err machine_stop(const char *name)
 {
     struct machine_info info = {0};
-    struct qmp *qmp;
-    int lock = rundir_lock();
+    OWN(descriptor) int lock = rundir_lock();
 
     if (lock < 0)
         return ERR_IO;
     enum err e = rundir_read(name, &info);
     if (e == ERR_OK && process_is(info.pid, info.started)) {
-        if (qmp_open(info.control, 1000, &qmp) == ERR_OK) {
-            /* The answer may be lost with the machine: what counts is that it ends. */
-            enum err ignored = qmp_command(qmp, "quit", NULL, 1000, NULL);
-            (void)ignored;
-            qmp_close(qmp);
-        }
+        ask_to_quit(&info);
         if (process_wait(&info, QUIT_MS, NULL) != ERR_OK)
             process_kill(&info);
         e = process_is(info.pid, info.started)
@@ -417,7 +414,6 @@ enum err machine_stop(const char *name)
     }
     if (e == ERR_OK)
         e = rundir_remove(&info);
-    close(lock);
     return e;
 }
 
@@ -428,30 +424,29 @@ enum err machine_wait(struct machine *machine, int timeout_ms, int *ret_status)
 
 /* ---- the request lock ---- */
 
-enum err machine_lock(struct machine *machine, int timeout_ms)
+enum err machine_lock(struct machine *machine, int timeout_ms, int keep_ms)
 {
     char path[MACHINE_PATH_MAX + 8];
 
-    if (machine->lock_fd >= 0)
+    if (machine_has_lock(machine))
         return ERR_OK;
+    machine_unlock(machine);
     snprintf(path, sizeof path, "%s/lock", machine->info.folder);
-    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (fd < 0)
-        return machine_fail(ERR_IO, "%s: %s", path, strerror(errno));
-    for (int waited = 0; flock(fd, LOCK_EX | LOCK_NB) != 0; waited += 5) {
-        if (waited >= timeout_ms) {
-            close(fd);
-            return machine_fail(ERR_BUSY, "machine '%s' is busy with another request; try again", machine->info.name);
-        }
-        usleep(5000);
-    }
-    machine->lock_fd = fd;
-    return ERR_OK;
+    enum err e = fair_lock_take(path, timeout_ms, keep_ms, &machine->lock);
+    if (e == ERR_BUSY)
+        return machine_fail(e,
+                            "machine '%s' is busy with requests of other programs; try again, or give it longer with "
+                            "--timeout",
+                            machine->info.name);
+    return e;
+}
+
+bool machine_has_lock(const struct machine *machine)
+{
+    return fair_lock_is_held(&machine->lock);
 }
 
 void machine_unlock(struct machine *machine)
 {
-    if (machine->lock_fd >= 0)
-        close(machine->lock_fd);
-    machine->lock_fd = -1;
+    fair_lock_release(&machine->lock);
 }

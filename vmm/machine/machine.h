@@ -3,7 +3,7 @@
  *
  * A machine is a detached process, its RAM as a shared file, and QMP on a UNIX socket. It lives in a folder of the
  * private run directory ($XDG_RUNTIME_DIR/delias, else /tmp/delias-UID; mode 0700), named like the machine:
- *     machine.json  what is in struct machine_info       lock         serialises users of the request ring
+ *     machine.json  what is in struct machine_info       lock         the line for the request ring
  *     qmp.sock      for any QMP client                   control.sock QMP for this library
  *     gdb.sock      GDB remote protocol (QEMU)           console.sock the serial line, both ways
  *     serial.log    all that the guest printed           log          what the hypervisor printed
@@ -15,6 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include "guest/abi/err.h"
+#include "introspect/base/own.h"
 
 enum { MACHINE_NAME_MAX = 32, MACHINE_PATH_MAX = 512, MACHINE_TEXT_MAX = 1024, MACHINE_CPUS_MAX = 64 };
 
@@ -64,11 +65,12 @@ enum err machine_backend_parse(const char *word, enum machine_backend *ret_backe
 
 /* 64 MiB, 2 CPUs, backend auto, name "delias", no kernel. */
 void machine_config_init(struct machine_config *config);
-/* Reads a machine file (YAML; configs/machines/default.yaml shows every key) over the defaults.
+/* Reads a machine file (introspect/base/settings.h; configs/machines/default.yaml shows every key) over the defaults.
  * Relative paths in it are taken from the file's own folder. */
 enum err machine_config_load(const char *path, struct machine_config *ret_config);
-/* "64M", "1G", "65536K" or bytes. */
-enum err machine_parse_bytes(const char *word, uint64_t *ret_bytes);
+/* "64M", "1G", "65536K" or bytes; whether a machine can have so much says machine_check_ram. */
+enum err machine_parse_size(const char *word, uint64_t *ret_bytes);
+enum err machine_check_ram(uint64_t bytes);
 
 /* The backend that `auto` means here, and a sentence that says why. */
 enum machine_backend machine_probe(char *why, size_t bytes);
@@ -80,6 +82,7 @@ enum err machine_start(const struct machine_config *config, struct machine **ret
 /* ERR_NOT_FOUND when there is none of that name, or it has ended. */
 enum err machine_open(const char *name, struct machine **ret_machine);
 void machine_close(struct machine *machine);
+OWNABLE(machine, machine_close)
 const struct machine_info *machine_info(const struct machine *machine);
 
 /* All machines of this user, ended ones with state "dead". Free with free(). */
@@ -88,13 +91,14 @@ enum err machine_list(struct machine_info **ret_infos, size_t *ret_count);
 /* Ends the machine (QMP quit, then SIGKILL) and removes its folder. For a dead one, only the latter. */
 enum err machine_stop(const char *name);
 
+/* Stops and continues the CPUs. Does nothing where they are so already. On failure machine_last_error says why. */
 enum err machine_pause(struct machine *machine);
 enum err machine_resume(struct machine *machine);
 /* As from power-on: RAM cleared, kernel and archive loaded again. A paused machine stays paused. */
 enum err machine_reset(struct machine *machine);
 /* Asks the hypervisor; fills machine_info()->state. */
 enum err machine_refresh(struct machine *machine);
-/* ERR_BUSY while somebody holds the GDB stub: QEMU would queue a second connection, and take it for a debugger later. */
+/* ERR_BUSY while somebody holds the GDB stub: QEMU would queue a second connection as if it were a debugger's. */
 enum err machine_check_debugger(struct machine *machine);
 bool machine_is_alive(const struct machine *machine);
 /* Waits for the machine's end. ret_status is its exit status, or -1 where another process had started it. */
@@ -108,8 +112,11 @@ void machine_ram_unmap(void *base, size_t bytes);
  * data, the mapping is enough. */
 enum err machine_ram_write(struct machine *machine, uint64_t gpa, const void *bytes, size_t count);
 
-/* Exclusive use of the request ring, among processes that ask. Released by machine_unlock, machine_close or death. */
-enum err machine_lock(struct machine *machine, int timeout_ms);
+/* Exclusive use of the request ring, among processes that ask: they are served in the order in which they come. It is
+ * released by machine_unlock, machine_close or death. Who keeps it for longer than `keep_ms`, or is stopped, loses it
+ * to whoever waits; machine_has_lock tells, machine_lock waits for it again. ERR_BUSY: not for all of `timeout_ms`. */
+enum err machine_lock(struct machine *machine, int timeout_ms, int keep_ms);
+bool machine_has_lock(const struct machine *machine);
 void machine_unlock(struct machine *machine);
 
 /* Copies between a terminal (or any descriptors) and the serial line until in_fd ends, the machine ends, or the byte

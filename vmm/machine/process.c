@@ -1,5 +1,6 @@
 /* See process.h. */
 #include "vmm/machine/process.h"
+#include "introspect/base/own.h"
 #include "vmm/machine/error.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -14,18 +15,15 @@
 
 int process_ram(const char *name, uint64_t bytes)
 {
-    int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    OWN(descriptor) int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
 
     if (fd < 0 || ftruncate(fd, (off_t)bytes) != 0 ||
         fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0) {
-        enum err e = machine_fail(ERR_NOMEM, "machine %s: no memory of %llu bytes: %s", name, (unsigned long long)bytes,
-                                  strerror(errno));
-        (void)e;
-        if (fd >= 0)
-            close(fd);
+        (void)machine_fail(ERR_NOMEM, "machine %s: no memory of %llu bytes: %s", name, (unsigned long long)bytes,
+                           strerror(errno));
         return -1;
     }
-    return fd;
+    return MOVE_DESCRIPTOR(fd);
 }
 
 uint64_t process_started(int pid)
@@ -35,10 +33,8 @@ uint64_t process_started(int pid)
     char state = 'Z';
 
     snprintf(path, sizeof path, "/proc/%d/stat", pid);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    OWN(descriptor) int fd = open(path, O_RDONLY | O_CLOEXEC);
     ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
-    if (fd >= 0)
-        close(fd);
     if (n <= 0)
         return 0;
     text[n] = '\0';
@@ -56,7 +52,7 @@ bool process_is(int pid, uint64_t started)
 }
 
 /* Between fork and exec: only what is safe there, for the caller may have threads. */
-static _Noreturn void become(struct arguments *a, int ram_fd, int log_fd, int null_fd, int gate_fd)
+static _Noreturn void exec_backend(struct arguments *a, int ram_fd, int log_fd, int null_fd, int gate_fd)
 {
     enum { GATE = RAM_FD + 1 };
     struct sigaction plain = {.sa_handler = SIG_DFL};
@@ -86,47 +82,36 @@ static _Noreturn void become(struct arguments *a, int ram_fd, int log_fd, int nu
 enum err process_spawn(struct arguments *a, int ram_fd, struct machine_info *info, int *ret_gate)
 {
     int gate[2];
-    int log_fd = open(info->log, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0600);
-    int null_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    OWN(descriptor) int log_fd = open(info->log, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0600);
+    OWN(descriptor) int null_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 
-    if (log_fd < 0 || null_fd < 0 || pipe2(gate, O_CLOEXEC) != 0) {
-        enum err e = machine_fail(ERR_IO, "%s: %s", info->log, strerror(errno));
-        close(log_fd);
-        close(null_fd);
-        return e;
-    }
+    if (log_fd < 0 || null_fd < 0 || pipe2(gate, O_CLOEXEC) != 0)
+        return machine_fail(ERR_IO, "%s: %s", info->log, strerror(errno));
+    OWN(descriptor) int wait_end = gate[0], release_end = gate[1];
     pid_t pid = fork();
     if (pid == 0)
-        become(a, ram_fd, log_fd, null_fd, gate[0]);
-    close(gate[0]);
-    close(log_fd);
-    close(null_fd);
-    if (pid < 0) {
-        close(gate[1]);
+        exec_backend(a, ram_fd, log_fd, null_fd, wait_end);
+    if (pid < 0)
         return machine_fail(ERR_NOMEM, "machine %s: no new process: %s", info->name, strerror(errno));
-    }
     info->pid = pid;
     info->started = process_started(pid);
     snprintf(info->ram_file, sizeof info->ram_file, "/proc/%d/fd/%d", pid, RAM_FD);
-    *ret_gate = gate[1];
+    *ret_gate = MOVE_DESCRIPTOR(release_end);
     return ERR_OK;
 }
 
 void process_release(int gate)
 {
     (void)!write(gate, "g", 1);
-    close(gate);
 }
 
 void process_kill(const struct machine_info *info)
 {
-    int fd = (int)syscall(SYS_pidfd_open, info->pid, 0);
+    OWN(descriptor) int fd = (int)syscall(SYS_pidfd_open, info->pid, 0);
 
     /* The descriptor pins the process: what is checked after opening it is what gets the signal. */
     if (fd >= 0 && process_is(info->pid, info->started))
         syscall(SYS_pidfd_send_signal, fd, SIGKILL, NULL, 0);
-    if (fd >= 0)
-        close(fd);
     enum err e = process_wait(info, 5000, NULL);
     (void)e;
 }
@@ -136,11 +121,11 @@ enum err process_wait(const struct machine_info *info, int timeout_ms, int *ret_
     int status;
 
     for (int waited = 0;; waited += 2) {
-        bool alive = process_is(info->pid, info->started);
-        if (!alive) {
-            bool ours = waitpid(info->pid, &status, WNOHANG) == info->pid;
+        /* 0: a child of ours, some of whose threads have still to end */
+        pid_t ended = process_is(info->pid, info->started) ? 0 : waitpid(info->pid, &status, WNOHANG);
+        if (ended) {
             if (ret_status)
-                *ret_status = !ours ? -1 : WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+                *ret_status = ended < 0 ? -1 : WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
             return ERR_OK;
         }
         if (waited >= timeout_ms)

@@ -10,7 +10,7 @@ int process_ram(const char *name, uint64_t bytes);
 /* A child in its own session, output to info->log, RAM as descriptor RAM_FD, nothing else open. It waits for
  * process_release, and ends by itself when the caller dies before that. Fills pid, started, ram_file. */
 enum err process_spawn(struct arguments *a, int ram_fd, struct machine_info *info, int *ret_gate);
-void process_release(int gate);
+void process_release(int gate); /* which the caller still has to close */
 
 /* When the process started, in ticks since boot; 0 when it has ended (a zombie counts as ended). */
 uint64_t process_started(int pid);

@@ -1,5 +1,6 @@
 /* See qmp.h. */
 #include "vmm/machine/qmp.h"
+#include "introspect/base/json.h"
 #include "vmm/machine/error.h"
 #include <errno.h>
 #include <poll.h>
@@ -21,7 +22,7 @@ struct qmp {
     char line[QMP_LINE_MAX];
 };
 
-static int64_t now_ms(void)
+static int64_t qmp_now_ms(void)
 {
     struct timespec t;
 
@@ -30,10 +31,10 @@ static int64_t now_ms(void)
 }
 
 /* 1 ready, 0 time is up, -1 error. */
-static int wait_ready(int fd, short what, int64_t deadline)
+static int wait_socket(int fd, short what, int64_t deadline)
 {
     for (;;) {
-        int64_t left = deadline - now_ms();
+        int64_t left = deadline - qmp_now_ms();
         struct pollfd p = {.fd = fd, .events = what};
         int ready = poll(&p, 1, left > 0 ? (int)left : 0);
 
@@ -53,7 +54,7 @@ enum err qmp_parse(const char *line, size_t bytes, enum qmp_kind *ret_kind, json
                  {"event", QMP_EVENT, true},
                  {"QMP", QMP_GREETING, false}};
     json_error_t where;
-    json_t *message = json_loadb(line, bytes, JSON_REJECT_DUPLICATES, &where);
+    OWN(json) json_t *message = json_loadb(line, bytes, JSON_REJECT_DUPLICATES, &where);
 
     for (size_t i = 0; json_is_object(message) && i < sizeof kinds / sizeof *kinds; i++) {
         json_t *value = json_object_get(message, kinds[i].key);
@@ -61,10 +62,8 @@ enum err qmp_parse(const char *line, size_t bytes, enum qmp_kind *ret_kind, json
             continue;
         *ret_kind = kinds[i].kind;
         *ret_body = kinds[i].whole ? json_incref(message) : json_incref(value);
-        json_decref(message);
         return ERR_OK;
     }
-    json_decref(message);
     return machine_fail(ERR_PROTOCOL, "QMP: the server sent something that is not QMP");
 }
 
@@ -87,7 +86,7 @@ static enum err receive_line(struct qmp *q, int64_t deadline, size_t *ret_bytes)
         searched = q->used;
         if (q->used == sizeof q->line)
             return machine_fail(ERR_PROTOCOL, "QMP: the server sent a line of more than %d bytes", QMP_LINE_MAX);
-        int ready = wait_ready(q->fd, POLLIN, deadline);
+        int ready = wait_socket(q->fd, POLLIN, deadline);
         if (ready == 0)
             return machine_fail(ERR_TIMEOUT, "QMP: no answer in time; another client may hold the socket");
         ssize_t n = ready < 0 ? -1 : recv(q->fd, q->line + q->used, sizeof q->line - q->used, MSG_DONTWAIT);
@@ -99,7 +98,7 @@ static enum err receive_line(struct qmp *q, int64_t deadline, size_t *ret_bytes)
     }
 }
 
-static enum err receive(struct qmp *q, int64_t deadline, enum qmp_kind *ret_kind, json_t **ret_body)
+static enum err receive_message(struct qmp *q, int64_t deadline, enum qmp_kind *ret_kind, json_t **ret_body)
 {
     size_t bytes = 0;
     enum err e = receive_line(q, deadline, &bytes);
@@ -112,7 +111,7 @@ static enum err receive(struct qmp *q, int64_t deadline, enum qmp_kind *ret_kind
 }
 
 /* The oldest event gives way when nobody fetches them. */
-static void queue_event(struct qmp *q, json_t *event)
+static void queue_event(struct qmp *q, TAKES json_t *event)
 {
     if (q->events == QMP_EVENTS_MAX) {
         json_decref(q->event[q->first_event]);
@@ -126,11 +125,16 @@ static void queue_event(struct qmp *q, json_t *event)
 static enum err receive_answer(struct qmp *q, int64_t deadline, enum qmp_kind *ret_kind, json_t **ret_body)
 {
     for (;;) {
-        enum err e = receive(q, deadline, ret_kind, ret_body);
-        if (e != ERR_OK || *ret_kind != QMP_EVENT)
+        OWN(json) json_t *body = NULL;
+        enum err e = receive_message(q, deadline, ret_kind, &body);
+        if (e != ERR_OK)
             return e;
-        queue_event(q, *ret_body);
-        if (now_ms() > deadline)
+        if (*ret_kind != QMP_EVENT) {
+            *ret_body = MOVE(body);
+            return ERR_OK;
+        }
+        queue_event(q, MOVE(body));
+        if (qmp_now_ms() > deadline)
             return machine_fail(ERR_TIMEOUT, "QMP: only events, no answer in time");
     }
 }
@@ -140,7 +144,7 @@ static enum err send_all(struct qmp *q, const char *bytes, size_t count, int64_t
     while (count > 0) {
         ssize_t n = send(q->fd, bytes, count, MSG_NOSIGNAL | MSG_DONTWAIT);
         if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
-            if (wait_ready(q->fd, POLLOUT, deadline) == 0)
+            if (wait_socket(q->fd, POLLOUT, deadline) == 0)
                 return machine_fail(ERR_TIMEOUT, "QMP: the machine does not read its socket");
             continue;
         }
@@ -154,18 +158,17 @@ static enum err send_all(struct qmp *q, const char *bytes, size_t count, int64_t
 
 enum err qmp_command(struct qmp *q, const char *command, json_t *arguments, int timeout_ms, json_t **ret_value)
 {
-    int64_t deadline = now_ms() + timeout_ms;
+    int64_t deadline = qmp_now_ms() + timeout_ms;
+    OWN(json)
     json_t *request = arguments ? json_pack("{s:s,s:o}", "execute", command, "arguments", arguments)
                                 : json_pack("{s:s}", "execute", command);
-    char *text = json_dumps(request, JSON_COMPACT);
-    enum qmp_kind kind;
-    json_t *body;
+    OWN(memory) char *text = json_dumps(request, JSON_COMPACT);
+    OWN(json) json_t *body = NULL;
+    enum qmp_kind kind = QMP_ERROR;
 
-    json_decref(request);
     if (!text)
         return machine_fail(ERR_NOMEM, "QMP: out of memory");
     enum err e = send_all(q, text, strlen(text), deadline);
-    free(text);
     if (e == ERR_OK)
         e = send_all(q, "\n", 1, deadline);
     if (e == ERR_OK)
@@ -179,16 +182,15 @@ enum err qmp_command(struct qmp *q, const char *command, json_t *arguments, int 
         e = machine_fail(ERR_PROTOCOL, "QMP: %s: a greeting in place of an answer", command);
     }
     if (e == ERR_OK && ret_value)
-        *ret_value = body;
-    else
-        json_decref(body);
+        *ret_value = MOVE(body);
     return e;
 }
 
 enum err qmp_event(struct qmp *q, int timeout_ms, json_t **ret_event)
 {
-    int64_t deadline = now_ms() + timeout_ms;
-    enum qmp_kind kind;
+    int64_t deadline = qmp_now_ms() + timeout_ms;
+    OWN(json) json_t *event = NULL;
+    enum qmp_kind kind = QMP_ERROR;
 
     if (q->events > 0) {
         *ret_event = q->event[q->first_event];
@@ -196,40 +198,33 @@ enum err qmp_event(struct qmp *q, int timeout_ms, json_t **ret_event)
         q->events--;
         return ERR_OK;
     }
-    enum err e = receive(q, deadline, &kind, ret_event);
-    if (e == ERR_OK && kind != QMP_EVENT) {
-        json_decref(*ret_event);
+    enum err e = receive_message(q, deadline, &kind, &event);
+    if (e == ERR_OK && kind != QMP_EVENT)
         e = machine_fail(ERR_PROTOCOL, "QMP: an answer that nobody asked for");
-    }
+    if (e == ERR_OK)
+        *ret_event = MOVE(event);
     return e;
 }
 
-enum err qmp_open_fd(int fd, int timeout_ms, struct qmp **ret_qmp)
+enum err qmp_open_fd(TAKES int taken, int timeout_ms, struct qmp **ret_qmp)
 {
-    int64_t deadline = now_ms() + timeout_ms;
-    struct qmp *q = calloc(1, sizeof *q);
-    enum qmp_kind kind;
-    json_t *body;
+    OWN(descriptor) int fd = taken;
+    OWN(qmp) struct qmp *q = calloc(1, sizeof *q);
+    OWN(json) json_t *body = NULL;
+    int64_t deadline = qmp_now_ms() + timeout_ms;
+    enum qmp_kind kind = QMP_ERROR;
 
-    if (!q) {
-        close(fd);
+    if (!q)
         return machine_fail(ERR_NOMEM, "QMP: out of memory");
-    }
-    q->fd = fd;
+    q->fd = MOVE_DESCRIPTOR(fd);
     enum err e = receive_answer(q, deadline, &kind, &body);
-    if (e == ERR_OK) {
-        json_decref(body);
-        if (kind != QMP_GREETING)
-            e = machine_fail(ERR_PROTOCOL, "QMP: the server did not greet");
-    }
+    if (e == ERR_OK && kind != QMP_GREETING)
+        e = machine_fail(ERR_PROTOCOL, "QMP: the server did not greet");
     if (e == ERR_OK)
         e = qmp_command(q, "qmp_capabilities", NULL, timeout_ms, NULL);
-    if (e != ERR_OK) {
-        qmp_close(q);
-        return e;
-    }
-    *ret_qmp = q;
-    return ERR_OK;
+    if (e == ERR_OK)
+        *ret_qmp = MOVE(q);
+    return e;
 }
 
 enum err qmp_open(const char *path, int timeout_ms, struct qmp **ret_qmp)
@@ -239,20 +234,18 @@ enum err qmp_open(const char *path, int timeout_ms, struct qmp **ret_qmp)
     if (strlen(path) >= sizeof address.sun_path)
         return machine_fail(ERR_INVALID, "%s: too long for a socket; set XDG_RUNTIME_DIR to a shorter path", path);
     strcpy(address.sun_path, path);
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    OWN(descriptor) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
         return machine_fail(ERR_IO, "socket: %s", strerror(errno));
     /* EAGAIN: the server's backlog is full. */
-    for (int64_t deadline = now_ms() + timeout_ms; connect(fd, (void *)&address, sizeof address) != 0;) {
-        int why = errno;
-        if ((why == EAGAIN || why == EINTR) && now_ms() < deadline) {
+    for (int64_t deadline = qmp_now_ms() + timeout_ms; connect(fd, (void *)&address, sizeof address) != 0;) {
+        if ((errno == EAGAIN || errno == EINTR) && qmp_now_ms() < deadline) {
             usleep(10000);
             continue;
         }
-        close(fd);
-        return machine_fail(ERR_IO, "%s: %s", path, strerror(why));
+        return machine_fail(ERR_IO, "%s: %s", path, strerror(errno));
     }
-    return qmp_open_fd(fd, timeout_ms, ret_qmp);
+    return qmp_open_fd(MOVE_DESCRIPTOR(fd), timeout_ms, ret_qmp);
 }
 
 void qmp_close(struct qmp *q)

@@ -4,6 +4,7 @@
 #include <jansson.h>
 #include <stddef.h>
 #include "guest/abi/err.h"
+#include "introspect/base/own.h"
 
 enum { QMP_LINE_MAX = 1 << 20, QMP_EVENTS_MAX = 256 };
 
@@ -18,8 +19,9 @@ enum err qmp_parse(const char *line, size_t bytes, enum qmp_kind *ret_kind, json
 /* Connects and negotiates. */
 enum err qmp_open(const char *path, int timeout_ms, struct qmp **ret_qmp);
 /* The same over a descriptor that is connected already; owned by the qmp from here on, also on failure. */
-enum err qmp_open_fd(int fd, int timeout_ms, struct qmp **ret_qmp);
+enum err qmp_open_fd(TAKES int fd, int timeout_ms, struct qmp **ret_qmp);
 void qmp_close(struct qmp *qmp);
+OWNABLE(qmp, qmp_close)
 
 /* Executes `command`; `arguments` (may be NULL) is consumed. ret_value may be NULL. A server's error is ERR_REFUSED. */
 enum err qmp_command(struct qmp *qmp, const char *command, json_t *arguments, int timeout_ms, json_t **ret_value);

@@ -12,19 +12,16 @@
 enum err machine_ram_map(struct machine *machine, bool writable, void **ret_base, size_t *ret_bytes)
 {
     const struct machine_info *info = machine_info(machine);
-    int fd = open(info->ram_file, (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC);
+    OWN(descriptor) int fd = open(info->ram_file, (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC);
     struct stat st;
 
     if (fd < 0)
         return machine_fail(ERR_NOT_RUNNING, "RAM of machine '%s': %s: %s", info->name, info->ram_file,
                             strerror(errno));
     /* Checked after opening: the path may by now be another process's. */
-    if (!machine_is_alive(machine) || fstat(fd, &st) != 0 || (uint64_t)st.st_size != info->ram_bytes) {
-        close(fd);
+    if (!machine_is_alive(machine) || fstat(fd, &st) != 0 || (uint64_t)st.st_size != info->ram_bytes)
         return machine_fail(ERR_NOT_RUNNING, "machine '%s' has ended", info->name);
-    }
     void *base = mmap(NULL, info->ram_bytes, writable ? PROT_READ | PROT_WRITE : PROT_READ, MAP_SHARED, fd, 0);
-    close(fd);
     if (base == MAP_FAILED)
         return machine_fail(ERR_NOMEM, "RAM of machine '%s': %s", info->name, strerror(errno));
     *ret_base = base;

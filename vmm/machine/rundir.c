@@ -1,5 +1,6 @@
 /* See rundir.h. */
 #include "vmm/machine/rundir.h"
+#include "introspect/base/json.h"
 #include "vmm/machine/error.h"
 #include <ctype.h>
 #include <errno.h>
@@ -79,24 +80,20 @@ int rundir_lock(void)
     if (rundir_path(path, sizeof path) != ERR_OK)
         return -1;
     snprintf(file, sizeof file, "%s/.lock", path);
-    int fd = open(file, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    for (int waited = 0; fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) != 0; waited += LOCK_STEP_MS) {
-        if ((errno == EWOULDBLOCK || errno == EINTR) && waited < LOCK_MS) {
+    OWN(descriptor) int fd = open(file, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    for (int waited = 0; fd < 0 || flock(fd, LOCK_EX | LOCK_NB) != 0; waited += LOCK_STEP_MS) {
+        bool held = fd >= 0 && errno == EWOULDBLOCK;
+
+        if (fd >= 0 && (held || errno == EINTR) && waited < LOCK_MS) {
             usleep(LOCK_STEP_MS * 1000);
             continue;
         }
-        int reason = errno;
-        close(fd);
-        fd = -1;
-        errno = reason;
-    }
-    if (fd < 0) {
-        enum err e = errno == EWOULDBLOCK
-                         ? machine_fail(ERR_BUSY, "%s: held by another delias; wait for it or end it", file)
-                         : machine_fail(ERR_IO, "%s: %s", file, strerror(errno));
+        enum err e = held ? machine_fail(ERR_BUSY, "%s: held by another delias; wait for it or end it", file)
+                          : machine_fail(ERR_IO, "%s: %s", file, strerror(errno));
         (void)e;
+        return -1;
     }
-    return fd;
+    return MOVE_DESCRIPTOR(fd);
 }
 
 /* One row per text of machine.json. */
@@ -110,6 +107,7 @@ int rundir_lock(void)
 enum err rundir_write(const struct machine_info *info)
 {
     char path[MACHINE_PATH_MAX + 16], fresh[MACHINE_PATH_MAX + 16];
+    OWN(json)
     json_t *json =
         json_pack("{s:s,s:s,s:i,s:I,s:i,s:I}", "name", info->name, "backend", machine_backend_name(info->backend),
                   "pid", info->pid, "started", (json_int_t)info->started, "cpus", (int)info->cpus, "ram_bytes",
@@ -123,11 +121,10 @@ enum err rundir_write(const struct machine_info *info)
     snprintf(fresh, sizeof fresh, "%s/machine.new", info->folder);
     if (!failed)
         failed = json_dump_file(json, fresh, JSON_INDENT(2)) != 0 || rename(fresh, path) != 0;
-    json_decref(json);
     return failed ? machine_fail(ERR_IO, "%s: can't be written: %s", path, strerror(errno)) : ERR_OK;
 }
 
-static bool copy_text(const json_t *json, const char *key, char *to, size_t bytes)
+static bool copy_json_text(const json_t *json, const char *key, char *to, size_t bytes)
 {
     const char *text = json_string_value(json_object_get(json, key));
 
@@ -152,10 +149,10 @@ enum err rundir_read(const char *name, struct machine_info *ret_info)
     if (e != ERR_OK)
         return e;
     snprintf(path, sizeof path, "%s/machine.json", info.folder);
-    json_t *json = json_load_file(path, 0, &where);
+    OWN(json) json_t *json = json_load_file(path, 0, &where);
     if (!json)
         return machine_fail(ERR_NOT_FOUND, "no machine '%s' is running; 'delias ps' lists what is", name);
-#define GET(key, member) good = good && copy_text(json, key, info.member, sizeof info.member);
+#define GET(key, member) good = good && copy_json_text(json, key, info.member, sizeof info.member);
     TEXTS(GET)
 #undef GET
     const char *backend = json_string_value(json_object_get(json, "backend"));
@@ -165,7 +162,6 @@ enum err rundir_read(const char *name, struct machine_info *ret_info)
     info.started = (uint64_t)json_integer_value(json_object_get(json, "started"));
     good = good && backend && machine_backend_parse(backend, &info.backend) == ERR_OK && pid > 1 && pid <= INT32_MAX &&
            cpus > 0 && cpus <= MACHINE_CPUS_MAX && ram > 0;
-    json_decref(json);
     if (!good)
         return machine_fail(ERR_NOT_FOUND, "%s: damaged; 'delias stop %s' removes it", path, name);
     info.pid = (int)pid;
@@ -175,17 +171,15 @@ enum err rundir_read(const char *name, struct machine_info *ret_info)
     return ERR_OK;
 }
 
-/* By their names alone, and never through a symbolic link: what it leads to is not ours to empty. */
+/* By their names alone, and never through a symbolic link: its target is not ours to empty. */
 void rundir_clear(const struct machine_info *info)
 {
     static const char *const files[] = {"machine.json", "machine.new", "qmp.sock", "control.sock", "gdb.sock",
                                         "console.sock", "serial.log",  "log",      "lock"};
-    int folder = open(info->folder, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    OWN(descriptor) int folder = open(info->folder, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
     for (size_t i = 0; folder >= 0 && i < sizeof files / sizeof *files; i++)
         (void)!unlinkat(folder, files[i], 0);
-    if (folder >= 0)
-        close(folder);
     if (rmdir(info->folder) != 0 && errno == ENOTDIR)
         (void)!unlink(info->folder);
 }

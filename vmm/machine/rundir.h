@@ -11,6 +11,7 @@ enum err rundir_fill_paths(struct machine_info *info);
 /* Takes the lock that makes starting and stopping one at a time; a descriptor to close, or -1. */
 int rundir_lock(void);
 
+/* Writes the machine's description to its folder: a file that is renamed once it is whole. */
 enum err rundir_write(const struct machine_info *info);
 /* ERR_NOT_FOUND without a folder or a description. */
 enum err rundir_read(const char *name, struct machine_info *ret_info);

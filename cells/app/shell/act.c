@@ -1,16 +1,16 @@
-/* See shell.h: the commands that change the system. Swap and spawn are decoded and carried out by the request cell. */
+/* See shell.h: the commands that change the system. The request cell executes swap and spawn. */
 #include "cells/app/shell/shell.h"
-#include "cells/kernel/cpu/cpu.h"
-#include "cells/kernel/heap/heap.h"
-#include "cells/kernel/panic/panic.h"
-#include "cells/kernel/request/request.h"
+#include "cells/core/cpu/cpu.h"
+#include "cells/core/panic/panic.h"
+#include "cells/host/request/request.h"
 #include "cells/lib/string/string.h"
+#include "cells/memory/heap/heap.h"
 #include "guest/abi/layout.h"
 
-static void print_outcome(const struct terminal *on, const char *what, const struct arena_completion *done)
+static void print_outcome(const struct terminal *on, const char *what, const struct report *done)
 {
     if (done->error) {
-        shell_print(on, "%s: %s%s%s\n", what, err_text(done->error), *done->detail ? ": " : "", done->detail);
+        shell_print(on, "%s: %s%s%s\n", what, err_text(done->error), *done->text ? ": " : "", done->text);
         return;
     }
     for (uint32_t i = 0; i < done->phases; i++)
@@ -20,7 +20,7 @@ static void print_outcome(const struct terminal *on, const char *what, const str
 void shell_swap(const struct terminal *on, int words, char **word)
 {
     struct arena_request request = {.kind = words > 2 ? REQUEST_SWAP : REQUEST_RELOAD};
-    OWN(heap) struct arena_completion *done = heap_alloc(sizeof *done);
+    OWN(heap) struct report *done = heap_alloc(sizeof *done);
 
     if (!done) {
         shell_error(on, "swap", ERR_NOMEM);
@@ -40,7 +40,7 @@ void shell_swap(const struct terminal *on, int words, char **word)
 void shell_spawn(const struct terminal *on, int words, char **word)
 {
     struct arena_request request = {.kind = REQUEST_SPAWN};
-    OWN(heap) struct arena_completion *done = heap_alloc(sizeof *done);
+    OWN(heap) struct report *done = heap_alloc(sizeof *done);
     char arguments[SHELL_LINE_BYTES];
 
     if (!done) {
@@ -79,8 +79,8 @@ void shell_reboot(const struct terminal *on, int, char **)
     shell_print(on, "reboot: this machine has neither reset line\n");
 }
 
-/* Soft off as QEMU's and bochs's chipsets have it, then the end of a delias-vmm machine. Hardware needs its ACPI tables
- * interpreted for this, which Delias does not do. */
+/* The ports by which QEMU's and bochs's chipsets switch off, then the debug exit of delias-vmm. Hardware would need its
+ * ACPI tables interpreted, which Delias does not do. */
 void shell_poweroff(const struct terminal *on, int, char **)
 {
     out16(0x604, 0x2000);

@@ -1,51 +1,51 @@
-/* See shell.h: line editing on a terminal that knows backspace and nothing else. */
+/* See shell.h: line editing on a terminal that need know no control character but backspace. */
 #include "cells/app/shell/shell.h"
 #include "cells/drivers/keyboard/keyboard.h"
 #include "cells/lib/string/string.h"
 
 enum { INTERRUPT = 'C' & 0x1f, KILL_LINE = 'U' & 0x1f, ESCAPE = 0x1b, DELETE = 0x7f };
 
-static void show(struct editor *e, const char *text, size_t bytes)
+static void echo(struct editor *e, const char *text, size_t bytes)
 {
     e->terminal->write(text, bytes);
 }
 
-static void erase(struct editor *e)
+static void erase_character(struct editor *e)
 {
     if (!e->length)
         return;
     e->length--;
-    show(e, "\b \b", 3);
+    echo(e, "\b \b", 3);
 }
 
-static void erase_all(struct editor *e)
+static void erase_line(struct editor *e)
 {
     while (e->length)
-        erase(e);
+        erase_character(e);
 }
 
-static void insert(struct editor *e, char c)
+static void insert_character(struct editor *e, char c)
 {
     if (e->length + 1 >= sizeof e->line)
         return;
     e->line[e->length++] = c;
-    show(e, &c, 1);
+    echo(e, &c, 1);
 }
 
-/* Shows line `number` of the history in place of what was typed; one behind the last is an empty line. */
-static void recall(struct editor *e, unsigned number)
+/* Shows line `number` of the history in place of what was typed; number e->lines is an empty line. */
+static void recall_line(struct editor *e, unsigned number)
 {
     if (number > e->lines || e->lines - number > EDITOR_HISTORY)
         return;
-    erase_all(e);
+    erase_line(e);
     e->shown = number;
     if (number == e->lines)
         return;
     for (const char *c = e->history[number % EDITOR_HISTORY]; *c; c++)
-        insert(e, *c);
+        insert_character(e, *c);
 }
 
-static void remember(struct editor *e)
+static void remember_line(struct editor *e)
 {
     e->line[e->length] = 0;
     if (e->length)
@@ -66,14 +66,14 @@ static bool in_escape(struct editor *e, char c)
         return true;
     e->escape = 0;
     if (c == 'A')
-        recall(e, e->shown - 1);
+        recall_line(e, e->shown - 1);
     else if (c == 'B')
-        recall(e, e->shown + 1);
+        recall_line(e, e->shown + 1);
     return true;
 }
 
 /* True: the line is complete. */
-static bool take(struct editor *e, unsigned char c)
+static bool take_character(struct editor *e, unsigned char c)
 {
     bool second_of_pair = c == '\n' && e->after_return;
 
@@ -86,24 +86,24 @@ static bool take(struct editor *e, unsigned char c)
         return true;
     case '\b':
     case DELETE:
-        erase(e);
+        erase_character(e);
         return false;
     case KILL_LINE:
-        erase_all(e);
+        erase_line(e);
         return false;
     case INTERRUPT:
-        show(e, "^C", 2);
+        echo(e, "^C", 2);
         e->length = 0;
         return true;
     case KEYBOARD_UP:
-        recall(e, e->shown - 1);
+        recall_line(e, e->shown - 1);
         return false;
     case KEYBOARD_DOWN:
-        recall(e, e->shown + 1);
+        recall_line(e, e->shown + 1);
         return false;
     default:
         if (c >= ' ' && c < DELETE)
-            insert(e, (char)c);
+            insert_character(e, (char)c);
         return false;
     }
 }
@@ -113,9 +113,9 @@ void editor_read(struct editor *editor, const char *prompt)
     char c = 0;
 
     editor->length = 0;
-    show(editor, prompt, string_length(prompt));
-    while (!editor->terminal->read(&c, 1, 0) || !take(editor, (unsigned char)c))
+    echo(editor, prompt, string_length(prompt));
+    while (!editor->terminal->read(&c, 1, 0) || !take_character(editor, (unsigned char)c))
         ;
-    show(editor, "\n", 1);
-    remember(editor);
+    echo(editor, "\n", 1);
+    remember_line(editor);
 }

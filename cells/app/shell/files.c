@@ -9,9 +9,9 @@ void shell_ls(const struct terminal *on, int words, char **word)
     struct memory_fs_entry entry;
     enum err e;
 
-    for (size_t i = 0; (e = memory_fs_list(path, i, &entry)) == ERR_OK; i++)
+    for (size_t i = 0; !(e = memory_fs_list(path, i, &entry)) && entry.name[0]; i++)
         shell_print(on, "%10lu %s%s\n", entry.bytes, entry.name, entry.directory ? "/" : "");
-    if (e != ERR_RANGE)
+    if (e)
         shell_error(on, path, e);
 }
 

@@ -1,50 +1,47 @@
-/* See shell.h: the commands that read the arena. They take no lock; a table that changes meanwhile shows as it was in
- * part and as it is in part. */
+/* See shell.h: the commands that read the arena. They take no lock: of a table that changes meanwhile, some rows may be
+ * older than others. */
 #include "cells/app/shell/shell.h"
+#include "cells/core/arena/arena.h"
 #include "cells/fs/memory_fs/memory_fs.h"
-#include "cells/kernel/arena/arena.h"
-#include "cells/kernel/log/log.h"
+#include "cells/host/log/log.h"
 #include "cells/lib/format/format.h"
 #include "cells/lib/string/string.h"
+#include "guest/abi/names.h"
 
 #define LOG_LINES_SHOWN 20
 
-static const char *const kinds[] = {"?", "kernel", "driver", "library", "app"};
-static const char *const cell_states[] = {"free", "loading", "live", "old"};
-static const char *const section_kinds[] = {"?", "text", "rodata", "data", "bss", "eh_frame", "except"};
-static const char *const task_states[] = {"free", "runnable", "running", "blocked", "exited", "unwinding", "failed"};
-static const char *const actions[] = {"none", "unwind", "restart", "reload", "halt"};
-static const char *const outcomes[] = {"open", "recovered", "failed"};
+#define AT_INDEX(number, name) [number] = name,
+static const char *const kinds[] = {NAMES_CELL_KIND(AT_INDEX)};
+static const char *const cell_states[] = {NAMES_CELL_STATE(AT_INDEX)};
+static const char *const section_kinds[] = {NAMES_SECTION_KIND(AT_INDEX)};
+static const char *const task_states[] = {NAMES_TASK_STATE(AT_INDEX)};
+static const char *const actions[] = {NAMES_FAULT_ACTION(AT_INDEX)};
+static const char *const outcomes[] = {NAMES_FAULT_OUTCOME(AT_INDEX)};
 
-static const char *name_in(const char *const *names, size_t count, uint32_t index)
+static const char *name_at_index(const char *const *names, size_t count, uint32_t index)
 {
-    return index < count ? names[index] : "?";
+    return index < count && names[index] ? names[index] : "?";
 }
-#define NAME_IN(names, index) name_in(names, array_size(names), index)
+#define NAME_IN(names, index) name_at_index(names, array_size(names), index)
 
-static uint32_t used(enum arena_table table)
+static struct cell_ref find_live_cell(const struct terminal *on, const char *name)
 {
-    return arena_header()->table[table].used;
-}
-
-static uint32_t find_cell(const struct terminal *on, const char *name)
-{
-    for (uint32_t i = 1; i < used(ARENA_CELLS); i++)
+    for_each_cell (i)
         if (arena_cell(i)->state == CELL_LIVE && string_equal(arena_string(arena_cell(i)->name), name))
             return i;
     shell_error(on, name, ERR_NOT_FOUND);
-    return 0;
+    return NO_CELL;
 }
 
 void shell_cells(const struct terminal *on, int, char **)
 {
-    shell_print(on, "%-14s %4s %-8s %-8s %8s %9s %6s\n", "NAME", "VERS", "KIND", "STATE", "BYTES", "SECTIONS",
+    shell_print(on, "%-14s %4s %-11s %-8s %8s %9s %6s\n", "NAME", "VERS", "KIND", "STATE", "BYTES", "SECTIONS",
                 "FAULTS");
-    for (uint32_t i = 1; i < used(ARENA_CELLS); i++) {
+    for_each_cell (i) {
         const struct arena_cell *cell = arena_cell(i);
         if (cell->state == CELL_FREE)
             continue;
-        shell_print(on, "%-14s %4u %-8s %-8s %8u %9u %6u\n", arena_string(cell->name), cell->version,
+        shell_print(on, "%-14s %4u %-11s %-8s %8u %9u %6u\n", arena_string(cell->name), cell->version,
                     NAME_IN(kinds, cell->kind), NAME_IN(cell_states, cell->state),
                     cell->text_bytes + cell->rodata_bytes + cell->data_bytes, cell->sections, cell->faults);
     }
@@ -52,55 +49,56 @@ void shell_cells(const struct terminal *on, int, char **)
 
 void shell_cell(const struct terminal *on, int, char **word)
 {
-    uint32_t index = find_cell(on, word[1]);
+    struct cell_ref ref = find_live_cell(on, word[1]);
 
-    if (!index)
+    if (!ref.index)
         return;
-    const struct arena_cell *cell = arena_cell(index);
+    const struct arena_cell *cell = arena_cell(ref);
     shell_print(on, "%s, version %u, %s, reloaded %u times\n", word[1], cell->version, NAME_IN(kinds, cell->kind),
                 cell->reloads);
-    for (uint32_t s = cell->first_section; s; s = arena_section(s)->next_in_cell) {
+    for_each_section_of (s, ref) {
         const struct arena_section *section = arena_section(s);
         shell_print(on, "  %016lx %6u %-8s %3u out %3u in  %s\n", section->virt, section->bytes,
                     NAME_IN(section_kinds, section->kind), section->outgoing, section->incoming,
                     arena_string(section->name));
     }
-    for (uint32_t s = cell->first_symbol; s; s = arena_symbol(s)->next_in_cell)
+    for_each_symbol_of (s, ref)
         if (arena_symbol(s)->access)
             shell_print(on, "  exports %s to %s\n", arena_string(arena_symbol(s)->name),
                         NAME_IN(kinds, arena_symbol(s)->access));
 }
 
-static const char *cell_name_of(uint32_t section)
+static const char *cell_name_of(struct section_ref section)
 {
     return arena_string(arena_cell(arena_section(section)->cell)->name);
 }
 
-/* True when an edge before `edge` in the list of `section` says the same: same symbol, same cell at the other end. */
-static bool said_before(uint32_t section, uint32_t edge, bool out)
+/* Whether an edge before `edge` in the list of `section` has the same symbol and the same cell at its other end. */
+static bool is_repeated(struct section_ref section, struct edge_ref edge, bool out)
 {
-    uint32_t e = out ? arena_section(section)->first_out : arena_section(section)->first_in;
+    struct edge_ref e = out ? arena_section(section)->first_out : arena_section(section)->first_in;
 
-    for (; e && e != edge; e = out ? arena_edge(e)->next_out : arena_edge(e)->next_in) {
+    for (; e.index && !same(e, edge); e = out ? arena_edge(e)->next_out : arena_edge(e)->next_in) {
         const struct arena_edge *a = arena_edge(e), *b = arena_edge(edge);
-        if (a->symbol == b->symbol &&
-            arena_section(out ? a->to : a->from)->cell == arena_section(out ? b->to : b->from)->cell)
+        if (same(a->symbol, b->symbol) &&
+            same(arena_section(out ? a->to : a->from)->cell, arena_section(out ? b->to : b->from)->cell))
             return true;
     }
     return false;
 }
 
-static void print_edges(const struct terminal *on, uint32_t cell, bool out)
+static void print_edges(const struct terminal *on, struct cell_ref cell, bool out)
 {
-    for (uint32_t s = arena_cell(cell)->first_section; s; s = arena_section(s)->next_in_cell) {
-        uint32_t next, e = out ? arena_section(s)->first_out : arena_section(s)->first_in;
-        for (; e; e = next) {
+    for_each_section_of (s, cell) {
+        struct edge_ref next, e = out ? arena_section(s)->first_out : arena_section(s)->first_in;
+        for (; e.index; e = next) {
             const struct arena_edge *edge = arena_edge(e);
-            uint32_t other = out ? edge->to : edge->from;
+            struct section_ref other = out ? edge->to : edge->from;
             next = out ? edge->next_out : edge->next_in;
-            if (arena_section(other)->cell == cell || said_before(s, e, out))
+            if (same(arena_section(other)->cell, cell) || is_repeated(s, e, out))
                 continue;
-            const char *symbol = edge->symbol ? arena_string(arena_symbol(edge->symbol)->name) : "a stored pointer";
+            const char *symbol =
+                edge->symbol.index ? arena_string(arena_symbol(edge->symbol)->name) : "a stored pointer";
             shell_print(on, "  %-32s %s %s of %s\n", arena_string(arena_section(s)->name), out ? "->" : "<-",
                         out ? symbol : arena_string(arena_section(other)->name), cell_name_of(other));
         }
@@ -109,9 +107,9 @@ static void print_edges(const struct terminal *on, uint32_t cell, bool out)
 
 void shell_deps(const struct terminal *on, int, char **word)
 {
-    uint32_t cell = find_cell(on, word[1]);
+    struct cell_ref cell = find_live_cell(on, word[1]);
 
-    if (!cell)
+    if (!cell.index)
         return;
     shell_print(on, "%s needs:\n", word[1]);
     print_edges(on, cell, true);
@@ -123,7 +121,7 @@ void shell_tasks(const struct terminal *on, int, char **)
 {
     shell_print(on, "%5s %-16s %-10s %3s %8s %9s %10s\n", "ID", "NAME", "STATE", "CPU", "RESTARTS", "SWITCHES",
                 "RUN MS");
-    for (uint32_t i = 1; i < used(ARENA_TASKS); i++) {
+    for_each_task (i) {
         const struct arena_task *task = arena_task(i);
         if (task->state == TASK_FREE)
             continue;
@@ -132,10 +130,10 @@ void shell_tasks(const struct terminal *on, int, char **)
     }
 }
 
-/* Where record `seq` of a ring table stands, or stood before a newer one. */
-static const void *ring_record(enum arena_table table, uint64_t seq)
+/* The place of record `seq` in a ring; a newer record may be there by now. */
+static const void *ring_slot(enum arena_table table, uint64_t seq)
 {
-    return arena_record(table, (uint32_t)(seq % (arena_header()->table[table].capacity - 1)) + 1);
+    return arena_record(table, arena_ring_index(seq, arena_header()->table[table].capacity));
 }
 
 void shell_faults(const struct terminal *on, int, char **)
@@ -143,13 +141,13 @@ void shell_faults(const struct terminal *on, int, char **)
     uint64_t last = arena_header()->fault_seq, room = arena_header()->table[ARENA_FAULTS].capacity - 1;
 
     for (uint64_t seq = last > room ? last - room + 1 : 1; seq <= last; seq++) {
-        const struct arena_fault *fault = ring_record(ARENA_FAULTS, seq);
+        const struct arena_fault *fault = ring_slot(ARENA_FAULTS, seq);
         if (fault->seq != seq)
             continue;
-        shell_print(on, "%4lu %5lu.%03lus %s in %s:%s+%u, task %s: %s, %s in %lu us\n", seq,
-                    fault->time_ns / 1000000000, fault->time_ns / 1000000 % 1000, fault->message, fault->cell_name,
-                    fault->symbol, fault->offset, fault->task_name, NAME_IN(actions, fault->action),
-                    NAME_IN(outcomes, fault->outcome), fault->recovery_ns / 1000);
+        shell_print(on, "%4lu %5lu.%03lus %s in %s%s%s:%s+%u, task %s: %s, %s in %lu us\n", seq,
+                    fault->time_ns / 1000000000, fault->time_ns / 1000000 % 1000, fault->message, fault->namespace_,
+                    *fault->namespace_ ? "/" : "", fault->cell_name, fault->symbol, fault->offset, fault->task_name,
+                    NAME_IN(actions, fault->action), NAME_IN(outcomes, fault->outcome), fault->recovery_ns / 1000);
     }
     shell_print(on, "%lu faults\n", last);
 }

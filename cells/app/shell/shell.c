@@ -1,14 +1,14 @@
-/* A shell for people: one session on the serial line, one on keyboard and screen, each a restartable task. It reads the
- * arena itself, and asks the request cell for what changes the system, as the host does. No scripts, no pipes. */
+/* An interactive shell: one session on the serial line, one on keyboard and screen, each a restartable task. It reads
+ * the arena itself; what changes the system is a request, as from the host. No scripts, no pipes. */
 #include "cells/app/shell/shell.h"
+#include "cells/core/arena/arena.h"
 #include "cells/drivers/keyboard/keyboard.h"
 #include "cells/drivers/serial/serial.h"
 #include "cells/drivers/text_screen/text_screen.h"
-#include "cells/kernel/arena/arena.h"
-#include "cells/kernel/heap/heap.h"
-#include "cells/kernel/task/task.h"
 #include "cells/lib/format/format.h"
 #include "cells/lib/string/string.h"
+#include "cells/memory/heap/heap.h"
+#include "cells/task/task/task.h"
 
 CELL("shell", APPLICATION, 1);
 
@@ -33,7 +33,7 @@ void shell_error(const struct terminal *on, const char *about, enum err e)
     shell_print(on, "%s: %s\n", about, err_text(e));
 }
 
-static void help(const struct terminal *on, int, char **)
+static void list_commands(const struct terminal *on, int, char **)
 {
     const struct command *command;
 
@@ -45,7 +45,7 @@ static void help(const struct terminal *on, int, char **)
 }
 
 static const struct command commands[] = {
-    {"help", "", "this list", 1, help},
+    {"help", "", "this list", 1, list_commands},
     {"cells", "", "what is loaded", 1, shell_cells},
     {"cell", "NAME", "one cell: its sections and exports", 2, shell_cell},
     {"deps", "CELL", "what a cell needs, and who needs it", 2, shell_deps},
@@ -62,7 +62,7 @@ static const struct command commands[] = {
     {"mkdir", "PATH", "make a directory", 2, shell_mkdir},
     {"rm", "PATH", "remove a file or an empty directory", 2, shell_rm},
     {"panic", "", "fail this shell's task, to see it recover", 1, shell_panic},
-    {"reboot", "", "start the machine anew", 1, shell_reboot},
+    {"reboot", "", "restart the machine", 1, shell_reboot},
     {"poweroff", "", "turn the machine off", 1, shell_poweroff},
 };
 
@@ -79,8 +79,8 @@ const struct command *command_find(const char *name)
     return NULL;
 }
 
-/* Cuts `line` at its spaces; words beyond the last place are dropped. */
-static int split(char *line, char *word[SHELL_WORDS_MAX])
+/* Splits `line` at its spaces; words beyond SHELL_WORDS_MAX are dropped. */
+static int split_words(char *line, char *word[SHELL_WORDS_MAX])
 {
     int words = 0;
 
@@ -101,7 +101,7 @@ static int split(char *line, char *word[SHELL_WORDS_MAX])
 static void run_line(const struct terminal *on, char *line)
 {
     char *word[SHELL_WORDS_MAX];
-    int words = split(line, word);
+    int words = split_words(line, word);
 
     if (!words)
         return;
@@ -134,9 +134,9 @@ static void screen_entry(uint64_t)
     session(&screen_terminal);
 }
 
-static bool task_is_there(const char *name)
+static bool has_task(const char *name)
 {
-    for (uint32_t i = 1; i < arena_header()->table[ARENA_TASKS].used; i++) {
+    for_each_task (i) {
         const struct arena_task *task = arena_task(i);
         if (task->state != TASK_FREE && task->state != TASK_EXITED && string_equal(task->name, name))
             return true;
@@ -144,12 +144,12 @@ static bool task_is_there(const char *name)
     return false;
 }
 
-/* Made anew after a fault, this task finds the other session still there. */
+/* After a restart of this task, the other session may still be there. */
 static int shell_main(int, char **)
 {
     const struct task_options options = {.restartable = true};
 
-    if (!task_is_there(screen_terminal.task_name)) {
+    if (!has_task(screen_terminal.task_name)) {
         OWN(task) struct task *screen = task_spawn(screen_terminal.task_name, screen_entry, 0, &options);
         if (!screen)
             shell_error(&serial_terminal, "shell: the session on the screen", ERR_NOMEM);

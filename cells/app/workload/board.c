@@ -1,11 +1,10 @@
-/* See board.h. Every wait is cut into slices: a wake-up that a fault swallowed costs a slice, not the workload. */
+/* See board.h. Every wait has a time-out and is repeated, since a fault may lose a wake-up. */
 #include "cells/app/workload/board.h"
-#include "cells/kernel/cpu/cpu.h"
-#include "cells/kernel/heap/heap.h"
+#include "cells/memory/heap/heap.h"
 
 #define SLICE_NS      50000000ull
 #define LONG_SLICE_NS 1000000000ull
-#define FORGET        4 /* the part of the slowest round's time that each round takes away */
+#define FORGET        4 /* each round decreases slowest_ns by this part of it */
 
 static void wait_slice(struct wait_queue *queue, struct lock_guard *held)
 {
@@ -81,36 +80,34 @@ void board_start(struct board *board, struct job *ret_job)
     wait_queue_wake_all(&board->offer);
 }
 
-/* ERR_WOULD_BLOCK: somebody has not posted yet. */
-static enum err read_posts(const struct board *board, const struct job *job, uint64_t ret_value[PARTS])
+/* LATE: somebody has not posted yet. */
+static enum gather read_posts(const struct board *board, const struct job *job, uint64_t ret_value[PARTS])
     NEEDS(board->lock)
 {
-    enum err result = ERR_OK;
+    enum gather result = GATHER_DONE;
 
     for (int i = 0; i < PARTS; i++) {
         if (board->post[i].attempt != job->attempt) {
-            result = ERR_WOULD_BLOCK;
+            result = GATHER_LATE;
             continue;
         }
         if (board->post[i].error != ERR_OK)
-            return board->post[i].error;
+            return GATHER_FAILED;
         ret_value[i] = board->post[i].value;
     }
     return result;
 }
 
-enum err board_gather(struct board *board, const struct job *job, uint64_t timeout_ns, uint64_t ret_value[PARTS])
+enum gather board_gather(struct board *board, const struct job *job, const struct patience *patience,
+                         uint64_t ret_value[PARTS])
 {
-    uint64_t deadline = cpu_ns() + timeout_ns;
     GUARD(lock) held = lock_take(&board->lock);
-    enum err e;
+    enum gather gathered;
 
-    while ((e = read_posts(board, job, ret_value)) == ERR_WOULD_BLOCK) {
-        if (cpu_ns() >= deadline)
-            return ERR_TIMEOUT;
+    while ((gathered = read_posts(board, job, ret_value)) == GATHER_LATE &&
+           progress_ns(&patience->since) < patience->ns)
         wait_slice(&board->posted, &held);
-    }
-    return e;
+    return gathered;
 }
 
 uint32_t board_repeat(struct board *board, uint32_t weight)
@@ -122,7 +119,7 @@ uint32_t board_repeat(struct board *board, uint32_t weight)
     return board->futile;
 }
 
-uint64_t board_settle(struct board *board, bool right, uint64_t ns)
+uint64_t board_end_round(struct board *board, bool right, uint64_t ns)
 {
     GUARD(lock) held = lock_take(&board->lock);
 

@@ -1,14 +1,16 @@
-/* Private to workload: the board that its tasks meet at. It lies in the heap and is counted by reference, so that it
- * outlives every one of them, in whichever way they end.
+/* Private to workload: the state that its tasks share. It is in the heap and counted by reference, so that it outlives
+ * each of them, however they end.
  *
  * The conductor starts an attempt at a round; each part works and posts a value, or the error that disturbed it. All
- * values posted: the round is over and its checksum is judged. An error, or too long a silence: another attempt at the
- * same round. Attempts are numbered and never reused, so that whatever belongs to an older one can be told and dropped. */
+ * values posted: the round is over and its checksum is compared. An error, or no post in time: another attempt at
+ * the same round. Numbers of attempts are never reused, so that what belongs to an earlier one is recognised and
+ * dropped. */
 #pragma once
 #include "cells/app/workload/pattern.h"
-#include "cells/kernel/channel/channel.h"
-#include "cells/kernel/lock/lock.h"
-#include "cells/kernel/wait_queue/wait_queue.h"
+#include "cells/app/workload/progress.h"
+#include "cells/channel/channel/channel.h"
+#include "cells/core/lock/lock.h"
+#include "cells/task/wait_queue/wait_queue.h"
 
 struct board;
 
@@ -21,7 +23,7 @@ struct tally {
     uint64_t rounds, ok, bad, repeated;
 };
 
-/* What a part's task is given: its place on the board. */
+/* The argument of a part's task: its place on the board. */
 struct place {
     struct board *board;
     enum part part;
@@ -38,7 +40,7 @@ struct board {
     uint64_t rounds_wanted; /* 0: for ever */
     uint64_t attempt;
     struct tally tally;
-    uint64_t slowest_ns; /* of the rounds that ended; an older one counts less */
+    uint64_t slowest_ns; /* progress in the rounds that ended; each round decreases the weight of earlier ones */
     uint32_t futile;     /* weight of the attempts since the last of them */
     struct {
         uint64_t attempt, value;
@@ -49,33 +51,44 @@ struct board {
     struct place place[PARTS];
 };
 
+/* A board with one reference. NULL: no memory. board_put releases a reference; the last one frees the board. */
 struct board *board_new(uint32_t owner, uint64_t rounds_wanted);
 void board_put(TAKES struct board *board);
 
-/* One more task works on the board, and holds it; one less. */
+/* A task joins the crew, with a reference of its own; it leaves, and releases it. */
 void board_join(struct board *board);
 void board_leave(struct board *board);
-void board_wait_done(struct board *board); /* until nobody works on it */
+void board_wait_done(struct board *board); /* waits until the crew has left */
 
-/* For the conductor. */
+/* For the conductor: whether another round is wanted; start an attempt. */
 bool board_wants_more(struct board *board);
 void board_start(struct board *board, struct job *ret_job);
-/* Waits for all posts. ERR_TIMEOUT, or the first error that a part posted. */
-enum err board_gather(struct board *board, const struct job *job, uint64_t timeout_ns, uint64_t ret_value[PARTS]);
-/* The attempt came to nothing: `weight` more of them that did so in a row. Returns their sum. */
+enum [[nodiscard]] gather{GATHER_DONE, GATHER_LATE, GATHER_FAILED};
+struct patience {
+    struct progress since;
+    uint64_t ns;
+};
+/* Waits for all posts. LATE: the patience is over, and somebody has not posted; FAILED: a part has posted an error. */
+enum gather board_gather(struct board *board, const struct job *job, const struct patience *patience,
+                         uint64_t ret_value[PARTS]);
+/* Counts an attempt that failed, with `weight`. Returns the sum of weights since the last round that ended. */
 uint32_t board_repeat(struct board *board, uint32_t weight);
-uint64_t board_settle(struct board *board, bool right, uint64_t ns); /* the round is over; its number */
+/* Counts a round that ended, after `ns` of progress. Returns its number. */
+uint64_t board_end_round(struct board *board, bool right, uint64_t ns);
+/* Ends the work: board_next returns false from now on. */
 void board_stop(struct board *board);
 
-/* For the parts. A task that follows another at its place has lost that one's share of the attempt under way, which is
- * posted as disturbed, so that nobody waits for it. Returns the number of that attempt, else 0. */
+/* For the parts. Call first in a task. A restarted task cannot continue the share of its predecessor: posts ERR_CLOSED
+ * for the present attempt and returns its number, else 0. */
 uint64_t board_begin(struct place *place);
-/* Waits for an attempt other than number `last`; false: the work is over. */
+/* Waits for an attempt other than number `last`. False: the work is over. */
 bool board_next(struct board *board, uint64_t last, struct job *ret_job);
+/* Whether the attempt of `job` is the present one. */
 bool board_is_current(struct board *board, const struct job *job);
+/* Posts a value or an error; dropped when the attempt is over. */
 void board_post(struct board *board, enum part part, const struct job *job, uint64_t value, enum err error);
 
-/* Leaves a receiving end for the consumer; an older one is released. */
+/* Offers a receiving end to the consumer; one that was not taken is released. */
 void board_offer(struct board *board, TAKES struct channel_end *end);
-/* Waits for one as long as the attempt lasts. ERR_TIMEOUT: it is over. */
+/* Waits for an offer as long as the attempt lasts. ERR_TIMEOUT: the attempt is over. */
 enum err board_take_offer(struct board *board, const struct job *job, struct channel_end **ret_end);

@@ -1,5 +1,5 @@
 /* The right checksum of round n is expected[n % PATTERN_CYCLE]. Made by tests/e2e/workload_table.c, and checked
- * against it by tests/e2e/workload_table.sh; `tests/e2e/workload_table.sh --write` makes it anew. */
+ * against it by tests/e2e/workload_table.sh; `tests/e2e/workload_table.sh --write` rewrites it. */
 #pragma once
 #include "cells/app/workload/pattern.h"
 

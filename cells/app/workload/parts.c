@@ -1,12 +1,12 @@
-/* See parts.h. Each part does its share of a round and folds what came out into one value. It returns an error for what
- * a fault elsewhere can cause (a closed channel, no memory); a wrong byte is no error but a wrong value. */
+/* See parts.h. Each part does its share of a round and folds the results into one value. It returns an error for what a
+ * fault elsewhere can cause (a closed channel, no memory); a wrong byte gives a wrong value. */
 #include "cells/app/workload/parts.h"
 #include "cells/fs/memory_fs/memory_fs.h"
 #include "cells/gfx/canvas/canvas.h"
-#include "cells/kernel/heap/heap.h"
-#include "cells/kernel/task/task.h"
 #include "cells/lib/format/format.h"
 #include "cells/lib/string/string.h"
+#include "cells/memory/heap/heap.h"
+#include "cells/task/task/task.h"
 
 #define RING_SLOTS      16
 #define RING_TIMEOUT_NS 100000000ull
@@ -20,7 +20,7 @@ struct message {
     uint32_t pad;
 };
 
-/* A part's work: the share of `job`, its value, and the channel end that the task keeps from round to round. */
+/* A part's work for `job`: computes *value. *end is kept from round to round. */
 typedef enum err part_work(struct board *board, struct job *job, struct channel_end **end, uint64_t *value);
 
 static uint32_t message_crc(const struct message *message)
@@ -35,13 +35,22 @@ static void message_make(struct message *message, const struct job *job, uint32_
     message->crc = message_crc(message);
 }
 
-/* Sends, as long as the attempt lasts. */
-static enum err send(struct board *board, const struct job *job, struct channel_end *end, const struct message *message)
+static enum err error_of(enum channel_err e)
+{
+    static const enum err errors[] = {
+        [CHANNEL_OK] = ERR_OK, [CHANNEL_CLOSED] = ERR_CLOSED, [CHANNEL_TIMEOUT] = ERR_TIMEOUT};
+
+    return errors[e];
+}
+
+/* Sends, and tries again at a time-out as long as the attempt lasts. */
+static enum err send_in_attempt(struct board *board, const struct job *job, struct channel_end *end,
+                                const struct message *message)
 {
     for (;;) {
-        enum err e = channel_send(end, message, RING_TIMEOUT_NS);
-        if (e != ERR_TIMEOUT || !board_is_current(board, job))
-            return e;
+        enum channel_err e = channel_send(end, message, RING_TIMEOUT_NS);
+        if (e != CHANNEL_TIMEOUT || !board_is_current(board, job))
+            return error_of(e);
     }
 }
 
@@ -63,25 +72,25 @@ static enum err produce(struct board *board, struct job *job, struct channel_end
         struct message message;
         message_make(&message, job, i);
         *value = pattern_fold(*value, message.body, sizeof message.body);
-        e = send(board, job, *end, &message);
+        e = send_in_attempt(board, job, *end, &message);
     }
     if (e != ERR_OK)
-        channel_end_put(MOVE(*end)); /* also when time ran out: the other end may be lost without having been closed */
+        channel_end_put(MOVE(*end)); /* also at a time-out: the other end may be lost without having been closed */
     return e;
 }
 
-static enum err receive(struct board *board, const struct job *job, struct channel_end *end,
-                        struct message *ret_message)
+static enum err receive_in_attempt(struct board *board, const struct job *job, struct channel_end *end,
+                                   struct message *ret_message)
 {
     for (;;) {
-        enum err e = channel_receive(end, ret_message, RING_TIMEOUT_NS);
-        if (e != ERR_TIMEOUT || !board_is_current(board, job))
-            return e;
+        enum channel_err e = channel_receive(end, ret_message, RING_TIMEOUT_NS);
+        if (e != CHANNEL_TIMEOUT || !board_is_current(board, job))
+            return error_of(e);
     }
 }
 
-/* Takes one message into account. Messages of an attempt that is over are dropped; one of a newer attempt than the
- * consumer has seen begins it. False: dropped. */
+/* Folds one message into *value. Drops those of an earlier attempt, and begins a later one with its first message.
+ * False: dropped. */
 static bool consume_one(const struct message *message, struct job *job, uint32_t *count, uint64_t *value)
 {
     bool sound = message->crc == message_crc(message);
@@ -106,7 +115,7 @@ static enum err consume(struct board *board, struct job *job, struct channel_end
 
     for (uint32_t count = 0; e == ERR_OK && count < PATTERN_MESSAGES;) {
         struct message message;
-        e = receive(board, job, *end, &message);
+        e = receive_in_attempt(board, job, *end, &message);
         if (e == ERR_OK && !consume_one(&message, job, &count, value) && !board_is_current(board, job))
             e = ERR_TIMEOUT;
     }
@@ -145,7 +154,7 @@ static enum err write_file(const char *path, uint32_t index, uint32_t item)
     return e;
 }
 
-static enum err read_file(const char *path, uint64_t *value)
+static enum err read_back_file(const char *path, uint64_t *value)
 {
     OWN(memory_fs_file) struct memory_fs_file *file = NULL;
     uint8_t piece[700];
@@ -160,38 +169,36 @@ static enum err read_file(const char *path, uint64_t *value)
     return e;
 }
 
-/* Files are named after the attempt, so that what a killed filer left behind is never taken for this round's; what it
- * left is removed by the next one. */
+/* Removes the directory of a filer that was killed. Files are named after their attempt: these are not taken for
+ * new ones. */
 static void remove_leftovers(const char *directory)
 {
     struct memory_fs_entry entry;
     char path[64];
 
-    while (memory_fs_list(directory, 0, &entry) == ERR_OK) {
+    while (memory_fs_list(directory, 0, &entry) == ERR_OK && entry.name[0]) {
         format_print(path, sizeof path, "%s/%s", directory, entry.name);
         if (memory_fs_unlink(path) != ERR_OK)
             return;
     }
+    (void)memory_fs_unlink(directory);
 }
 
-static enum err file(struct board *board, struct job *job, struct channel_end **, uint64_t *value)
+static enum err write_files(struct board *board, struct job *job, struct channel_end **, uint64_t *value)
 {
     char directory[32], path[64];
     enum err e = ERR_OK;
 
     format_print(directory, sizeof directory, "/workload.%x", (unsigned)(uintptr_t)board);
-    e = memory_fs_make_directory(directory);
-    if (e != ERR_OK && e != ERR_EXISTS)
-        return e;
     remove_leftovers(directory);
-    e = ERR_OK;
+    e = memory_fs_make_directory(directory);
     for (uint32_t i = 0; e == ERR_OK && i < PATTERN_FILES; i++) {
         format_print(path, sizeof path, "%s/%lu.%u", directory, job->attempt, i);
         e = write_file(path, job->index, i);
     }
     for (uint32_t i = 0; e == ERR_OK && i < PATTERN_FILES; i++) {
         format_print(path, sizeof path, "%s/%lu.%u", directory, job->attempt, i);
-        e = read_file(path, value);
+        e = read_back_file(path, value);
         if (e == ERR_OK)
             e = memory_fs_unlink(path);
     }
@@ -203,7 +210,7 @@ static void short_entry(uint64_t argument)
     task_exit(pattern_task((uint32_t)(argument >> 32), (uint32_t)argument));
 }
 
-static enum err spawn(struct board *, struct job *job, struct channel_end **, uint64_t *value)
+static enum err spawn_short_tasks(struct board *, struct job *job, struct channel_end **, uint64_t *value)
 {
     for (uint32_t i = 0; i < PATTERN_TASKS; i += 2) {
         OWN(task) struct task *one = task_spawn("short", short_entry, (uint64_t)job->index << 32 | i, NULL);
@@ -212,11 +219,8 @@ static enum err spawn(struct board *, struct job *job, struct channel_end **, ui
 
         if (!one || !two)
             return ERR_NOMEM;
-        enum err e = task_join(MOVE(one), &code_one);
-        if (e == ERR_OK)
-            e = task_join(MOVE(two), &code_two);
-        if (e != ERR_OK)
-            return e;
+        if (task_join(MOVE(one), &code_one) != JOIN_ENDED || task_join(MOVE(two), &code_two) != JOIN_ENDED)
+            return ERR_CLOSED;
         *value = pattern_fold_word(*value, (uint64_t)(uint32_t)code_one << 32 | (uint32_t)code_two);
     }
     return ERR_OK;
@@ -226,7 +230,7 @@ struct blocks {
     uint8_t *block[PATTERN_BLOCKS];
 };
 
-/* Every second block first, so that neighbours are not freed one after the other. */
+/* Frees every second block first, so that neighbours are not freed in sequence. */
 static void blocks_put(struct blocks *blocks)
 {
     for (size_t i = 0; i < PATTERN_BLOCKS; i += 2)
@@ -235,7 +239,7 @@ static void blocks_put(struct blocks *blocks)
         heap_free(MOVE(blocks->block[i]));
 }
 
-static enum err allocate(struct board *, struct job *job, struct channel_end **, uint64_t *value)
+static enum err allocate_blocks(struct board *, struct job *job, struct channel_end **, uint64_t *value)
 {
     __attribute__((cleanup(blocks_put))) struct blocks blocks = {0};
 
@@ -258,12 +262,15 @@ static const struct {
     const char *name;
     part_work *work;
 } parts[PARTS] = {
-    [PART_PRODUCER] = {"producer", produce}, [PART_CONSUMER] = {"consumer", consume},
-    [PART_PAINTER] = {"painter", paint},     [PART_FILER] = {"filer", file},
-    [PART_SPAWNER] = {"spawner", spawn},     [PART_ALLOCATOR] = {"allocator", allocate},
+    [PART_PRODUCER] = {"producer", produce},
+    [PART_CONSUMER] = {"consumer", consume},
+    [PART_PAINTER] = {"painter", paint},
+    [PART_FILER] = {"filer", write_files},
+    [PART_SPAWNER] = {"spawner", spawn_short_tasks},
+    [PART_ALLOCATOR] = {"allocator", allocate_blocks},
 };
 
-/* A task that recovery made anew begins here with nothing but its place. */
+/* Also where a restarted task begins: it has nothing but its place. */
 static void part_entry(uint64_t argument)
 {
     struct place *place = (struct place *)argument;

@@ -2,8 +2,8 @@
 #pragma once
 #include "cells/app/workload/board.h"
 
-/* A restartable task for part `part`, which works on the board until that is stopped. */
+/* Spawns a restartable task for part `part`, which works until the board is stopped. ERR_NOMEM. */
 enum err part_spawn(struct board *board, enum part part);
-/* The same for any entry that is given `argument`; `ended` must leave the board. */
+/* Spawns a restartable task of the crew; `ended` must call board_leave. ERR_NOMEM. */
 enum err crew_spawn(struct board *board, const char *name, void (*entry)(uint64_t), uint64_t argument,
                     void (*ended)(uint64_t));

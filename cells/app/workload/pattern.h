@@ -1,11 +1,10 @@
-/* What the workload's parts compute in a round, as functions of the round's index alone, so that the right checksum of
- * every round can be made on the host (tests/e2e/workload_table.c) and stored in expected.h. Pure: no state, no cells
- * but checksum. */
+/* What the parts compute in a round, as functions of the round's index alone: the host computes the right checksums
+ * from the same code (tests/e2e/workload_table.c, expected.h). No state, no cell but checksum. */
 #pragma once
 #include "cells/cell.h"
 #include "cells/lib/checksum/checksum.h"
 
-#define PATTERN_CYCLE     16 /* round n works like round n % PATTERN_CYCLE */
+#define PATTERN_CYCLE     16 /* rounds n and n % PATTERN_CYCLE are the same */
 #define PATTERN_MESSAGES  64 /* exchanged per round */
 #define PATTERN_BODY      40 /* bytes of payload of a message */
 #define PATTERN_FRAMES    4  /* pictures drawn per round */
@@ -69,7 +68,7 @@ static inline size_t pattern_block_bytes(uint32_t index, uint32_t item)
     return 1 + pattern_seed(PART_ALLOCATOR, index, item) % PATTERN_BLOCK_MAX;
 }
 
-/* What short task `item` of round `index` ends with. */
+/* Exit code of short task `item` of round `index`. */
 static inline int32_t pattern_task(uint32_t index, uint32_t item)
 {
     uint64_t value = pattern_seed(PART_SPAWNER, index, item);

@@ -1,41 +1,42 @@
-/* The workload that can be checked (thesis §9.2): tasks that talk, draw, write files, spawn and allocate in rounds, each
- * of which ends in a checksum that is known in advance. It is what fault campaigns are judged by.
+/* A workload whose results are known (thesis §9.2): tasks that talk, draw, write files, spawn and allocate in rounds;
+ * each round ends with a checksum that was computed in advance. Fault campaigns are judged by it.
  *
- * Every task is restartable. A round that a fault disturbs is repeated; a round that ends with a wrong checksum is
- * counted as bad. Options, as arguments or on the command line: rounds=N ends after N rounds with a line on the log;
- * exit=1 then ends the machine through the debug port, with 0x10 when all rounds were right and 0x11 when not. */
+ * Every task is restartable. A round that a fault disturbs is repeated; one with a wrong checksum is counted as bad.
+ * Options, as arguments or on the command line: rounds=N ends after N rounds with a line on the log; exit=1 then ends
+ * the machine through the debug port, with 0x10 when all rounds were right and 0x11 when not. */
 #include "cells/app/workload/board.h"
 #include "cells/app/workload/expected.h"
 #include "cells/app/workload/parts.h"
-#include "cells/kernel/arena/arena.h"
-#include "cells/kernel/boot/boot.h"
-#include "cells/kernel/cpu/cpu.h"
-#include "cells/kernel/log/log.h"
-#include "cells/kernel/panic/panic.h"
-#include "cells/kernel/scheduler/scheduler.h"
-#include "cells/kernel/task/task.h"
+#include "cells/core/arena/arena.h"
+#include "cells/core/boot/boot.h"
+#include "cells/core/cpu/cpu.h"
+#include "cells/core/panic/panic.h"
+#include "cells/host/log/log.h"
 #include "cells/lib/format/format.h"
 #include "cells/lib/string/string.h"
+#include "cells/task/scheduler/scheduler.h"
+#include "cells/task/task/task.h"
 #include "guest/abi/layout.h"
 
 CELL("workload", APPLICATION, 1);
 
+/* Of time as far as the guest has run (progress.h): on a host that does not run it nothing is late. */
 #define ATTEMPT_MIN_NS 1000000000ull
 #define ATTEMPT_MAX_NS 10000000000ull
-#define ATTEMPT_ROUNDS 10 /* as many times as long as the slowest round so far: then an attempt has failed */
+#define ATTEMPT_ROUNDS 10 /* an attempt fails after this many times the slowest round */
 
-/* Attempts that come to nothing in a row, before the workload takes it for a fault of its own. */
+/* The weight of failed attempts in a row after which the workload panics. */
 #define FUTILE_MAX     40
 #define FUTILE_ERROR   1
 #define FUTILE_TIMEOUT 20
 #define PAUSE_NS       5000000ull
 #define CONDUCTOR      "conductor"
 
-static void judge(struct board *board, const struct job *job, const uint64_t value[PARTS], uint64_t ns)
+static void judge_round(struct board *board, const struct job *job, const uint64_t value[PARTS], uint64_t ns)
 {
     uint64_t checksum = pattern_round(job->index, value), right = expected[job->index % PATTERN_CYCLE];
     bool is_right = checksum == right;
-    uint64_t round = board_settle(board, is_right, ns);
+    uint64_t round = board_end_round(board, is_right, ns);
     char text[64];
 
     arena_count(COUNTER_rounds, 1);
@@ -53,8 +54,8 @@ static uint64_t patience_ns(const struct board *board)
     return ns < ATTEMPT_MIN_NS ? ATTEMPT_MIN_NS : ns > ATTEMPT_MAX_NS ? ATTEMPT_MAX_NS : ns;
 }
 
-/* Fills the places that nobody has: all of them at the start, later those whose task ended before its time. */
-static enum err fill(struct board *board)
+/* Spawns a task for each free place: all at the start, later those whose task has ended early. */
+static enum err fill_places(struct board *board)
 {
     enum err e = ERR_OK;
 
@@ -69,19 +70,20 @@ static enum err fill(struct board *board)
 
 static void conduct(struct board *board)
 {
-    uint64_t began = cpu_ns(), value[PARTS];
+    struct patience patience = {.ns = patience_ns(board)};
+    uint64_t value[PARTS];
     struct job job;
 
-    enum err e = fill(board);
+    progress_begin(&patience.since);
+    enum err e = fill_places(board);
     board_start(board, &job);
-    if (e == ERR_OK)
-        e = board_gather(board, &job, patience_ns(board), value);
-    if (e == ERR_OK) {
-        judge(board, &job, value, cpu_ns() - began);
+    enum gather gathered = e ? GATHER_FAILED : board_gather(board, &job, &patience, value);
+    if (gathered == GATHER_DONE) {
+        judge_round(board, &job, value, progress_ns(&patience.since) + PROGRESS_TICK_NS);
         return;
     }
-    if (board_repeat(board, e == ERR_TIMEOUT ? FUTILE_TIMEOUT : FUTILE_ERROR) >= FUTILE_MAX)
-        panic("the workload gets nowhere");
+    if (board_repeat(board, gathered == GATHER_LATE ? FUTILE_TIMEOUT : FUTILE_ERROR) >= FUTILE_MAX)
+        panic("the workload makes no progress");
     scheduler_sleep_ns(PAUSE_NS);
 }
 
@@ -93,33 +95,33 @@ static void conductor_entry(uint64_t argument)
         conduct(board);
 }
 
-/* Also when recovery has given it up: nobody else would tell the parts that the work is over. */
+/* Runs also when recovery gives the conductor up: the parts must learn that the work is over. */
 static void conductor_ended(uint64_t argument)
 {
     board_stop((struct board *)argument);
     board_leave((struct board *)argument);
 }
 
-static bool is_alive(uint32_t state)
+static bool is_task_alive(uint32_t state)
 {
     return state != TASK_FREE && state != TASK_EXITED && state != TASK_FAILED;
 }
 
-/* The board of a workload that task `owner` began before recovery made it anew, found through its conductor. */
+/* The board that task `owner` made before it was restarted, found through its conductor. NULL: none. */
 static struct board *board_of(uint32_t owner)
 {
-    for (uint32_t i = 1; i < arena_header()->table[ARENA_TASKS].used; i++) {
+    for_each_task (i) {
         const struct arena_task *task = arena_task(i);
-        if (is_alive(task->state) && string_equal(task->name, CONDUCTOR) &&
+        if (is_task_alive(task->state) && string_equal(task->name, CONDUCTOR) &&
             ((struct board *)task->argument)->owner == owner)
             return (struct board *)task->argument;
     }
     return NULL;
 }
 
-/* The conductor first, so that a workload under way can be found. The board is no variable's own: it belongs to the
- * workload, which goes on when this task fails. */
-static enum err begin(uint64_t rounds, struct board **ret_board)
+/* Spawns the conductor first, by which board_of finds a workload. The board is not OWN: the workload continues when
+ * this task fails. */
+static enum err begin_workload(uint64_t rounds, struct board **ret_board)
 {
     struct board *board = board_new(task_this()->id, rounds);
 
@@ -134,7 +136,7 @@ static enum err begin(uint64_t rounds, struct board **ret_board)
     return ERR_OK;
 }
 
-static void report(const struct tally *tally)
+static void log_tally(const struct tally *tally)
 {
     log_info("workload: %lu rounds, %lu ok, %lu bad", tally->rounds, tally->ok, tally->bad);
     if (tally->repeated)
@@ -160,7 +162,7 @@ static uint64_t number_option(const char *key, int argc, char **argv)
 static int workload_main(int argc, char **argv)
 {
     struct board *board = board_of(task_this()->id);
-    enum err e = board ? ERR_OK : begin(number_option("rounds", argc, argv), &board);
+    enum err e = board ? ERR_OK : begin_workload(number_option("rounds", argc, argv), &board);
 
     if (e != ERR_OK) {
         log_warn("workload: can't start: %s", err_text(e));
@@ -169,7 +171,7 @@ static int workload_main(int argc, char **argv)
     board_wait_done(board);
     struct tally tally = board->tally;
     board_put(board);
-    report(&tally);
+    log_tally(&tally);
     if (number_option("exit", argc, argv))
         cpu_out8(LAYOUT_DEBUG_EXIT_PORT, tally.bad ? 0x11 : 0x10);
     return tally.bad ? 1 : 0;

@@ -1,14 +1,15 @@
-/* See frame_buffer.h. */
+/* See frame_buffer.h. Clips first, so that no write leaves the mapped memory. */
 #include "cells/drivers/frame_buffer/frame_buffer.h"
-#include "cells/kernel/boot/boot.h"
-#include "cells/kernel/page/page.h"
+#include "cells/core/boot/boot.h"
+#include "cells/core/page/page.h"
 
 CELL("frame_buffer", DRIVER, 1);
+FOUNDATION();
 EXPORT(frame_buffer_size, LIBRARY);
 EXPORT(frame_buffer_fill, LIBRARY);
 EXPORT(frame_buffer_copy, LIBRARY);
 
-/* Mapped once and for ever; NULL when there is none. */
+/* Mapped once, never unmapped; NULL: there is none. */
 static struct mapped_pages *memory;
 
 bool frame_buffer_size(uint32_t *ret_width, uint32_t *ret_height)
@@ -18,7 +19,7 @@ bool frame_buffer_size(uint32_t *ret_width, uint32_t *ret_height)
     return memory != NULL;
 }
 
-/* A pixel as the screen wants it: each channel moved from where callers keep it. */
+/* A pixel in the layout of the screen, from 0x00rrggbb. */
 static uint32_t to_screen(uint32_t colour)
 {
     const struct boot_info *boot = boot_get();
@@ -32,7 +33,7 @@ static volatile uint32_t *row(uint32_t y)
     return (volatile uint32_t *)((uint8_t *)page_start(memory) + (size_t)y * boot_get()->screen.pitch);
 }
 
-/* How much of [at, at + length) lies below `limit`. */
+/* How much of [at, at + length) is below `limit`. */
 static uint32_t visible(uint32_t at, uint32_t length, uint32_t limit)
 {
     if (at >= limit)

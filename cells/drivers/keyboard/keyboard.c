@@ -1,12 +1,14 @@
-/* See keyboard.h. The controller is reset to a known state once; after that everything happens in the interrupt. */
+/* See keyboard.h. The controller is configured once; after that all work is done in the interrupt handler. */
 #include "cells/drivers/keyboard/keyboard.h"
-#include "cells/kernel/apic/apic.h"
-#include "cells/kernel/cpu/cpu.h"
-#include "cells/kernel/exception/exception.h"
-#include "cells/kernel/heap/heap.h"
-#include "cells/kernel/lock/lock.h"
-#include "cells/kernel/log/log.h"
-#include "cells/kernel/wait_queue/wait_queue.h"
+#include "cells/core/cpu/cpu.h"
+#include "cells/core/exception/exception.h"
+#include "cells/core/lock/lock.h"
+#include "cells/core/vector/vector.h"
+#include "cells/host/log/log.h"
+#include "cells/memory/heap/heap.h"
+#include "cells/task/apic/apic.h"
+#include "cells/task/ioapic/ioapic.h"
+#include "cells/task/wait_queue/wait_queue.h"
 
 CELL("keyboard", DRIVER, 1);
 EXPORT(keyboard_read, APPLICATION);
@@ -14,7 +16,7 @@ EXPORT(keyboard_read, APPLICATION);
 #define IRQ        1
 #define RING_BYTES 64
 #define POLLS_MAX  20000
-#define DRAIN_MAX  16 /* bytes per interrupt: a controller that is not there always has more */
+#define DRAIN_MAX  16 /* bytes per interrupt: a missing controller reads as one that always has more */
 
 enum port { PORT_DATA = 0x60, PORT_COMMAND = 0x64 };
 enum { STATUS_OUTPUT = 0x01, STATUS_INPUT = 0x02, STATUS_AUXILIARY = 0x20, STATUS_NONE = 0xff };
@@ -39,23 +41,23 @@ static const struct {
     {0x4d, KEYBOARD_RIGHT}, {0x1c, '\n'},          {0x35, '/'},
 };
 
-/* In the heap: readers wait in it while a swap moves this cell's static data. */
+/* In the heap, since readers wait in it while a swap moves this cell's static data. */
 static struct ring {
     struct lock lock;
     struct wait_queue readers;
-    uint32_t head, tail; /* taken, put; free-running */
+    uint32_t head, tail; /* bytes taken and put since boot; modulo RING_BYTES */
     char bytes[RING_BYTES];
     bool shift, control, caps, after_e0;
 } * ring;
 
-static void put(struct ring *to, char c) NEEDS(to->lock)
+static void queue_character(struct ring *to, char c) NEEDS(to->lock)
 {
     if (to->tail - to->head < RING_BYTES)
         to->bytes[to->tail++ % RING_BYTES] = c;
     (void)wait_queue_wake_one(&to->readers);
 }
 
-static bool modifier(struct ring *to, uint8_t scan, bool pressed) NEEDS(to->lock)
+static bool take_modifier(struct ring *to, uint8_t scan, bool pressed) NEEDS(to->lock)
 {
     switch (scan) {
     case SCAN_LEFT_SHIFT:
@@ -102,14 +104,14 @@ static void take_scan(struct ring *to, uint8_t scan) NEEDS(to->lock)
 
     to->after_e0 = scan == SCAN_EXTENDED;
     scan &= (uint8_t)~SCAN_RELEASED;
-    /* e0 2a and e0 36 are shifts that the keyboard makes up around some keys */
+    /* e0 2a and e0 36 are shifts that the keyboard sends around some keys */
     if (to->after_e0 || (after_e0 && scan != SCAN_CONTROL && !pressed))
         return;
-    if ((!after_e0 || scan == SCAN_CONTROL) && modifier(to, scan, pressed))
+    if ((!after_e0 || scan == SCAN_CONTROL) && take_modifier(to, scan, pressed))
         return;
     char c = !pressed ? 0 : after_e0 ? extended_key(scan) : character(to, scan);
     if (c)
-        put(to, c);
+        queue_character(to, c);
 }
 
 static void pressed(struct trap_frame *)
@@ -133,7 +135,7 @@ size_t keyboard_read(char *to, size_t bytes, uint64_t timeout_ns)
     size_t taken = 0;
 
     while (from->head == from->tail)
-        if (wait_queue_wait(&from->readers, &held, timeout_ns) == ERR_TIMEOUT)
+        if (wait_queue_wait(&from->readers, &held, timeout_ns) == WAKE_TIMEOUT)
             return 0;
     while (taken < bytes && from->head != from->tail)
         to[taken++] = from->bytes[from->head++ % RING_BYTES];
@@ -150,7 +152,7 @@ static bool wait_status(uint8_t mask, uint8_t wanted)
     return false;
 }
 
-static bool command(uint8_t value)
+static bool send_command(uint8_t value)
 {
     if (!wait_status(STATUS_INPUT, 0))
         return false;
@@ -160,29 +162,29 @@ static bool command(uint8_t value)
 
 static bool find_controller(void)
 {
-    if (cpu_in8(PORT_COMMAND) == STATUS_NONE || !command(FIRST_OFF) || !command(SECOND_OFF))
+    if (cpu_in8(PORT_COMMAND) == STATUS_NONE || !send_command(FIRST_OFF) || !send_command(SECOND_OFF))
         return false;
     for (int i = 0; i < DRAIN_MAX && cpu_in8(PORT_COMMAND) & STATUS_OUTPUT; i++)
         (void)cpu_in8(PORT_DATA);
-    if (!command(READ_CONFIG) || !wait_status(STATUS_OUTPUT, STATUS_OUTPUT))
+    if (!send_command(READ_CONFIG) || !wait_status(STATUS_OUTPUT, STATUS_OUTPUT))
         return false;
     uint8_t config = cpu_in8(PORT_DATA);
     config |= CONFIG_FIRST_INTERRUPT | CONFIG_TRANSLATE;
     config &= (uint8_t) ~(CONFIG_FIRST_OFF | CONFIG_SECOND_INTERRUPT);
-    if (!command(WRITE_CONFIG) || !wait_status(STATUS_INPUT, 0))
+    if (!send_command(WRITE_CONFIG) || !wait_status(STATUS_INPUT, 0))
         return false;
     cpu_out8(PORT_DATA, config);
-    return command(FIRST_ON);
+    return send_command(FIRST_ON);
 }
 
-static enum err listen(void)
+static enum err keyboard_listen(void)
 {
-    unsigned vector = exception_vector_new();
+    unsigned vector = vector_new();
 
     if (!vector)
         return ERR_FULL;
-    enum err e = exception_bind(vector, pressed);
-    return e == ERR_OK ? apic_route(IRQ, vector) : e;
+    enum err e = vector_bind(vector, pressed);
+    return e == ERR_OK ? ioapic_route(IRQ, vector) : e;
 }
 
 static enum err keyboard_init(void)
@@ -193,7 +195,7 @@ static enum err keyboard_init(void)
     if (!ring)
         return ERR_NOMEM;
     if (find_controller())
-        return listen();
+        return keyboard_listen();
     log_info("keyboard: no i8042 controller");
     return ERR_OK;
 }

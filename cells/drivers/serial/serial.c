@@ -1,15 +1,18 @@
-/* See serial.h. The port was set up at boot (panic_init); this turns its receive interrupt on. No flow control. */
+/* See serial.h. panic_init has set up the port; this adds the receive interrupt. No flow control. */
 #include "cells/drivers/serial/serial.h"
-#include "cells/kernel/apic/apic.h"
-#include "cells/kernel/cpu/cpu.h"
-#include "cells/kernel/exception/exception.h"
-#include "cells/kernel/heap/heap.h"
-#include "cells/kernel/lock/lock.h"
-#include "cells/kernel/log/log.h"
-#include "cells/kernel/wait_queue/wait_queue.h"
+#include "cells/core/cpu/cpu.h"
+#include "cells/core/exception/exception.h"
+#include "cells/core/lock/lock.h"
+#include "cells/core/vector/vector.h"
+#include "cells/host/log/log.h"
 #include "cells/lib/string/string.h"
+#include "cells/memory/heap/heap.h"
+#include "cells/task/apic/apic.h"
+#include "cells/task/ioapic/ioapic.h"
+#include "cells/task/wait_queue/wait_queue.h"
 
 CELL("serial", DRIVER, 1);
+FOUNDATION();
 EXPORT(serial_write, APPLICATION);
 EXPORT(serial_read, APPLICATION);
 
@@ -24,14 +27,14 @@ enum port {
 enum { LINE_RECEIVED = 0x01, LINE_ROOM = 0x20, INTERRUPT_RECEIVED = 0x01, FIFO_ON = 0x01 };
 
 #define POLLS_MAX  100000
-#define DRAIN_MAX  64 /* bytes per interrupt: a port that is not there always has more */
+#define DRAIN_MAX  64 /* bytes per interrupt: a missing port reads as one that always has more */
 #define RING_BYTES 256
 
-/* In the heap: readers wait in it while a swap moves this cell's static data. */
+/* In the heap, since readers wait in it while a swap moves this cell's static data. */
 static struct ring {
     struct lock lock;
     struct wait_queue readers;
-    uint32_t head, tail; /* taken, put; free-running */
+    uint32_t head, tail; /* bytes taken and put since boot; modulo RING_BYTES */
     char bytes[RING_BYTES];
 } * ring;
 
@@ -57,7 +60,7 @@ static void put_bytes(const char *text, size_t bytes)
 
 void serial_write(const char *text, size_t bytes)
 {
-    /* A fault in here may be reported from in here. */
+    /* The log line about a fault in here comes here. */
     if (lock_held(&output)) {
         put_bytes(text, bytes);
         return;
@@ -66,7 +69,7 @@ void serial_write(const char *text, size_t bytes)
     put_bytes(text, bytes);
 }
 
-static void write_line(const char *line)
+static void serial_write_line(const char *line)
 {
     size_t bytes = string_length(line);
 
@@ -82,7 +85,7 @@ static void write_line(const char *line)
 
 /* ---- input ---- */
 
-static void received(struct trap_frame *frame)
+static void bytes_received(struct trap_frame *frame)
 {
     (void)frame;
     apic_eoi();
@@ -92,7 +95,7 @@ static void received(struct trap_frame *frame)
         if (ring->tail - ring->head < RING_BYTES)
             ring->bytes[ring->tail++ % RING_BYTES] = c;
     }
-    /* The line is still high if bytes were left, and only a rise interrupts: make it fall, and rise again. */
+    /* If bytes are left, the line is still high, and only a rising edge interrupts: lower and raise it. */
     if (cpu_in8(PORT_LINE) & LINE_RECEIVED) {
         cpu_out8(PORT_INTERRUPTS, 0);
         cpu_out8(PORT_INTERRUPTS, INTERRUPT_RECEIVED);
@@ -107,22 +110,22 @@ size_t serial_read(char *to, size_t bytes, uint64_t timeout_ns)
     size_t taken = 0;
 
     while (from->head == from->tail)
-        if (wait_queue_wait(&from->readers, &held, timeout_ns) == ERR_TIMEOUT)
+        if (wait_queue_wait(&from->readers, &held, timeout_ns) == WAKE_TIMEOUT)
             return 0;
     while (taken < bytes && from->head != from->tail)
         to[taken++] = from->bytes[from->head++ % RING_BYTES];
     return taken;
 }
 
-static enum err listen(void)
+static enum err serial_listen(void)
 {
-    unsigned vector = exception_vector_new();
+    unsigned vector = vector_new();
 
     if (!vector)
         return ERR_FULL;
-    enum err e = exception_bind(vector, received);
+    enum err e = vector_bind(vector, bytes_received);
     if (e == ERR_OK)
-        e = apic_route(IRQ, vector);
+        e = ioapic_route(IRQ, vector);
     if (e != ERR_OK)
         return e;
     cpu_out8(PORT_FIFO, FIFO_ON);
@@ -137,7 +140,7 @@ static enum err serial_init(void)
     ring = heap_alloc(sizeof *ring);
     if (!ring)
         return ERR_NOMEM;
-    enum err e = listen();
-    return e == ERR_OK ? log_add_sink(write_line) : e;
+    enum err e = serial_listen();
+    return e == ERR_OK ? log_add_sink(serial_write_line) : e;
 }
 INIT(serial_init);

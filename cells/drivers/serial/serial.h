@@ -3,8 +3,9 @@
 #pragma once
 #include "cells/cell.h"
 
-void serial_write(const char *text, size_t bytes); /* any context; "\n" goes out as CR LF */
+/* Sends text, "\n" as CR LF. Any context; polls until the port has taken it. */
+void serial_write(const char *text, size_t bytes);
 
-/* Waits until there is a byte, then takes what is there, up to `bytes`. timeout_ns 0: for ever. 0 at the time-out.
- * Bytes that nobody takes are lost once the ring is full. */
+/* Waits for a byte, for ever if timeout_ns is 0, then copies what has arrived, up to `bytes`. From a task, no lock
+ * held. Returns how many; 0 at the time-out. Bytes that arrive while the ring (256) is full are lost. */
 size_t serial_read(char *to, size_t bytes, uint64_t timeout_ns);

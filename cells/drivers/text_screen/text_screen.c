@@ -1,15 +1,16 @@
-/* See text_screen.h. What the grid holds is kept in memory, so that scrolling never reads the device. */
+/* See text_screen.h. The grid is kept in memory and equals what is on the screen, so that scrolling reads no device. */
 #include "cells/drivers/text_screen/text_screen.h"
+#include "cells/core/boot/boot.h"
+#include "cells/core/cpu/cpu.h"
+#include "cells/core/lock/lock.h"
+#include "cells/core/page/page.h"
 #include "cells/drivers/frame_buffer/frame_buffer.h"
 #include "cells/drivers/text_screen/font.h"
-#include "cells/kernel/boot/boot.h"
-#include "cells/kernel/cpu/cpu.h"
-#include "cells/kernel/lock/lock.h"
-#include "cells/kernel/log/log.h"
-#include "cells/kernel/page/page.h"
+#include "cells/host/log/log.h"
 #include "cells/lib/string/string.h"
 
 CELL("text_screen", DRIVER, 1);
+FOUNDATION();
 EXPORT(text_screen_write, APPLICATION);
 
 #define COLUMNS_MAX 160
@@ -31,9 +32,9 @@ static unsigned columns, rows; /* 0: no screen */
 static unsigned cursor_x GUARDED_BY(lock), cursor_y GUARDED_BY(lock);
 static char grid[ROWS_MAX][COLUMNS_MAX] GUARDED_BY(lock);
 static struct mapped_pages *ega_memory;
-static volatile uint16_t *ega; /* in there; NULL: the frame buffer */
+static volatile uint16_t *ega; /* its start; NULL: the frame buffer is used */
 
-/* Each row of the font is shown twice, with a column free on either side. */
+/* Shows each row of the font twice, and leaves a column free on either side. */
 static void draw_on_frame_buffer(unsigned x, unsigned y, bool inverse) NEEDS(lock)
 {
     uint32_t pixel[CELL_HEIGHT * CELL_WIDTH];
@@ -75,7 +76,7 @@ static void show_cursor(void) NEEDS(lock)
     ega_register(15, (uint8_t)at);
 }
 
-/* Only what changes is drawn: most of a screen is blank, and device memory is slow. */
+/* Draws only what changes: most of a screen is blank, and device memory is slow. */
 static void scroll(void) NEEDS(lock)
 {
     for (unsigned y = 0; y < rows; y++)
@@ -88,7 +89,7 @@ static void scroll(void) NEEDS(lock)
         }
 }
 
-static void new_line(void) NEEDS(lock)
+static void begin_line(void) NEEDS(lock)
 {
     cursor_x = 0;
     if (cursor_y + 1 < rows)
@@ -100,17 +101,17 @@ static void new_line(void) NEEDS(lock)
 static void put_printable(char c) NEEDS(lock)
 {
     if (cursor_x == columns)
-        new_line();
+        begin_line();
     grid[cursor_y][cursor_x] = c;
     draw(cursor_x, cursor_y);
     cursor_x++;
 }
 
-static void put(char c) NEEDS(lock)
+static void put_character(char c) NEEDS(lock)
 {
     switch (c) {
     case '\n':
-        new_line();
+        begin_line();
         return;
     case '\r':
         cursor_x = 0;
@@ -137,12 +138,12 @@ void text_screen_write(const char *text, size_t bytes)
     if (cursor_x < columns)
         draw(cursor_x, cursor_y);
     for (size_t i = 0; i < bytes; i++)
-        put(text[i]);
+        put_character(text[i]);
     if (cursor_x < columns)
         show_cursor();
 }
 
-static void write_line(const char *line)
+static void text_screen_write_line(const char *line)
 {
     text_screen_write(line, string_length(line));
     text_screen_write("\n", 1);
@@ -159,7 +160,7 @@ static enum err find_screen(void)
         return ERR_OK;
     }
     if (boot_get()->screen.phys && !boot_get()->screen.text)
-        return ERR_OK; /* a frame buffer of a kind that we can't draw on */
+        return ERR_OK; /* a frame buffer of another pixel format */
     ega_memory = page_map_device(EGA_PHYS, EGA_COLUMNS * EGA_ROWS * sizeof *ega, PAGE_WRITE);
     if (!ega_memory)
         return ERR_NOMEM;
@@ -177,6 +178,6 @@ static enum err text_screen_init(void)
         return ERR_OK;
     memset(grid, ' ', sizeof grid);
     enum err e = find_screen();
-    return e != ERR_OK || !columns ? e : log_add_sink(write_line);
+    return e != ERR_OK || !columns ? e : log_add_sink(text_screen_write_line);
 }
 INIT(text_screen_init);

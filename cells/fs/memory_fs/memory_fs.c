@@ -1,8 +1,8 @@
-/* See memory_fs.h. Handles and the operations on them; the tree and the contents are in node.c. */
+/* See memory_fs.h. Handles and the operations on them; node.c has the tree and the contents of files. */
 #include "cells/fs/memory_fs/memory_fs.h"
 #include "cells/fs/memory_fs/node.h"
-#include "cells/kernel/heap/heap.h"
 #include "cells/lib/string/string.h"
+#include "cells/memory/heap/heap.h"
 
 CELL("memory_fs", LIBRARY, 1);
 EXPORT(memory_fs_file_put, APPLICATION);
@@ -17,7 +17,7 @@ EXPORT(memory_fs_unlink, APPLICATION);
 EXPORT(memory_fs_list, APPLICATION);
 EXPORT(memory_fs_usage, APPLICATION);
 
-/* A handle refers to the volume too: after a reload with fresh data it still belongs to the volume it was opened in. */
+/* Refers to its volume, which is another than the cell's after a reload with fresh data. */
 struct memory_fs_file {
     struct volume *volume;
     struct node *node;
@@ -39,7 +39,7 @@ static struct volume *volume_new(void)
     return v;
 }
 
-/* Takes the whole tree down, leaves first, without recursion. Nobody refers to the volume any more. */
+/* Frees the whole tree, leaves first, without recursion. Nobody else refers to the volume. */
 UNCHECKED static void volume_empty(struct volume *v)
 {
     struct node *at = &v->root;
@@ -53,7 +53,7 @@ UNCHECKED static void volume_empty(struct volume *v)
     }
 }
 
-static bool drop_reference(struct volume *v)
+static bool drop_volume_reference(struct volume *v)
 {
     GUARD(lock) held = lock_take(&v->lock);
 
@@ -62,7 +62,7 @@ static bool drop_reference(struct volume *v)
 
 static void volume_put(TAKES struct volume *v)
 {
-    if (!v || !drop_reference(v))
+    if (!v || !drop_volume_reference(v))
         return;
     volume_empty(v);
     heap_free(v);
@@ -75,7 +75,7 @@ static void volume_get(struct volume *v)
     v->references++;
 }
 
-/* The cell's volume, made at its first use. NULL: out of memory. */
+/* The cell's volume, made at its first use. NULL: no memory. */
 static struct volume *volume_here(void)
 {
     struct volume *v = __atomic_load_n(&volume, __ATOMIC_ACQUIRE);
@@ -265,8 +265,9 @@ enum err memory_fs_list(const char *path, size_t index, struct memory_fs_entry *
     const struct node *node = directory->first;
     for (; node && index; node = node->next)
         index--;
+    *ret_entry = (struct memory_fs_entry){0};
     if (!node)
-        return ERR_RANGE;
+        return ERR_OK;
     *ret_entry = (struct memory_fs_entry){.directory = node->directory, .bytes = node->bytes};
     string_copy(ret_entry->name, node->name, sizeof ret_entry->name);
     return ERR_OK;
@@ -283,7 +284,7 @@ void memory_fs_usage(struct memory_fs_usage *ret_usage)
     *ret_usage = (struct memory_fs_usage){v->nodes, v->blocks};
 }
 
-/* The reference goes over to the new version: a cell that was replaced is not asked to be done. */
+/* Moves the reference to the new version: DONE is not called for a cell that was replaced. */
 static enum err memory_fs_transfer(const struct cell_transfer *transfer)
 {
     size_t bytes;

@@ -1,16 +1,16 @@
-/* See node.h. */
+/* See node.h. The counts of nodes and blocks are never less than what exists, also after a fault in between. */
 #include "cells/fs/memory_fs/node.h"
-#include "cells/kernel/arena/arena.h"
-#include "cells/kernel/heap/heap.h"
-#include "cells/kernel/panic/panic.h"
-#include "cells/kernel/task/task.h"
+#include "cells/core/arena/arena.h"
+#include "cells/core/panic/panic.h"
 #include "cells/lib/string/string.h"
+#include "cells/memory/heap/heap.h"
+#include "cells/task/task/task.h"
 
-#define PATIENCE_NS 200000000ull /* after which a waiter looks whether who works on the volume still exists */
+#define PATIENCE_NS 200000000ull /* after which a waiter checks whether the task inside still exists */
 
-static bool is_gone(uint32_t task_id)
+static bool has_task_ended(uint32_t task_id)
 {
-    for (uint32_t i = 1; i < arena_header()->table[ARENA_TASKS].used; i++) {
+    for_each_task (i) {
         const struct arena_task *task = arena_task(i);
         if (task->id == task_id && task->state != TASK_FREE && task->state != TASK_EXITED)
             return false;
@@ -24,7 +24,7 @@ struct volume_guard volume_enter(struct volume *volume)
     GUARD(lock) held = lock_take(&volume->lock);
 
     while (volume->busy && volume->busy != me)
-        if (wait_queue_wait(&volume->free, &held, PATIENCE_NS) == ERR_TIMEOUT && is_gone(volume->busy))
+        if (wait_queue_wait(&volume->free, &held, PATIENCE_NS) == WAKE_TIMEOUT && has_task_ended(volume->busy))
             break;
     volume->busy = me;
     return (struct volume_guard){volume};
@@ -116,7 +116,7 @@ enum err node_add(struct volume *volume, struct node *parent, const char *name, 
     node->parent = parent;
     while (*end)
         end = &(*end)->next;
-    volume->nodes++; /* as with blocks */
+    volume->nodes++; /* before it exists, as with blocks */
     *end = node;
     *ret_node = node;
     return ERR_OK;
@@ -165,7 +165,7 @@ void content_cut(struct volume *volume, struct node *node, size_t bytes)
     node->bytes = bytes;
 }
 
-/* Room for pointers to at least `blocks` blocks; doubles, so that a growing file copies them seldom. */
+/* Makes room for pointers to at least `blocks` blocks, doubling it. */
 static enum err grow_table(struct node *node, size_t blocks)
 {
     size_t wanted = node->blocks ? node->blocks : 4;
@@ -195,7 +195,7 @@ enum err content_reserve(struct volume *volume, struct node *node, size_t from, 
             continue;
         if (volume->blocks >= MEMORY_FS_QUOTA_BYTES / BLOCK_BYTES)
             return ERR_FULL;
-        volume->blocks++; /* first: after a fault in between, the count may be too high, but never wraps */
+        volume->blocks++; /* before it exists: after a fault the count is too high, and never wraps */
         node->block[i] = heap_alloc(BLOCK_BYTES);
         if (!node->block[i]) {
             volume->blocks--;

@@ -1,11 +1,11 @@
-/* See canvas.h. Memory of canvases and the way to the screen; drawing is in draw.c. */
+/* See canvas.h. Allocates canvases and shows them on the screen; draw.c draws. */
 #include "cells/gfx/canvas/canvas.h"
 #include "cells/gfx/canvas/picture.h"
+#include "cells/core/boot/boot.h"
+#include "cells/core/page/page.h"
 #include "cells/drivers/frame_buffer/frame_buffer.h"
-#include "cells/kernel/boot/boot.h"
-#include "cells/kernel/heap/heap.h"
-#include "cells/kernel/page/page.h"
 #include "cells/lib/string/string.h"
+#include "cells/memory/heap/heap.h"
 
 CELL("canvas", LIBRARY, 1);
 EXPORT(canvas_new, APPLICATION);

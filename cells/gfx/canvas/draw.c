@@ -13,7 +13,7 @@ uint32_t canvas_height(const struct canvas *canvas)
     return (uint32_t)canvas->height;
 }
 
-static uint32_t *at(const struct canvas *canvas, int x, int y)
+static uint32_t *pixel_at(const struct canvas *canvas, int x, int y)
 {
     if (x < 0 || y < 0 || x >= canvas->width || y >= canvas->height)
         return NULL;
@@ -22,14 +22,14 @@ static uint32_t *at(const struct canvas *canvas, int x, int y)
 
 uint32_t canvas_pixel(const struct canvas *canvas, int x, int y)
 {
-    const uint32_t *pixel = at(canvas, x, y);
+    const uint32_t *pixel = pixel_at(canvas, x, y);
 
     return pixel ? *pixel : 0;
 }
 
 static void plot(struct canvas *canvas, int x, int y, uint32_t colour)
 {
-    uint32_t *pixel = at(canvas, x, y);
+    uint32_t *pixel = pixel_at(canvas, x, y);
 
     if (pixel)
         *pixel = colour;
@@ -79,7 +79,7 @@ void canvas_line(struct canvas *canvas, int x0, int y0, int x1, int y1, uint32_t
     }
 }
 
-/* The midpoint circle: one eighth is walked, eight points are set at each step. */
+/* The midpoint circle: computes one eighth, and sets eight points at each step. */
 void canvas_circle(struct canvas *canvas, int x, int y, int radius, uint32_t colour)
 {
     static const int8_t mirror[8][4] = {{1, 0, 0, 1},  {0, 1, 1, 0},  {-1, 0, 0, 1},  {0, -1, 1, 0},
@@ -105,7 +105,7 @@ static int bounce(uint32_t steps, int span)
     return at_step < span ? at_step : 2 * span - at_step;
 }
 
-/* A night sky: a horizon, a lattice of lines that turns, a moon that rises, and boxes that bounce. */
+/* A night sky: a horizon, a lattice of lines that rotates, a moon that rises, and boxes that bounce. */
 void canvas_animate(struct canvas *canvas, uint32_t frame)
 {
     int w = canvas->width, h = canvas->height;

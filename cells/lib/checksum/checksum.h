@@ -2,5 +2,6 @@
 #pragma once
 #include "cells/cell.h"
 
-uint32_t checksum_crc32(uint32_t seed, const void *data, size_t bytes); /* seed 0 to start */
-uint64_t checksum_fnv(uint64_t seed, const void *data, size_t bytes);   /* seed 0xcbf29ce484222325 to start */
+/* Continue a checksum. The first `seed` is 0 for CRC-32, FNV_START (guest/abi/fnv.h) for FNV-1a. */
+uint32_t checksum_crc32(uint32_t seed, const void *data, size_t bytes);
+uint64_t checksum_fnv(uint64_t seed, const void *data, size_t bytes);

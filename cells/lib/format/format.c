@@ -1,7 +1,8 @@
-/* See format.h. No floating point, no %n, no locale; an unknown conversion is printed as it stands. */
+/* See format.h. No floating point, no %n, no locale; an unknown conversion is printed unchanged. */
 #include "cells/lib/format/format.h"
 
 CELL("format", LIBRARY, 1);
+FOUNDATION();
 EXPORT(format_print, APPLICATION);
 EXPORT(format_vprint, APPLICATION);
 
@@ -33,7 +34,7 @@ static void pad(struct output *out, char c, size_t count)
         put(out, c);
 }
 
-/* `prefix` (a sign or "0x") stands before the zeros of a zero-padded field. */
+/* `prefix` (a sign or "0x") is put before the zeros of a zero-padded field. */
 static void put_field(struct output *out, const struct spec *spec, const char *prefix, const char *text, size_t length)
 {
     size_t before = 0;
@@ -101,7 +102,7 @@ static const char *read_number(const char *at, va_list *arguments, int *ret_valu
     return at;
 }
 
-/* Reads what stands between '%' and the conversion character, and returns where that is. */
+/* Reads flags, width, precision and length after '%'. Returns where the conversion character is. */
 static const char *read_spec(const char *at, va_list *arguments, struct spec *ret_spec)
 {
     struct spec spec = {.precision = -1};

@@ -2,6 +2,7 @@
 #include "cells/lib/string/string.h"
 
 CELL("string", LIBRARY, 1);
+CORE();
 EXPORT(memcpy, APPLICATION);
 EXPORT(memmove, APPLICATION);
 EXPORT(memset, APPLICATION);

@@ -1,0 +1,16 @@
+/* Frees cells that were replaced, or that nobody needs, once nothing refers to them (thesis §8.1). Takes the loader
+ * lock. */
+#pragma once
+#include "cells/cell.h"
+#include "guest/abi/arena.h"
+
+/* Redirects what it can to the cells that took over, then frees replaced cells that nothing refers to (no edge, task,
+ * frame or word of memory), and groups of replaced cells that only each other's edges refer to. Call from a task.
+ * Returns how many replaced cells there still are. */
+size_t reap_replaced(void);
+/* As reap_replaced, but after a cell that cannot be freed yet it returns, and does nothing in the next calls, so that
+ * such cells cost everybody a small share of the time. For the teardown task, which calls it again and again. */
+void reap_in_background(void);
+/* Frees `count` cells that may refer to each other, unless something else refers to them. Returns how many it has
+ * freed; these are the first ones of `cells` then. */
+size_t reap_cells(struct cell_ref *cells, size_t count);

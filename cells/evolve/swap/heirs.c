@@ -1,0 +1,38 @@
+/* See heirs.h. Old cells and those that took over from them have the number of the swap in common: arena_cell.came and
+ * arena_cell.went. */
+#include "cells/evolve/swap/heirs.h"
+#include "cells/core/arena/arena.h"
+#include "cells/evolve/swap/swap.h"
+
+EXPORT(swap_heirs, KERNEL);
+
+static uint32_t swap_number GUARDED_BY(loader_lock);
+
+void heirs_note(const struct plan *plan)
+{
+    swap_number++;
+    for (size_t i = 0; i < plan->news - plan->besides; i++)
+        arena_cell(plan->new_[i])->came = swap_number;
+    for (size_t i = 0; i < plan->olds; i++)
+        arena_cell(plan->old[i])->went = swap_number;
+}
+
+static bool is_heir(struct cell_ref cell, const struct cell_ref *old, size_t olds) NEEDS(loader_lock)
+{
+    const struct arena_cell *c = arena_cell(cell);
+
+    for (size_t i = 0; c->came && (c->state == CELL_LIVE || c->state == CELL_OLD) && i < olds; i++)
+        if (c->came == arena_cell(old[i])->went)
+            return true;
+    return false;
+}
+
+size_t swap_heirs(const struct cell_ref *old, size_t olds, struct cell_ref ret_heirs[SWAP_SET_MAX])
+{
+    size_t count = 0;
+
+    for_each_cell (i)
+        if (count < SWAP_SET_MAX && is_heir(i, old, olds))
+            ret_heirs[count++] = i;
+    return count;
+}

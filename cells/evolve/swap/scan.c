@@ -1,0 +1,245 @@
+/* See scan.h. Memory is found through the page tables and read through the direct map, so that nothing faults while
+ * other CPUs map and unmap. */
+#include "cells/evolve/swap/scan.h"
+#include "cells/core/arena/arena.h"
+#include "cells/core/cpu/cpu.h"
+#include "cells/recover/unwind/unwind.h"
+#include "cells/task/task/task.h"
+#include "guest/abi/layout.h"
+#include "guest/abi/paging.h"
+
+#define CPU_STACKS (CPU_FAULT_STACK_BYTES + 0x4000) /* fault, NMI and machine check, as cpu.c lays them out */
+
+struct referrer {
+    const struct plan *plan;
+    bool found;
+};
+
+static bool is_entry(uint64_t address)
+{
+    struct section_ref section = arena_section_at(address);
+
+    return section.index && arena_section(section)->virt == address;
+}
+
+/* ---- memory ---- */
+
+typedef void visit_words(uint64_t *word, size_t words, uint64_t phys, void *context);
+
+struct visit {
+    visit_words *words;
+    void *context;
+    struct {
+        uint64_t low, high;
+    } skip[ARENA_TASKS_MAX + CPU_MAX + 4];
+    size_t skips;
+};
+
+static void add_skip(struct visit *visit, uint64_t low, uint64_t high)
+{
+    if (visit->skips < array_size(visit->skip)) {
+        visit->skip[visit->skips].low = low;
+        visit->skip[visit->skips++].high = high;
+    }
+}
+
+static void skip_stack(struct task *task, void *context)
+{
+    uint64_t low, high;
+
+    if (unwind_stack(task, &low, &high))
+        add_skip(context, low, high);
+}
+
+static bool is_skipped(const struct visit *visit, uint64_t virt)
+{
+    for (size_t i = 0; i < visit->skips; i++)
+        if (virt - visit->skip[i].low < visit->skip[i].high - visit->skip[i].low)
+            return true;
+    return false;
+}
+
+static void visit_pages(const struct visit *visit, uint64_t table_phys, unsigned level, uint64_t virt)
+{
+    const uint64_t *table = page_direct(table_phys);
+    uint64_t bytes = 1ull << PAGING_SHIFT(level);
+
+    for (unsigned i = 0; i < PAGING_ENTRIES; i++, virt += bytes) {
+        uint64_t entry = table[i];
+        if (!(entry & PAGING_PRESENT) || virt >= LAYOUT_PAGES_END)
+            continue;
+        if (level > 0 && !(entry & PAGING_LARGE)) {
+            visit_pages(visit, entry & PAGING_ADDRESS, level - 1, virt);
+            continue;
+        }
+        if (!(entry & PAGING_WRITE) || entry & PAGING_UNCACHED || is_skipped(visit, virt))
+            continue;
+        uint64_t phys = entry & PAGING_ADDRESS & ~(bytes - 1);
+        visit->words(page_direct(phys), bytes / 8, phys, visit->context);
+    }
+}
+
+static void visit_mapped(const struct visit *visit)
+{
+    const uint64_t *root = page_direct(arena_header()->page_root & PAGING_ADDRESS);
+    uint64_t slot = 1ull << PAGING_SHIFT(PAGING_TOP);
+
+    for (uint64_t virt = LAYOUT_PAGES_VIRT; virt < LAYOUT_PAGES_END; virt += slot) {
+        uint64_t entry = root[PAGING_INDEX(virt, PAGING_TOP)];
+        if (entry & PAGING_PRESENT)
+            visit_pages(visit, entry & PAGING_ADDRESS, PAGING_TOP - 1, virt);
+    }
+}
+
+/* Static data of all cells but the old ones, and but the image's entry point, whose stack is not used again. */
+static void visit_data(const struct visit *visit, const struct plan *plan)
+{
+    for_each_cell (i) {
+        const struct arena_cell *cell = arena_cell(i);
+        if (plan_is_old(plan, i) || cell->state == CELL_FREE || !cell->object.index)
+            continue;
+        for_each_section_of (s, i) {
+            const struct arena_section *section = arena_section(s);
+            uint64_t phys = (section->phys + 7) & ~7ul;
+            if (section_kind_is_data(section->kind) && section->bytes >= 8 && !is_skipped(visit, section->virt))
+                visit->words(page_direct(phys), section->bytes / 8 - (phys != section->phys), phys, visit->context);
+        }
+    }
+}
+
+static void skip_pages(struct visit *visit, const struct mapped_pages *mp)
+{
+    if (mp)
+        add_skip(visit, (uint64_t)page_start(mp), (uint64_t)page_start(mp) + page_bytes(mp));
+}
+
+/* Visits the heap and static data, but not stacks, nor what the swap itself has made: the plan, `words` and `apart`
+ * (NULL: none). */
+static void visit_memory(const struct plan *plan, const struct mapped_pages *words, const struct mapped_pages *apart,
+                         visit_words *visitor, void *context) NEEDS(loader_lock)
+{
+    static struct visit visit GUARDED_BY(loader_lock); /* too large for the stack */
+
+    visit.words = visitor;
+    visit.context = context;
+    visit.skips = 0;
+    skip_pages(&visit, plan->memory);
+    skip_pages(&visit, words);
+    skip_pages(&visit, apart);
+    for (unsigned i = 0; i < cpu_count(); i++)
+        add_skip(&visit, (uint64_t)cpu_get(i)->fault_stack_low, (uint64_t)cpu_get(i)->fault_stack_low + CPU_STACKS);
+    task_each(skip_stack, &visit);
+    visit_mapped(&visit);
+    visit_data(&visit, plan);
+    visit.words = NULL; /* no pointer to a function stays behind */
+    visit.context = NULL;
+}
+
+/* The page cell's handle of a region of the cell says where the region is; it points to nothing in there. */
+static bool is_handle(uint64_t phys, uint64_t word)
+{
+    uint64_t handle = (uint64_t)page_find(word);
+
+    return handle && (handle == LAYOUT_IMAGE_VIRT + phys || handle == LAYOUT_DIRECT_VIRT + phys);
+}
+
+struct collection {
+    const struct plan *plan;
+    struct words *words;
+};
+
+static void collect_words(uint64_t *word, size_t words, uint64_t phys, void *context)
+{
+    const struct collection *to = context;
+    const struct plan *plan = to->plan;
+    uint64_t after;
+
+    for (size_t i = 0; i < words; i++)
+        if (plan_in_old(plan, word[i]) && !is_handle(phys + 8 * i, word[i]) && (after = plan_map(plan, word[i])))
+            words_add(to->words, &word[i], word[i], after);
+}
+
+void scan_memory(const struct plan *plan, struct words *words, const struct mapped_pages *apart)
+{
+    struct collection collection = {plan, words};
+
+    visit_memory(plan, words->memory, apart, collect_words, &collection);
+}
+
+static void find_reference(uint64_t *word, size_t words, uint64_t phys, void *context)
+{
+    struct referrer *referrer = context;
+
+    for (size_t i = 0; i < words && !referrer->found; i++)
+        if (plan_in_old(referrer->plan, word[i]) && !is_handle(phys + 8 * i, word[i]))
+            referrer->found = !plan_in_old_text(referrer->plan, word[i]) || is_entry(word[i]);
+}
+
+bool scan_memory_refers(const struct plan *plan)
+{
+    struct referrer referrer = {.plan = plan};
+
+    visit_memory(plan, NULL, NULL, find_reference, &referrer);
+    return referrer.found;
+}
+
+/* ---- tasks' functions ---- */
+
+struct tasks_redirection {
+    const struct plan *plan;
+    bool back;
+};
+
+static void redirect_function(struct task_function *function, const struct tasks_redirection *redirection)
+{
+    struct section_ref from = function->section, to = {};
+
+    if (from.index)
+        to = redirection->back ? plan_old_section(redirection->plan, from) : plan_new_section(redirection->plan, from);
+    if (!to.index || (!redirection->back && !plan_map(redirection->plan, arena_section(from)->virt)))
+        return; /* of another type: the task ends in the old function */
+    function->section = to;
+    function->address = arena_section(to)->virt + function->offset;
+}
+
+static void redirect_task(struct task *task, void *context) NEEDS(arena_writer)
+{
+    const struct tasks_redirection *redirection = context;
+
+    redirect_function(&task->functions.entry, redirection);
+    redirect_function(&task->functions.ended, redirection);
+    redirect_function(&task->functions.main, redirection);
+    if (same(task->record->entry_section, task->functions.entry.section))
+        return;
+    task->record->entry_section = task->functions.entry.section;
+    arena_seal(task->ref);
+}
+
+void scan_tasks_redirect(const struct plan *plan, bool back)
+{
+    struct tasks_redirection redirection = {plan, back};
+
+    task_each(redirect_task, &redirection);
+}
+
+static bool is_in_old(const struct plan *plan, const struct task_function *function)
+{
+    return function->section.index && plan_is_old(plan, arena_section(function->section)->cell);
+}
+
+static void find_task(struct task *task, void *context)
+{
+    struct referrer *referrer = context;
+
+    referrer->found |= is_in_old(referrer->plan, &task->functions.entry) ||
+                       is_in_old(referrer->plan, &task->functions.ended) ||
+                       is_in_old(referrer->plan, &task->functions.main);
+}
+
+bool scan_tasks_refer(const struct plan *plan)
+{
+    struct referrer referrer = {.plan = plan};
+
+    task_each(find_task, &referrer);
+    return referrer.found;
+}

@@ -1,2 +1,0 @@
-/* What both versions have. */
-#include "cells/kernel/scheduler/scheduler.c"

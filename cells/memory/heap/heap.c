@@ -1,0 +1,294 @@
+/* See heap.h. Small blocks are parts of chunks, one size per chunk, with a lock for each size; a large block is a
+ * mapping of its own. Empty chunks are unmapped, but for one per size. Invariant: each block has a header whose seal
+ * depends on its address, so that a pointer to no block, a double free and a write beyond a block are noticed. */
+#include "cells/memory/heap/heap.h"
+#include "cells/core/arena/arena.h"
+#include "cells/core/lock/lock.h"
+#include "cells/core/page/page.h"
+#include "cells/core/panic/panic.h"
+#include "cells/lib/string/string.h"
+
+CELL("heap", KERNEL, 1);
+FOUNDATION();
+EXPORT(heap_alloc, APPLICATION);
+EXPORT(heap_free, APPLICATION);
+EXPORT(heap_trim, LIBRARY);
+EXPORT(heap_is_block, KERNEL);
+
+#define CHUNK_BYTES 16384ul
+#define SEAL_USED   0x75ed5ea1b10c4eadull
+#define SEAL_FREE   0xf4ee5ea1b10c4eadull
+
+struct header {
+    uint64_t seal;
+    uint32_t offset; /* from the start of its chunk; 0: a mapping of its own */
+    uint32_t bytes;  /* that were asked for; 0: a mapping of its own, see struct large */
+};
+
+struct free_block {
+    struct header header;
+    struct free_block *next;
+};
+
+struct chunk {
+    struct mapped_pages *pages;
+    struct chunk *next, *previous; /* in its pool, while it has a free block */
+    struct free_block *free;
+    uint32_t used, capacity, pool;
+};
+
+struct large {
+    struct mapped_pages *pages;
+    uint64_t bytes;
+    struct header header;
+};
+
+_Static_assert(sizeof(struct header) == 16 && sizeof(struct chunk) % 16 == 0 && sizeof(struct large) % 16 == 0);
+
+static const uint16_t sizes[] = {32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2080, 3216};
+#define POOLS array_size(sizes)
+
+static struct pool {
+    struct lock lock;
+    struct chunk *chunks; /* those with a free block */
+    size_t empty;         /* of them, without a used one */
+} pools[POOLS];
+
+static uint64_t seal_at(uint64_t address, uint32_t offset, uint64_t kind)
+{
+    return kind ^ address ^ (uint64_t)offset << 32;
+}
+
+static uint64_t seal_of(const struct header *header, uint64_t kind)
+{
+    return seal_at((uint64_t)header, header->offset, kind);
+}
+
+static void count(int64_t blocks, int64_t bytes)
+{
+    arena_count(COUNTER_heap_blocks, blocks);
+    arena_count(COUNTER_heap_bytes, bytes);
+}
+
+/* ---- chunks ---- */
+
+static void chunk_link(struct pool *pool, struct chunk *chunk) NEEDS(pool->lock)
+{
+    chunk->previous = NULL;
+    chunk->next = pool->chunks;
+    if (chunk->next)
+        chunk->next->previous = chunk;
+    pool->chunks = chunk;
+}
+
+static void chunk_unlink(struct pool *pool, struct chunk *chunk) NEEDS(pool->lock)
+{
+    if (chunk->previous)
+        chunk->previous->next = chunk->next;
+    else
+        pool->chunks = chunk->next;
+    if (chunk->next)
+        chunk->next->previous = chunk->previous;
+}
+
+static void chunk_put(struct chunk *chunk)
+{
+    if (chunk)
+        mapped_pages_put(chunk->pages);
+}
+OWNABLE(chunk)
+
+static struct chunk *chunk_new(uint32_t pool)
+{
+    OWN(mapped_pages) struct mapped_pages *pages = page_map(CHUNK_BYTES, PAGE_WRITE);
+
+    if (!pages)
+        return NULL;
+    struct chunk *chunk = page_start(pages);
+    chunk->pool = pool;
+    for (uint64_t at = sizeof *chunk; at + sizes[pool] <= CHUNK_BYTES; at += sizes[pool]) {
+        struct free_block *block = (struct free_block *)((uint8_t *)chunk + at);
+        block->header.offset = (uint32_t)at;
+        block->header.seal = seal_of(&block->header, SEAL_FREE);
+        block->next = chunk->free;
+        chunk->free = block;
+        chunk->capacity++;
+    }
+    chunk->pages = MOVE(pages);
+    return chunk;
+}
+
+static struct header *chunk_take(struct pool *pool, struct chunk *chunk) NEEDS(pool->lock)
+{
+    struct free_block *block = chunk->free;
+
+    if (block->header.seal != seal_of(&block->header, SEAL_FREE))
+        panic("heap: a free block was written to");
+    chunk->free = block->next;
+    if (!chunk->used++)
+        pool->empty--;
+    if (!chunk->free)
+        chunk_unlink(pool, chunk);
+    return &block->header;
+}
+
+/* ---- small blocks ---- */
+
+static struct header *pool_take(struct pool *pool)
+{
+    GUARD(lock) held = lock_take(&pool->lock);
+    return pool->chunks ? chunk_take(pool, pool->chunks) : NULL;
+}
+
+static void pool_add(struct pool *pool, struct chunk *chunk)
+{
+    GUARD(lock) held = lock_take(&pool->lock);
+    chunk_link(pool, chunk);
+    pool->empty++;
+}
+
+static void *small_alloc(uint32_t index, size_t bytes)
+{
+    struct pool *pool = &pools[index];
+    struct header *header;
+
+    /* pages are mapped with no lock held, so other tasks may take all blocks of the new chunk first */
+    while (!(header = pool_take(pool))) {
+        OWN(chunk) struct chunk *chunk = chunk_new(index);
+        if (!chunk)
+            return NULL;
+        pool_add(pool, MOVE(chunk));
+    }
+    memset(header + 1, 0, sizes[index] - sizeof *header);
+    header->bytes = (uint32_t)bytes;
+    header->seal = seal_of(header, SEAL_USED);
+    count(1, (int64_t)bytes);
+    return header + 1;
+}
+
+/* Puts the block into the chunk's free list. Returns the chunk if it is to be freed, else NULL. */
+static struct chunk *pool_give(struct pool *pool, struct chunk *chunk, struct header *header)
+{
+    GUARD(lock) held = lock_take(&pool->lock);
+    struct free_block *block = (struct free_block *)header;
+
+    if (header->seal != seal_of(header, SEAL_USED))
+        panic("heap: a block is freed twice");
+    header->seal = seal_of(header, SEAL_FREE);
+    block->next = chunk->free;
+    if (!chunk->free)
+        chunk_link(pool, chunk);
+    chunk->free = block;
+    if (--chunk->used)
+        return NULL;
+    if (!pool->empty) {
+        pool->empty = 1;
+        return NULL;
+    }
+    chunk_unlink(pool, chunk);
+    return chunk;
+}
+
+static void small_free(struct header *header)
+{
+    struct chunk *chunk = (struct chunk *)((uint8_t *)header - header->offset);
+    int64_t bytes = header->bytes;
+
+    if (chunk->pool >= POOLS)
+        panic("heap: a chunk was written to");
+    struct chunk *empty = pool_give(&pools[chunk->pool], chunk, header);
+    count(-1, -bytes);
+    chunk_put(empty);
+}
+
+/* ---- large blocks ---- */
+
+static void *large_alloc(size_t bytes)
+{
+    OWN(mapped_pages) struct mapped_pages *pages = page_map(sizeof(struct large) + bytes, PAGE_WRITE);
+
+    if (!pages)
+        return NULL;
+    struct large *large = page_start(pages);
+    large->bytes = bytes;
+    large->header.seal = seal_of(&large->header, SEAL_USED);
+    large->pages = MOVE(pages);
+    count(1, (int64_t)bytes);
+    return large + 1;
+}
+
+static void large_free(struct header *header)
+{
+    struct large *large = (struct large *)((uint8_t *)header - offsetof(struct large, header));
+
+    header->seal = seal_of(header, SEAL_FREE);
+    count(-1, -(int64_t)large->bytes);
+    mapped_pages_put(large->pages);
+}
+
+/* ---- all blocks ---- */
+
+void *heap_alloc(size_t bytes)
+{
+    if (bytes > SIZE_MAX / 2)
+        return NULL;
+    for (uint32_t index = 0; index < POOLS; index++)
+        if (bytes + sizeof(struct header) <= sizes[index])
+            return small_alloc(index, bytes);
+    return large_alloc(bytes);
+}
+
+void heap_free(void *block)
+{
+    if (!block)
+        return;
+    struct header *header = (struct header *)block - 1;
+    if ((uint64_t)block % 16)
+        panic("heap: freed what is no block");
+    if (header->seal == seal_of(header, SEAL_FREE))
+        panic("heap: a block is freed twice");
+    if (header->seal != seal_of(header, SEAL_USED))
+        panic("heap: freed what is no block");
+    if (!header->offset) {
+        large_free(header);
+        return;
+    }
+    small_free(header);
+}
+
+bool heap_is_block(const void *address, size_t *ret_bytes)
+{
+    uint64_t at = (uint64_t)address - sizeof(struct header), phys;
+    struct large large;
+
+    if ((uint64_t)address % 16 || page_translate(at, &phys))
+        return false;
+    memcpy(&large.header, page_direct(phys), sizeof large.header); /* blocks are aligned: no header crosses a page */
+    bool used = large.header.seal == seal_at(at, large.header.offset, SEAL_USED);
+    if (!used && large.header.seal != seal_at(at, large.header.offset, SEAL_FREE))
+        return false;
+    *ret_bytes = used ? large.header.bytes : 0;
+    if (used && !large.header.offset) /* `bytes` is in the same page as the header */
+        memcpy(ret_bytes, (const uint8_t *)page_direct(phys) - sizeof large.bytes, sizeof large.bytes);
+    return true;
+}
+
+static struct chunk *pool_take_empty(struct pool *pool)
+{
+    GUARD(lock) held = lock_take(&pool->lock);
+
+    for (struct chunk *chunk = pool->chunks; chunk; chunk = chunk->next)
+        if (!chunk->used) {
+            chunk_unlink(pool, chunk);
+            pool->empty--;
+            return chunk;
+        }
+    return NULL;
+}
+
+void heap_trim(void)
+{
+    for (size_t i = 0; i < POOLS; i++)
+        for (struct chunk *chunk; (chunk = pool_take_empty(&pools[i]));)
+            chunk_put(chunk);
+}

@@ -1,0 +1,17 @@
+/* The exception handler: logs each exception and panic in the arena's fault log, mends damaged foundation cells, and
+ * unwinds what was running. It takes no lock and allocates nothing, since the faulting code may hold any lock. The
+ * recovery cell does the rest, and writes the log that people read (cells/recover/recovery/recovery.h tells the
+ * whole story). */
+#pragma once
+#include "cells/cell.h"
+#include "guest/abi/arena.h"
+
+#define FAULT_CELLS 16 /* of one fault, at most */
+
+/* The record of fault `seq`. NULL: there was no such fault, or a newer one has the record. */
+struct arena_fault *fault_record(uint64_t seq);
+
+/* Writes the loadable cells that had a frame on the stack, the innermost first, each once. Returns how many. */
+unsigned fault_cells(uint64_t seq, struct cell_ref ret_cells[FAULT_CELLS]);
+/* The one of them that the fault is blamed on, or none. */
+struct cell_ref fault_blamed(uint64_t seq);

@@ -1,0 +1,252 @@
+/* See mend.h. A section is composed in a scratch buffer, piece by piece, and compared with its hash; only then is it
+ * copied over the damaged one. Trusts no record, and counts the steps along every list. */
+#include "cells/recover/mend/mend.h"
+#include "cells/core/cpu/cpu.h"
+#include "guest/abi/arena.h"
+#include "guest/abi/elf.h"
+#include "guest/abi/layout.h"
+#include "guest/abi/note.h"
+
+CELL("mend", KERNEL, 1);
+FOUNDATION();
+EXPORT(mend_cell, KERNEL);
+EXPORT(mend_is_core, KERNEL);
+EXPORT(mend_is_needed, KERNEL);
+
+#define PIECE_BYTES 8192 /* of a section, that are composed at once; whole words */
+#define WAIT_LOOPS  1000000
+
+/* ---- what other cells have functions for, which may be damaged ---- */
+
+static void mend_copy(void *to, const void *from, size_t bytes)
+{
+    __asm__ volatile("rep movsb" : "+D"(to), "+S"(from), "+c"(bytes)::"memory");
+}
+
+static void *direct_bytes(uint64_t phys)
+{
+    return (void *)(LAYOUT_DIRECT_VIRT + phys);
+}
+
+static struct arena_header *header_direct(void)
+{
+    return direct_bytes(LAYOUT_ARENA_PHYS);
+}
+
+static const struct {
+    uint32_t record_bytes, stable_bytes, most;
+} shape[ARENA_TABLES] = {
+#define X(table, record, stable, base, most) [ARENA_##table] = {record, stable, most(base)},
+    ARENA_SHAPES(X)
+#undef X
+};
+
+static bool is_in_table(enum arena_table table, uint32_t index)
+{
+    return index && index < shape[table].most && index < header_direct()->table[table].capacity;
+}
+
+/* Record 0 for an index out of range. */
+static void *record_at(enum arena_table table, uint32_t index)
+{
+    uint8_t *records = (uint8_t *)header_direct() + header_direct()->table[table].offset;
+
+    return records + (size_t)(is_in_table(table, index) ? index : 0) * shape[table].record_bytes;
+}
+
+static bool is_record_sound(enum arena_table table, uint32_t index)
+{
+    const uint8_t *bytes = record_at(table, index);
+
+    return is_in_table(table, index) &&
+           *(const uint32_t *)bytes == arena_check(bytes + 4, shape[table].stable_bytes - 4);
+}
+
+static struct arena_cell *cell_record(struct cell_ref cell)
+{
+    return record_at(ARENA_CELLS, cell.index);
+}
+
+static struct arena_section *section_record(struct section_ref section)
+{
+    return record_at(ARENA_SECTIONS, section.index);
+}
+
+static struct arena_edge *edge_record(struct edge_ref edge)
+{
+    return record_at(ARENA_EDGES, edge.index);
+}
+
+/* ---- */
+
+static struct scratch {
+    uint32_t holder; /* CPU index plus one */
+    uint8_t bytes[PIECE_BYTES];
+} scratch;
+
+/* The scratch buffer is this CPU's until the end of the scope. It is not a lock: after a fault in this cell nobody
+ * releases it, and this CPU must not wait for itself. */
+struct scratch_guard {
+    bool taken;
+};
+
+static struct scratch_guard scratch_take(void)
+{
+    uint32_t self = cpu_this()->index + 1;
+
+    for (unsigned loops = 0; loops < WAIT_LOOPS; loops++, cpu_relax()) {
+        uint32_t nobody = 0;
+        if (__atomic_compare_exchange_n(&scratch.holder, &nobody, self, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+            return (struct scratch_guard){true};
+        if (nobody == self)
+            break;
+    }
+    return (struct scratch_guard){false};
+}
+
+static void scratch_guard_end(struct scratch_guard *guard)
+{
+    if (guard->taken)
+        __atomic_store_n(&scratch.holder, 0, __ATOMIC_RELEASE);
+}
+
+/* A damaged record counts as marked, so that its cell is neither blamed nor given fresh data. A free one has
+ * check 0. */
+static bool is_marked(struct cell_ref cell, uint32_t marks)
+{
+    const struct arena_cell *c = cell_record(cell);
+
+    return c->check && (c->flags & marks || !is_record_sound(ARENA_CELLS, cell.index));
+}
+
+bool mend_is_core(struct cell_ref cell)
+{
+    return is_marked(cell, NOTE_CORE);
+}
+
+bool mend_is_needed(struct cell_ref cell)
+{
+    return is_marked(cell, NOTE_CORE | NOTE_FOUNDATION);
+}
+
+/* The section's bytes in the pristine object, before relocation. NULL: the object is damaged too, or has none. */
+static const uint8_t *pristine(const struct arena_object *object, const struct arena_section *section)
+{
+    const uint8_t *data = direct_bytes(object->phys);
+    const struct elf_header *header = (const struct elf_header *)data;
+    struct elf_section found;
+
+    if (object->bytes < sizeof *header || section->object_index >= header->sections ||
+        header->section_offset > object->bytes ||
+        (section->object_index + 1) * sizeof found > object->bytes - header->section_offset)
+        return NULL;
+    mend_copy(&found, data + header->section_offset + section->object_index * sizeof found, sizeof found);
+    if (found.type == ELF_NOBITS || found.size != section->bytes || found.offset > object->bytes ||
+        found.size > object->bytes - found.offset)
+        return NULL;
+    return data + found.offset;
+}
+
+static uint64_t target_of(const struct arena_edge *edge)
+{
+    return arena_edge_target(edge, section_record(edge->to));
+}
+
+/* Writes what of a relocation lies in the piece of so many bytes at `at`. */
+static void write_edge(const struct arena_section *from, const struct arena_edge *edge, uint32_t at, size_t bytes)
+{
+    size_t wide = relocation_bytes(edge->type);
+    uint64_t value = relocation_value(edge->type, target_of(edge), from->virt + edge->offset);
+
+    if (edge->offset > from->bytes || wide > from->bytes - edge->offset)
+        return;
+    for (size_t place = (size_t)edge->offset - at; wide > 0; wide--, place++, value >>= 8)
+        if (place < bytes)
+            scratch.bytes[place] = (uint8_t)value;
+}
+
+/* Composes the piece at `at` in the scratch buffer: the object's bytes, relocated. Returns how many bytes it has. */
+static size_t compose(const uint8_t *from, const struct arena_section *section, uint32_t at)
+{
+    size_t bytes = section->bytes - at < PIECE_BYTES ? section->bytes - at : PIECE_BYTES;
+    uint32_t left = section->outgoing;
+
+    mend_copy(scratch.bytes, from + at, bytes);
+    for (struct edge_ref i = section->first_out; i.index && left; i = edge_record(i)->next_out, left--)
+        write_edge(section, edge_record(i), at, bytes);
+    return bytes;
+}
+
+/* Whether all pieces together have the section's hash. */
+static bool is_right(const uint8_t *from, const struct arena_section *section)
+{
+    uint64_t hash = arena_check_begin(section->bytes);
+
+    for (uint32_t at = 0;; at += PIECE_BYTES) {
+        size_t bytes = compose(from, section, at), words = bytes & ~7ul;
+        hash = arena_check_words(hash, scratch.bytes, words);
+        if (section->bytes - at <= PIECE_BYTES)
+            return arena_check_end(hash, scratch.bytes + words, bytes - words) == section->hash;
+    }
+}
+
+static bool mend_section(const struct arena_object *object, const struct arena_section *section)
+{
+    const uint8_t *from = pristine(object, section);
+
+    if (!from || !is_right(from, section))
+        return false;
+    for (uint32_t at = 0; at < section->bytes; at += PIECE_BYTES) {
+        size_t bytes = compose(from, section, at);
+        mend_copy(direct_bytes(section->phys + at), scratch.bytes, bytes);
+    }
+    return true;
+}
+
+/* Rewrites bound pointers. In a section that starts as zeros there are no relocations, so each edge is a bound
+ * pointer, and nothing but binding writes it. Returns how many were wrong. */
+static unsigned mend_pointers(const struct arena_section *section)
+{
+    uint32_t left = section->outgoing;
+    unsigned mended = 0;
+
+    for (struct edge_ref i = section->first_out; left && is_record_sound(ARENA_EDGES, i.index);
+         i = edge_record(i)->next_out, left--) {
+        const struct arena_edge *edge = edge_record(i);
+        if (edge->type != R_X86_64_64 || edge->offset > section->bytes || section->bytes - edge->offset < 8)
+            continue;
+        uint64_t *slot = (uint64_t *)((uint8_t *)direct_bytes(section->phys) + edge->offset);
+        mended += __atomic_exchange_n(slot, target_of(edge), __ATOMIC_ACQ_REL) != target_of(edge);
+    }
+    return mended;
+}
+
+/* Whether its bytes differ from what the loader wrote. False while its hash is not valid, or a gate in it is closed. */
+static bool is_damaged(const struct arena_section *section)
+{
+    const uint8_t *bytes = direct_bytes(section->phys);
+    uint32_t gate;
+
+    return section->hash && !section->rewritten && section->hash != arena_check(bytes, section->bytes) &&
+           !arena_section_gate(section, bytes, &gate);
+}
+
+unsigned mend_cell(struct cell_ref cell)
+{
+    const struct arena_cell *c = cell_record(cell);
+    GUARD(scratch) mine = scratch_take();
+    unsigned mended = 0;
+
+    if (!mine.taken || !is_record_sound(ARENA_CELLS, cell.index))
+        return 0;
+    uint32_t left = c->sections; /* a damaged list may refer anywhere, and be a circle */
+    for (struct section_ref i = c->first_section; left && is_record_sound(ARENA_SECTIONS, i.index);
+         i = section_record(i)->next_in_cell, left--) {
+        const struct arena_section *section = section_record(i);
+        if (section->kind == SECTION_BSS)
+            mended += mend_pointers(section);
+        else if (c->object.index && is_damaged(section))
+            mended += mend_section(record_at(ARENA_OBJECTS, c->object.index), section);
+    }
+    return mended;
+}

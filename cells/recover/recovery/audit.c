@@ -1,0 +1,18 @@
+/* See audit.h. All other CPUs are parked meanwhile, so that no task is between two queues. */
+#include "cells/recover/recovery/audit.h"
+#include "cells/core/arena/arena.h"
+#include "cells/task/park/park.h"
+#include "cells/task/scheduler/scheduler.h"
+
+static uint64_t audited; /* the newest fault at the last audit; two CPUs that audit at once do no harm */
+
+void audit_tasks(void)
+{
+    uint64_t newest = __atomic_load_n(&arena_header()->fault_seq, __ATOMIC_RELAXED);
+
+    if (newest == audited)
+        return;
+    GUARD(park) parked = park_all();
+    audited = newest;
+    scheduler_rebuild();
+}

@@ -1,0 +1,369 @@
+/* See recovery.h. A fault's record is open until its remedy has been applied; then it is closed, once. */
+#include "cells/recover/recovery/recovery.h"
+#include "cells/recover/recovery/audit.h"
+#include "cells/core/arena/arena.h"
+#include "cells/core/boot/boot.h"
+#include "cells/core/cpu/cpu.h"
+#include "cells/core/loader/loader.h"
+#include "cells/core/page/page.h"
+#include "cells/core/panic/panic.h"
+#include "cells/evolve/namespace/namespace.h"
+#include "cells/evolve/reap/reap.h"
+#include "cells/evolve/swap/swap.h"
+#include "cells/host/log/log.h"
+#include "cells/lib/string/string.h"
+#include "cells/recover/fault/fault.h"
+#include "cells/recover/mend/mend.h"
+#include "cells/recover/unwind/unwind.h"
+#include "cells/task/park/park.h"
+#include "cells/task/scheduler/scheduler.h"
+#include "cells/task/task/task.h"
+#include "guest/abi/note.h"
+
+CELL("recovery", KERNEL, 1);
+FOUNDATION();
+
+#define WINDOW_NS      60000000000 /* faults of one cell within this time count together */
+#define TRIES_MAX      16          /* of one task, blamed on one cell, in the window: then it is given up */
+#define LOGGED_FAULTS  (ARENA_FAULTS_MAX - 1)
+#define RECENT_FAULTS  64 /* that are searched for open ones without a failed task */
+#define KEYBOARD_PORT  0x64
+#define KEYBOARD_RESET 0xfe
+
+enum remedy { REMEDY_NONE, REMEDY_RELOAD, REMEDY_RELOAD_FRESH, REMEDY_GIVE_UP };
+
+/* ---- damage ---- */
+
+/* Whether the section is as the loader wrote it. Sections that may be written count as intact, and those with a closed
+ * gate. */
+static bool is_intact(struct section_ref section)
+{
+    const struct arena_section *s = arena_section(section);
+    const uint8_t *bytes = page_direct(s->phys);
+    uint32_t gate;
+
+    return !s->hash || s->rewritten || s->hash == arena_check(bytes, s->bytes) || arena_section_gate(s, bytes, &gate);
+}
+
+/* The first section of the cell that is not intact, or none, as far as the records are sound. */
+static struct section_ref damage_of(struct cell_ref cell)
+{
+    struct section_ref s = arena_cell(cell)->first_section;
+
+    if (!arena_sound(cell))
+        return NO_SECTION;
+    for (uint32_t left = arena_cell(cell)->sections; left > 0; left--) {
+        if (!arena_sound(s))
+            break;
+        if (!is_intact(s))
+            return s;
+        s = arena_section(s)->next_in_cell;
+    }
+    return NO_SECTION;
+}
+
+/* ---- remedies ---- */
+
+/* Whether the record still is that of the cell that was there at the time of the fault. */
+static bool is_same_cell(struct cell_ref cell, const struct arena_fault *fault)
+{
+    return arena_cell(cell)->state == CELL_LIVE && arena_cell(cell)->loaded_ns <= fault->time_ns;
+}
+
+/* The cell that the fault is blamed on. None: there is none, or it has been replaced since. */
+static struct cell_ref blamed_cell(const struct arena_fault *fault)
+{
+    struct cell_ref cell = fault_blamed(fault->seq);
+
+    return cell.index && is_same_cell(cell, fault) ? cell : NO_CELL;
+}
+
+/* Counts earlier faults within the window that were blamed on the same name and namespace. same_task: only of the same
+ * task. Else of any task; but not those of this task's unwinding, which is one failure. */
+static unsigned recurrences(const struct arena_fault *fault, bool same_task)
+{
+    unsigned count = 0;
+
+    for (uint64_t seq = fault->seq - 1; seq > 0 && fault->seq - seq < LOGGED_FAULTS; seq--) {
+        const struct arena_fault *earlier = fault_record(seq);
+        if (!earlier || fault->time_ns - earlier->time_ns > WINDOW_NS)
+            break;
+        bool same = earlier->task_id == fault->task_id;
+        if ((same_task && !same) || (same && earlier->outcome == FAULT_OUTCOME_OPEN))
+            continue;
+        count += string_equal(earlier->blamed, fault->blamed) &&
+                 string_equal(earlier->blamed_namespace, fault->blamed_namespace);
+    }
+    return count;
+}
+
+/* What to do about a fault that is blamed on `cell`. needed: the code that failed will run again, so the cell has to
+ * work. */
+static enum remedy choose_remedy(const struct arena_fault *fault, struct cell_ref cell, bool needed)
+{
+    if (!cell.index || recurrences(fault, false) == 0)
+        return REMEDY_NONE;
+    if (needed && recurrences(fault, true) >= TRIES_MAX)
+        return REMEDY_GIVE_UP;
+    if (!needed) /* one reload is tried; an application that fails is no sign of damage */
+        return arena_cell(cell)->kind == CELL_APPLICATION || arena_cell(cell)->reloads ? REMEDY_NONE : REMEDY_RELOAD;
+    /* The foundation keeps its data: run queues, bound pointers. Without it nothing runs. */
+    return arena_cell(cell)->reloads == 0 || mend_is_needed(cell) ? REMEDY_RELOAD : REMEDY_RELOAD_FRESH;
+}
+
+/* The running task may take the reserves until the end of the scope. Needs the loader lock. */
+struct reserve_guard {
+    const void *before;
+};
+
+static struct reserve_guard reserve_use(void)
+{
+    return (struct reserve_guard){__atomic_exchange_n(&arena_reserve_user, cpu_task(), __ATOMIC_RELAXED)};
+}
+
+static void reserve_guard_end(struct reserve_guard *guard)
+{
+    __atomic_store_n(&arena_reserve_user, guard->before, __ATOMIC_RELAXED);
+}
+
+/* False: it was not reloaded, and the log says why. */
+static bool reload_cell(struct arena_fault *fault, struct cell_ref cell, unsigned flags)
+{
+    GUARD(loader) locked = loader_hold(); /* until the new cell's count is written: nobody replaces it before */
+    GUARD(reserve) open = reserve_use();
+    struct report done = {};
+    char name[32];
+
+    string_copy(name, arena_string(arena_cell(cell)->name), sizeof name);
+    enum err error = swap_reload(arena_cell(cell)->namespace_, name, flags, &done);
+    if (error) {
+        log_warn("recovery: %s is not reloaded: %s: %s", name, err_text(error), done.text);
+        return false;
+    }
+    struct arena_cell *heir = arena_cell((struct cell_ref){done.result});
+    heir->reloads++;
+    arena_count(COUNTER_reloads, 1);
+    fault->action = FAULT_ACTION_RELOAD;
+    log_warn("recovery: %s reloaded at %lx%s, paused for %lu ns", name, heir->text_virt,
+             flags & SWAP_FRESH_DATA ? " with fresh data" : "", done.pause_ns);
+    return true;
+}
+
+static unsigned mend_parked(struct cell_ref cell)
+{
+    GUARD(park) parked = park_all();
+
+    return mend_cell(cell);
+}
+
+/* For want of a reload: what should not change is written again where it is. False: some of it is still damaged. */
+static bool mend_in_place(struct arena_fault *fault, struct cell_ref cell)
+{
+    unsigned mended = mend_parked(cell);
+    bool whole = !damage_of(cell).index;
+
+    if (mended) {
+        arena_count(COUNTER_mends, mended);
+        fault->action = FAULT_ACTION_MEND;
+    }
+    log_warn("recovery: %s: %u sections mended in place, %s", arena_string(arena_cell(cell)->name), mended,
+             whole ? "it is whole again" : "others are beyond that");
+    return whole;
+}
+
+static bool reload_if_damaged(struct arena_fault *fault, struct cell_ref cell)
+{
+    const struct arena_cell *c = arena_cell(cell);
+    struct section_ref damage = {};
+    char section[64];
+
+    if (c->state == CELL_LIVE && c->object.index)
+        damage = damage_of(cell);
+    if (!damage.index)
+        return false;
+    string_copy(section, arena_string(arena_section(damage)->name), sizeof section);
+    bool done = reload_cell(fault, cell, 0) || mend_in_place(fault, cell);
+    log_warn("recovery: %s was damaged", section);
+    return done;
+}
+
+/* Reloads damaged cells: of those that had frames on the stack, or of all. Returns how many. */
+static unsigned repair_damage(struct arena_fault *fault, bool all)
+{
+    GUARD(loader) locked = loader_hold();
+    struct cell_ref cells[FAULT_CELLS];
+    unsigned known = fault_cells(fault->seq, cells), repaired = 0;
+    uint32_t used = arena_header()->table[ARENA_CELLS].used;
+
+    for (uint32_t i = 0; !all && i < known; i++)
+        repaired += is_same_cell(cells[i], fault) && reload_if_damaged(fault, cells[i]);
+    for (struct cell_ref cell = {1}; all && cell.index < used; cell.index++)
+        repaired += reload_if_damaged(fault, cell);
+    return repaired;
+}
+
+static _Noreturn void reboot(struct arena_fault *fault, const char *cell)
+{
+    static const struct {
+        uint16_t limit;
+        uint64_t base;
+    } __attribute__((packed)) nothing = {};
+    char option[8];
+
+    fault->action = FAULT_ACTION_HALT;
+    fault->outcome = FAULT_OUTCOME_FAILED;
+    log_warn("recovery: %s faults again and again; rebooting", cell);
+    if (boot_option("on_panic", option, sizeof option))
+        panic_halt("recovery has failed");
+    cpu_out8(KEYBOARD_PORT, KEYBOARD_RESET);
+    __asm__ volatile("lidt %0; ud2" ::"m"(nothing)); /* without such a controller: a triple fault */
+    __builtin_unreachable();
+}
+
+/* Applies the remedy. False: the task must not run again. */
+static bool apply_remedy(struct arena_fault *fault, bool needed)
+{
+    struct cell_ref cell = blamed_cell(fault);
+    enum remedy remedy = choose_remedy(fault, cell, needed);
+
+    if (repair_damage(fault, remedy != REMEDY_NONE) || remedy == REMEDY_NONE)
+        return true;
+    if (remedy == REMEDY_GIVE_UP && arena_cell(cell)->kind != CELL_APPLICATION)
+        reboot(fault, arena_string(arena_cell(cell)->name));
+    if (remedy == REMEDY_GIVE_UP)
+        return false;
+    (void)reload_cell(fault, cell, remedy == REMEDY_RELOAD_FRESH ? SWAP_FRESH_DATA : 0);
+    return true;
+}
+
+/* Runs in the failed task, before it needs the damaged cells again: to hand itself to the teardown task, for one. */
+static void repair_after_unwinding(uint64_t seq)
+{
+    struct arena_fault *fault = fault_record(seq);
+
+    if (fault)
+        (void)repair_damage(fault, false);
+    audit_tasks();
+}
+
+static void log_fault(const struct arena_fault *fault, const char *then)
+{
+    log_warn("fault %lu: task %s: %s in %s%s%s:%s at %lx, address %lx, %u landing pads, %s after %lu ns", fault->seq,
+             *fault->task_name ? fault->task_name : "none", fault->message, fault->namespace_,
+             *fault->namespace_ ? "/" : "", *fault->cell_name ? fault->cell_name : "no cell", fault->symbol, fault->ip,
+             fault->address, fault->landing_pads, then, fault->recovery_ns);
+}
+
+/* The remedy has been applied: the record says what was done and how long it took. */
+static void close_fault(struct arena_fault *fault, enum fault_action action, enum fault_outcome outcome)
+{
+    if (fault->action < (uint32_t)action)
+        fault->action = action;
+    fault->recovery_ns = cpu_ns() - fault->time_ns;
+    fault->outcome = outcome;
+    if (outcome == FAULT_OUTCOME_RECOVERED)
+        arena_count(COUNTER_recoveries, 1);
+}
+
+/* ---- failed tasks ---- */
+
+/* The newest open fault of the task, up to `seq`. NULL: none. The oldest is the cause; the others came while
+ * unwinding. */
+static struct arena_fault *open_fault_of(const struct task *task, uint64_t seq)
+{
+    for (unsigned i = 0; seq > 0 && i < LOGGED_FAULTS; i++, seq--) {
+        struct arena_fault *fault = fault_record(seq);
+        if (fault && same(fault->task, task->ref) && fault->task_id == task->id &&
+            fault->outcome == FAULT_OUTCOME_OPEN && fault->action != FAULT_ACTION_UNWIND)
+            return fault;
+    }
+    return NULL;
+}
+
+static const char *done_about(const struct arena_fault *fault, bool restarted)
+{
+    if (fault->action == FAULT_ACTION_RELOAD)
+        return "reloaded";
+    if (fault->action == FAULT_ACTION_MEND)
+        return "mended in place";
+    return restarted ? "restarted" : "cleaned up";
+}
+
+/* Called by the teardown task for each failed task. True: restart it. */
+static bool restart_failed_task(struct task *task)
+{
+    struct arena_fault *fault = open_fault_of(task, arena_header()->fault_seq);
+    bool restart = task->record->restartable;
+
+    for (struct arena_fault *earlier; fault; fault = earlier) {
+        earlier = open_fault_of(task, fault->seq - 1);
+        if (!earlier && !apply_remedy(fault, restart))
+            restart = false;
+        close_fault(fault, restart ? FAULT_ACTION_RESTART : FAULT_ACTION_UNWIND, FAULT_OUTCOME_RECOVERED);
+        log_fault(fault, done_about(fault, restart));
+    }
+    return restart;
+}
+
+/* ---- faults without a failed task: in interrupt handlers, and in immortal tasks ---- */
+
+struct restart_search {
+    const struct arena_fault *fault;
+    bool found;
+};
+
+static void find_restarted(struct task *task, void *context)
+{
+    struct restart_search *search = context;
+    const struct arena_fault *fault = search->fault;
+
+    if (same(task->ref, fault->task) && task->id == fault->task_id)
+        search->found = task->immortal && !unwind_is_active(task);
+}
+
+/* Whether the fault's task is immortal and has been restarted. */
+static bool has_restarted(const struct arena_fault *fault)
+{
+    struct restart_search search = {.fault = fault};
+
+    task_each(find_restarted, &search);
+    return search.found;
+}
+
+static void close_faults_without_task(void)
+{
+    uint64_t newest = arena_header()->fault_seq;
+
+    for (uint64_t seq = newest; seq > 0 && newest - seq < RECENT_FAULTS; seq--) {
+        struct arena_fault *fault = fault_record(seq);
+        if (!fault || fault->outcome != FAULT_OUTCOME_OPEN)
+            continue;
+        bool handler = fault->action == FAULT_ACTION_UNWIND; /* the unwinder has left an interrupt handler */
+        if (!handler && !has_restarted(fault))
+            continue;
+        (void)apply_remedy(fault, true);
+        close_fault(fault, handler ? FAULT_ACTION_UNWIND : FAULT_ACTION_RESTART, FAULT_OUTCOME_RECOVERED);
+        log_fault(fault, handler ? "handler left" : "restarted");
+    }
+}
+
+/* Called by the teardown task now and then. */
+static void run_now_and_then(void)
+{
+    audit_tasks();
+    close_faults_without_task();
+    reap_in_background();
+    (void)namespace_reap();
+}
+
+static enum err recovery_init(void)
+{
+    enum err error = unwind_bind_end(repair_after_unwinding);
+
+    if (!error)
+        error = scheduler_bind_idle(audit_tasks);
+    if (!error)
+        error = task_bind_failed(restart_failed_task);
+    return error ? error : task_bind_idle(run_now_and_then);
+}
+INIT(recovery_init);

@@ -1,0 +1,67 @@
+/* Reads the bytes of an unwind table from front to back. Never reads outside of the slice: what would lie behind its
+ * end counts as 0 and sets `truncated`, which callers check before they use what they have read. Private to the
+ * dwarf_*.c files. */
+#pragma once
+#include "cells/recover/unwind/dwarf.h"
+
+/* DW_EH_PE encodings of pointers that are tested for; reader_pointer knows the rest. */
+enum { POINTER_USUAL = 0x1b, POINTER_OMIT = 0xff, POINTER_INDIRECT = 0x80, POINTER_RELATIVE = 0x10 };
+
+struct reader {
+    const uint8_t *at, *end;
+    uint64_t virt;  /* of `at` */
+    bool truncated; /* something was read behind the end, or cannot be read */
+};
+
+static inline struct reader reader_of(const struct dwarf_slice *slice)
+{
+    return (struct reader){slice->data, slice->data + slice->bytes, slice->virt, false};
+}
+
+/* A number of 1 to 8 bytes. */
+uint64_t reader_fixed(struct reader *r, unsigned bytes);
+int64_t reader_signed(struct reader *r, unsigned bytes);
+/* A LEB128 number. */
+uint64_t reader_uleb(struct reader *r);
+int64_t reader_sleb(struct reader *r);
+/* A pointer in a DW_EH_PE encoding. One that GCC does not emit here sets `truncated`. */
+uint64_t reader_pointer(struct reader *r, uint8_t encoding);
+
+/* The rest is inline: each entry of a table, or each instruction of a program, is read by it. */
+static inline uint8_t reader_byte(struct reader *r)
+{
+    if (r->at == r->end) {
+        r->truncated = true;
+        return 0;
+    }
+    r->virt++;
+    return *r->at++;
+}
+
+static inline uint32_t reader_word(struct reader *r)
+{
+    uint32_t v;
+
+    if (r->end - r->at < 4)
+        return (uint32_t)reader_fixed(r, 4);
+    __builtin_memcpy(&v, r->at, 4);
+    r->at += 4;
+    r->virt += 4;
+    return v;
+}
+
+/* The next `bytes` bytes. An empty slice when there are fewer. */
+static inline struct dwarf_slice reader_slice(struct reader *r, uint64_t bytes)
+{
+    struct dwarf_slice slice = {r->at, bytes, r->virt};
+
+    if (bytes > (size_t)(r->end - r->at)) {
+        r->truncated = true;
+        slice.bytes = 0;
+        r->at = r->end;
+        return slice;
+    }
+    r->at += bytes;
+    r->virt += bytes;
+    return slice;
+}

@@ -1,0 +1,2 @@
+/* As in cell shootdown. */
+#include "cells/task/shootdown/flush.c"

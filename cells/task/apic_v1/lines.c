@@ -1,0 +1,2 @@
+/* As in cell ioapic. */
+#include "cells/task/ioapic/lines.c"

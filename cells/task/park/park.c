@@ -1,0 +1,120 @@
+/* See park.h. One CPU at a time parks the others, the one in `holder`. Another one that wants to waits with
+ * interrupts on, and is parked there like any other CPU. */
+#include "cells/task/park/park.h"
+#include "cells/core/cpu/cpu.h"
+#include "cells/core/exception/exception.h"
+#include "cells/core/lock/lock.h"
+#include "cells/core/panic/panic.h"
+#include "cells/core/vector/vector.h"
+#include "cells/task/apic/apic.h"
+#include "cells/task/ipi/ipi.h"
+#include "cells/task/simd/simd.h"
+#include "cells/task/task/task.h"
+
+CELL("park", KERNEL, 1);
+FOUNDATION();
+EXPORT(park_all, KERNEL);
+EXPORT(park_guard_end, KERNEL);
+EXPORT(park_abandon, KERNEL);
+
+static unsigned vector;
+static uint32_t holder; /* CPU index plus one */
+
+/* With the SIMD registers on the stack: they may hold pointers too. */
+static void park_with_simd(struct simd_part *part)
+{
+    struct simd_state state;
+
+    simd_save(part, &state);
+    cpu_park();
+    simd_restore(part);
+}
+
+static void on_park(struct trap_frame *frame)
+{
+    (void)frame;
+    apic_eoi();
+    struct task *task = cpu_task();
+    if (task && task->simd.enabled)
+        park_with_simd(&task->simd);
+    else
+        cpu_park();
+}
+
+/* Waits until every other CPU is in `state`, or has halted for ever. */
+static void await_cpus(uint32_t state)
+{
+    for (unsigned i = 0; i < cpu_count(); i++) {
+        const struct cpu *cpu = cpu_get(i);
+        uint32_t now;
+        while (cpu != cpu_this() && (now = __atomic_load_n(&cpu->parked, __ATOMIC_SEQ_CST)) != state &&
+               now != CPU_HALTED) {
+            if (lock_wait_hook)
+                lock_wait_hook(); /* that CPU may wait for this one */
+            cpu_relax();
+        }
+    }
+}
+
+/* False: another CPU parks. */
+static bool try_hold_all(void)
+{
+    uint32_t nobody = 0;
+
+    return __atomic_compare_exchange_n(&holder, &nobody, cpu_this()->index + 1, false, __ATOMIC_ACQUIRE,
+                                       __ATOMIC_RELAXED);
+}
+
+static void release_all(void)
+{
+    cpu_unpark();
+    __atomic_store_n(&holder, 0, __ATOMIC_RELEASE);
+}
+
+/* A holder keeps interrupts off, so that its task is still on this CPU. */
+void park_abandon(void)
+{
+    if (__atomic_load_n(&holder, __ATOMIC_RELAXED) == cpu_this()->index + 1)
+        release_all();
+}
+
+struct park_guard park_all(void)
+{
+    GUARD(park)
+    guard = {.rflags =
+                 cpu_interrupts_save()}; /* releases after a fault in here; the caller's guard takes over at the end */
+
+    assert(cpu_this()->lock_depth == 0);
+    park_abandon(); /* if this CPU holds already, a fault has ended that scope without its cleanup */
+    while (!try_hold_all()) {
+        cpu_interrupts_restore(guard.rflags);
+        cpu_relax();
+        (void)cpu_interrupts_save();
+    }
+    guard.held = true;
+    guard.started_ns = cpu_ns();
+    await_cpus(CPU_RUNS); /* those that are still leaving the previous park */
+    for (unsigned i = 0; i < cpu_count(); i++)
+        if (cpu_get(i) != cpu_this())
+            ipi_send(cpu_get(i)->apic_id, vector);
+    await_cpus(CPU_PARKED);
+
+    struct park_guard ret_guard = guard;
+    guard = (struct park_guard){0};
+    return ret_guard;
+}
+
+void park_guard_end(struct park_guard *guard)
+{
+    if (guard->held)
+        release_all();
+    guard->held = false;
+    cpu_interrupts_restore(guard->rflags);
+}
+
+static enum err park_init(void)
+{
+    vector = vector_new();
+    return vector ? vector_bind(vector, on_park) : ERR_FULL;
+}
+INIT(park_init);

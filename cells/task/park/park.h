@@ -1,0 +1,15 @@
+/* Parks all other CPUs: they wait in a loop of the core (cpu_park), interrupts off, while this CPU changes what they
+ * run. */
+#pragma once
+#include "cells/cell.h"
+
+struct park_guard {
+    uint64_t rflags, started_ns;
+    bool held; /* false: only the interrupt flag is restored */
+};
+/* GUARD(park) parked = park_all(): parks every other CPU until the end of the scope, interrupts off. From a task, no
+ * spin lock held. Waits while another CPU parks. Before a CPU resumes it flushes its TLB and serializes. */
+struct park_guard park_all(void);
+void park_guard_end(struct park_guard *guard);
+/* Lets the other CPUs go on if this one has parked them: for a task whose stack could not be unwound to its end. */
+void park_abandon(void);

@@ -1,0 +1,2 @@
+/* The part that every version of the cell has. */
+#include "cells/task/scheduler/scheduler.c"

@@ -1,0 +1,119 @@
+/* See wait_queue.h. A waiter takes itself out of the queue when its wait has ended, for whatever reason. So a waker
+ * may find a task there that is awake already; it removes this task and wakes the next. */
+#include "cells/task/wait_queue/wait_queue.h"
+#include "cells/core/cpu/cpu.h"
+#include "cells/core/panic/panic.h"
+#include "cells/task/scheduler/scheduler.h"
+#include "cells/task/task/task.h"
+
+CELL("wait_queue", KERNEL, 1);
+FOUNDATION();
+EXPORT(wait_queue_wait, APPLICATION);
+EXPORT(wait_queue_wake_one, APPLICATION);
+EXPORT(wait_queue_wake_all, APPLICATION);
+
+/* A task is in a queue until the end of the scope. */
+struct place_guard {
+    struct wait_queue *queue;
+    struct task *task;
+};
+
+static struct place_guard place_take(struct wait_queue *queue, struct task *task)
+{
+    GUARD(lock) held = lock_take(&queue->lock);
+
+    task->wait_queue = (struct wait_queue_part){.queue = queue};
+    scheduler_begin_wait(&task->scheduler);
+    if (queue->last)
+        queue->last->wait_queue.next = task;
+    else
+        queue->first = task;
+    queue->last = task;
+    return (struct place_guard){queue, task};
+}
+
+static void unlink_task(struct wait_queue *queue, struct task *task) NEEDS(queue->lock)
+{
+    struct task *previous = NULL;
+
+    for (struct task *at = queue->first; at != task; at = at->wait_queue.next)
+        previous = at;
+    *(previous ? &previous->wait_queue.next : &queue->first) = task->wait_queue.next;
+    if (queue->last == task)
+        queue->last = previous;
+    task->wait_queue = (struct wait_queue_part){0};
+}
+
+static void place_guard_end(struct place_guard *place)
+{
+    GUARD(lock) held = lock_take(&place->queue->lock);
+
+    scheduler_end_wait(&place->task->scheduler);
+    if (place->task->wait_queue.queue)
+        unlink_task(place->queue, place->task);
+}
+
+/* The caller's lock is released until the end of the scope, but interrupts stay off. */
+struct released_guard {
+    struct lock_guard *held;
+    struct lock *lock;
+};
+
+static struct released_guard release_lock(struct lock_guard *held)
+{
+    struct released_guard guard = {held, held->lock};
+    struct lock_guard interrupts_stay_off = {held->lock, 0};
+
+    held->lock = NULL;
+    lock_guard_end(&interrupts_stay_off);
+    return guard;
+}
+
+static void released_guard_end(struct released_guard *guard)
+{
+    if (!guard->lock)
+        return;
+    guard->held->lock = lock_take(guard->lock).lock;
+}
+
+enum wake wait_queue_wait(struct wait_queue *queue, struct lock_guard *held, uint64_t timeout_ns)
+{
+    uint64_t now = cpu_ns(), wake_ns = !timeout_ns ? 0 : timeout_ns < UINT64_MAX - now ? now + timeout_ns : UINT64_MAX;
+
+    assert(lock_held(held->lock));
+    GUARD(released)
+    outside = {.held = held}; /* declared first: the task leaves the queue before it takes the lock again */
+    GUARD(place) place = place_take(queue, task_this());
+    outside = release_lock(held);
+    return scheduler_wait(wake_ns);
+}
+
+/* Wakes the first task that is still asleep. False: there is none. A task that is awake waits for the queue's lock
+ * before it leaves. The task is removed last, so that it can still be found after a fault in scheduler_wake. */
+static bool wake_first(struct wait_queue *queue) NEEDS(queue->lock)
+{
+    while (queue->first) {
+        struct task *task = queue->first;
+        bool woken = scheduler_wake(task, WAKE_EVENT);
+        unlink_task(queue, task);
+        if (woken)
+            return true;
+    }
+    return false;
+}
+
+bool wait_queue_wake_one(struct wait_queue *queue)
+{
+    GUARD(lock) held = lock_take(&queue->lock);
+    return wake_first(queue);
+}
+
+size_t wait_queue_wake_all(struct wait_queue *queue)
+{
+    GUARD(lock) held = lock_take(&queue->lock);
+    size_t woken = 0;
+
+    while (wake_first(queue))
+        woken++;
+    return woken;
+}

@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# A cell of the kernel that fails again and again: recovery tries 16 times, then the machine is reset, or halts where
+# the command line says what a panic does. A machine without a clock says so.
+set -eu
+cd "$(dirname "$0")/../.."
+. tests/lib.sh
+mkdir -p build/tests/log
+log=build/tests/log/give_up.serial
+
+fail() { tail -n 40 "$log"; echo "give_up: $*" >&2; exit 1; }
+run() { # WORDS PATTERN: on this command line the last thing that is said
+    local status=0 faults
+    guest_run build/delias.elf build/tests/guest.archive "app=stubborn $1" 1 "$log" -no-reboot || status=$?
+    [ $status -ne 124 ] || fail "'$1': the machine goes on"
+    faults=$(grep -ac 'fault [0-9]*: task stubborn: stubborn' "$log") || true
+    [ "$faults" -eq 16 ] || fail "'$1': $faults faults before it is given up"
+    tail -n 1 "$log" | grep -aq "$2" || fail "'$1': it does not end with: $2"
+    echo "ok: '$1': $2"
+}
+
+run on_panic=exit 'PANIC: recovery has failed'
+run '' 'recovery: stubborn faults again and again; rebooting'
+
+# Nothing but these clocks has a rate that is known: without all of them no time can be told.
+guest_run build/delias.elf build/tests/guest.archive on_panic=exit 1 "$log" -machine pit=off,hpet=off,acpi=off || true
+grep -aq 'timer: no clock .*PIT.*HPET.*ACPI.*CPUID' "$log" && tail -n 1 "$log" | grep -aq 'PANIC' ||
+    fail 'a machine without a clock does not say what it lacks'
+echo 'ok: without a clock'

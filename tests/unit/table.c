@@ -1,0 +1,106 @@
+/* The tables of columns: each is well-formed, each column of each record can be read, and lines of the screen are
+ * aligned. */
+#include "introspect/table.h"
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
+#include "tests/unit/arena_build.h"
+
+static const struct column *const tables[] = {
+    table_namespaces, table_cells, table_sections, table_symbols, table_edges, table_needs,
+    table_needed_by,  table_tasks, table_faults,   table_events,  table_swaps, table_counters,
+};
+enum { TABLES = sizeof tables / sizeof *tables };
+
+static uint8_t *ram;
+static struct view *view;
+
+static void setup(void)
+{
+    enum err e;
+
+    ram = build_ram();
+    view = view_take(ram, BUILD_RAM, &e);
+    ck_assert_ptr_nonnull(view);
+}
+
+static void teardown(void)
+{
+    view_free(view);
+    free(ram);
+}
+
+static size_t count_columns(const struct column *columns)
+{
+    size_t n = 0;
+
+    while (columns[n].key)
+        n++;
+    return n;
+}
+
+START_TEST(keys_are_unique_and_columns_are_readable)
+{
+    const struct column *columns = tables[_i];
+    size_t count = count_columns(columns);
+
+    ck_assert_uint_gt(count, 1);
+    for (size_t i = 0; i < count; i++) {
+        ck_assert_ptr_nonnull(columns[i].read);
+        for (size_t k = 0; k < i; k++)
+            ck_assert_str_ne(columns[i].key, columns[k].key);
+    }
+}
+END_TEST
+
+START_TEST(places_on_the_screen_have_no_gap)
+{
+    const struct column *columns = tables[_i];
+    size_t count = count_columns(columns);
+    unsigned shown = 0, sum = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        shown += columns[i].screen.place != 0;
+        sum += columns[i].screen.place;
+        ck_assert(!columns[i].screen.place || columns[i].screen.title);
+        ck_assert(columns[i].where != COLUMN_SCREEN || columns[i].screen.place);
+    }
+    ck_assert_uint_eq(sum, shown * (shown + 1) / 2);
+}
+END_TEST
+
+START_TEST(every_record_can_be_read)
+{
+    ck_assert_uint_gt(build_ask_tables(view), 0);
+}
+END_TEST
+
+START_TEST(lines_stand_below_their_titles)
+{
+    char titles[256], line[256];
+
+    table_screen_titles(table_sections, titles, sizeof titles);
+    ck_assert_str_eq(titles, "SECTION                    KIND     BYTES  OUT   IN");
+    table_screen_line(table_sections, view, BUILD_BETA_TEXT, line, sizeof line);
+    ck_assert_uint_eq(strlen(line), strlen(titles));
+    table_screen_titles(table_tasks, titles, sizeof titles);
+    ck_assert_str_eq(titles, "  ID NAME             STATE     CPU SWITCHES RST. CELL");
+    table_screen_line(table_counters, view, COUNTER_rounds, line, sizeof line);
+    ck_assert(strncmp(line, "rounds          ", 16) == 0 && strlen(line) == 16 + 1 + 20);
+}
+END_TEST
+
+Suite *suite_table(void);
+Suite *suite_table(void)
+{
+    Suite *suite = suite_create("table");
+    TCase *tc = tcase_create("table");
+
+    tcase_add_checked_fixture(tc, setup, teardown);
+    tcase_add_loop_test(tc, keys_are_unique_and_columns_are_readable, 0, TABLES);
+    tcase_add_loop_test(tc, places_on_the_screen_have_no_gap, 0, TABLES);
+    tcase_add_test(tc, every_record_can_be_read);
+    tcase_add_test(tc, lines_stand_below_their_titles);
+    suite_add_tcase(suite, tc);
+    return suite;
+}
