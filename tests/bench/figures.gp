@@ -59,6 +59,7 @@ plot each using ($5 / 2):($1 - 0.18):(0):5:($1 - 0.33):($1 - 0.03) with boxxyerr
 
 # The legend, in a panel of its own.
 unset xlabel; unset xtics; unset ytics; unset border; unset grid
+set lmargin 3
 set tmargin at screen at(height - legend_height + 4)
 set bmargin at screen at(height - 6)
 set xrange [0 : 3]

@@ -1,4 +1,5 @@
-# CASE.tsv of tests/bench/figures.sh to CASE.json: statistics of each step, in nanoseconds, beside what the thesis says.
+# CASE.tsv of tests/bench/figures.sh to CASE.json: statistics of each step, in nanoseconds, beside what the thesis says,
+# and what depends on the cells of the case, from the dependencies of a running machine ($edges).
 def stats: sort as $s | ($s | length) as $n
     | {min: $s[0], q1: $s[($n - 1) / 4 | round], median: $s[($n - 1) / 2 | floor], q3: $s[3 * ($n - 1) / 4 | round],
        max: $s[-1], mean: (add / $n)};
@@ -14,19 +15,33 @@ def steps: [
     {name: "rest", stage: "iv", critical: false, what: "log, hash again"}
 ];
 def cases: {
-    channel: {section: "9.1.1", title: "channels with a buffer or with a rendezvous",
+    channel: {section: "9.1.1", cells: ["channel"], title: "channels with a buffer or with a rendezvous",
         thesis: {figure: "9.1(a)", critical_ns_median: 385000, text: "thesis: 385 us, median"}},
-    scheduler: {section: "9.1.2", title: "scheduling in turns or by priorities",
+    scheduler: {section: "9.1.2", cells: ["scheduler", "run_queue"], title: "scheduling in turns or by priorities",
         thesis: {figure: "9.1(b)", text: "thesis: no downtime"}},
-    apic: {section: "9.1.4", title: "interrupts by one cell or by four",
+    apic: {section: "9.1.4", cells: ["apic", "ioapic", "ipi", "shootdown"], title: "interrupts by one cell or by four",
         thesis: {figure: "9.1(d)", critical_ns_max: 1300000, dependents_min: 25, text: "thesis: below 1300 us"}}
 };
+def cell: split(":")[0];
+# The cells, and all that depend on them directly or through others; each pair of cells is {from, to}.
+def closure($pairs): . as $cells
+    | ([$pairs[] | select(.to | IN($cells[])) | .from] + $cells | unique) as $more
+    | if ($more | length) == ($cells | length) then $cells else $more | closure($pairs) end;
+def dependents($cells): [.[] | select((.from | cell) != (.to | cell))] as $edges
+    | ([$edges[] | {from: (.from | cell), to: (.to | cell)}] | unique) as $pairs
+    | [$edges[] | select((.to | cell | IN($cells[])) and (.from | cell | IN($cells[]) | not))] as $direct
+    | {edges: ($direct | length), sections: ([$direct[].from] | unique | length),
+       cells: ([$direct[].from | cell] | unique | length),
+       all: (($cells | closure($pairs) | length) - ($cells | length)),
+       of: (([.[] | .from, .to | cell] | unique | length) - ($cells | length))};
 (steps | length) as $steps
 | def column($i): map(.[$i]) | stats;
   def sum_of(f): map([.[2:] as $values | range($steps) | select(steps[.] | f) | $values[.]] | add) | stats;
   [split("\n")[] | select(. != "") | split("\t") | map(tonumber? // .)]
 | group_by(.[0:2]) as $groups
 | {format: "delias-figure", version: 1, case: $case} + cases[$case]
+| .cells as $cells
+| .dependents = ($edges[0] | dependents($cells))
 | .thesis.machine = "Intel NUC 6i7KYK, 2.6 GHz, 4 cores"
 | . + {
     runs: $runs,

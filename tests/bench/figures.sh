@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Figure 9.1 of the thesis for its case studies (9.1.1 channel, 9.1.2 scheduler, 9.1.4 apic): how long each step of a
 # swap takes, with the critical part shaded, and what a user waits meanwhile who sends messages through channels. Writes
-# CASE.svg, CASE.json, and CASE.tsv with every swap (docs/figures.md).
+# CASE.svg, CASE.json, and CASE.tsv with every swap (docs/figures.md). What depends on the cells is counted in the
+# default machine.
 #   FIGURES_RUNS=1000         swaps of each case on each machine, there and back; an odd number is one less than done
 #   FIGURES_CPUS="1 2 4"      machines
 #   FIGURES_CASES="channel scheduler apic"
@@ -28,7 +29,10 @@ case $accel in
     *) refuse "FIGURES_ACCEL=$accel: auto, kvm or tcg" ;;
 esac
 work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+machine=figures$$
+export XDG_RUNTIME_DIR=$work/run
+trap 'build/bin/delias stop $machine > /dev/null 2>&1 || true; rm -rf "$work"' EXIT
+mkdir -p -m 700 "$XDG_RUNTIME_DIR"
 mkdir -p "$out"
 guest_seconds=$((guest_seconds + 20 * runs))
 
@@ -65,9 +69,18 @@ measure() { # CASE CPUS
     }' >> "$out/$1.tsv"
 }
 
+# Once the workload runs, which is loaded last.
+list_dependencies() {
+    build/bin/delias run configs/machines/default.yaml --name $machine --detach > "$work/out"
+    wait_until runs_workload
+    build/bin/delias deps $machine --json > "$work/edges"
+    build/bin/delias stop $machine > "$work/out"
+}
+runs_workload() { [ "$(build/bin/delias counters $machine --json | jq .rounds)" -gt 0 ]; }
+
 write_json() { # CASE
     jq -R -s --arg case "$1" --arg accel "$accel" --arg host "$(uname -srm)" --argjson runs "$runs" \
-        -f tests/bench/figures.jq < "$out/$1.tsv" > "$work/json"
+        --slurpfile edges "$work/edges" -f tests/bench/figures.jq < "$out/$1.tsv" > "$work/json"
     mv "$work/json" "$out/$1.json"
 }
 
@@ -98,6 +111,7 @@ draw() { # CASE
     gnuplot "$work/case.gp" tests/bench/figures.gp
 }
 
+list_dependencies
 for case in $cases; do
     : > "$out/$case.tsv"
     for n in $cpus; do
@@ -106,6 +120,8 @@ for case in $cases; do
     write_json "$case"
     draw "$case"
     jq -r 'def us: . / 1000 | round | "\(.) us"; "\(.section) \(.title); \(.thesis.text)",
+        (.dependents | "  \(.edges) edges from \(.sections) functions and data of \(.cells) cells; directly or through "
+        + "others \(.all) of \(.of) cells"),
         (.series[] | "  to \(.to), CPUs: \(.cpus); critical \(.critical.median | us), at most \(.critical.max | us), "
         + "of \(.total.median | us); user \(.user.median | us), without a swap \(.alone.median | us)")' \
         "$out/$case.json"

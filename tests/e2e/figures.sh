@@ -8,7 +8,7 @@ command -v qemu-system-x86_64 > /dev/null || { echo 'figures: needs QEMU'; exit 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 fail() { echo "figures: $*"; cat "$work/log"; exit 1; }
-figures() { env FIGURES_OUT="$work/out" FIGURES_ACCEL=tcg "$@" bash tests/bench/figures.sh > "$work/log" 2>&1; }
+figures() { env FIGURES_OUT="$work/out" FIGURES_ACCEL=tcg "$@" tests/bench/figures.sh > "$work/log" 2>&1; }
 refuses() { # SETTING WORDS
     figures "$1" && fail "$1 is taken"
     grep -q "$2" "$work/log" || fail "$1: no reason"
@@ -33,6 +33,9 @@ for case in channel scheduler apic; do
         and (.section | test("^9.1.[124]$")) and (.title | length > 9) and (.thesis.figure | test("^9.1"))
         and (.thesis | has("machine") and has("text")) and .machine.accel == "tcg"
         and (.machine | has("host") and has("unit"))
+        and (.dependents | .edges >= .sections and .sections >= .cells and .cells > 0 and .all >= .cells
+            and .of >= .all)
+        and ([.dependents.edges, .dependents.all] | min) >= (.thesis.dependents_min // 0)
         and ([.series[].swaps] | add) == 4 and (.series | length) == 2 and (.series | all(
             .cpus == 2 and (.to | length > 2)
             and ([.steps[].name | tostring] | join(" ")) == "stage verify scan wait park transfer relocate publish rest"
