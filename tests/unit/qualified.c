@@ -7,7 +7,7 @@
 #include <string.h>
 #include "tests/unit/arena_build.h"
 
-enum { SMALL = 2, WIDE = 3 }; /* namespaces, branches of the root */
+enum { SMALL = 2, WIDE = 3, REMOVED = 4 }; /* namespaces, branches of the root */
 enum { SMALL_ALPHA = 3, SMALL_GAMMA = 4, WIDE_GAMMA = 5, WIDE_DELTA = 6, OLD = 7 }; /* cells of them */
 
 static uint8_t *ram;
@@ -71,13 +71,16 @@ static void setup(void)
     ram = build_ram();
     add_namespace("small", NAMESPACE_LIVE);
     add_namespace("wide", NAMESPACE_LIVE);
+    add_namespace("removed", NAMESPACE_REMOVED);
     add_cell("alpha", SMALL, CELL_LIVE);
     add_cell("gamma", SMALL, CELL_LIVE);
     add_cell("gamma", WIDE, CELL_LIVE);
     add_cell("delta", WIDE, CELL_LIVE);
     add_cell("delta", 1, CELL_OLD);
+    add_cell("beta", REMOVED, CELL_LIVE);
     add_symbol(SMALL_ALPHA, "alpha_run", ACCESS_LIBRARY);
     add_symbol(WIDE_DELTA, "delta_run", ACCESS_LIBRARY);
+    add_symbol(OLD, "delta_was", ACCESS_LIBRARY);
     view = view_take(ram, BUILD_RAM, &e);
     ck_assert_msg(view != NULL, "%s", err_text(e));
     ck_assert_uint_eq(view_damage_count(view), 0);
@@ -144,7 +147,8 @@ static const struct {
     {"delta", 0, 0, "no cell 'delta' in namespace 'root'; it is in wide"}, /* the root's is old */
     {"small/delta", 0, 0, "no cell 'delta' in namespace 'small'; it is in wide"},
     {"#7", OLD, OLD, ""},
-    {"#8", 0, 0, "no cell '#8'; #INDEX is that of a record in use"},
+    {"#9", 0, 0, "no cell '#9'; #INDEX is that of a record in use"},
+    {"small/#7", 0, 0, "no cell '#7' in namespace 'small', nor elsewhere; small holds: alpha, gamma"},
     {"#x", 0, 0, "no cell '#x'; #INDEX is that of a record in use"},
     {"epsilon", 0, 0, "no cell 'epsilon'; its cells: alpha, beta"},
     {"small/epsilon", 0, 0, "no cell 'epsilon' in namespace 'small', nor elsewhere; small holds: alpha, gamma"},
@@ -178,7 +182,7 @@ START_TEST(every_live_cell_is_found_by_the_name_that_is_shown)
         struct qualified name;
 
         qualified_name(view, cell, words, sizeof words);
-        if (view_cell(view, cell)->state != CELL_LIVE)
+        if (view_cell(view, cell)->state != CELL_LIVE || view_cell(view, cell)->namespace_.index == REMOVED)
             continue;
         ck_assert(qualified_parse(words, &name));
         ck_assert_int_eq(qualified_cell(view, &name, QUALIFIED_HELD, &found, &text), ERR_OK);
@@ -218,6 +222,7 @@ static const struct {
     {"wide/delta.alpha_run", 0, "no symbol 'alpha_run' in cell 'wide/delta'; `delias symbols wide/delta` lists them"},
     {"small/beta.beta_run", 0, "no cell 'beta' in namespace 'small'; it is in root"},
     {"small/alpha_run", 0, "no symbol 'small/alpha_run'; say NAMESPACE/CELL.SYMBOL"},
+    {"delta_was", 0, "no symbol 'delta_was'; `delias symbols` lists them"},
     {"epsilon_run", 0, "no symbol 'epsilon_run'; `delias symbols` lists them"},
     {".alpha_run", 0, "no symbol '.alpha_run'; say SYMBOL, CELL.SYMBOL or NAMESPACE/CELL.SYMBOL"},
     {"", 0, "no symbol ''; `delias symbols` lists them"},

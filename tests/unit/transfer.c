@@ -106,6 +106,10 @@ static const struct {
      "enum e { B = 1, A = 0 }; static enum e d = B;", ""},
     {"enum e { A = 1, B = 2, C = 4 }; static enum e d = A | B;", "enum e { A = 1, B = 2 }; static enum e d = A;",
      "enum e { A = 1, B = 2 }; static enum e d = A | B;", ""},
+    {"enum e { A, B, C = 7 }; static enum e d = B;", "enum e { A, B }; static enum e d = A;",
+     "enum e { A, B }; static enum e d = B;", ""},
+    {"enum e { A = 3, B = 5, C = 9 }; static enum e d = B;", "enum e { A = 3, D = 3, B = 5 }; static enum e d = A;",
+     "enum e { A = 3, D = 3, B = 5 }; static enum e d = B;", ""},
     {"enum e { A = -9, B = 300 }; static enum e d = A;", "enum e { A = -9 } __attribute__((packed)); static enum e d;",
      "enum e { A = -9 } __attribute__((packed)); static enum e d = A;", ""},
     /* enumerations that grow, unions and pointers that stay as they are, qualifiers that come and go */
@@ -358,6 +362,40 @@ START_TEST(functions_are_renamed)
 }
 END_TEST
 
+#define OTHERS(name) "static int " name "(int n) { return n + 2; } void *g(void); void *g(void) { return " name "; }"
+
+/* Whether a pointer to a function that is gone would be carried: not where its field is dropped, or a transfer function
+ * takes over. What is proposed is new, and what takes its place is looked for in the cell of the same name first. */
+START_TEST(functions_that_are_gone)
+{
+    static const char other[] = "@/two.r @/two.c && build/bin/cell make @/two.r -o @/cells/two.o --debug "
+                                "@/cells.debug/two.o";
+
+    make_cell("old", "static int was(int n) { return n + 1; } static struct { int n; int (*f)(int); } d = {2, was};");
+    make_cell("new", "static struct { int n; } d = {2};");
+    ck_assert_msg(run("build/bin/cell transfer @/cells/old.o @/cells/new.o --drop d.f -o @/recipes") == 0, "%s",
+                  output);
+    make_cell("old", CALLED("was", "") OTHERS("stays"));
+    make_cell("new", "static struct { int (*f)(int); int n; } d = {0, 2};" OTHERS("stays"));
+    ck_assert_int_eq(run("build/bin/cell transfer @/cells/old.o @/cells/new.o -o @/recipes"), 1);
+    ck_assert_msg(strstr(output, "was: is gone, and .data.d points to it; say --drop was if") != NULL, "%s", output);
+    make_cell("new", "static struct { int (*f)(int); char n; } d = {0, 2};\n"
+                     "static enum err take(const struct cell_transfer *t) { return t ? ERR_OK : ERR_BUSY; }\n"
+                     "TRANSFER(take);");
+    ck_assert_msg(run("build/bin/cell transfer @/cells/old.o @/cells/new.o -o @/recipes") == 0, "%s", output);
+    make_cell("new", CALLED("is", "") OTHERS("stays"));
+    ck_assert_int_eq(
+        run("sed 's/\"one\"/\"two\"/; s/\\<f\\>/f2/g; s/\\<g\\>/g2/g; s/int n/long n/g' @/new.c > @/two.c"), 0);
+    ck_assert_msg(run(COMPILE "%s", other) == 0, "%s", output);
+    for (int i = 0; i < 2; i++) {
+        ck_assert_msg(run("build/bin/cell transfer @/cells/old.o %s --rename was=is -o @/recipes",
+                          i ? "@/cells/two.o,@/cells/new.o" : "@/cells/new.o,@/cells/two.o") == 0,
+                      "%s", output);
+        ck_assert_ptr_nonnull(strstr(output, "one:.text.was"));
+    }
+}
+END_TEST
+
 /* Without a word a datum that is gone must be zero. */
 START_TEST(data_gone)
 {
@@ -479,6 +517,7 @@ Suite *suite_transfer(void)
     tcase_add_test(cells, data_given_up);
     tcase_add_test(cells, data_gone);
     tcase_add_test(cells, functions_are_renamed);
+    tcase_add_test(cells, functions_that_are_gone);
     tcase_add_test(cells, transfer_functions_have_precedence);
     tcase_add_test(cells, data_move_between_cells);
     tcase_add_test(cells, says_it_in_json);
