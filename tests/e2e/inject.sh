@@ -67,6 +67,17 @@ must 0 verify $machine
 echo "ok: trap in channel_send, $(counter reloads) reload, $(counter restarts) restart," \
     "$(counter landing_pads) landing pads"
 
+# A value that the workload compares its own with: no exception, but it is noticed before anything is delivered.
+faults=$(counter faults) rounds=$(counter rounds)
+must 0 inject $machine --into cell:workload:.rodata.expected --model flip --seed 1
+await faults $((faults + 1))
+await reloads 2
+await rounds $((rounds + 20)) # more than the cycle has
+[ "$(counter checksums_bad)" -eq 0 ] || fail 'something wrong was delivered'
+must 0 verify $machine
+"$delias" faults $machine | grep -q 'panic .* is wrong$' || fail 'no fault says what was wrong'
+echo 'ok: wrong values are faults, and are not delivered'
+
 refused 3 "there is no cell 'nothing'" inject $machine --into cell:nothing:.text
 refused 3 'has nothing in .moon' inject $machine --into cell:channel:.moon
 refused 3 "there is no symbol 'nothing'" inject $machine --into symbol:nothing

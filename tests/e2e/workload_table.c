@@ -1,8 +1,10 @@
-/* Makes tables of right checksums on the host: of each round of the workload's cycle (cells/app/workload/expected.h)
- * from the definitions in pattern.h, and of frames of the animated picture (tests/guest/tests/test_canvas/frames.h).
+/* Makes tables of right results on the host: of each round of the workload's cycle (guest/abi/rounds.h) and of each
+ * part in it (cells/app/workload/expected.h) from the definitions in pattern.h, and of frames of the animated picture
+ * (tests/guest/tests/test_canvas/frames.h).
  * Nothing of it runs through channels, files, tasks or heap. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include "cells/app/workload/pattern.h"
 #include "cells/gfx/canvas/canvas.h"
 #include "cells/gfx/canvas/picture.h"
@@ -72,32 +74,73 @@ static void print_frames(void)
     puts("};");
 }
 
+static void values_of(uint32_t index, uint64_t ret_value[PARTS])
+{
+    const uint64_t value[PARTS] = {
+        [PART_PRODUCER] = messages(index),
+        [PART_CONSUMER] = messages(index),
+        [PART_PAINTER] = pictures(index),
+        [PART_FILER] = contents(PART_FILER, index, PATTERN_FILES, pattern_file_bytes),
+        [PART_SPAWNER] = tasks(index),
+        [PART_ALLOCATOR] = contents(PART_ALLOCATOR, index, PATTERN_BLOCKS, pattern_block_bytes),
+    };
+
+    memcpy(ret_value, value, sizeof value);
+}
+
+static void print_values(void)
+{
+    puts("/* Private to workload: the right value of each part in each round of the cycle. Made by "
+         "tests/e2e/workload_table.c, and\n"
+         " * checked against it by tests/e2e/workload_table.sh; `tests/e2e/workload_table.sh --write` rewrites it. */\n"
+         "#pragma once\n#include \"cells/app/workload/pattern.h\"\n\n"
+         "static const uint64_t expected[PATTERN_CYCLE][PARTS] = {");
+    for (uint32_t index = 0; index < PATTERN_CYCLE; index++) {
+        uint64_t value[PARTS];
+
+        values_of(index, value);
+        for (int i = 0; i < PARTS; i++)
+            printf("%s0x%016llx%s",
+                   i == 0  ? "    {"
+                   : i % 5 ? " "
+                           : "\n     ",
+                   (unsigned long long)value[i], i == PARTS - 1 ? "},\n" : ",");
+    }
+    puts("};");
+}
+
 static void print_rounds(void)
 {
-    puts("/* The right checksum of round n is expected[n % PATTERN_CYCLE]. Made by tests/e2e/workload_table.c, and "
-         "checked\n"
-         " * against it by tests/e2e/workload_table.sh; `tests/e2e/workload_table.sh --write` rewrites it. */\n"
-         "#pragma once\n#include \"cells/app/workload/pattern.h\"\n\n"
-         "static const uint64_t expected[PATTERN_CYCLE] = {");
+    puts(
+        "/* The workload's rounds (cells/app/workload), as both sides must have them: the guest compares a round with\n"
+        " * this before it delivers it, the host what was delivered. A round is delivered as an event: EVENT_ROUND "
+        "with\n"
+        " * `a` its number, from 0 on, `b` its checksum, and a text as ROUNDS_TEXT has it. Made by\n"
+        " * tests/e2e/workload_table.c, and checked against it by tests/e2e/workload_table.sh;\n"
+        " * `tests/e2e/workload_table.sh --write` rewrites it. */\n"
+        "#pragma once\n#include <stdint.h>\n\n"
+        "/* number, checksum, id of the task that began it */\n"
+        "#define ROUNDS_TEXT  \"round %lu %016lx of workload %u\"");
+    printf("#define ROUNDS_CYCLE %d\n\n"
+           "/* Of round n: rounds_right[n %% ROUNDS_CYCLE]. */\n"
+           "static const uint64_t rounds_right[ROUNDS_CYCLE] = {\n",
+           PATTERN_CYCLE);
     for (uint32_t index = 0; index < PATTERN_CYCLE; index++) {
-        uint64_t value[PARTS] = {
-            [PART_PRODUCER] = messages(index),
-            [PART_CONSUMER] = messages(index),
-            [PART_PAINTER] = pictures(index),
-            [PART_FILER] = contents(PART_FILER, index, PATTERN_FILES, pattern_file_bytes),
-            [PART_SPAWNER] = tasks(index),
-            [PART_ALLOCATOR] = contents(PART_ALLOCATOR, index, PATTERN_BLOCKS, pattern_block_bytes),
-        };
+        uint64_t value[PARTS];
+
+        values_of(index, value);
         printf("%s0x%016llx,%s", index % 4 ? " " : "    ", (unsigned long long)pattern_round(index, value),
                index % 4 == 3 ? "\n" : "");
     }
     puts("};");
 }
 
-int main(int argc, char **)
+int main(int argc, char **argv)
 {
-    if (argc > 1)
+    if (argc > 1 && strcmp(argv[1], "frames") == 0)
         print_frames();
+    else if (argc > 1 && strcmp(argv[1], "values") == 0)
+        print_values();
     else
         print_rounds();
     return 0;

@@ -21,6 +21,7 @@ check() { # FILE ARGUMENT...
 
 write=
 [ "${1:-}" != --write ] || write=1
-check cells/app/workload/expected.h
+check guest/abi/rounds.h
+check cells/app/workload/expected.h values
 check tests/guest/tests/test_canvas/frames.h frames
 echo "ok: 16 rounds, 6 frames"

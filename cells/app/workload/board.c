@@ -119,19 +119,22 @@ uint32_t board_repeat(struct board *board, uint32_t weight)
     return board->futile;
 }
 
-uint64_t board_end_round(struct board *board, bool right, uint64_t ns)
+void board_end_round(struct board *board)
 {
     GUARD(lock) held = lock_take(&board->lock);
+    const struct delivery *delivery = &board->delivery;
 
-    if (right)
+    if (delivery->step != DELIVERY_DONE || delivery->number != board->tally.rounds)
+        return;
+    if (delivery->right)
         board->tally.ok++;
     else
         board->tally.bad++;
     board->slowest_ns -= board->slowest_ns / FORGET;
-    if (ns > board->slowest_ns)
-        board->slowest_ns = ns;
+    if (delivery->ns > board->slowest_ns)
+        board->slowest_ns = delivery->ns;
     board->futile = 0;
-    return board->tally.rounds++;
+    board->tally.rounds++;
 }
 
 void board_stop(struct board *board)

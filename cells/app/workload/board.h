@@ -2,10 +2,12 @@
  * each of them, however they end.
  *
  * The conductor starts an attempt at a round; each part works and posts a value, or the error that disturbed it. All
- * values posted: the round is over and its checksum is compared. An error, or no post in time: another attempt at
- * the same round. Numbers of attempts are never reused, so that what belongs to an earlier one is recognised and
- * dropped. */
+ * values posted: the round is over, its checksum is compared, and it is delivered. An error, or no post in time:
+ * another attempt at the same round. A wrong value, or a wrong checksum: whoever has computed it panics, and after its
+ * recovery there is another attempt. Numbers of attempts are never reused, so that what belongs to an earlier one is
+ * recognised and dropped. */
 #pragma once
+#include "cells/app/workload/delivery.h"
 #include "cells/app/workload/pattern.h"
 #include "cells/app/workload/progress.h"
 #include "cells/channel/channel/channel.h"
@@ -40,8 +42,10 @@ struct board {
     uint64_t rounds_wanted; /* 0: for ever */
     uint64_t attempt;
     struct tally tally;
-    uint64_t slowest_ns; /* progress in the rounds that ended; each round decreases the weight of earlier ones */
-    uint32_t futile;     /* weight of the attempts since the last of them */
+    struct delivery delivery; /* of the last round; the conductor's alone */
+    bool finished;            /* the conductor has delivered all rounds that were wanted */
+    uint64_t slowest_ns;      /* progress in the rounds that ended; each round decreases the weight of earlier ones */
+    uint32_t futile;          /* weight of the attempts since the last of them */
     struct {
         uint64_t attempt, value;
         enum err error;
@@ -73,8 +77,8 @@ enum gather board_gather(struct board *board, const struct job *job, const struc
                          uint64_t ret_value[PARTS]);
 /* Counts an attempt that failed, with `weight`. Returns the sum of weights since the last round that ended. */
 uint32_t board_repeat(struct board *board, uint32_t weight);
-/* Counts a round that ended, after `ns` of progress. Returns its number. */
-uint64_t board_end_round(struct board *board, bool right, uint64_t ns);
+/* Counts the round whose delivery is done, once; the next one may be delivered then. */
+void board_end_round(struct board *board);
 /* Ends the work: board_next returns false from now on. */
 void board_stop(struct board *board);
 

@@ -1,6 +1,9 @@
 /* See parts.h. Each part does its share of a round and folds the results into one value. It returns an error for what a
- * fault elsewhere can cause (a closed channel, no memory); a wrong byte gives a wrong value. */
+ * fault elsewhere can cause (a closed channel, no memory). A wrong byte gives a wrong value, and that is a fault: the
+ * task that has computed it may hold something damaged, and is restarted. */
 #include "cells/app/workload/parts.h"
+#include "cells/app/workload/expected.h"
+#include "cells/core/panic/panic.h"
 #include "cells/fs/memory_fs/memory_fs.h"
 #include "cells/gfx/canvas/canvas.h"
 #include "cells/lib/format/format.h"
@@ -261,14 +264,22 @@ static enum err allocate_blocks(struct board *, struct job *job, struct channel_
 static const struct {
     const char *name;
     part_work *work;
+    const char *wrong;
 } parts[PARTS] = {
-    [PART_PRODUCER] = {"producer", produce},
-    [PART_CONSUMER] = {"consumer", consume},
-    [PART_PAINTER] = {"painter", paint},
-    [PART_FILER] = {"filer", write_files},
-    [PART_SPAWNER] = {"spawner", spawn_short_tasks},
-    [PART_ALLOCATOR] = {"allocator", allocate_blocks},
+    [PART_PRODUCER] = {"producer", produce, "what was sent is wrong"},
+    [PART_CONSUMER] = {"consumer", consume, "what was received is wrong"},
+    [PART_PAINTER] = {"painter", paint, "what was drawn is wrong"},
+    [PART_FILER] = {"filer", write_files, "what was read back from files is wrong"},
+    [PART_SPAWNER] = {"spawner", spawn_short_tasks, "what short tasks returned is wrong"},
+    [PART_ALLOCATOR] = {"allocator", allocate_blocks, "what was in blocks of memory is wrong"},
 };
+
+/* Panics when the value of the present attempt is wrong. One of an earlier attempt is dropped when it is posted. */
+static void check_value(const struct place *place, const struct job *job, uint64_t value)
+{
+    if (value != expected[job->index % PATTERN_CYCLE][place->part] && board_is_current(place->board, job))
+        panic(parts[place->part].wrong);
+}
 
 /* Also where a restarted task begins: it has nothing but its place. */
 static void part_entry(uint64_t argument)
@@ -281,6 +292,8 @@ static void part_entry(uint64_t argument)
         uint64_t value = PATTERN_SEED;
         enum err e = parts[place->part].work(place->board, &job, &end, &value);
 
+        if (e == ERR_OK)
+            check_value(place, &job, value);
         board_post(place->board, place->part, &job, value, e);
     }
 }

@@ -1,13 +1,14 @@
 /* What the parts compute in a round, as functions of the round's index alone: the host computes the right checksums
- * from the same code (tests/e2e/workload_table.c, expected.h). No state, no cell but checksum. */
+ * from the same code (tests/e2e/workload_table.c, expected.h, guest/abi/rounds.h). No state, no cell but checksum. */
 #pragma once
 #include "cells/cell.h"
 #include "cells/lib/checksum/checksum.h"
+#include "guest/abi/rounds.h"
 
-#define PATTERN_CYCLE     16 /* rounds n and n % PATTERN_CYCLE are the same */
-#define PATTERN_MESSAGES  64 /* exchanged per round */
-#define PATTERN_BODY      40 /* bytes of payload of a message */
-#define PATTERN_FRAMES    4  /* pictures drawn per round */
+#define PATTERN_CYCLE     ROUNDS_CYCLE /* rounds n and n % PATTERN_CYCLE are the same */
+#define PATTERN_MESSAGES  64           /* exchanged per round */
+#define PATTERN_BODY      40           /* bytes of payload of a message */
+#define PATTERN_FRAMES    4            /* pictures drawn per round */
 #define PATTERN_WIDTH     96
 #define PATTERN_HEIGHT    64
 #define PATTERN_FILES     3

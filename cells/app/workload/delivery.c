@@ -1,0 +1,71 @@
+/* See delivery.h. The event's sequence number, which is written last, is what delivers a round. A fault right after it
+ * is told from one before it by looking for the event. */
+#include "cells/app/workload/delivery.h"
+#include "cells/core/arena/arena.h"
+#include "cells/host/log/log.h"
+#include "cells/lib/format/format.h"
+#include "cells/lib/string/string.h"
+#include "guest/abi/rounds.h"
+
+static uint64_t events_logged(void)
+{
+    return __atomic_load_n(&arena_header()->event_seq, __ATOMIC_ACQUIRE);
+}
+
+static void next_is(struct delivery *d, enum delivery_step step)
+{
+    __atomic_store_n(&d->step, step, __ATOMIC_RELEASE);
+}
+
+void delivery_begin(struct delivery *d)
+{
+    d->since = events_logged();
+    next_is(d, DELIVERY_PUBLISH);
+}
+
+/* The event that delivered the round. NULL: there is none. */
+static const struct arena_event *find_event(const struct delivery *d, const char *text)
+{
+    uint64_t newest = events_logged();
+
+    for (uint64_t seq = newest; seq > d->since && newest - seq < ARENA_EVENTS_MAX - 1; seq--) {
+        const struct arena_event *e = arena_record(ARENA_EVENTS, arena_ring_index(seq, ARENA_EVENTS_MAX));
+        if (__atomic_load_n(&e->seq, __ATOMIC_ACQUIRE) == seq && e->kind == EVENT_ROUND && e->a == d->number &&
+            string_equal(e->text, text))
+            return e;
+    }
+    return NULL;
+}
+
+static bool is_right(const struct delivery *d, const char *text)
+{
+    const struct arena_event *e = find_event(d, text);
+    uint64_t right = rounds_right[d->number % ROUNDS_CYCLE];
+
+    if (e && e->b == right)
+        return true;
+    log_warn("workload: round %lu: checksum %016lx was delivered, right is %016lx", d->number, e ? e->b : 0, right);
+    return false;
+}
+
+void delivery_finish(struct delivery *d)
+{
+    char text[sizeof((struct arena_event *)NULL)->text];
+
+    format_print(text, sizeof text, ROUNDS_TEXT, d->number, d->checksum, d->owner);
+    switch (d->step) {
+    case DELIVERY_PUBLISH:
+        if (!find_event(d, text))
+            arena_event(EVENT_ROUND, d->number, d->checksum, text);
+        next_is(d, DELIVERY_COUNT);
+        [[fallthrough]];
+    case DELIVERY_COUNT:
+        arena_count(COUNTER_rounds, 1);
+        next_is(d, DELIVERY_JUDGE);
+        [[fallthrough]];
+    case DELIVERY_JUDGE:
+        d->right = is_right(d, text);
+        arena_count(d->right ? COUNTER_checksums_ok : COUNTER_checksums_bad, 1);
+        next_is(d, DELIVERY_DONE);
+    }
+}
