@@ -46,7 +46,7 @@ static void show_progress(void *context, const struct campaign_progress *p)
         fputs("\033[K", stderr);
     } else if (p->last) {
         fprintf(stderr, "%" PRIu64 "/%" PRIu64 "  %" PRIu64 "  %-8s %s  %s\n", p->done, p->count, p->last->index,
-                outcome_word(p->last->outcome), p->last->target, p->last->where[0]);
+                outcome_word(p->last->outcome[OUTCOME_STRICT]), p->last->target, p->last->where[0]);
     }
 }
 
@@ -61,6 +61,13 @@ static json_t *json_counts(const uint64_t counts[OUTCOME_COUNT])
     return o;
 }
 
+static json_t *json_rate(const struct report_rate *rate)
+{
+    return json_pack("{s:I, s:I, s:f, s:f, s:f}", "manifested", (json_int_t)rate->manifested, "recovered",
+                     (json_int_t)rate->recovered, "recovery_rate", rate->rate, "wilson_low", rate->low, "wilson_high",
+                     rate->high);
+}
+
 static void report_json(const struct report *r)
 {
     json_t *targets = json_array();
@@ -68,11 +75,11 @@ static void report_json(const struct report *r)
     for (unsigned i = 0; i < r->targets; i++)
         json_array_append_new(targets, json_pack("{s:s, s:o}", "target", r->target[i].words, "outcomes",
                                                  json_counts(r->target[i].count)));
-    json_t *all = json_pack(
-        "{s:s, s:s, s:s, s:s, s:I, s:I, s:o, s:o, s:I, s:I, s:f, s:f, s:f}", "build_id", r->build_id, "seed", r->seed,
-        "model", r->model, "backend", r->backend, "count", (json_int_t)r->planned, "done", (json_int_t)r->done,
-        "outcomes", json_counts(r->count), "targets", targets, "manifested", (json_int_t)r->manifested, "recovered",
-        (json_int_t)r->recovered, "recovery_rate", r->rate, "wilson_low", r->low, "wilson_high", r->high);
+    json_t *all =
+        json_pack("{s:s, s:s, s:s, s:s, s:I, s:I, s:o, s:o, s:o}", "build_id", r->build_id, "seed", r->seed, "model",
+                  r->model, "backend", r->backend, "count", (json_int_t)r->planned, "done", (json_int_t)r->done,
+                  "outcomes", json_counts(r->count), "targets", targets, "thesis", json_rate(&r->rate[OUTCOME_THESIS]));
+    json_object_update_new(all, json_rate(&r->rate[OUTCOME_STRICT]));
     out_json(all);
 }
 
@@ -81,6 +88,14 @@ static void report_line(const char *name, const uint64_t counts[OUTCOME_COUNT])
     printf("%-28s", name);
     for (enum outcome o = 0; o < OUTCOME_COUNT; o++)
         printf("  %8" PRIu64, counts[o]);
+    putchar('\n');
+}
+
+static void report_rate(const char *name, const struct report_rate *rate)
+{
+    printf("%s: manifested %" PRIu64 ", recovered %" PRIu64, name, rate->manifested, rate->recovered);
+    if (rate->manifested)
+        printf(": %.1f%% (95%% interval %.1f%% to %.1f%%)", 100 * rate->rate, 100 * rate->low, 100 * rate->high);
     putchar('\n');
 }
 
@@ -95,10 +110,9 @@ static void report_table(const struct report *r)
     for (unsigned i = 0; i < r->targets; i++)
         report_line(r->target[i].words, r->target[i].count);
     report_line("all", r->count);
-    printf("\nmanifested %" PRIu64 ", recovered %" PRIu64, r->manifested, r->recovered);
-    if (r->manifested)
-        printf(": %.1f%% (95%% interval %.1f%% to %.1f%%)", 100 * r->rate, 100 * r->low, 100 * r->high);
     putchar('\n');
+    report_rate("strict", &r->rate[OUTCOME_STRICT]);
+    report_rate("as the thesis counts", &r->rate[OUTCOME_THESIS]);
 }
 
 static enum cli_status print_report(struct database *d, bool json)
@@ -218,9 +232,9 @@ static void print_replay_json(const struct experiment *was, const struct experim
         change_print(&is->injection.change[i], what, sizeof what);
         json_array_append_new(changes, json_pack("{s:s, s:s}", "place", is->where[i], "change", what));
     }
-    json_t *all =
-        json_pack("{s:I, s:s, s:s, s:s, s:o}", "index", (json_int_t)is->index, "target", is->target, "recorded",
-                  outcome_word(was->outcome), "outcome", outcome_word(is->outcome), "changes", changes);
+    json_t *all = json_pack("{s:I, s:s, s:s, s:s, s:o}", "index", (json_int_t)is->index, "target", is->target,
+                            "recorded", outcome_word(was->outcome[OUTCOME_STRICT]), "outcome",
+                            outcome_word(is->outcome[OUTCOME_STRICT]), "changes", changes);
     out_json(all);
 }
 
@@ -238,8 +252,8 @@ static void print_replay(const struct experiment *was, const struct experiment *
                *is->fault.message ? "," : "", is->fault.cell_name,
                *is->fault.symbol ? is->fault.symbol : is->fault_section, is->fault.offset, is->fault.task_name,
                is->fault.ip, is->fault.address);
-    printf("outcome: %s (%s); recorded: %s\n", outcome_word(is->outcome), outcome_meaning(is->outcome),
-           outcome_word(was->outcome));
+    printf("outcome: %s (%s); recorded: %s\n", outcome_word(is->outcome[OUTCOME_STRICT]),
+           outcome_meaning(is->outcome[OUTCOME_STRICT]), outcome_word(was->outcome[OUTCOME_STRICT]));
 }
 
 enum cli_status campaign_replay_one(struct call *call)

@@ -2,6 +2,7 @@
 #include "injector/campaign.h"
 #include "introspect/base/own.h"
 #include "guest/abi/fnv.h"
+#include "injector/deliveries.h"
 #include "injector/snapshot.h"
 #include "injector/watch.h"
 #include "guest/abi/layout.h"
@@ -21,8 +22,9 @@ struct rig {
     struct inject_target target;
     struct view *view;
     struct glance before;
-    bool checked;  /* every target is there */
-    bool snapshot; /* the machine has one, of the clean start */
+    struct deliveries deliveries; /* since then */
+    bool checked;                 /* every target is there */
+    bool snapshot;                /* the machine has one, of the clean start */
 };
 
 static void rig_let_go(struct rig *r)
@@ -167,6 +169,7 @@ static enum err rig_look(struct rig *r, struct why *why)
 
     r->view = view_take(r->target.ram, r->target.bytes, &e);
     r->before = watch_glance(r->target.ram, r->target.bytes);
+    deliveries_begin(&r->deliveries, r->target.ram, r->target.bytes);
     return r->view ? pin_image(r, why) : why_set(why, e, "the guest's arena cannot be read: %s", err_text(e));
 }
 
@@ -200,7 +203,14 @@ static bool is_recovering(const struct rig *r, const struct glance *g)
     return closed < (logged < room ? logged : room);
 }
 
-/* Waits until the workload has ended its rounds and nothing is being recovered, the machine has ended, or time is
+/* Whether the workload has delivered its rounds. */
+static bool has_delivered(const struct rig *r, const struct glance *g)
+{
+    return r->deliveries.rounds >= r->plan->rounds ||
+           g->counter[COUNTER_rounds] - r->before.counter[COUNTER_rounds] >= r->plan->rounds;
+}
+
+/* Waits until the workload has delivered its rounds and nothing is being recovered, the machine has ended, or time is
  * up. */
 static struct glance watch_workload(struct rig *r, const struct injection *injection, bool holds, bool *ret_crashed)
 {
@@ -209,10 +219,11 @@ static struct glance watch_workload(struct rig *r, const struct injection *injec
     for (;;) {
         struct glance g = watch_glance(r->target.ram, r->target.bytes);
 
+        deliveries_look(&r->deliveries, r->target.ram, r->target.bytes, false);
         *ret_crashed = !machine_is_alive(r->machine) || guest_has_restarted(r, &g);
         if (*ret_crashed || (watch_now_ns() - start) / 1000000 >= r->plan->timeout_ms)
             return g;
-        if (g.counter[COUNTER_rounds] - r->before.counter[COUNTER_rounds] >= r->plan->rounds && !is_recovering(r, &g))
+        if (has_delivered(r, &g) && !is_recovering(r, &g))
             return g;
         if (holds)
             inject_hold(&r->target, r->view, injection);
@@ -252,7 +263,11 @@ static void judge_experiment(struct rig *r, const struct glance *g, bool crashed
 {
     x->evidence = (struct evidence){.crashed = crashed, .wanted = r->plan->rounds};
     if (g->arena && !guest_has_restarted(r, g)) {
-        x->evidence.rounds = grown(r, g, COUNTER_rounds);
+        deliveries_look(&r->deliveries, r->target.ram, r->target.bytes, true);
+        x->evidence.rounds = r->deliveries.rounds;
+        x->evidence.wrong = r->deliveries.wrong;
+        x->evidence.lost = r->deliveries.lost;
+        x->evidence.twice = r->deliveries.twice;
         x->evidence.bad = grown(r, g, COUNTER_checksums_bad);
         x->evidence.faults = g->fault_seq - r->before.fault_seq;
         x->evidence.reloads = grown(r, g, COUNTER_reloads);
@@ -260,7 +275,8 @@ static void judge_experiment(struct rig *r, const struct glance *g, bool crashed
         x->recoveries = grown(r, g, COUNTER_recoveries);
         take_faults(r, g, x);
     }
-    x->outcome = outcome_classify(&x->evidence);
+    for (enum outcome_rule rule = 0; rule < OUTCOME_RULES; rule++)
+        x->outcome[rule] = outcome_classify(&x->evidence, rule);
 }
 
 /* Injects what is planned in `x`, waits, judges. */
@@ -318,12 +334,12 @@ static enum err run_one(struct rig *r, uint64_t index, struct experiment *x, str
     return e == ERR_OK ? rig_try(r, x, plan->model.model->holds, why) : e;
 }
 
-static void add_outcome(void *context, const char *target, enum outcome outcome, uint64_t count)
+static void add_outcome(void *context, const char *target, const enum outcome outcome[OUTCOME_RULES], uint64_t count)
 {
     struct campaign_progress *p = context;
 
     (void)target;
-    p->outcomes[outcome] += count;
+    p->outcomes[outcome[OUTCOME_STRICT]] += count;
     p->done += count;
 }
 

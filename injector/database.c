@@ -9,11 +9,15 @@
 #include <sys/file.h>
 #include <unistd.h>
 
-#define FORMAT "1"
+/* Format 1 had neither the last four columns of an experiment nor a second outcome; it is read, and becomes a 2 when
+ * something is written. */
+#define FORMAT     "2"
+#define FORMAT_OLD "1"
 
 struct database {
     sqlite3 *sqlite;
-    int lock; /* closed after sqlite: closing any descriptor of the file would drop SQLite's own locks */
+    bool is_old; /* FORMAT_OLD */
+    int lock;    /* closed after sqlite: closing any descriptor of the file would drop SQLite's own locks */
     char path[MACHINE_PATH_MAX];
 };
 
@@ -27,11 +31,26 @@ static const char schema[] =
     " checksums_bad INTEGER, faults INTEGER, unrecovered INTEGER, recoveries INTEGER, restarts INTEGER,"
     " reloads INTEGER, crashed INTEGER, halted INTEGER, fault_kind INTEGER, fault_vector INTEGER, fault_ip TEXT,"
     " fault_address TEXT, fault_task TEXT, fault_cell TEXT, fault_section TEXT, fault_symbol TEXT,"
-    " fault_offset INTEGER, fault_message TEXT, recovery_ns INTEGER, start_ms INTEGER, run_ms INTEGER);"
+    " fault_offset INTEGER, fault_message TEXT, recovery_ns INTEGER, start_ms INTEGER, run_ms INTEGER,"
+    " delivered_wrong INTEGER, delivered_lost INTEGER, delivered_twice INTEGER, outcome_thesis TEXT);"
     "CREATE TABLE IF NOT EXISTS change ("
     " experiment INTEGER NOT NULL REFERENCES experiment (idx), n INTEGER NOT NULL, place TEXT NOT NULL,"
     " phys INTEGER NOT NULL, bytes INTEGER NOT NULL, bit INTEGER, keep TEXT, sets TEXT, flips TEXT, before TEXT,"
     " after TEXT, PRIMARY KEY (experiment, n)) WITHOUT ROWID;";
+
+/* The outcome as the thesis counts, of a row of format 1. */
+#define OLD_OUTCOME_THESIS                                                                                             \
+    "CASE WHEN outcome <> 'wrong' THEN outcome WHEN unrecovered > 0 THEN 'failed' WHEN reloads > 0 THEN 'reload' "     \
+    "WHEN faults > 0 THEN 'restart' ELSE 'benign' END"
+
+static const char update[] = "BEGIN IMMEDIATE;"
+                             "ALTER TABLE experiment ADD COLUMN delivered_wrong INTEGER;"
+                             "ALTER TABLE experiment ADD COLUMN delivered_lost INTEGER;"
+                             "ALTER TABLE experiment ADD COLUMN delivered_twice INTEGER;"
+                             "ALTER TABLE experiment ADD COLUMN outcome_thesis TEXT;"
+                             "UPDATE experiment SET outcome_thesis = " OLD_OUTCOME_THESIS ";"
+                             "UPDATE campaign SET value = '" FORMAT "' WHERE key = 'format';"
+                             "COMMIT;";
 
 /* The system could not read or write a file; says nothing of what is in it. */
 static bool is_system_failure(struct database *d)
@@ -95,10 +114,23 @@ static enum err check_format(struct database *d, struct why *why)
     database_setting(d, "format", format, sizeof format);
     if (!*format && is_system_failure(d))
         return failed(d, why);
-    if (strcmp(format, FORMAT) != 0)
+    d->is_old = strcmp(format, FORMAT_OLD) == 0;
+    if (strcmp(format, FORMAT) != 0 && !d->is_old)
         return why_set(why, ERR_CORRUPT, "database %s: %s", d->path,
                        *format ? "written by another version" : "is not a campaign's database");
     return ERR_OK;
+}
+
+/* Format 1 becomes 2. */
+static enum err update_format(struct database *d, struct why *why)
+{
+    if (sqlite3_exec(d->sqlite, update, NULL, NULL, NULL) == SQLITE_OK) {
+        d->is_old = false;
+        return ERR_OK;
+    }
+    enum err e = failed(d, why);
+    sqlite3_exec(d->sqlite, "ROLLBACK", NULL, NULL, NULL);
+    return e;
 }
 
 void database_discard(struct database *database)
@@ -124,6 +156,8 @@ static enum err open_any(const char *path, enum database_use use, bool create, s
         e = open_sqlite(d, use, why);
     if (e == ERR_OK && !create)
         e = check_format(d, why);
+    if (e == ERR_OK && use == DATABASE_WRITE && d->is_old)
+        e = update_format(d, why);
     if (e != ERR_OK) {
         abandon_database(d, create);
         return e;
@@ -299,7 +333,7 @@ static bool insert_row(struct database *d, const struct experiment *x)
 
     if (sqlite3_prepare_v2(d->sqlite,
                            "INSERT INTO experiment VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,"
-                           "?18,?19,?20,?21,?22,?23,?24,?25,?26,?27,?28,?29,?30,?31)",
+                           "?18,?19,?20,?21,?22,?23,?24,?25,?26,?27,?28,?29,?30,?31,?32,?33,?34,?35)",
                            -1, &s, NULL) != SQLITE_OK)
         return false;
     sqlite3_bind_int64(s, 1, (sqlite3_int64)x->index);
@@ -312,7 +346,7 @@ static bool insert_row(struct database *d, const struct experiment *x)
     }
     sqlite3_bind_int64(s, 7, (sqlite3_int64)x->at_round);
     sqlite3_bind_int64(s, 8, x->delay_ms);
-    sqlite3_bind_text(s, 9, outcome_word(x->outcome), -1, SQLITE_STATIC);
+    sqlite3_bind_text(s, 9, outcome_word(x->outcome[OUTCOME_STRICT]), -1, SQLITE_STATIC);
     const uint64_t numbers[] = {v->rounds,   v->bad,     v->faults,  v->unrecovered, x->recoveries,
                                 x->restarts, v->reloads, v->crashed, v->halted};
     for (int i = 0; i < (int)(sizeof numbers / sizeof *numbers); i++)
@@ -322,6 +356,10 @@ static bool insert_row(struct database *d, const struct experiment *x)
     sqlite3_bind_int64(s, 29, (sqlite3_int64)x->recovery_ns);
     sqlite3_bind_int64(s, 30, x->start_ms);
     sqlite3_bind_int64(s, 31, x->run_ms);
+    sqlite3_bind_int64(s, 32, (sqlite3_int64)v->wrong);
+    sqlite3_bind_int64(s, 33, (sqlite3_int64)v->lost);
+    sqlite3_bind_int64(s, 34, (sqlite3_int64)v->twice);
+    sqlite3_bind_text(s, 35, outcome_word(x->outcome[OUTCOME_THESIS]), -1, SQLITE_STATIC);
     bool done = sqlite3_step(s) == SQLITE_DONE;
     sqlite3_finalize(s);
     return done;
@@ -381,51 +419,62 @@ static enum err get_changes(struct database *d, struct experiment *x, struct why
     return ERR_OK;
 }
 
-enum err database_get(struct database *d, uint64_t index, struct experiment *ret_experiment, struct why *why)
+/* Prepares a SELECT of columns FIRST, then both outcomes, then REST. */
+static bool prepare_outcomes(struct database *d, const char *first, const char *rest, sqlite3_stmt **ret_statement)
 {
-    sqlite3_stmt *s = NULL;
-    char outcome[16];
-    enum err e = ERR_OK;
+    char text[512];
 
-    if (sqlite3_prepare_v2(d->sqlite, "SELECT target, at_round, delay_ms, outcome FROM experiment WHERE idx = ?", -1,
-                           &s, NULL) != SQLITE_OK)
-        return failed(d, why);
-    sqlite3_bind_int64(s, 1, (sqlite3_int64)index);
-    if (sqlite3_step(s) == SQLITE_ROW) {
-        memset(ret_experiment, 0, sizeof *ret_experiment);
-        ret_experiment->index = index;
-        copy_column(ret_experiment->target, sizeof ret_experiment->target, s, 0);
-        ret_experiment->at_round = (uint64_t)sqlite3_column_int64(s, 1);
-        ret_experiment->delay_ms = (unsigned)sqlite3_column_int64(s, 2);
-        copy_column(outcome, sizeof outcome, s, 3);
-        if (!outcome_parse(outcome, &ret_experiment->outcome))
-            e = why_set(why, ERR_CORRUPT, "database %s: experiment %llu has the outcome '%s'", d->path,
-                        (unsigned long long)index, outcome);
-    } else {
-        e = why_set(why, ERR_NOT_FOUND, "database %s: has no experiment %llu", d->path, (unsigned long long)index);
-    }
-    sqlite3_finalize(s);
-    return e == ERR_OK ? get_changes(d, ret_experiment, why) : e;
+    snprintf(text, sizeof text, "SELECT %s, outcome, %s AS thesis %s", first,
+             d->is_old ? OLD_OUTCOME_THESIS : "outcome_thesis", rest);
+    return sqlite3_prepare_v2(d->sqlite, text, -1, ret_statement, NULL) == SQLITE_OK;
 }
 
-enum err database_tally(struct database *d,
-                        void (*visit)(void *context, const char *target, enum outcome outcome, uint64_t count),
-                        void *context, struct why *why)
+/* Two columns from `column` on. False: one of them is the word of no outcome. */
+static bool read_outcomes(sqlite3_stmt *s, int column, enum outcome ret_outcome[OUTCOME_RULES])
 {
-    sqlite3_stmt *s = NULL;
-    enum outcome outcome;
+    for (int rule = 0; rule < OUTCOME_RULES; rule++) {
+        const char *word = (const char *)sqlite3_column_text(s, column + rule);
+
+        if (!word || !outcome_parse(word, &ret_outcome[rule]))
+            return false;
+    }
+    return true;
+}
+
+enum err database_get(struct database *d, uint64_t index, struct experiment *ret_experiment, struct why *why)
+{
+    CLOSED_BY(finalize) sqlite3_stmt *s = NULL;
+
+    if (!prepare_outcomes(d, "target, at_round, delay_ms", "FROM experiment WHERE idx = ?", &s))
+        return failed(d, why);
+    sqlite3_bind_int64(s, 1, (sqlite3_int64)index);
+    if (sqlite3_step(s) != SQLITE_ROW)
+        return why_set(why, ERR_NOT_FOUND, "database %s: has no experiment %llu", d->path, (unsigned long long)index);
+    memset(ret_experiment, 0, sizeof *ret_experiment);
+    ret_experiment->index = index;
+    copy_column(ret_experiment->target, sizeof ret_experiment->target, s, 0);
+    ret_experiment->at_round = (uint64_t)sqlite3_column_int64(s, 1);
+    ret_experiment->delay_ms = (unsigned)sqlite3_column_int64(s, 2);
+    if (!read_outcomes(s, 3, ret_experiment->outcome))
+        return why_set(why, ERR_CORRUPT, "database %s: experiment %llu has an outcome that is none", d->path,
+                       (unsigned long long)index);
+    return get_changes(d, ret_experiment, why);
+}
+
+enum err database_tally(struct database *d, database_visit *visit, void *context, struct why *why)
+{
+    CLOSED_BY(finalize) sqlite3_stmt *s = NULL;
+    enum outcome outcome[OUTCOME_RULES];
     int step;
 
-    if (sqlite3_prepare_v2(d->sqlite,
-                           "SELECT target, outcome, count(*) FROM experiment GROUP BY target, outcome ORDER BY target",
-                           -1, &s, NULL) != SQLITE_OK)
+    if (!prepare_outcomes(d, "target, count(*)", "FROM experiment GROUP BY target, outcome, thesis ORDER BY target",
+                          &s))
         return failed(d, why);
     while ((step = sqlite3_step(s)) == SQLITE_ROW) {
-        const char *target = (const char *)sqlite3_column_text(s, 0), *word = (const char *)sqlite3_column_text(s, 1);
+        const char *target = (const char *)sqlite3_column_text(s, 0);
 
-        if (target && word && outcome_parse(word, &outcome))
-            visit(context, target, outcome, (uint64_t)sqlite3_column_int64(s, 2));
+        if (target && read_outcomes(s, 2, outcome))
+            visit(context, target, outcome, (uint64_t)sqlite3_column_int64(s, 1));
     }
-    sqlite3_finalize(s);
     return step == SQLITE_DONE ? ERR_OK : failed(d, why);
 }

@@ -11,7 +11,8 @@ enum database_use { DATABASE_READ, DATABASE_WRITE };
 
 /* ERR_EXISTS when there is such a file. */
 enum err database_create(const char *path, const struct plan *plan, struct database **ret_database, struct why *why);
-/* ERR_BUSY: another campaign writes to it. */
+/* ERR_BUSY: another campaign writes to it. One of an earlier format is brought up to date when it is opened to be
+ * written. */
 enum err database_open(const char *path, enum database_use use, struct database **ret_database, struct why *why);
 void database_close(struct database *database); /* accepts NULL */
 OWNABLE(database, database_close)
@@ -33,7 +34,7 @@ enum err database_add(struct database *database, const struct experiment *experi
 /* What replays it: target, changes with their places, moments; and its outcome. ERR_NOT_FOUND. */
 enum err database_get(struct database *database, uint64_t index, struct experiment *ret_experiment, struct why *why);
 
-/* Calls `visit` for every target and outcome with at least one experiment, in order. */
-enum err database_tally(struct database *database,
-                        void (*visit)(void *context, const char *target, enum outcome outcome, uint64_t count),
-                        void *context, struct why *why);
+/* Calls `visit` for every target and pair of outcomes with at least one experiment, in order of targets. */
+typedef void database_visit(void *context, const char *target, const enum outcome outcome[OUTCOME_RULES],
+                            uint64_t count);
+enum err database_tally(struct database *database, database_visit *visit, void *context, struct why *why);

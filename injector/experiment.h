@@ -12,7 +12,7 @@ struct experiment {
     unsigned delay_ms;                  /* after the warm-up, by the seed */
     struct evidence evidence;
     uint64_t restarts, recoveries;
-    enum outcome outcome;
+    enum outcome outcome[OUTCOME_RULES];
     bool has_fault;
     struct arena_fault fault; /* the first after the injection */
     char fault_section[64];

@@ -13,11 +13,11 @@ static const char *const meanings[] = {
 #undef X
 };
 
-enum outcome outcome_classify(const struct evidence *e)
+enum outcome outcome_classify(const struct evidence *e, enum outcome_rule rule)
 {
     if (e->crashed || e->halted)
         return OUTCOME_CRASH;
-    if (e->bad)
+    if (rule == OUTCOME_STRICT && (e->wrong || e->lost || e->twice))
         return OUTCOME_WRONG;
     if (e->rounds < e->wanted)
         return e->faults ? OUTCOME_FAILED : OUTCOME_HANG;

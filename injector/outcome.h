@@ -1,4 +1,5 @@
-/* What became of a guest after an injection, judged from its counters and its fault log. */
+/* What became of a guest after an injection, judged from what it delivered and from its fault log
+ * (docs/campaigns.md). */
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>
@@ -7,7 +8,7 @@
     X(BENIGN, "benign", "nothing was noticed")                                                                         \
     X(RESTART, "restart", "recovered by unwinding or by restarting tasks")                                             \
     X(RELOAD, "reload", "recovered by reloading a cell")                                                               \
-    X(WRONG, "wrong", "a checksum was wrong")                                                                          \
+    X(WRONG, "wrong", "something wrong was delivered")                                                                 \
     X(FAILED, "failed", "a fault was not recovered")                                                                   \
     X(HANG, "hang", "the workload stopped without a fault")                                                            \
     X(CRASH, "crash", "the machine ended, halted or restarted")
@@ -22,16 +23,22 @@ enum outcome {
 struct evidence {
     bool crashed;         /* the machine ended, restarted, or its arena is gone */
     bool halted;          /* a fault was answered by halting */
-    uint64_t rounds;      /* ended since the injection */
+    uint64_t rounds;      /* delivered since the injection */
     uint64_t wanted;      /* that make it a finished experiment */
-    uint64_t bad;         /* wrong checksums since */
+    uint64_t wrong;       /* of those: their checksum is not what the host expects */
+    uint64_t lost, twice; /* since: numbers of rounds that did not come, or came again */
+    uint64_t bad;         /* since, as the guest says; nothing is judged by it */
     uint64_t faults;      /* logged since */
     uint64_t unrecovered; /* of those */
     uint64_t reloads;     /* since */
 };
 
+/* How experiments are counted. STRICT: nothing that is wrong was ever delivered, nor was anything lost or delivered
+ * twice. THESIS: a fault counts when it shows itself as one (thesis §9.2): results are not looked at. */
+enum outcome_rule { OUTCOME_STRICT, OUTCOME_THESIS, OUTCOME_RULES };
+
 /* The worst that the evidence shows. */
-enum outcome outcome_classify(const struct evidence *evidence);
+enum outcome outcome_classify(const struct evidence *evidence, enum outcome_rule rule);
 
 /* Its name in tables and in JSON, what it means in one line, and the outcome of that name. False: there is none. */
 const char *outcome_word(enum outcome outcome);

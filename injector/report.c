@@ -21,8 +21,17 @@ void report_wilson(uint64_t hits, uint64_t n, double *ret_low, double *ret_high)
     *ret_high = hits == n ? 1 : fmin(1, middle + half);
 }
 
-static void add_count(void *context, const char *target, enum outcome outcome, uint64_t count)
+static void add_to_rate(struct report_rate *rate, enum outcome outcome, uint64_t count)
 {
+    if (outcome_is_manifested(outcome))
+        rate->manifested += count;
+    if (outcome_is_recovered(outcome))
+        rate->recovered += count;
+}
+
+static void add_count(void *context, const char *target, const enum outcome outcomes[OUTCOME_RULES], uint64_t count)
+{
+    enum outcome outcome = outcomes[OUTCOME_STRICT];
     struct report *r = context;
     unsigned i = 0;
 
@@ -37,10 +46,8 @@ static void add_count(void *context, const char *target, enum outcome outcome, u
     r->target[i].count[outcome] += count;
     r->count[outcome] += count;
     r->done += count;
-    if (outcome_is_manifested(outcome))
-        r->manifested += count;
-    if (outcome_is_recovered(outcome))
-        r->recovered += count;
+    for (enum outcome_rule rule = 0; rule < OUTCOME_RULES; rule++)
+        add_to_rate(&r->rate[rule], outcomes[rule], count);
 }
 
 enum err report_make(struct database *database, struct report *ret_report, struct why *why)
@@ -57,8 +64,11 @@ enum err report_make(struct database *database, struct report *ret_report, struc
     database_setting(database, "backend", ret_report->backend, sizeof ret_report->backend);
     database_setting(database, "count", count, sizeof count);
     ret_report->planned = strtoull(count, NULL, 10);
-    if (ret_report->manifested)
-        ret_report->rate = (double)ret_report->recovered / (double)ret_report->manifested;
-    report_wilson(ret_report->recovered, ret_report->manifested, &ret_report->low, &ret_report->high);
+    for (enum outcome_rule rule = 0; rule < OUTCOME_RULES; rule++) {
+        struct report_rate *rate = &ret_report->rate[rule];
+        if (rate->manifested)
+            rate->rate = (double)rate->recovered / (double)rate->manifested;
+        report_wilson(rate->recovered, rate->manifested, &rate->low, &rate->high);
+    }
     return ERR_OK;
 }

@@ -7,14 +7,18 @@ struct report_target {
     uint64_t count[OUTCOME_COUNT];
 };
 
+struct report_rate {
+    uint64_t manifested, recovered;
+    double rate, low, high; /* of recovery among manifested faults, and its 95% Wilson interval; 0 to 1 */
+};
+
 struct report {
     char build_id[64], seed[32], model[PLAN_WORDS], backend[16];
     uint64_t planned, done;
-    uint64_t count[OUTCOME_COUNT];
+    uint64_t count[OUTCOME_COUNT]; /* strict, as those of the targets */
     struct report_target target[PLAN_TARGETS_MAX];
     unsigned targets;
-    uint64_t manifested, recovered;
-    double rate, low, high; /* of recovery among manifested faults, and its 95% Wilson interval; 0 to 1 */
+    struct report_rate rate[OUTCOME_RULES];
 };
 
 /* Sums up all experiments of the database. On failure `why` says what could not be read. */

@@ -77,6 +77,27 @@ refused 1 'bad.yaml' check "$work/bad.yaml"
 cat configs/campaigns/quick.yaml | "$delias" campaign check /dev/stdin 2>&1 | grep -q 'in no folder' ||
     fail 'a file from a pipe'
 
+# Faults whose end is known: tables that the workload compares its results with. Each raises no exception, is noticed
+# within the cycle of 16 rounds, and is mended; nothing wrong is delivered. One in code that never runs again does
+# nothing.
+cat > "$work/known.yaml" << END
+machine: $root/configs/machines/default.yaml
+targets: ["cell:workload:.rodata.expected", "cell:workload:.rodata.rounds_right"]
+model: flip
+count: 5
+seed: 3
+rounds: 20
+timeout_ms: $((1000 * hang_seconds))
+END
+must 0 run "$work/known.yaml" -o "$work/known.db" --json
+jq -e '.outcomes.reload == 5 and .outcomes.wrong == 0 and .manifested == 5 and .recovered == 5
+       and .thesis.manifested == 5 and .thesis.recovered == 5' "$work/out" > /dev/null || fail 'ends that are known'
+sed -i 's/^targets:.*/targets: ["cell:acpi:.text"]/; s/^count:.*/count: 2/; s/^rounds:.*/rounds: 3/' "$work/known.yaml"
+must 0 run "$work/known.yaml" -o "$work/idle.db" --json
+jq -e '.outcomes.benign == 2 and .manifested == 0 and .thesis.manifested == 0' "$work/out" > /dev/null ||
+    fail 'what never runs again has no effect'
+echo 'ok: ends that are known'
+
 # No room for a database: nothing of it stays in the way of the next.
 (
     trap '' XFSZ

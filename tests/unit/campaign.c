@@ -242,7 +242,8 @@ static void add(struct database *d, uint64_t index, const char *target, enum out
     ck_assert_ptr_nonnull(x);
     x->index = index;
     snprintf(x->target, sizeof x->target, "%s", target);
-    x->outcome = outcome;
+    x->outcome[OUTCOME_STRICT] = outcome;
+    x->outcome[OUTCOME_THESIS] = outcome == OUTCOME_WRONG ? OUTCOME_BENIGN : outcome;
     x->delay_ms = 4;
     x->injection.changes = 2;
     for (int i = 0; i < 2; i++)
@@ -268,7 +269,8 @@ START_TEST(keeps_experiments)
     ck_assert(!database_has(d, 2));
     ck_assert_int_eq(database_get(d, 3, x, &why), ERR_OK);
     ck_assert_str_eq(x->target, "random");
-    ck_assert_int_eq(x->outcome, OUTCOME_RELOAD);
+    ck_assert_int_eq(x->outcome[OUTCOME_STRICT], OUTCOME_RELOAD);
+    ck_assert_int_eq(x->outcome[OUTCOME_THESIS], OUTCOME_RELOAD);
     ck_assert_uint_eq(x->delay_ms, 4);
     ck_assert_uint_eq(x->injection.changes, 2);
     ck_assert_str_eq(x->where[0], "a:.text.f+0x3");
@@ -358,13 +360,59 @@ START_TEST(bears_nulls)
 
     change_database("CREATE TABLE campaign (key, value); INSERT INTO campaign VALUES ('format', NULL)");
     ck_assert_int_eq(database_open(db_path, DATABASE_READ, &d, &why), ERR_CORRUPT);
-    change_database("UPDATE campaign SET value = '1'; CREATE TABLE experiment (target, outcome);"
-                    "INSERT INTO experiment VALUES (NULL, 'benign'), ('random', NULL), ('random', 'benign')");
+    change_database("UPDATE campaign SET value = '2'; CREATE TABLE experiment (target, outcome, outcome_thesis);"
+                    "INSERT INTO experiment VALUES (NULL, 'benign', 'benign'), ('random', NULL, 'benign'),"
+                    "('random', 'benign', NULL), ('random', 'benign', 'benign')");
     ck_assert_int_eq(database_open(db_path, DATABASE_READ, &d, &why), ERR_OK);
     ck_assert_int_eq(report_make(d, r, &why), ERR_OK);
     ck_assert_uint_eq(r->done, 1);
     database_close(d);
     free(r);
+}
+END_TEST
+
+static void check_old(struct database *d)
+{
+    struct report *r = malloc(sizeof *r);
+
+    ck_assert_int_eq(report_make(d, r, &why), ERR_OK);
+    ck_assert_uint_eq(r->done, 5);
+    ck_assert_uint_eq(r->rate[OUTCOME_STRICT].manifested, 4);
+    ck_assert_uint_eq(r->rate[OUTCOME_STRICT].recovered, 0);
+    ck_assert_uint_eq(r->rate[OUTCOME_THESIS].manifested, 3);
+    ck_assert_uint_eq(r->rate[OUTCOME_THESIS].recovered, 2);
+    free(r);
+}
+
+/* A database of format 1: its wrong results with a fault count as the thesis counts that fault. */
+START_TEST(reads_an_old_format)
+{
+    struct experiment *x = malloc(sizeof *x);
+    struct plan plan;
+    struct database *d = create(&plan);
+
+    for (uint64_t i = 0; i < 5; i++)
+        add(d, i, "random", i ? OUTCOME_WRONG : OUTCOME_BENIGN);
+    database_close(d);
+    change_database("UPDATE experiment SET faults = idx > 1, reloads = idx = 3, unrecovered = idx = 4;"
+                    "ALTER TABLE experiment DROP COLUMN delivered_wrong;"
+                    "ALTER TABLE experiment DROP COLUMN delivered_lost;"
+                    "ALTER TABLE experiment DROP COLUMN delivered_twice;"
+                    "ALTER TABLE experiment DROP COLUMN outcome_thesis;"
+                    "UPDATE campaign SET value = '1' WHERE key = 'format'");
+    ck_assert_msg(database_open(db_path, DATABASE_READ, &d, &why) == ERR_OK, "%s", why.text);
+    check_old(d);
+    ck_assert_int_eq(database_get(d, 3, x, &why), ERR_OK);
+    ck_assert_int_eq(x->outcome[OUTCOME_THESIS], OUTCOME_RELOAD);
+    database_close(d);
+    ck_assert_msg(database_open(db_path, DATABASE_WRITE, &d, &why) == ERR_OK, "%s", why.text);
+    check_old(d);
+    add(d, 5, "random", OUTCOME_RELOAD);
+    ck_assert_int_eq(database_get(d, 5, x, &why), ERR_OK);
+    ck_assert_int_eq(x->outcome[OUTCOME_THESIS], OUTCOME_RELOAD);
+    database_close(d);
+    plan_done(&plan);
+    free(x);
 }
 END_TEST
 
@@ -421,20 +469,24 @@ START_TEST(adds_up)
     add(d, 1, "random", OUTCOME_RESTART);
     add(d, 2, "cell:a:.text", OUTCOME_RELOAD);
     add(d, 3, "cell:a:.text", OUTCOME_CRASH);
+    add(d, 4, "random", OUTCOME_WRONG);
     ck_assert_int_eq(report_make(d, r, &why), ERR_OK);
     ck_assert_uint_eq(r->planned, 9);
-    ck_assert_uint_eq(r->done, 4);
-    ck_assert_uint_eq(r->manifested, 3);
-    ck_assert_uint_eq(r->recovered, 2);
+    ck_assert_uint_eq(r->done, 5);
+    ck_assert_uint_eq(r->rate[OUTCOME_STRICT].manifested, 4);
+    ck_assert_uint_eq(r->rate[OUTCOME_STRICT].recovered, 2);
+    ck_assert_uint_eq(r->rate[OUTCOME_THESIS].manifested, 3);
+    ck_assert_uint_eq(r->rate[OUTCOME_THESIS].recovered, 2);
     ck_assert_uint_eq(r->targets, 2);
     ck_assert_uint_eq(r->count[OUTCOME_CRASH], 1);
     ck_assert_str_eq(r->target[0].words, "cell:a:.text");
     ck_assert_str_eq(r->target[1].words, "random");
     for (enum outcome o = 0; o < OUTCOME_COUNT; o++) {
         ck_assert_uint_eq(r->target[0].count[o], o == OUTCOME_RELOAD || o == OUTCOME_CRASH);
-        ck_assert_uint_eq(r->target[1].count[o], o == OUTCOME_BENIGN || o == OUTCOME_RESTART);
+        ck_assert_uint_eq(r->target[1].count[o], o == OUTCOME_BENIGN || o == OUTCOME_RESTART || o == OUTCOME_WRONG);
     }
-    ck_assert_double_eq_tol(r->rate, 2.0 / 3, 1e-9);
+    ck_assert_double_eq_tol(r->rate[OUTCOME_STRICT].rate, 2.0 / 4, 1e-9);
+    ck_assert_double_eq_tol(r->rate[OUTCOME_THESIS].rate, 2.0 / 3, 1e-9);
     plan_done(&plan);
     database_close(d);
     free(r);
@@ -459,6 +511,7 @@ Suite *suite_campaign(void)
     tcase_add_test(tc, guards_the_database);
     tcase_add_test(tc, refuses_other_databases);
     tcase_add_test(tc, bears_nulls);
+    tcase_add_test(tc, reads_an_old_format);
     tcase_add_test(tc, blames_the_disk_not_the_database);
     tcase_add_test(tc, knows_wilson);
     tcase_add_test(tc, adds_up);
