@@ -154,12 +154,14 @@ static enum cli_status read_plan(const struct asking *a, const struct arena_comp
     return CLI_DONE;
 }
 
-/* Prints the plan of a dry run, also a refused one as far as it was made. */
-static enum cli_status print_answer(const struct asking *a, const struct arena_completion *c)
+/* Prints the plan of a dry run, also a refused one as far as it was made. Whoever reads our output may be slow, or not
+ * read on: the lock is given back before. */
+static enum cli_status print_answer(struct asking *a, const struct arena_completion *c)
 {
     CLOSED_BY(swap_plan_done) struct swap_plan plan = {0};
     enum cli_status status = a->call->dry_run ? read_plan(a, c, &plan) : CLI_DONE;
 
+    machine_unlock(a->target.machine);
     if (status)
         return status;
     if (a->call->json)

@@ -123,6 +123,7 @@ void command_stop(struct command *command)
     if (command->pid <= 0)
         return;
     kill(command->pid, SIGTERM);
+    kill(command->pid, SIGCONT); /* one that is stopped ends only then */
     waitpid(command->pid, NULL, 0);
     close(command->output);
     command->pid = 0;

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Ten programs at once that ask the guest for something again and again: each is served in order and within its
-# time-out, whoever is killed or stopped meanwhile.
+# time-out, whoever is killed or stopped meanwhile, or blocked by whoever reads what it prints.
 set -u
 cd "$(dirname "$0")/../.."
 . tests/lib.sh
@@ -69,3 +69,20 @@ done
 kill -CONT $stopped
 wait $stopped || fail 'the stopped one was not served when it went on'
 echo 'ok: one that is stopped does not stop the others'
+
+# One whose output nobody reads has been served and stops nobody, however much time it has given itself.
+mkfifo "$work/unread"
+sleep $guest_seconds < "$work/unread" &
+reader=$!
+all=$("$delias" cells $machine --json |
+    jq -r --arg folder $cells '.[].name | select(. != "nano_core") | . + "=" + $folder + "/" + . + ".o"')
+newest=$("$delias" events $machine --last 1 --json | jq '.[0].seq')
+# shellcheck disable=SC2086
+"$delias" swap $machine $all --dry-run --json --timeout 3600 > "$work/unread" 2> "$work/err" &
+pid=$!
+planned() { "$delias" events $machine --json | jq -e "any(.[]; .seq > $newest and .text == \"swap\")" > /dev/null; }
+wait_until planned || fail 'its request does not come'
+must 0 ping $machine --timeout $wait_seconds
+kill $reader
+wait $pid
+echo 'ok: one whose output is not read does not stop the others'

@@ -2,6 +2,7 @@
 #include "vmm/machine/fair_lock.h"
 #include <check.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,7 +13,7 @@
 
 Suite *suite_fair_lock(void);
 
-enum { LONG_MS = 600000, STOPPED_MS = 300, PEOPLE = 10 };
+enum { LONG_MS = 600000, STOPPED_MS = 300, PEOPLE = 10, CROWD = 230, TICKETS = 600, PEOPLE_MAX = 280 };
 
 static char path[64];
 
@@ -150,13 +151,13 @@ START_TEST(the_stopped_are_passed_over)
     waitpid(holder, &status, WUNTRACED);
     if (WIFEXITED(status)) /* it was faster */
         holder = 0;
+    uint64_t began = now_ms(); /* nobody has seen it stopped before */
     pid_t waiter = start(ends[1], '2', 0);
     if (holder) {
         usleep(50000);
         kill(waiter, SIGSTOP);
         waitpid(waiter, &status, WUNTRACED);
     }
-    uint64_t began = now_ms();
     take(&lock, LONG_MS);
     ck_assert_uint_lt(now_ms() - began, LONG_MS / 10);
     if (holder) {
@@ -169,6 +170,100 @@ START_TEST(the_stopped_are_passed_over)
     fair_lock_release(&lock);
     ck_assert_int_eq(end_of(waiter), 0); /* it gets the lock in its time */
     close(ends[0]), close(ends[1]);
+}
+END_TEST
+
+/* However many others come afterwards: tickets get the places of older ones. */
+START_TEST(one_that_is_stopped_for_good_stops_nobody)
+{
+    struct fair_lock lock;
+    int null = open("/dev/null", O_WRONLY), status;
+
+    take(&lock, LONG_MS);
+    pid_t stopped = start(null, '1', 0);
+    await_ticket(&lock, lock.ticket + 1);
+    kill(stopped, SIGSTOP);
+    waitpid(stopped, &status, WUNTRACED);
+    fair_lock_release(&lock);
+    for (int i = 0; i < TICKETS; i++) {
+        take(&lock, LONG_MS);
+        fair_lock_release(&lock);
+    }
+    kill(stopped, SIGCONT);
+    ck_assert_int_eq(end_of(stopped), 0); /* it gets the lock in its time */
+    close(null);
+}
+END_TEST
+
+/* The time that each is given until it is passed over passes for all of them at once: one after the other they would
+ * take longer than we wait. */
+START_TEST(many_that_are_stopped_stop_nobody)
+{
+    struct fair_lock lock;
+    pid_t person[CROWD];
+    int null = open("/dev/null", O_WRONLY), status;
+
+    take(&lock, LONG_MS);
+    for (int i = 0; i < CROWD; i++) {
+        person[i] = start(null, '1', 0);
+        await_ticket(&lock, lock.ticket + 1 + (uint64_t)i);
+        kill(person[i], SIGSTOP);
+        waitpid(person[i], &status, WUNTRACED);
+    }
+    fair_lock_release(&lock);
+    ck_assert_int_eq(fair_lock_take(path, LONG_MS / 10, LONG_MS, &lock), ERR_OK);
+    fair_lock_release(&lock);
+    for (int i = 0; i < CROWD; i++) {
+        kill(person[i], SIGKILL);
+        ck_assert_int_eq(end_of(person[i]), 128 + SIGKILL);
+    }
+    close(null);
+}
+END_TEST
+
+/* It may have lost the lock and not know it yet: it waits for something else, and runs. */
+START_TEST(who_has_lost_it_keeps_nobody_waiting)
+{
+    struct fair_lock slow, next;
+
+    take(&slow, 0);
+    take(&next, LONG_MS);
+    ck_assert(!fair_lock_is_held(&slow));
+    fair_lock_release(&next);
+    ck_assert_int_eq(fair_lock_take(path, 0, LONG_MS, &next), ERR_OK);
+    fair_lock_release(&next);
+    fair_lock_release(&slow);
+}
+END_TEST
+
+/* A place in the line of its own: a thread opens the file for itself. */
+static void *take_and_release(void *)
+{
+    struct fair_lock lock;
+    enum err e = fair_lock_take(path, LONG_MS, LONG_MS, &lock);
+
+    fair_lock_release(&lock);
+    return (void *)(uintptr_t)e;
+}
+
+/* Whoever finds all places taken waits until one is free. */
+START_TEST(more_people_than_places)
+{
+    pthread_t person[PEOPLE_MAX];
+    struct fair_lock lock;
+    void *e;
+
+    take(&lock, LONG_MS);
+    for (int i = 0; i < PEOPLE_MAX; i++)
+        ck_assert_int_eq(pthread_create(&person[i], NULL, take_and_release, NULL), 0);
+    await_ticket(&lock, lock.ticket + 200);
+    ck_assert_int_eq(fair_lock_take(path, 0, LONG_MS, &(struct fair_lock){}), ERR_BUSY);
+    ck_assert(fair_lock_is_held(&lock));
+    fair_lock_release(&lock);
+    for (int i = 0; i < PEOPLE_MAX; i++) {
+        ck_assert_int_eq(pthread_join(person[i], &e), 0);
+        ck_assert_ptr_null(e);
+    }
 }
 END_TEST
 
@@ -225,6 +320,10 @@ Suite *suite_fair_lock(void)
     tcase_add_test(tests, first_come_first_served);
     tcase_add_test(tests, the_dead_have_left);
     tcase_add_test(tests, the_stopped_are_passed_over);
+    tcase_add_test(tests, one_that_is_stopped_for_good_stops_nobody);
+    tcase_add_test(tests, many_that_are_stopped_stop_nobody);
+    tcase_add_test(tests, who_has_lost_it_keeps_nobody_waiting);
+    tcase_add_test(tests, more_people_than_places);
     tcase_add_test(tests, who_keeps_it_too_long_loses_it);
     tcase_add_test(tests, a_file_of_nonsense);
     suite_add_tcase(suite, tests);

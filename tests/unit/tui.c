@@ -1,8 +1,12 @@
 /* The TUI without a terminal: canvas, list, and the program's answers to keys. */
 #include <check.h>
+#include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 #include "tests/unit/arena_build.h"
 #include "tui/app.h"
 
@@ -265,6 +269,23 @@ START_TEST(keys_do_not_act_unseen)
 }
 END_TEST
 
+START_TEST(command_that_is_stopped_ends)
+{
+    struct command command = {.output = open("/dev/null", O_RDONLY), .pid = fork()};
+    int status;
+
+    if (!command.pid) {
+        signal(SIGTERM, SIG_DFL); /* not as the tests' own processes end */
+        raise(SIGSTOP);
+        _exit(0);
+    }
+    ck_assert_int_eq(waitpid(command.pid, &status, WUNTRACED), command.pid);
+    command_stop(&command);
+    ck_assert_int_eq(command.pid, 0);
+    ck_assert_int_eq(waitpid(-1, &status, WNOHANG), -1);
+}
+END_TEST
+
 START_TEST(command_can_be_pasted_into_a_shell)
 {
     struct command command = {};
@@ -298,6 +319,7 @@ Suite *suite_tui(void)
     tcase_add_test(program, filter_takes_names_with_namespaces);
     tcase_add_test(program, way_back_ends_on_the_row_that_was_left);
     tcase_add_test(program, keys_do_not_act_unseen);
+    tcase_add_test(program, command_that_is_stopped_ends);
     tcase_add_test(program, command_can_be_pasted_into_a_shell);
     suite_add_tcase(s, program);
     return s;

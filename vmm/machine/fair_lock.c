@@ -11,17 +11,20 @@
 #include "introspect/base/own.h"
 #include "vmm/machine/error.h"
 
-enum { PLACES = 256, STEP_NS = 3000000, STOPPED_MS = 300 };
+enum { PLACES = 256, STEP_NS = 3000000, STEPS_MAX = 16, STOPPED_MS = 300 };
 #define TICKET_MAX (UINT64_MAX / 4) /* offsets are signed */
 
 struct fair_lock_file {
     uint64_t last_ticket;
     uint64_t holder; /* its ticket; 0: nobody */
+    /* That of ticket N is at N % PLACES. A ticket whose place belongs to a process that still lives is passed over: so
+     * whoever has a ticket has its place alone. */
     struct place {
         uint64_t ticket;
-        uint64_t until_ms; /* how long it may hold the lock, once it does */
-        int64_t pid;
-    } place[PLACES]; /* of ticket N at N % PLACES */
+        uint64_t until_ms; /* how long it may hold the lock; 0: it has not had it until now */
+        int32_t pid;
+        uint32_t stopped_ms; /* when somebody first saw that it is stopped, modulo 2^32; 0: it was not when last seen */
+    } place[PLACES];
 };
 
 static uint64_t now_ms(void)
@@ -44,12 +47,12 @@ static uint64_t find_living(int fd, uint64_t first, uint64_t last)
     return (uint64_t)lock.l_start;
 }
 
-static bool is_stopped(int64_t pid)
+static bool is_stopped(int32_t pid)
 {
     char path[40], text[256] = "";
     OWN(file) FILE *f = NULL;
 
-    snprintf(path, sizeof path, "/proc/%ld/stat", (long)pid);
+    snprintf(path, sizeof path, "/proc/%d/stat", pid);
     f = fopen(path, "re");
     if (!f || !fgets(text, sizeof text, f))
         return false;
@@ -57,65 +60,78 @@ static bool is_stopped(int64_t pid)
     return state && state[1] && (state[2] == 'T' || state[2] == 't');
 }
 
-/* Since when a process was seen to be stopped. */
-struct stopped {
-    uint64_t ticket, since_ms;
-};
+enum waiter { WAITER_RUNS, WAITER_STOPPED, WAITER_PASSED_OVER };
 
-/* Whether the process with that ticket, which lives, does not count: it is stopped, and was so a while ago. */
-static bool is_stopped_for_long(const struct fair_lock *me, uint64_t ticket, struct stopped *seen)
+/* What becomes of the process with that ticket, which lives. Whoever first sees it stopped notes when, for all. */
+static enum waiter look_at(const struct fair_lock *me, uint64_t ticket)
 {
-    const struct place *place = &me->file->place[ticket % PLACES];
-    struct stopped *slot = &seen[ticket % PLACES];
+    struct place *place = &me->file->place[ticket % PLACES];
+    uint32_t now = (uint32_t)now_ms() | 1, since = __atomic_load_n(&place->stopped_ms, __ATOMIC_RELAXED);
+    bool stopped = __atomic_load_n(&place->ticket, __ATOMIC_ACQUIRE) == ticket && is_stopped(place->pid);
 
-    if (place->ticket != ticket || !is_stopped(place->pid)) {
-        *slot = (struct stopped){0};
-        return false;
-    }
-    if (slot->ticket != ticket)
-        *slot = (struct stopped){ticket, now_ms()};
-    return now_ms() - slot->since_ms >= STOPPED_MS;
+    if (!stopped || !since)
+        __atomic_store_n(&place->stopped_ms, stopped ? now : 0, __ATOMIC_RELAXED);
+    if (!stopped)
+        return WAITER_RUNS;
+    return since && now - since > STOPPED_MS ? WAITER_PASSED_OVER : WAITER_STOPPED;
 }
 
-/* Whether somebody between the two tickets waits before us. */
-static bool is_anybody(const struct fair_lock *me, uint64_t first, uint64_t last, struct stopped *seen)
+/* Whether the process with that ticket has had the lock: it has lost it by now, if it is not the holder, and waits no
+ * more. */
+static bool has_had_lock(const struct fair_lock *me, uint64_t ticket)
+{
+    const struct place *place = &me->file->place[ticket % PLACES];
+
+    return __atomic_load_n(&place->ticket, __ATOMIC_ACQUIRE) == ticket &&
+           __atomic_load_n(&place->until_ms, __ATOMIC_RELAXED);
+}
+
+/* Whether somebody between the two tickets, who is not the holder, waits before us. Looks at all that are stopped, so
+ * that the time that they are given passes for all of them at once. */
+static bool is_anybody(const struct fair_lock *me, uint64_t first, uint64_t last)
 {
     uint64_t found = find_living(me->fd, first, last);
+    enum waiter waiter = WAITER_PASSED_OVER;
 
     if (!found)
         return false;
-    return !is_stopped_for_long(me, found, seen) || is_anybody(me, first, found - 1, seen) ||
-           is_anybody(me, found + 1, last, seen);
+    if (!has_had_lock(me, found) && (waiter = look_at(me, found)) == WAITER_RUNS)
+        return true;
+    bool before = is_anybody(me, first, found - 1), after = is_anybody(me, found + 1, last);
+    return waiter == WAITER_STOPPED || before || after;
 }
 
 /* Whether the holder may keep the lock. */
-static bool keeps(const struct fair_lock *me, uint64_t ticket, struct stopped *seen)
+static bool keeps(const struct fair_lock *me, uint64_t ticket)
 {
     const struct place *place = &me->file->place[ticket % PLACES];
 
     if (!ticket || ticket > TICKET_MAX || !find_living(me->fd, ticket, ticket))
         return false;
-    return (place->ticket != ticket || now_ms() < place->until_ms) && !is_stopped_for_long(me, ticket, seen);
+    uint64_t until_ms = __atomic_load_n(&place->until_ms, __ATOMIC_RELAXED);
+    return (!until_ms || now_ms() < until_ms) && look_at(me, ticket) != WAITER_PASSED_OVER;
 }
 
 /* Whether others wait before us, apart from the holder. */
-static bool must_wait(const struct fair_lock *me, uint64_t holder, struct stopped *seen)
+static bool must_wait(const struct fair_lock *me, uint64_t holder)
 {
     if (!holder || holder >= me->ticket)
-        return is_anybody(me, 1, me->ticket - 1, seen);
-    return is_anybody(me, 1, holder - 1, seen) || is_anybody(me, holder + 1, me->ticket - 1, seen);
+        return is_anybody(me, 1, me->ticket - 1);
+    bool before = is_anybody(me, 1, holder - 1), after = is_anybody(me, holder + 1, me->ticket - 1);
+    return before || after;
 }
 
-static bool try_take(const struct fair_lock *me, int keep_ms, struct stopped *seen)
+static bool try_take(const struct fair_lock *me, int keep_ms)
 {
     uint64_t holder = __atomic_load_n(&me->file->holder, __ATOMIC_ACQUIRE);
     struct place *mine = &me->file->place[me->ticket % PLACES];
 
-    if (keeps(me, holder, seen) || must_wait(me, holder, seen))
+    if (keeps(me, holder) || must_wait(me, holder))
         return false;
-    mine->until_ms = now_ms() + (uint64_t)keep_ms;
-    return __atomic_compare_exchange_n(&me->file->holder, &holder, me->ticket, false, __ATOMIC_ACQ_REL,
-                                       __ATOMIC_RELAXED);
+    if (!__atomic_compare_exchange_n(&me->file->holder, &holder, me->ticket, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+        return false;
+    __atomic_store_n(&mine->until_ms, now_ms() + (uint64_t)keep_ms, __ATOMIC_RELAXED);
+    return true;
 }
 
 /* ---- in and out ---- */
@@ -145,19 +161,54 @@ static bool lock_ticket(const struct fair_lock *me, short type)
     return me->ticket && me->ticket <= TICKET_MAX && fcntl(me->fd, F_OFD_SETLK, &lock) == 0;
 }
 
-/* Takes a ticket, and the lock by which others know that its process lives. */
+/* False: the place of the ticket belongs to another one, who lives. */
+static bool take_place(const struct fair_lock *me)
+{
+    struct place *place = &me->file->place[me->ticket % PLACES];
+    uint64_t other = __atomic_load_n(&place->ticket, __ATOMIC_ACQUIRE);
+
+    if (other && other <= TICKET_MAX && find_living(me->fd, other, other))
+        return false;
+    if (!__atomic_compare_exchange_n(&place->ticket, &other, me->ticket, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+        return false;
+    place->pid = getpid();
+    __atomic_store_n(&place->until_ms, 0, __ATOMIC_RELAXED);
+    __atomic_store_n(&place->stopped_ms, 0, __ATOMIC_RELAXED);
+    return true;
+}
+
+/* Takes a ticket, its place, and the lock by which others know that its process lives. Until it has that one, another
+ * process may take the place. ERR_FULL: all places belong to others. */
 static enum err join(struct fair_lock *me)
 {
-    me->ticket = __atomic_add_fetch(&me->file->last_ticket, 1, __ATOMIC_ACQ_REL);
-    if (!lock_ticket(me, F_WRLCK))
-        return ERR_CORRUPT;
-    me->file->place[me->ticket % PLACES] = (struct place){.ticket = me->ticket, .pid = getpid()};
-    return ERR_OK;
+    for (int i = 0; i < PLACES; i++) {
+        me->ticket = __atomic_add_fetch(&me->file->last_ticket, 1, __ATOMIC_ACQ_REL);
+        if (me->ticket && me->ticket <= TICKET_MAX && !take_place(me))
+            continue;
+        if (!lock_ticket(me, F_WRLCK))
+            return ERR_CORRUPT;
+        if (__atomic_load_n(&me->file->place[me->ticket % PLACES].ticket, __ATOMIC_ACQUIRE) == me->ticket)
+            return ERR_OK;
+        (void)lock_ticket(me, F_UNLCK);
+    }
+    return ERR_FULL;
+}
+
+/* Sleeps a little, longer the more tickets there are before ours: whoever is far behind need not look so often. False:
+ * the time is over. */
+static bool wait_a_bit(const struct fair_lock *me, uint64_t until_ms)
+{
+    uint64_t holder = __atomic_load_n(&me->file->holder, __ATOMIC_RELAXED);
+    uint64_t before = holder && holder < me->ticket ? me->ticket - holder : 1;
+
+    if (now_ms() >= until_ms)
+        return false;
+    nanosleep(&(struct timespec){.tv_nsec = STEP_NS * (long)(before < STEPS_MAX ? before : STEPS_MAX)}, NULL);
+    return true;
 }
 
 enum err fair_lock_take(const char *path, int timeout_ms, int keep_ms, struct fair_lock *ret_lock)
 {
-    struct stopped seen[PLACES] = {0};
     uint64_t until_ms = now_ms() + (uint64_t)timeout_ms;
     CLOSED_BY(fair_lock_release) struct fair_lock me = {0};
     enum err e = open_file(path, &me);
@@ -165,13 +216,14 @@ enum err fair_lock_take(const char *path, int timeout_ms, int keep_ms, struct fa
     *ret_lock = (struct fair_lock){0};
     if (e)
         return e;
-    if (join(&me))
-        return machine_fail(ERR_CORRUPT, "%s: holds nonsense; remove it", path);
-    while (!try_take(&me, keep_ms, seen)) {
-        if (now_ms() >= until_ms)
+    while ((e = join(&me)) == ERR_FULL)
+        if (!wait_a_bit(&me, until_ms))
             return ERR_BUSY;
-        nanosleep(&(struct timespec){.tv_nsec = STEP_NS}, NULL);
-    }
+    if (e)
+        return machine_fail(ERR_CORRUPT, "%s: holds nonsense; remove it", path);
+    while (!try_take(&me, keep_ms))
+        if (!wait_a_bit(&me, until_ms))
+            return ERR_BUSY;
     *ret_lock = me;
     me = (struct fair_lock){0};
     return ERR_OK;
