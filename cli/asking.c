@@ -60,21 +60,17 @@ static bool is_alive(void *machine)
     return machine_is_alive(machine);
 }
 
-static bool has_lock(void *machine)
-{
-    return machine_has_lock(machine);
-}
-
 /* A program that was stopped has lost the lock: before its request is posted it waits in line again. */
 static enum cli_status post_in_turn(const struct asking *a, const struct request *request, enum err *ret_error,
                                     struct arena_completion *ret)
 {
-    const struct request_caller caller = {is_alive, has_lock, a->target.machine};
+    struct request_caller caller = {.is_alive = is_alive, .context = a->target.machine};
     enum cli_status status;
 
     do {
         if ((status = take_lock(a)))
             return status;
+        caller.fence = machine_fence(a->target.machine);
         *ret_error = request_post(a->target.ram, a->target.ram_bytes, request, (int)timeout_s(a) * 1000, &caller, ret);
     } while (*ret_error == ERR_CLOSED);
     return CLI_DONE;

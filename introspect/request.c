@@ -26,11 +26,6 @@ static struct wait wait_new(int timeout_ms, const struct request_caller *caller)
     return (struct wait){now_ns() + (uint64_t)timeout_ms * 1000000u, PAUSE_FIRST_NS, *caller};
 }
 
-static bool may_write(const struct wait *w)
-{
-    return !w->caller.may_write || w->caller.may_write(w->caller.context);
-}
-
 /* Sleeps a little, longer each time. */
 static enum err wait_more(struct wait *w)
 {
@@ -77,11 +72,11 @@ static bool write_mailbox(uint8_t *ram, const struct layout *l, const struct req
 
     for (size_t at = 0; at < request->mailbox_bytes; at += PART_BYTES) {
         size_t left = request->mailbox_bytes - at;
-        if (!may_write(w))
+        if (!fence_copy(&w->caller.fence, to + at, (const uint8_t *)request->mailbox + at,
+                        left < PART_BYTES ? left : PART_BYTES))
             return false;
-        memcpy(to + at, (const uint8_t *)request->mailbox + at, left < PART_BYTES ? left : PART_BYTES);
     }
-    return may_write(w);
+    return true;
 }
 
 /* False: the lock was lost meanwhile, and nothing was posted. */
@@ -91,6 +86,7 @@ static bool post(uint8_t *ram, const struct layout *l, const struct request *req
     uint32_t index = layout_ring_index(l, ARENA_REQUESTS, seq);
     struct arena_request *to = (struct arena_request *)(ram + layout_phys(l, ARENA_REQUESTS, index));
     struct arena_request r = {
+        .seq = seq,
         .kind = request->kind,
         .flags = request->flags,
         .mailbox_bytes = (uint32_t)request->mailbox_bytes,
@@ -101,14 +97,8 @@ static bool post(uint8_t *ram, const struct layout *l, const struct request *req
         memcpy(r.target, request->target, strlen(request->target));
     if (request->namespace_)
         memcpy(r.namespace_, request->namespace_, strlen(request->namespace_));
-    if (!write_mailbox(ram, l, request, w))
-        return false;
-    __atomic_store_n(&to->seq, 0, __ATOMIC_RELEASE);
-    memcpy((uint8_t *)to + sizeof to->seq, (uint8_t *)&r + sizeof r.seq, sizeof r - sizeof r.seq);
-    __atomic_store_n(&to->seq, seq, __ATOMIC_RELEASE);
-    uint64_t before = seq - 1;
-    return may_write(w) && __atomic_compare_exchange_n(HEADER_WORD(ram, request_seq), &before, seq, false,
-                                                       __ATOMIC_RELEASE, __ATOMIC_RELAXED);
+    return write_mailbox(ram, l, request, w) && fence_copy(&w->caller.fence, to, &r, sizeof r) &&
+           fence_exchange(&w->caller.fence, HEADER_WORD(ram, request_seq), seq - 1, seq);
 }
 
 static enum err wait_answer(uint8_t *ram, const struct layout *l, struct wait *w, uint64_t seq,

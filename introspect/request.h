@@ -1,7 +1,7 @@
 /* Asks the guest for something: puts a request into its ring, an object or arguments into its mailbox, and waits for
- * the completion, with a time limit. The caller holds the machine's lock (vmm/machine), or has lost it: that is looked
- * after before each part that is written, so that only a program that is stopped and continued within such a part can
- * disturb the request of another. The guest then refuses the object in it, whose bytes it checks. */
+ * the completion, with a time limit. The caller holds the machine's lock (vmm/machine). Wherever it is stopped, loses
+ * the lock and goes on, it does not disturb the request of another (introspect/base/fence.h): each holder writes all of
+ * the mailbox and of the record that his request uses, and publishes it by one store. */
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
@@ -9,6 +9,7 @@
 #include "guest/abi/arena.h"
 #include "guest/abi/err.h"
 #include "guest/abi/plan.h"
+#include "introspect/base/fence.h"
 
 struct request {
     enum request_kind kind;
@@ -20,11 +21,11 @@ struct request {
     size_t mailbox_bytes;
 };
 
-/* What a caller says about itself while its request is posted. Each may be NULL. */
+/* What a caller says about itself while its request is posted. Zeros: nothing. */
 struct request_caller {
-    bool (*is_alive)(void *context);  /* false: the machine has ended, so that waiting is useless */
-    bool (*may_write)(void *context); /* false: the machine's lock has been lost to another program */
+    bool (*is_alive)(void *context); /* false: the machine has ended, so that waiting is useless */
     void *context;
+    struct fence fence; /* of the machine's lock */
 };
 
 /* Posts a request and waits for the answer. ERR_OK: it is in *ret, with printable terminated texts; ret->error is the

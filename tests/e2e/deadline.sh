@@ -30,6 +30,9 @@ must 1 swap $machine endless=$cells/endless_v2.o --timeout $wait_seconds
 refused 'its transfer function exceeds 2000 ms'
 "$delias" faults $machine --last 1 --json |
     jq -e '.[0] | .kind == "hang" and .cell == "endless" and .outcome == "recovered"' > /dev/null || fail 'the fault'
+"$delias" swaps $machine --last 1 --json |
+    jq -e '.[0] | .outcome == "timed out" and .cells == "endless 1>2" and (.detail | contains("exceeds 2000 ms"))' \
+        > /dev/null || fail 'the log of swaps'
 must 2 swap $machine endless=$cells/endless_v2.o --transfer-ms 60001
 echo 'ok: a transfer function that does not end is ended, and the reason names it'
 
@@ -38,6 +41,16 @@ refused 'refused: timed out: endless_late: its init function exceeds 5000 ms, in
 [ "$("$delias" cells $machine --all --json | jq '[.[] | select(.name == "endless_late")] | length')" -eq 0 ] ||
     fail 'the cell is still there'
 echo 'ok: an init function that does not end is ended, and the cell is not loaded'
+
+how 9 # asleep, and nobody wakes it
+must 1 load $machine $cells/endless_late.o --timeout $wait_seconds
+refused 'timed out: endless_late: its init function exceeds 5000 ms, asleep, in endless_late_init'
+"$delias" swaps $machine --last 1 --json |
+    jq -e '.[0] | .outcome == "timed out" and .cells == "endless_late 0>0"' > /dev/null || fail 'the log of swaps'
+must 1 swap $machine endless=$cells/endless_v2.o --transfer-ms 400 --timeout $wait_seconds
+refused 'endless: sleeps with a lock, in an interrupt, or where it has to stay, in endless_transfer'
+must 0 ping $machine
+echo 'ok: one that sleeps for ever is ended too, and a transfer function that sleeps'
 
 how 6 # a panic, whose cleanup does not end
 must 1 swap $machine endless=$cells/endless_v2.o --transfer-ms 400 --timeout $wait_seconds

@@ -6,6 +6,7 @@
 #include "cells/evolve/quiescence/quiescence.h"
 #include "cells/evolve/swap/scan.h"
 #include "cells/host/log/log.h"
+#include "cells/recover/fault/fault.h"
 #include "cells/recover/mend/mend.h"
 #include "cells/task/deadline/deadline.h"
 #include "cells/task/park/park.h"
@@ -138,4 +139,14 @@ struct deadline_guard deadline_begin(struct cell_ref, const char *, uint32_t)
 
 void deadline_guard_end(struct deadline_guard *)
 {
+}
+
+const struct arena_fault *fault_of_task(const struct task *, uint64_t)
+{
+    return NULL;
+}
+
+enum err fault_report(const struct arena_fault *, const char *, struct report *report)
+{
+    return report->error = ERR_INIT_FAILED;
 }

@@ -309,6 +309,34 @@ START_TEST(a_file_of_nonsense)
 }
 END_TEST
 
+/* Nobody takes the lock from one who may finish a write later, nor begins before that one has ended his. */
+START_TEST(who_writes_is_waited_for)
+{
+    static const struct {
+        enum fence_state state;
+        int error;
+    } steps[] = {{FENCE_WRITES, ERR_BUSY}, {FENCE_WRITES_OFF, ERR_BUSY}, {FENCE_IDLE, ERR_OK}};
+    struct fair_lock slow, next;
+
+    take(&slow, 1);
+    struct fence fence = fair_lock_fence(&slow);
+    usleep(5000);
+    for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
+        __atomic_store_n(fence.state, steps[i].state, __ATOMIC_SEQ_CST);
+        ck_assert_int_eq(fair_lock_take(path, 50, LONG_MS, &next), steps[i].error);
+        ck_assert(fair_lock_is_held(&slow) == (steps[i].error != ERR_OK));
+    }
+    uint64_t word = 1;
+    ck_assert(!fence_exchange(&fence, &word, 1, 2) && word == 1);
+    fence = fair_lock_fence(&next);
+    ck_assert(fence_exchange(&fence, &word, 1, 2) && word == 2);
+    fair_lock_release(&next);
+    fair_lock_release(&slow);
+    fence = fair_lock_fence(&slow);
+    ck_assert(!fence_exchange(&fence, &word, 2, 3) && word == 2);
+}
+END_TEST
+
 Suite *suite_fair_lock(void)
 {
     Suite *suite = suite_create("fair_lock");
@@ -325,6 +353,7 @@ Suite *suite_fair_lock(void)
     tcase_add_test(tests, who_has_lost_it_keeps_nobody_waiting);
     tcase_add_test(tests, more_people_than_places);
     tcase_add_test(tests, who_keeps_it_too_long_loses_it);
+    tcase_add_test(tests, who_writes_is_waited_for);
     tcase_add_test(tests, a_file_of_nonsense);
     suite_add_tcase(suite, tests);
     return suite;

@@ -3,6 +3,7 @@
 #include "vmm/machine/fair_lock.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -25,7 +26,9 @@ struct fair_lock_file {
         int32_t pid;
         uint32_t stopped_ms; /* when somebody first saw that it is stopped, modulo 2^32; 0: it was not when last seen */
     } place[PLACES];
+    uint32_t state[PLACES]; /* of the ticket that has the place: enum fence_state */
 };
+enum { BYTES_BEFORE = offsetof(struct fair_lock_file, state) }; /* of files from before there were states */
 
 static uint64_t now_ms(void)
 {
@@ -101,6 +104,11 @@ static bool is_anybody(const struct fair_lock *me, uint64_t first, uint64_t last
     return waiter == WAITER_STOPPED || before || after;
 }
 
+static enum fence_state state_of(const struct fair_lock *me, uint64_t ticket)
+{
+    return (enum fence_state)__atomic_load_n(&me->file->state[ticket % PLACES], __ATOMIC_SEQ_CST);
+}
+
 /* Whether the holder may keep the lock. */
 static bool keeps(const struct fair_lock *me, uint64_t ticket)
 {
@@ -108,6 +116,8 @@ static bool keeps(const struct fair_lock *me, uint64_t ticket)
 
     if (!ticket || ticket > TICKET_MAX || !find_living(me->fd, ticket, ticket))
         return false;
+    if (state_of(me, ticket) == FENCE_WRITES)
+        return true;
     uint64_t until_ms = __atomic_load_n(&place->until_ms, __ATOMIC_RELAXED);
     return (!until_ms || now_ms() < until_ms) && look_at(me, ticket) != WAITER_PASSED_OVER;
 }
@@ -121,14 +131,25 @@ static bool must_wait(const struct fair_lock *me, uint64_t holder)
     return before || after;
 }
 
-static bool try_take(const struct fair_lock *me, int keep_ms)
+/* Whether a former holder writes nothing any more. */
+static bool has_ended_writing(const struct fair_lock *me, uint64_t ticket)
+{
+    enum fence_state state = state_of(me, ticket);
+
+    return !ticket || state == FENCE_IDLE || !find_living(me->fd, ticket, ticket) ||
+           (state == FENCE_WRITES_OFF && is_stopped(me->file->place[ticket % PLACES].pid));
+}
+
+/* *ret_former: who held it, or 0. */
+static bool try_take(const struct fair_lock *me, int keep_ms, uint64_t *ret_former)
 {
     uint64_t holder = __atomic_load_n(&me->file->holder, __ATOMIC_ACQUIRE);
     struct place *mine = &me->file->place[me->ticket % PLACES];
 
     if (keeps(me, holder) || must_wait(me, holder))
         return false;
-    if (!__atomic_compare_exchange_n(&me->file->holder, &holder, me->ticket, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+    *ret_former = holder;
+    if (!__atomic_compare_exchange_n(&me->file->holder, &holder, me->ticket, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
         return false;
     __atomic_store_n(&mine->until_ms, now_ms() + (uint64_t)keep_ms, __ATOMIC_RELAXED);
     return true;
@@ -142,9 +163,11 @@ static enum err open_file(const char *path, struct fair_lock *ret_lock)
     OWN(descriptor) int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     struct stat st;
 
-    if (fd < 0 || fstat(fd, &st) != 0 || (st.st_size == 0 && ftruncate(fd, sizeof(struct fair_lock_file)) != 0))
+    if (fd < 0 || fstat(fd, &st) != 0 ||
+        ((st.st_size == 0 || st.st_size == BYTES_BEFORE) && ftruncate(fd, sizeof(struct fair_lock_file)) != 0))
         return machine_fail(ERR_IO, "%s: %s", path, strerror(errno));
-    if (!S_ISREG(st.st_mode) || (st.st_size != 0 && st.st_size != sizeof(struct fair_lock_file)))
+    if (!S_ISREG(st.st_mode) ||
+        (st.st_size != 0 && st.st_size != BYTES_BEFORE && st.st_size != sizeof(struct fair_lock_file)))
         return machine_fail(ERR_CORRUPT, "%s: is not what programs wait in line by; remove it", path);
     void *file = mmap(NULL, sizeof(struct fair_lock_file), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     if (file == MAP_FAILED)
@@ -171,7 +194,8 @@ static bool take_place(const struct fair_lock *me)
         return false;
     if (!__atomic_compare_exchange_n(&place->ticket, &other, me->ticket, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
         return false;
-    place->pid = getpid();
+    place->pid = gettid();
+    __atomic_store_n(&me->file->state[me->ticket % PLACES], FENCE_IDLE, __ATOMIC_RELAXED);
     __atomic_store_n(&place->until_ms, 0, __ATOMIC_RELAXED);
     __atomic_store_n(&place->stopped_ms, 0, __ATOMIC_RELAXED);
     return true;
@@ -207,9 +231,23 @@ static bool wait_a_bit(const struct fair_lock *me, uint64_t until_ms)
     return true;
 }
 
+/* Waits for the end of what the former holder writes. False: not in time, and the lock is his again. */
+static bool await_former(const struct fair_lock *me, uint64_t former, uint64_t until_ms)
+{
+    uint64_t mine = me->ticket;
+
+    while (!has_ended_writing(me, former))
+        if (!wait_a_bit(me, until_ms)) {
+            (void)__atomic_compare_exchange_n(&me->file->holder, &mine, former, false, __ATOMIC_SEQ_CST,
+                                              __ATOMIC_RELAXED);
+            return false;
+        }
+    return true;
+}
+
 enum err fair_lock_take(const char *path, int timeout_ms, int keep_ms, struct fair_lock *ret_lock)
 {
-    uint64_t until_ms = now_ms() + (uint64_t)timeout_ms;
+    uint64_t until_ms = now_ms() + (uint64_t)timeout_ms, former = 0;
     CLOSED_BY(fair_lock_release) struct fair_lock me = {0};
     enum err e = open_file(path, &me);
 
@@ -221,9 +259,11 @@ enum err fair_lock_take(const char *path, int timeout_ms, int keep_ms, struct fa
             return ERR_BUSY;
     if (e)
         return machine_fail(ERR_CORRUPT, "%s: holds nonsense; remove it", path);
-    while (!try_take(&me, keep_ms))
+    while (!try_take(&me, keep_ms, &former))
         if (!wait_a_bit(&me, until_ms))
             return ERR_BUSY;
+    if (!await_former(&me, former, until_ms))
+        return ERR_BUSY;
     *ret_lock = me;
     me = (struct fair_lock){0};
     return ERR_OK;
@@ -232,6 +272,17 @@ enum err fair_lock_take(const char *path, int timeout_ms, int keep_ms, struct fa
 bool fair_lock_is_held(const struct fair_lock *lock)
 {
     return lock->file && __atomic_load_n(&lock->file->holder, __ATOMIC_ACQUIRE) == lock->ticket;
+}
+
+struct fence fair_lock_fence(const struct fair_lock *lock)
+{
+    static uint64_t nobody;
+    static uint32_t state;
+
+    if (!lock->file)
+        return (struct fence){.holder = &nobody, .me = 1, .state = &state};
+    return (struct fence){
+        .holder = &lock->file->holder, .me = lock->ticket, .state = &lock->file->state[lock->ticket % PLACES]};
 }
 
 void fair_lock_release(struct fair_lock *lock)

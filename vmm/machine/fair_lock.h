@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include "guest/abi/err.h"
+#include "introspect/base/fence.h"
 
 struct fair_lock_file;
 
@@ -21,5 +22,7 @@ struct fair_lock {
 enum err fair_lock_take(const char *path, int timeout_ms, int keep_ms, struct fair_lock *ret_lock);
 /* Whether nobody else has taken it since. */
 bool fair_lock_is_held(const struct fair_lock *lock);
+/* For writes that are to end with the loss of the lock. Good until the lock is released. */
+struct fence fair_lock_fence(const struct fair_lock *lock);
 /* Releases it, and leaves the line. Accepts zeros. */
 void fair_lock_release(struct fair_lock *lock);

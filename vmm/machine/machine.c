@@ -446,6 +446,11 @@ bool machine_has_lock(const struct machine *machine)
     return fair_lock_is_held(&machine->lock);
 }
 
+struct fence machine_fence(const struct machine *machine)
+{
+    return fair_lock_fence(&machine->lock);
+}
+
 void machine_unlock(struct machine *machine)
 {
     fair_lock_release(&machine->lock);

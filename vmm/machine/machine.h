@@ -117,6 +117,8 @@ enum err machine_ram_write(struct machine *machine, uint64_t gpa, const void *by
  * to whoever waits; machine_has_lock tells, machine_lock waits for it again. ERR_BUSY: not for all of `timeout_ms`. */
 enum err machine_lock(struct machine *machine, int timeout_ms, int keep_ms);
 bool machine_has_lock(const struct machine *machine);
+/* For writes that are to end with the loss of the lock. Good until machine_unlock or machine_lock. */
+struct fence machine_fence(const struct machine *machine);
 void machine_unlock(struct machine *machine);
 
 /* Copies between a terminal (or any descriptors) and the serial line until in_fd ends, the machine ends, or the byte

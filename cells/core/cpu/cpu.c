@@ -19,6 +19,7 @@ EXPORT(cpu_move_tables, KERNEL);
 EXPORT(cpu_ns, APPLICATION);
 EXPORT(cpu_set_tsc_hz, KERNEL);
 EXPORT(cpu_park, KERNEL);
+EXPORT(cpu_park_hook, KERNEL);
 EXPORT(cpu_unpark, KERNEL);
 
 #define MSR_GS_BASE   0xc0000101
@@ -195,6 +196,8 @@ static uint32_t *park_round(void)
     return &((struct arena_header *)(LAYOUT_IMAGE_VIRT + LAYOUT_ARENA_PHYS))->park_round;
 }
 
+void (*cpu_park_hook)(void);
+
 /* Pushes the callers' registers, so that a scan of the stacks finds what they hold. */
 void cpu_park(void)
 {
@@ -204,8 +207,12 @@ void cpu_park(void)
 
     __asm__ volatile("mov %%rsp, %0" : "=m"(cpu->parked_rsp)::"rbx", "r12", "r13", "r14", "r15", "memory");
     __atomic_store_n(&cpu->parked, CPU_PARKED, __ATOMIC_SEQ_CST);
-    while (__atomic_load_n(park_round(), __ATOMIC_ACQUIRE) == round)
+    while (__atomic_load_n(park_round(), __ATOMIC_ACQUIRE) == round) {
+        void (*hook)(void) = __atomic_load_n(&cpu_park_hook, __ATOMIC_RELAXED);
+        if (hook)
+            hook();
         cpu_relax();
+    }
     __atomic_store_n(&cpu->parked, CPU_RUNS, __ATOMIC_SEQ_CST);
     flush_tlb();
     __asm__ volatile("cpuid" : "+a"(a), "+c"(c)::"rbx", "rdx", "memory");

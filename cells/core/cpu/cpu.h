@@ -78,6 +78,10 @@ enum err cpu_init(struct cpu *cpu);
 
 /* Waits until cpu_unpark is called; then flushes the TLB and serializes. Interrupts off. */
 void cpu_park(void);
+/* Called by CPUs again and again while they wait there. What it runs may be rewritten meanwhile, so that its function
+ * calls nothing, and refers to nothing but data of its own cell, unless it knows that nothing is rewritten just then.
+ * Set through edge_bind. */
+extern void (*cpu_park_hook)(void);
 /* Ends the wait of all CPUs that are in cpu_park now. */
 void cpu_unpark(void);
 

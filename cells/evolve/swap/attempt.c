@@ -167,6 +167,7 @@ static enum attempt commit_parked(struct trial *trial) NEEDS(loader_lock)
     gate_open_all();
     if (!same && !has_same_users(trial))
         return ATTEMPT_OUTDATED;
+    heirs_begin();
     if (trial->switchover)
         switchover_snapshot(trial->switchover);
     enum err error = carry_data(plan, job->order->transfer_ms, job->report);

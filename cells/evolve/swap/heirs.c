@@ -8,9 +8,13 @@ EXPORT(swap_heirs, KERNEL);
 
 static uint32_t swap_number GUARDED_BY(loader_lock);
 
-void heirs_note(const struct plan *plan)
+void heirs_begin(void)
 {
     swap_number++;
+}
+
+void heirs_note(const struct plan *plan)
+{
     for (size_t i = 0; i < plan->news - plan->besides; i++)
         arena_cell(plan->new_[i])->came = swap_number;
     for (size_t i = 0; i < plan->olds; i++)

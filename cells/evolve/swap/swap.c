@@ -8,6 +8,8 @@
 #include "cells/evolve/swap/record.h"
 #include "cells/evolve/swap/staging.h"
 #include "cells/lib/string/string.h"
+#include "cells/recover/fault/fault.h"
+#include "cells/task/task/task.h"
 
 CELL("swap", KERNEL, 1);
 FOUNDATION();
@@ -68,6 +70,25 @@ static enum err conclude(struct job *job, enum err error)
     return report->error = error;
 }
 
+/* Logs a swap that a fault has ended, when that unwinds it. */
+struct log_guard {
+    struct record *record; /* NULL: the swap is logged, or a dry run */
+    const struct job *job;
+    uint64_t faults_before;
+};
+
+static void log_guard_end(struct log_guard *log) NEEDS(loader_lock)
+{
+    if (!log->record)
+        return;
+    struct report *report = log->job->report;
+    if (!log->job->committed)
+        report->relocations = report->transferred_bytes = 0;
+    log->record->took_effect = log->job->committed;
+    (void)fault_report(fault_of_task(task_this(), log->faults_before), "swap", report);
+    record_end(log->record, report);
+}
+
 enum err swap_cells(const struct swap_order *order, struct report *report)
 {
     if (!staging_is_sound(order))
@@ -79,6 +100,10 @@ enum err swap_cells(const struct swap_order *order, struct report *report)
 
     memset(report, 0, sizeof *report);
     record_begin(&record, order);
+    GUARD(log)
+    log = {.record = order->flags & SWAP_DRY_RUN ? NULL : &record,
+           .job = &job,
+           .faults_before = arena_header()->fault_seq};
     enum err error = staging_load(&job);
     record_staged(&record, job.new_, job.news);
     if (order->flags & SWAP_DRY_RUN)
@@ -87,8 +112,9 @@ enum err swap_cells(const struct swap_order *order, struct report *report)
         error = swap_staged(&job);
     error = conclude(&job, error);
     record.took_effect = job.committed;
-    if (!(order->flags & SWAP_DRY_RUN))
-        record_end(&record, report);
+    struct record *to = MOVE(log.record);
+    if (to)
+        record_end(to, report);
     return error;
 }
 

@@ -62,38 +62,13 @@ static void execute_checked(const struct arena_request *request, struct report *
     report->items_lost = preview.count - report->items;
 }
 
-/* This task's first fault since the request was begun: the others came while it was unwound. NULL: it is not known. */
-static const struct arena_fault *fault_of_request(void)
-{
-    for (uint64_t seq = faults_before + 1; seq <= arena_header()->fault_seq; seq++) {
-        const struct arena_fault *fault = fault_record(seq);
-        if (fault && fault->task_id == task_this()->id)
-            return fault;
-    }
-    return NULL;
-}
-
-static void report_fault(const struct arena_fault *fault, struct report *report)
-{
-    if (!fault) {
-        (void)report_refuse(report, ERR_INIT_FAILED, "the request ended in a fault");
-        return;
-    }
-    const char *cell = *fault->blamed ? fault->blamed : *fault->cell_name ? fault->cell_name : "no cell";
-    if (fault->kind == FAULT_HANG)
-        (void)report_refuse(report, ERR_TIMEOUT, "%s: %s, in %s", cell, fault->message, fault->symbol);
-    else
-        (void)report_refuse(report, ERR_INIT_FAILED, "the request ended in a fault: %s: %s, in %s", cell,
-                            fault->message, fault->symbol);
-}
-
 static void execute_request(uint64_t seq, struct report *report)
 {
     struct arena_request request;
 
     memset(report, 0, sizeof *report);
     if (begun == seq) {
-        report_fault(fault_of_request(), report);
+        (void)fault_report(fault_of_task(task_this(), faults_before), "request", report);
         return;
     }
     faults_before = __atomic_load_n(&arena_header()->fault_seq, __ATOMIC_RELAXED);

@@ -11,6 +11,7 @@
 #include "cells/evolve/swap/swap.h"
 #include "cells/lib/string/string.h"
 #include "cells/memory/heap/heap.h"
+#include "cells/recover/fault/fault.h"
 #include "cells/task/application/application.h"
 #include "cells/task/task/task.h"
 
@@ -215,22 +216,22 @@ static void staged_guard_end(struct staged_guard *staged)
         lifecycle_unstage(&staged->cell, 1);
 }
 
-static enum err load_into_root(struct object_ref object, uint64_t since, struct report *report)
+static enum err load_into_root(struct object_ref object, uint64_t since, struct staged_guard *staged,
+                               struct report *report)
 {
-    GUARD(staged) staged = {};
     const struct loader_input input = {.namespace_ = NAMESPACE_ROOT, .object = &object, .objects = 1};
-    enum err e = loader_stage(&input, &staged.cell, report);
+    enum err e = loader_stage(&input, &staged->cell, report);
 
     if (e != ERR_OK)
         return e;
-    lifecycle_publish(staged.cell);
+    lifecycle_publish(staged->cell);
     report_phase(report, "link", &since);
-    e = loader_initialize(staged.cell, report);
+    e = loader_initialize(staged->cell, report);
     if (e != ERR_OK)
         return e;
     report_phase(report, "init", &since);
-    report->result = staged.cell.index;
-    staged.cell = NO_CELL;
+    report->result = staged->cell.index;
+    staged->cell = NO_CELL;
     return ERR_OK;
 }
 
@@ -250,6 +251,21 @@ static void log_root_change(struct cell_ref old, struct object_ref object, struc
     swap_log(order, &new_, report);
 }
 
+/* Logs a load into the root that a fault has ended, when that unwinds it. */
+struct load_log_guard {
+    struct object_ref object; /* none: it is logged */
+    struct report *report;
+    uint64_t faults_before;
+};
+
+static void load_log_guard_end(struct load_log_guard *log)
+{
+    if (!log->object.index)
+        return;
+    (void)fault_report(fault_of_task(task_this(), log->faults_before), "load", log->report);
+    log_root_change(NO_CELL, log->object, NO_CELL, log->report);
+}
+
 static enum err handle_load(const struct asked *asked, const void *body, struct report *report)
 {
     uint64_t since = cpu_ns();
@@ -265,7 +281,10 @@ static enum err handle_load(const struct asked *asked, const void *body, struct 
     report_phase(report, "copy", &since);
     if (!same(asked->namespace_, NAMESPACE_ROOT))
         return namespace_change(asked->namespace_, &kept.object, 1, 0, report);
-    e = report->error = load_into_root(kept.object, since, report);
+    GUARD(staged) staged = {}; /* is logged before it goes, and its object with it */
+    GUARD(load_log) log = {kept.object, report, arena_header()->fault_seq};
+    e = report->error = load_into_root(kept.object, since, &staged, report);
+    log.object = NO_OBJECT;
     log_root_change(NO_CELL, kept.object, (struct cell_ref){report->result}, report);
     return e;
 }

@@ -18,6 +18,8 @@ FOUNDATION();
 EXPORT(fault_record, KERNEL);
 EXPORT(fault_cells, KERNEL);
 EXPORT(fault_blamed, KERNEL);
+EXPORT(fault_of_task, KERNEL);
+EXPORT(fault_report, KERNEL);
 
 #define EXCEPTIONS 32
 #define SLOTS      (ARENA_FAULTS_MAX - 1)
@@ -86,11 +88,33 @@ struct cell_ref fault_blamed(uint64_t seq)
     return NO_CELL;
 }
 
+const struct arena_fault *fault_of_task(const struct task *task, uint64_t since)
+{
+    for (uint64_t seq = since + 1; seq <= arena_header()->fault_seq; seq++) {
+        const struct arena_fault *fault = fault_record(seq);
+        if (fault && fault->task_id == task->id)
+            return fault;
+    }
+    return NULL;
+}
+
+enum err fault_report(const struct arena_fault *fault, const char *what, struct report *report)
+{
+    if (!fault)
+        return report_refuse(report, ERR_INIT_FAILED, "the %s ended in a fault", what);
+    const char *cell = *fault->blamed ? fault->blamed : *fault->cell_name ? fault->cell_name : "no cell";
+    if (fault->kind == FAULT_HANG)
+        return report_refuse(report, ERR_TIMEOUT, "%s: %s, in %s", cell, fault->message, fault->symbol);
+    return report_refuse(report, ERR_INIT_FAILED, "the %s ended in a fault: %s: %s, in %s", what, cell, fault->message,
+                         fault->symbol);
+}
+
 /* ---- what has failed ---- */
 
 struct culprit {
     struct stack_cells *cells;
-    bool panic; /* the first frame is that of panic(): its caller has failed */
+    struct cell_ref caller; /* if not none: of this cell the innermost function has failed, by what it has called */
+    bool panic;             /* the first frame is that of panic(): its caller has failed */
     unsigned frames;
     uint64_t ip;
 };
@@ -102,6 +126,10 @@ static bool note_cell_of_frame(const struct unwind_frame *frame, void *context)
 
     if (culprit->frames++ == culprit->panic && culprit->panic)
         culprit->ip = frame->rip - 1;
+    if (culprit->caller.index && same(frame->cell, culprit->caller)) {
+        culprit->ip = frame->rip - 1;
+        culprit->caller = NO_CELL;
+    }
     if (!frame->cell.index || !arena_cell(frame->cell)->object.index)
         return true;
     for (unsigned i = 0; i < cells->count; i++)
@@ -130,8 +158,11 @@ static void log_stack(struct arena_fault *fault, const struct trap_frame *frame,
 
     cells->count = 0;
     cells->seq = seq;
-    if (fault->kind == FAULT_HANG && arena_cell(deadline_cell())->object.index)
-        cells->cell[cells->count++] = deadline_cell(); /* whatever it has called */
+    struct cell_ref tried = deadline_cell(task);
+    if (fault->kind == FAULT_PANIC || deadline_is_asleep())
+        culprit.caller = tried;
+    if (tried.index && arena_cell(tried)->object.index)
+        cells->cell[cells->count++] = tried; /* whatever it has called */
     if (unwind_stack(task, &low, &high))
         unwind_walk(frame, low, high, note_cell_of_frame, &culprit);
     struct cell_ref blamed = fault_blamed(seq);

@@ -4,7 +4,10 @@
  * whole story). */
 #pragma once
 #include "cells/cell.h"
+#include "cells/core/report/report.h"
 #include "guest/abi/arena.h"
+
+struct task;
 
 #define FAULT_CELLS 16 /* of one fault, at most */
 
@@ -15,3 +18,10 @@ struct arena_fault *fault_record(uint64_t seq);
 unsigned fault_cells(uint64_t seq, struct cell_ref ret_cells[FAULT_CELLS]);
 /* The one of them that the fault is blamed on, or none. */
 struct cell_ref fault_blamed(uint64_t seq);
+
+/* The task's first fault after number `since`: it is the cause of the others, which came while it was unwound. NULL: it
+ * is not known any more. */
+const struct arena_fault *fault_of_task(const struct task *task, uint64_t since);
+/* Sets the report's error and text: `what`, a "request" or "swap", has ended by this fault (NULL: by some fault).
+ * Returns the error: ERR_TIMEOUT where a function was ended by its deadline, else ERR_INIT_FAILED. */
+enum err fault_report(const struct arena_fault *fault, const char *what, struct report *report);

@@ -48,10 +48,13 @@ void apic_command(uint32_t id, uint32_t word)
         return;
     }
     uint64_t rflags = cpu_interrupts_save(); /* two writes: no interrupt handler's in between */
+    uint32_t before = word == APIC_NMI ? local[REG_COMMAND_HIGH * 4] : 0; /* this may be in an NMI between the two */
     while (local[REG_COMMAND * 4] & COMMAND_BUSY)
         cpu_relax();
     local[REG_COMMAND_HIGH * 4] = id << 24;
     local[REG_COMMAND * 4] = word;
+    if (word == APIC_NMI)
+        local[REG_COMMAND_HIGH * 4] = before;
     cpu_interrupts_restore(rflags);
 }
 

@@ -1,25 +1,19 @@
-/* See calibration.h: the HPET (IA-PC HPET 1.0a §2.3), the timer of ACPI's power management (ACPI 6.4 §4.8.3.3), and
- * the TSC itself where CPUID says its rate (Intel SDM, leaves 0x15 and 0x16). */
+/* See calibration.h: the HPET, the timer of ACPI's power management (ACPI 6.4 §4.8.3.3), and the TSC itself where CPUID
+ * says its rate (Intel SDM, leaves 0x15 and 0x16). */
 #include "cells/task/calibration/calibration.h"
 #include "cells/core/cpu/cpu.h"
-#include "cells/core/page/page.h"
 #include "cells/core/panic/panic.h"
 #include "cells/task/acpi/acpi.h"
 #include "cells/task/apic/apic.h"
+#include "cells/task/hpet/hpet.h"
 
 CELL("calibration", KERNEL, 1);
 EXPORT(calibration_measure, KERNEL);
 
-#define SAMPLES         3
-#define POLLS_MAX       10000000
-#define FEMTOSECONDS    1000000000000000ull
-#define HPET_PERIOD_MAX 100000000 /* of a tick, in femtoseconds */
-#define HPET_PERIOD     1         /* registers, in words of 32 bits */
-#define HPET_CONTROL    4
-#define HPET_COUNTER    60
-#define HPET_ENABLE     1u
-#define PM_HZ           3579545
-#define PM_BITS         0xffffff
+#define SAMPLES   3
+#define POLLS_MAX 10000000
+#define PM_HZ     3579545
+#define PM_BITS   0xffffff
 
 struct clock {
     const char *name;
@@ -29,13 +23,6 @@ struct clock {
     uint64_t (*read)(void);
 };
 
-struct hpet_table {
-    struct acpi_table head;
-    uint32_t block;
-    uint8_t space, width, offset, access; /* of the address; space 0: memory */
-    uint64_t address;
-} __attribute__((packed));
-
 struct fadt { /* as far as it is read here */
     struct acpi_table head;
     uint8_t others[40];
@@ -44,34 +31,20 @@ struct fadt { /* as far as it is read here */
 } __attribute__((packed));
 _Static_assert(offsetof(struct fadt, pm_timer) == 76 && offsetof(struct fadt, pm_timer_bytes) == 91);
 
-static struct mapped_pages *hpet_pages;
-static volatile uint32_t *hpet;
 static uint16_t pm_port;
+
+static struct hpet hpet;
 
 static uint64_t hpet_read(void)
 {
-    return hpet[HPET_COUNTER];
+    return hpet.registers[HPET_COUNTER];
 }
 
 static enum err hpet_find(struct clock *ret)
 {
-    const struct acpi_table *table;
-
-    if (acpi_find("HPET", &table) != ERR_OK || table->bytes < sizeof(struct hpet_table))
+    if (!hpet_open(&hpet))
         return ERR_NOT_FOUND;
-    const struct hpet_table *found = (const void *)table;
-    if (found->space != 0 || !found->address || found->address % 8)
-        return ERR_NOT_FOUND;
-    if (!hpet_pages)
-        hpet_pages = page_map_device(found->address, 1024, PAGE_WRITE | PAGE_UNCACHED);
-    if (!hpet_pages)
-        return ERR_NOMEM;
-    hpet = (volatile uint32_t *)((char *)page_start(hpet_pages) + found->address % 4096);
-    uint32_t period = hpet[HPET_PERIOD];
-    if (!period || period > HPET_PERIOD_MAX)
-        return ERR_NOT_FOUND;
-    hpet[HPET_CONTROL] |= HPET_ENABLE;
-    ret->hz = FEMTOSECONDS / period;
+    ret->hz = hpet.hz;
     ret->mask = UINT32_MAX;
     ret->read = hpet_read;
     return ERR_OK;

@@ -2,8 +2,8 @@
  * function only where that does no more harm than a fault would. The rest is left to an exception, since the unwinder
  * works on the stack of exceptions.
  *
- * The PIT interrupts the CPU on which the watch began. If the task runs on another one by the time that it has to be
- * ended, the NMI is passed on. */
+ * NMIs come to the CPU on which the watch began (counter.h). If the task runs on another one by the time that it has to
+ * be ended, the NMI is passed on. If it runs nowhere, the next tick of any CPU ends its sleep. */
 #include "cells/task/deadline/deadline.h"
 #include "cells/core/cpu/cpu.h"
 #include "cells/core/edge/edge.h"
@@ -12,11 +12,11 @@
 #include "cells/core/page/page.h"
 #include "cells/core/vector/vector.h"
 #include "cells/lib/format/format.h"
-#include "cells/task/apic/apic.h"
-#include "cells/task/ioapic/ioapic.h"
+#include "cells/task/deadline/counter.h"
 #include "cells/task/ipi/ipi.h"
-#include "cells/task/pit/pit.h"
+#include "cells/task/scheduler/scheduler.h"
 #include "cells/task/task/task.h"
+#include "cells/task/timer/timer.h"
 
 CELL("deadline", KERNEL, 1);
 FOUNDATION();
@@ -26,10 +26,11 @@ EXPORT(deadline_abandon, KERNEL);
 EXPORT(deadline_take, KERNEL);
 EXPORT(deadline_put_off, KERNEL);
 EXPORT(deadline_cell, KERNEL);
+EXPORT(deadline_is_asleep, KERNEL);
 EXPORT(deadline_describe, KERNEL);
 
-#define LOOK_COUNT  UINT16_MAX /* of the PIT, between two looks: 55 ms */
-#define RETRY_COUNT (PIT_HZ / 1000)
+#define LOOK_US     54000 /* between two looks */
+#define RETRY_US    1000
 #define LOOK_MAX_NS 110000000ull /* counted at most between two looks: more means that the CPU did not run */
 #define GRACE_NS    200000000ull /* how long a function may be in another cell: then it is ended there */
 #define NS_PER_MS   1000000ull
@@ -37,29 +38,19 @@ EXPORT(deadline_describe, KERNEL);
 
 extern const uint8_t deadline_trap[];
 
-static bool works; /* constant after init */
-
 /* The task is written last and cleared first; the NMI handler reads it first. */
 static struct {
     struct deadline now;
     uint64_t looked_ns;
     uint64_t text_low, text_bytes; /* of the cell */
     uint64_t rip, rflags;          /* of the function that is being ended */
-    uint32_t cpu;                  /* that the PIT interrupts */
+    uint32_t cpu;                  /* that the counter interrupts */
     uint32_t idle_nmi;             /* 1: an NMI has found nothing to watch, and has not started the counter again */
+    uint32_t oversleeps;           /* 1: it is late, and runs on no CPU */
+    uint32_t asleep;               /* 1: it is ended in its sleep */
 } watch;
 
-static uint32_t is_starting; /* 1: a CPU writes to the PIT */
-
-/* When two CPUs want to, one does. */
-static void start_counter(uint16_t count)
-{
-    if (__atomic_exchange_n(&is_starting, 1, __ATOMIC_ACQUIRE))
-        return;
-    pit_set(count);
-    pit_start(count);
-    __atomic_store_n(&is_starting, 0, __ATOMIC_RELEASE);
-}
+static uint32_t parked_looks; /* CPUs that look while they are parked */
 
 static uint64_t limit_ns(void)
 {
@@ -96,34 +87,106 @@ static void end_function(struct trap_frame *frame)
     frame->rflags &= ~RFLAGS_IF;
 }
 
-static void pass_on(const struct task *task)
+/* False: no CPU runs the task. */
+static bool pass_on(const struct task *task)
 {
     const struct cpu *cpu;
+    bool runs = false;
 
-    for (unsigned i = 0; (cpu = cpu_get(i)); i++)
-        if (__atomic_load_n(&cpu->task, __ATOMIC_RELAXED) == task)
-            ipi_send_nmi(cpu->apic_id);
+    for (unsigned i = 0; (cpu = cpu_get(i)); i++) {
+        if (__atomic_load_n(&cpu->task, __ATOMIC_RELAXED) != task)
+            continue;
+        ipi_send_nmi(cpu->apic_id);
+        runs = true;
+    }
+    return runs;
+}
+
+static bool is_late(void)
+{
+    return watch.now.used_ns >= limit_ns();
+}
+
+/* Looks at the task from a CPU that has been interrupted. */
+static void look(const struct task *task, struct trap_frame *frame)
+{
+    const struct cpu *cpu = cpu_this();
+    bool looks = cpu->index == watch.cpu;
+
+    if (looks)
+        count_time();
+    bool late = is_late();
+    if (late && cpu->task == task && may_end(cpu, frame))
+        end_function(frame);
+    else if (late && looks && cpu->task != task)
+        watch.oversleeps = !pass_on(task);
+    if (looks)
+        counter_start(late ? RETRY_US : LOOK_US);
 }
 
 static void on_nmi(struct trap_frame *frame)
 {
-    const struct cpu *cpu = cpu_this();
     const struct task *task = __atomic_load_n(&watch.now.task, __ATOMIC_ACQUIRE);
-    bool looks = cpu->index == watch.cpu;
 
-    if (!task) {
+    if (task)
+        look(task, frame);
+    else
         watch.idle_nmi = 1;
+}
+
+/* ---- at a tick, and while CPUs are parked ---- */
+
+static bool is_on_cpu(const struct task *task)
+{
+    return __atomic_load_n(&task->on_cpu, __ATOMIC_ACQUIRE);
+}
+
+/* Ends the task's sleep: it goes on at the trap, as if its last call had failed. Whoever else wakes it at this moment,
+ * or sees the end of its watch, has it run on. */
+static void end_sleep(struct task *task)
+{
+    if (is_on_cpu(task) || !scheduler_claim_wait(&task->scheduler))
         return;
+    if (watch.now.task == task && is_late() && !is_on_cpu(task)) {
+        struct task_saved *saved = (struct task_saved *)task->rsp;
+        watch.rip = saved->rip - 1; /* in the call */
+        watch.rflags = 0;
+        watch.asleep = 1;
+        watch.now.used_ns = 0;
+        saved->rip = (uint64_t)deadline_trap;
     }
-    if (looks)
-        count_time();
-    bool late = watch.now.used_ns >= limit_ns();
-    if (late && cpu->task == task && may_end(cpu, frame))
-        end_function(frame);
-    else if (late && looks && cpu->task != task)
-        pass_on(task);
-    if (looks)
-        start_counter(late ? RETRY_COUNT : LOOK_COUNT);
+    watch.oversleeps = 0;
+    scheduler_ready(task);
+}
+
+static void on_tick(struct trap_frame *frame)
+{
+    struct task *task = __atomic_load_n(&watch.now.task, __ATOMIC_ACQUIRE);
+
+    if (!task)
+        return;
+    bool due = counter_is_due(), here = watch.cpu == cpu_this()->index;
+    if (due && here)
+        look(task, frame);
+    else if (due)
+        ipi_send_nmi(cpu_get(watch.cpu)->apic_id);
+    if (watch.oversleeps)
+        end_sleep(task);
+}
+
+/* What may be rewritten while CPUs are parked does not run but for a watch, whose end waits for it. */
+static __attribute__((noinline)) void look_parked(void)
+{
+    __atomic_add_fetch(&parked_looks, 1, __ATOMIC_SEQ_CST);
+    if (__atomic_load_n(&watch.now.task, __ATOMIC_SEQ_CST) && counter_is_due())
+        ipi_send_nmi(cpu_get(watch.cpu)->apic_id);
+    __atomic_sub_fetch(&parked_looks, 1, __ATOMIC_RELEASE);
+}
+
+static void on_parked(void)
+{
+    if (__atomic_load_n(&watch.now.task, __ATOMIC_RELAXED))
+        look_parked();
 }
 
 /* ---- at the fault ---- */
@@ -142,14 +205,20 @@ void deadline_put_off(void)
     watch.now.used_ns = limit_ns() + GRACE_NS;
 }
 
-struct cell_ref deadline_cell(void)
+struct cell_ref deadline_cell(const struct task *task)
 {
-    return watch.now.cell;
+    return task && watch.now.task == task ? watch.now.cell : NO_CELL;
+}
+
+bool deadline_is_asleep(void)
+{
+    return watch.asleep;
 }
 
 void deadline_describe(char *text, size_t bytes)
 {
-    format_print(text, bytes, "its %s exceeds %u ms", watch.now.what, watch.now.limit_ms);
+    format_print(text, bytes, "its %s exceeds %u ms%s", watch.now.what, watch.now.limit_ms,
+                 watch.asleep ? ", asleep" : "");
 }
 
 /* ---- begin and end ---- */
@@ -159,9 +228,12 @@ static void watch_only(const struct deadline *deadline)
     GUARD(interrupts) off = interrupts_off();
     struct task *task = deadline->task;
 
-    __atomic_store_n(&watch.now.task, NULL, __ATOMIC_RELEASE);
+    __atomic_store_n(&watch.now.task, NULL, __ATOMIC_SEQ_CST);
+    while (__atomic_load_n(&parked_looks, __ATOMIC_SEQ_CST))
+        cpu_relax();
+    watch.oversleeps = watch.asleep = 0;
     if (!task) {
-        ioapic_mask(PIT_IRQ);
+        counter_stop();
         watch.text_low = watch.rip = 0; /* an address would keep its cell in memory */
         return;
     }
@@ -173,18 +245,18 @@ static void watch_only(const struct deadline *deadline)
     watch.text_bytes = arena_cell(deadline->cell)->text_bytes;
     watch.cpu = cpu_this()->index;
     watch.idle_nmi = 0;
-    (void)ioapic_route_nmi(PIT_IRQ, cpu_this()->apic_id);
+    counter_route(cpu_this()->apic_id);
     watch.looked_ns = cpu_ns();
-    start_counter(LOOK_COUNT);
+    counter_start(LOOK_US);
     __atomic_store_n(&watch.now.task, task, __ATOMIC_SEQ_CST);
     if (__atomic_load_n(&watch.idle_nmi, __ATOMIC_SEQ_CST))
-        start_counter(LOOK_COUNT);
+        counter_start(LOOK_US);
 }
 
 struct deadline_guard deadline_begin(struct cell_ref cell, const char *what, uint32_t limit_ms)
 {
     struct task *task = cpu_task();
-    struct deadline_guard guard = {.watches = works && task};
+    struct deadline_guard guard = {.watches = task};
 
     if (!guard.watches)
         return guard;
@@ -218,11 +290,12 @@ static enum err call_in_time(struct cell_ref cell, enum err (*function)(void))
 
 static enum err deadline_init(void)
 {
-    pit_set(LOOK_COUNT);
-    works = pit_exists(pit_status()) && ioapic_route_nmi(PIT_IRQ, apic_id()) == ERR_OK;
-    pit_start(LOOK_COUNT);
-    ioapic_mask(PIT_IRQ);
+    counter_init();
     enum err e = vector_bind(EXCEPTION_NMI, on_nmi);
+    if (!e)
+        e = timer_bind_look(on_tick);
+    if (!e)
+        e = edge_bind(&cpu_park_hook, on_parked);
     return e ? e : edge_bind(&loader_call_hook, call_in_time);
 }
 INIT(deadline_init);

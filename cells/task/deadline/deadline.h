@@ -4,7 +4,9 @@
  *
  * Time is that of the guest as far as it has run: where the host has not run its CPUs, it does not count. It is looked
  * at 18 times a second, by an NMI, since such a function may loop with interrupts off and all other CPUs parked. The
- * NMI comes from the PIT by way of an I/O APIC; a machine without them has no deadlines. */
+ * NMI comes from the PIT or the HPET by way of an I/O APIC, else from another CPU. Only on a machine with one CPU and
+ * neither of them does a function go on for ever that loops with interrupts off. A function that sleeps when its time
+ * is over is ended by a tick. */
 #pragma once
 #include "cells/cell.h"
 #include "cells/core/arena/arena.h"
@@ -42,7 +44,9 @@ void deadline_abandon(void);
 bool deadline_take(struct trap_frame *frame);
 /* It cannot end there: it is tried again a millisecond later. */
 void deadline_put_off(void);
-/* The cell of the function that is ended. */
-struct cell_ref deadline_cell(void);
+/* The cell whose function the task has called and a deadline watches, or none. */
+struct cell_ref deadline_cell(const struct task *task);
+/* Whether it was ended while it slept: then the fault is in a call of its. */
+bool deadline_is_asleep(void);
 /* Says which function has exceeded what. */
 void deadline_describe(char *text, size_t bytes);

@@ -102,7 +102,8 @@ void scheduler_block(void)
 {
     const struct cpu *cpu = cpu_this();
 
-    assert(!cpu->lock_depth && !cpu->preempt_off && !cpu->interrupt_depth);
+    if (cpu->lock_depth || cpu->preempt_off || cpu->interrupt_depth)
+        panic("sleeps with a lock, in an interrupt, or where it has to stay");
     change_state(cpu->task, TASK_RUNNING, TASK_BLOCKED);
     run_next();
 }
@@ -141,11 +142,7 @@ static void claim_guard_end(struct claim_guard *claim)
 
 static struct claim_guard claim_wait(struct task *task)
 {
-    uint32_t waiting = 1;
-
-    if (!__atomic_compare_exchange_n(&task->scheduler.waiting, &waiting, 0, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
-        task = NULL;
-    return (struct claim_guard){task};
+    return (struct claim_guard){scheduler_claim_wait(&task->scheduler) ? task : NULL};
 }
 
 bool scheduler_wake(struct task *task, enum wake reason)

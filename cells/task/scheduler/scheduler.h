@@ -49,6 +49,14 @@ static inline void scheduler_end_wait(struct scheduler_part *part)
 {
     __atomic_store_n(&part->waiting, 0, __ATOMIC_RELEASE);
 }
+/* Takes the right to end the wait of a task, which whoever gets it makes ready (scheduler_ready). From any context.
+ * False: another one has it, or there is no wait. */
+static inline bool scheduler_claim_wait(struct scheduler_part *part)
+{
+    uint32_t waiting = 1;
+
+    return __atomic_compare_exchange_n(&part->waiting, &waiting, 0, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+}
 static inline bool scheduler_is_waiting(const struct scheduler_part *part)
 {
     return __atomic_load_n(&part->waiting, __ATOMIC_ACQUIRE);

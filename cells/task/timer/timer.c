@@ -15,6 +15,7 @@
 CELL("timer", KERNEL, 1);
 FOUNDATION();
 EXPORT(timer_bind_tick, KERNEL);
+EXPORT(timer_bind_look, KERNEL);
 EXPORT(timer_start_cpu, KERNEL);
 EXPORT(timer_delay_us, DRIVER);
 
@@ -26,23 +27,30 @@ static unsigned vector;
 static uint32_t ticks_per_period;
 static uint64_t tsc_hz;
 static void (*tick_handler)(void);
+static void (*look_handler)(struct trap_frame *frame);
 
 enum err timer_bind_tick(void (*tick)(void))
 {
     return edge_bind(&tick_handler, tick);
 }
 
+enum err timer_bind_look(void (*look)(struct trap_frame *frame))
+{
+    return edge_bind(&look_handler, look);
+}
+
 static void on_tick(struct trap_frame *frame)
 {
     struct arena_cpu *record = cpu_this()->record;
 
-    (void)frame;
     apic_eoi();
     arena_count(COUNTER_ticks, 1);
     if (record) {
         record->ticks++;
         record->heartbeat_ns = cpu_ns();
     }
+    if (look_handler)
+        look_handler(frame);
     if (tick_handler)
         tick_handler();
 }

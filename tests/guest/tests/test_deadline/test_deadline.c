@@ -1,6 +1,7 @@
 /* TRANSFER and INIT functions that never end: each is ended by its deadline, by a fault that names it. What it has
  * locked is released, what was begun is taken back, nothing is leaked, other CPUs run on, and a good one works then. */
 #include "cells/core/arena/arena.h"
+#include "cells/core/boot/boot.h"
 #include "cells/evolve/reap/reap.h"
 #include "cells/host/request/request.h"
 #include "cells/lib/string/string.h"
@@ -29,6 +30,8 @@ static void ask_entry(uint64_t)
 {
     request_execute_member(&asked.request, asked.member, &asked.report);
 }
+
+static uint64_t total; /* what `endless` has */
 
 static enum join ask(const struct testing *test, uint32_t kind, const char *target, const char *member)
 {
@@ -64,7 +67,25 @@ static void check_fault(const struct testing *test, enum endless_how how, uint64
         fault = first_fault(before + 1);
         testing_need(test, fault);
     }
-    testing_need(test, fault->kind == FAULT_HANG && string_equal(fault->message, message));
+    testing_need(test, fault->kind == FAULT_HANG && string_starts(fault->message, message));
+    bool asleep = how == ENDLESS_ASLEEP || how == ENDLESS_WAITS;
+    if (how != ENDLESS_SLEEPS) /* that may be caught asleep or awake */
+        testing_need(test, string_equal(fault->message + string_length(message), asleep ? ", asleep" : ""));
+    if (asleep) /* where it has called what sleeps */
+        testing_need(test, string_equal(fault->symbol, "endless_late_init"));
+}
+
+/* The log of swaps has one more, which did not take effect, and says why. */
+static void check_log(const struct testing *test, uint64_t before, const char *cell)
+{
+    uint64_t seq = arena_header()->swap_seq;
+    const struct arena_swap *swap = arena_record(ARENA_SWAPS, arena_ring_index(seq, ARENA_SWAPS_MAX));
+
+    testing_need(test, seq == before + 1 && swap->seq == seq && !swap->took_effect && swap->changes == 1);
+    testing_need(test, swap->done.error && *swap->done.detail);
+    const struct arena_change *change =
+        arena_record(ARENA_CHANGES, arena_ring_index(swap->first_change, ARENA_CHANGES_MAX));
+    testing_need(test, string_equal(change->cell, cell) && change->new_object);
 }
 
 /* All CPUs have their ticks. */
@@ -79,22 +100,37 @@ static void check_cpus(const struct testing *test)
         testing_need(test, cpu_get(i)->record->ticks > ticks[i]);
 }
 
-static uint64_t total;
-
 static void transfer(const struct testing *test, enum endless_how how)
 {
     const struct testing_records records = testing_records();
-    uint64_t faults = arena_header()->fault_seq;
+    uint64_t faults = arena_header()->fault_seq, swaps = arena_header()->swap_seq;
 
     endless_help_set(how);
     testing_need(test, ask(test, REQUEST_SWAP, "endless", "endless_v2") == JOIN_FAILED);
     testing_same(test, "a swap whose transfer function does not end", &records);
+    check_log(test, swaps, "endless");
     check_fault(test, how, faults, "endless", "its transfer function exceeds 300 ms");
     testing_need(test, !endless_help_is_locked());
     total += how;
     testing_need(test, endless_add(how) == total);
     testing_need(test, arena_cell(arena_cell_find(NAMESPACE_ROOT, "endless"))->version == 1);
     check_cpus(test);
+}
+
+/* A transfer function must not sleep: others are parked. */
+static void transfer_asleep(const struct testing *test, enum endless_how how)
+{
+    const struct testing_records records = testing_records();
+    uint64_t faults = arena_header()->fault_seq, swaps = arena_header()->swap_seq;
+
+    endless_help_set(how);
+    testing_need(test, ask(test, REQUEST_SWAP, "endless", "endless_v2") == JOIN_FAILED);
+    testing_same(test, "a swap whose transfer function sleeps", &records);
+    check_log(test, swaps, "endless");
+    const struct arena_fault *fault = first_fault(faults);
+    testing_need(test, fault && fault->kind == FAULT_PANIC && string_equal(fault->blamed, "endless"));
+    testing_need(test, string_equal(fault->symbol, "endless_transfer"));
+    testing_need(test, !endless_help_is_locked() && endless_add(0) == total);
 }
 
 static void swap_to(const struct testing *test, const char *member, uint32_t version)
@@ -115,10 +151,11 @@ static void swap_well(const struct testing *test)
 static void init(const struct testing *test, enum endless_how how)
 {
     const struct testing_records records = testing_records();
-    uint64_t faults = arena_header()->fault_seq;
+    uint64_t faults = arena_header()->fault_seq, swaps = arena_header()->swap_seq;
 
     endless_help_set(how);
     testing_need(test, ask(test, REQUEST_LOAD, "", "endless_late") == JOIN_FAILED);
+    check_log(test, swaps, "endless_late");
     testing_same(test, "a load whose init function does not end", &records);
     check_fault(test, how, faults, "endless_late", "its init function exceeds 5000 ms");
     testing_need(test, !endless_help_is_locked());
@@ -134,10 +171,21 @@ static void load_well(const struct testing *test)
     reap_all(test);
 }
 
-static const enum endless_how in_init[] = {ENDLESS_PLAIN, ENDLESS_LOCKED, ENDLESS_CALLEE_LOCKED, ENDLESS_SLEEPS};
+static const enum endless_how in_init[] = {ENDLESS_PLAIN,  ENDLESS_LOCKED, ENDLESS_CALLEE_LOCKED,
+                                           ENDLESS_SLEEPS, ENDLESS_ASLEEP, ENDLESS_WAITS};
+
+/* With one CPU, and nothing that interrupts it while interrupts are off (deadline=ticks), only what leaves them on is
+ * ended. */
+static bool has_ticks_only(void)
+{
+    char option[8];
+
+    return boot_option("deadline", option, sizeof option);
+}
 
 static int test_deadline_main(int, char **)
 {
+    bool ticks_only = has_ticks_only();
     const struct testing warm_up = {.name = "test_deadline"};
 
     swap_well(&warm_up); /* what is never freed is there now */
@@ -145,11 +193,14 @@ static int test_deadline_main(int, char **)
     scheduler_sleep_ns(WAIT_NS);
 
     const struct testing test = testing_begin("test_deadline");
-    for (enum endless_how how = ENDLESS_PLAIN; how < ENDLESS_SLEEPS; how++)
+    for (enum endless_how how = ENDLESS_PLAIN; how < ENDLESS_SLEEPS && !ticks_only; how++)
         transfer(&test, how);
+    for (enum endless_how how = ENDLESS_SLEEPS; how < ENDLESS_COUNT; how++)
+        transfer_asleep(&test, how);
     testing_ok(&test, "transfer functions that do not end are ended, and their swaps taken back");
     for (size_t i = 0; i < array_size(in_init); i++)
-        init(&test, in_init[i]);
+        if (!ticks_only || (in_init[i] != ENDLESS_LOCKED && in_init[i] != ENDLESS_CALLEE_LOCKED))
+            init(&test, in_init[i]);
     testing_ok(&test, "init functions that do not end are ended, and their cells are not loaded");
     load_well(&test);
     testing_ok(&test, "good ones work afterwards");

@@ -313,6 +313,19 @@ static void refused_in_use(const struct testing *test)
     }
 }
 
+static uint32_t came(const char *name)
+{
+    return arena_cell(arena_cell_find(NAMESPACE_ROOT, name))->came;
+}
+
+/* Each swap has a number of its own, which its cells have in common: the one after that of the swap cell too. */
+static void numbered(const struct testing *test)
+{
+    testing_need(test, swap_reload(NAMESPACE_ROOT, "swap", 0, &report) == ERR_OK);
+    testing_need(test, swap_reload(NAMESPACE_ROOT, "fragile", 0, &report) == ERR_OK);
+    testing_need(test, came("swap") && came("fragile") > came("swap") && all_reaped());
+}
+
 /* ---- a fault during a swap ---- */
 
 static void swap_in_vain(uint64_t)
@@ -408,6 +421,8 @@ static int test_swap_main(int argc, char **argv)
     testing_ok(&test, "types that the running swap has in use stay");
     unwound(&test);
     testing_ok(&test, "a fault in a transfer function takes the swap back");
+    numbered(&test);
+    testing_ok(&test, "each swap has a number of its own");
     core_replaced(&test);
     testing_ok(&test, "every loadable cell is replaced, and all goes on");
     testing_end(&test);
