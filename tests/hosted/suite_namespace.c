@@ -466,12 +466,12 @@ START_TEST(files_of_other_versions_are_no_cells)
 }
 END_TEST
 
-/* Loads a made-up cell into the child alone. */
-static enum err load_into_child(const struct craft *craft)
+/* Loads a made-up cell into that namespace alone. */
+static enum err load_into(struct namespace_ref namespace_, const struct craft *craft)
 {
     struct object_ref object = craft_keep(craft);
     struct cell_ref new_;
-    const struct loader_input load = {.namespace_ = child, .object = &object, .objects = 1};
+    const struct loader_input load = {.namespace_ = namespace_, .object = &object, .objects = 1};
 
     ck_assert(object.index);
     enum err err = loader_stage(&load, &new_, &report);
@@ -492,7 +492,7 @@ START_TEST(a_cell_hides_all_of_its_namesake)
     ck_assert_int_eq(lifecycle_symbol_in(child, "figure_a", &address), ERR_OK);
     ck_assert(same(arena_cell_at(address), in(NAMESPACE_ROOT, "figure_a")));
     craft_function(&own, "figure_a_other", ACCESS_LIBRARY);
-    ck_assert_msg(load_into_child(&own) == ERR_OK, "%s", report.text);
+    ck_assert_msg(load_into(child, &own) == ERR_OK, "%s", report.text);
     ck_assert_int_eq(lifecycle_symbol_in(child, "figure_a_other", &address), ERR_OK);
     ck_assert_int_eq(lifecycle_symbol_in(child, "figure_a", &address), ERR_NOT_FOUND);
     ck_assert_int_eq(lifecycle_symbol_in(NAMESPACE_ROOT, "figure_a", &address), ERR_OK);
@@ -500,8 +500,33 @@ START_TEST(a_cell_hides_all_of_its_namesake)
     ck_assert_int_eq(lifecycle_symbol_in(child, "figure_b", &address), ERR_OK); /* of a cell that is not hidden */
     uint32_t function = craft_function(&user, "hidden_call", ACCESS_APPLICATION);
     craft_call(&user, function, 0, craft_import(&user, "figure_a"));
-    ck_assert_int_eq(load_into_child(&user), ERR_UNRESOLVED);
+    ck_assert_int_eq(load_into(child, &user), ERR_UNRESOLVED);
     ck_assert_msg(strstr(report.text, "figure_a"), "%s", report.text);
+}
+END_TEST
+
+/* What takes the place of an inherited cell begins like a new one: its transfer function takes nothing over. */
+START_TEST(what_is_inherited_is_not_carried_over)
+{
+    struct craft away = craft_cell("away", 1), own = craft_cell("away", 2);
+    struct swap_order order = {.namespace_ = child, .olds = 2, .objects = 2};
+
+    craft_function(&away, "away_call", ACCESS_LIBRARY);
+    craft_function(&own, "away_call", ACCESS_LIBRARY);
+    own.cell.transfer = craft_function(&own, "away_transfer", 0);
+    ck_assert_msg(load_into(NAMESPACE_ROOT, &away) == ERR_OK, "%s", report.text);
+    ck_assert_msg(change("build/cells/figure_b_v2.o", 0) == ERR_OK, "%s", report.text);
+    order.old[0] = in(child, "figure_b"), order.old[1] = in(child, "away");
+    order.object[0] = stand_in_keep("build/cells/figure_b.o"), order.object[1] = craft_keep(&own);
+    stand_in.calls = 0;
+    ck_assert_msg(namespace_swap(&order, &report) == ERR_OK, "%s", report.text);
+    ck_assert_uint_eq(stand_in.calls, 0);
+    ck_assert(version_of(child, "away") == 2 && version_of(NAMESPACE_ROOT, "away") == 1);
+    for (size_t i = 0; i < order.objects; i++)
+        loader_drop_object(order.object[i]);
+    ck_assert_int_eq(namespace_remove(child, &report), ERR_OK);
+    child = NO_NAMESPACE;
+    ck_assert_int_eq(lifecycle_unload(in(NAMESPACE_ROOT, "away")), ERR_OK);
 }
 END_TEST
 
@@ -525,6 +550,7 @@ Suite *suite_hosted_namespace(void)
     tcase_add_test(t, a_branch_of_a_branch_sees_through_both);
     tcase_add_test(t, what_is_held_goes_when_it_is_let_go);
     tcase_add_test(t, a_cell_hides_all_of_its_namesake);
+    tcase_add_test(t, what_is_inherited_is_not_carried_over);
     tcase_add_test(t, loads_go_where_they_are_of_use);
     tcase_add_test(t, files_of_other_versions_are_no_cells);
     suite_add_tcase(s, t);

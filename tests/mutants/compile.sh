@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Compiles the deliberate defects of tests/mutants/list, one at a time, in a copy of the sources, and says which of them
-# the compiler refuses: in minutes, where run.sh finds them after hours. Without those in headers and in assembler files.
+# Compiles the deliberate defects of tests/mutants/list, one at a time, in a copy of the sources, and says which of
+# them the compiler refuses: in minutes, where run.sh finds them after hours. Those in headers and in assembler files
+# are left out.
 #   compile.sh [WORD...]     only those whose name or tests contain one of the words
 # Needs build/compile_commands.json: `make all`.
 set -u
@@ -9,7 +10,8 @@ commands=$PWD/build/compile_commands.json
 [ -e "$commands" ] || { echo "compile: no $commands; make all"; exit 2; }
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-git ls-files -z --cached --others --exclude-standard | xargs -0 cp -a --parents -t "$work" 2> /dev/null # but what is deleted
+git ls-files -z --cached --others --exclude-standard |
+    xargs -0 cp -a --parents -t "$work" 2> /dev/null # but what is deleted
 cd "$work" || exit 2
 
 tests/mutants/apply.pl check || exit 2

@@ -1,0 +1,148 @@
+/* What goes along when a cell is swapped, beside the bytes of its data: whether it is initialized, how often it was
+ * reloaded, pointers that have come to refer to the heap; and who takes over the data of what is split. */
+#include "cells/core/arena/arena.h"
+#include "cells/core/lifecycle/lifecycle.h"
+#include "cells/core/loader/loader.h"
+#include "cells/evolve/reap/reap.h"
+#include "cells/evolve/swap/swap.h"
+#include "cells/memory/heap/heap.h"
+#include "tests/hosted/audit.h"
+#include "tests/hosted/craft.h"
+#include "tests/hosted/loaded.h"
+#include "tests/hosted/stand_in.h"
+#include <check.h>
+#include <elf.h>
+#include <stdlib.h>
+#include <string.h>
+
+Suite *suite_hosted_carried(void);
+
+enum { RELOADS = 3 };
+
+static struct report report;
+static struct swap_order order;
+
+/* With an init function, a datum, and a pointer to a function. */
+static struct craft unit_of(uint32_t version)
+{
+    struct craft craft = craft_cell("unit", version);
+    uint32_t call = craft_function(&craft, "unit_call", ACCESS_LIBRARY);
+    uint32_t hook;
+
+    craft_data(&craft, "unit_count", 16, 5);
+    hook = craft_data(&craft, "unit_hook", 8, 6);
+    craft_relocate(&craft, craft.symbol[hook - 1].section, 0, R_X86_64_64, call, 0);
+    craft.cell.init = craft_function(&craft, "unit_init", 0);
+    return craft;
+}
+
+static void setup(void)
+{
+    struct craft unit = unit_of(1);
+    struct object_ref object;
+    struct cell_ref cell;
+    const struct loader_input load = {.namespace_ = NAMESPACE_ROOT, .object = &object, .objects = 1};
+
+    stand_in_start();
+    ck_assert_msg(stand_in_boot("build/delias.elf", "build/cells.archive"), "%s", stand_in.printed);
+    object = craft_keep(&unit);
+    ck_assert_msg(object.index && loader_stage(&load, &cell, &report) == ERR_OK, "%s", report.text);
+    lifecycle_publish(cell);
+    ck_assert_int_eq(loader_initialize(cell, &report), ERR_OK);
+}
+
+static void teardown(void)
+{
+    const char *what = audit();
+
+    ck_assert_msg(!what, "%s", what);
+}
+
+/* Swaps unit for these objects. */
+static enum err swap_for(const struct craft *craft, size_t crafts, unsigned flags)
+{
+    order = (struct swap_order){
+        .namespace_ = NAMESPACE_ROOT, .flags = flags, .olds = 1, .objects = crafts, .old = {loaded_cell("unit")}};
+    for (size_t i = 0; i < crafts; i++) {
+        order.object[i] = craft_keep(&craft[i]);
+        ck_assert(order.object[i].index);
+    }
+    stand_in.calls = 0;
+    return swap_cells(&order, &report);
+}
+
+static void swap_well(uint32_t version, unsigned flags)
+{
+    struct craft craft = unit_of(version);
+
+    ck_assert_msg(swap_for(&craft, 1, flags) == ERR_OK, "%s", report.text);
+    ck_assert_uint_eq(arena_cell(loaded_cell("unit"))->version, version);
+    ck_assert_uint_eq(reap_replaced(), 0);
+}
+
+START_TEST(what_is_initialized_is_not_again)
+{
+    swap_well(2, 0);
+    ck_assert_uint_eq(stand_in.calls, 0);
+    ck_assert(arena_cell(loaded_cell("unit"))->initialized == CELL_INIT_DONE);
+    swap_well(3, SWAP_FRESH_DATA);
+    ck_assert_uint_eq(stand_in.calls, 1);
+    ck_assert(arena_cell(loaded_cell("unit"))->initialized == CELL_INIT_DONE);
+}
+END_TEST
+
+START_TEST(reloads_are_counted_on)
+{
+    {
+        GUARD(arena) held = arena_change();
+        arena_cell(loaded_cell("unit"))->reloads = RELOADS;
+        arena_seal(loaded_cell("unit"));
+    }
+    swap_well(2, 0);
+    ck_assert_uint_eq(arena_cell(loaded_cell("unit"))->reloads, RELOADS);
+    swap_well(3, SWAP_FRESH_DATA);
+    ck_assert_uint_eq(arena_cell(loaded_cell("unit"))->reloads, RELOADS);
+}
+END_TEST
+
+/* Code has stored there what no section is behind. */
+START_TEST(pointers_may_refer_to_the_heap)
+{
+    uint64_t *block = heap_alloc(sizeof *block), address = (uint64_t)block;
+
+    ck_assert_ptr_nonnull(block);
+    memcpy(loaded_bytes("unit", "unit_hook"), &address, sizeof address);
+    swap_well(2, 0);
+    ck_assert_uint_eq(loaded_word("unit", "unit_hook"), address);
+    heap_free(block);
+}
+END_TEST
+
+/* The version without the datum has no transfer function, but the cell that is split off has. */
+START_TEST(a_cell_that_is_split_off_takes_over)
+{
+    struct craft craft[2] = {craft_cell("unit", 2), craft_cell("other", 1)};
+
+    craft_function(&craft[0], "unit_call", ACCESS_LIBRARY);
+    craft_function(&craft[1], "other_call", ACCESS_LIBRARY);
+    ck_assert_int_eq(swap_for(craft, 2, 0), ERR_MISSING_SYMBOL);
+    craft[1].cell.transfer = craft_function(&craft[1], "other_transfer", 0);
+    ck_assert_msg(swap_for(craft, 2, 0) == ERR_OK, "%s", report.text);
+    ck_assert_uint_eq(stand_in.calls, 1);
+    ck_assert_uint_eq(reap_replaced(), 0);
+}
+END_TEST
+
+Suite *suite_hosted_carried(void)
+{
+    Suite *s = suite_create("hosted carried");
+    TCase *tests = tcase_create("carried");
+
+    tcase_add_checked_fixture(tests, setup, teardown);
+    tcase_add_test(tests, what_is_initialized_is_not_again);
+    tcase_add_test(tests, reloads_are_counted_on);
+    tcase_add_test(tests, pointers_may_refer_to_the_heap);
+    tcase_add_test(tests, a_cell_that_is_split_off_takes_over);
+    suite_add_tcase(s, tests);
+    return s;
+}
