@@ -5,6 +5,7 @@
 #include "cells/core/lifecycle/lifecycle.h"
 #include "cells/core/loader/loader.h"
 #include "cells/evolve/namespace/namespace.h"
+#include "cells/evolve/plan/plan.h"
 #include "cells/evolve/reap/reap.h"
 #include "cells/evolve/swap/swap.h"
 #include "cells/memory/heap/heap.h"
@@ -254,11 +255,35 @@ END_TEST
 
 /* ---- sets of which the child holds a part ---- */
 
+static struct plan_item item[64];
+static struct preview preview; /* of the last dry run of a set */
+
+static uint32_t treatment_of(const char *cell)
+{
+    for (uint32_t i = 0; i < preview.count && i < preview.room; i++)
+        if (item[i].kind == PLAN_CELL && strcmp(item[i].cell, cell) == 0)
+            return item[i].treatment;
+    ck_abort_msg("the plan has no %s", cell);
+}
+
+/* Whether the newest swap of the cell in the log says that the old one was another namespace's. */
+static bool was_inherited(const char *cell)
+{
+    for (uint64_t seq = arena_header()->change_seq; seq; seq--) {
+        const struct arena_change *c = arena_record(ARENA_CHANGES, arena_ring_index(seq, ARENA_CHANGES_MAX));
+        if (strcmp(c->cell, cell) == 0)
+            return c->inherited;
+    }
+    ck_abort_msg("no swap of %s is logged", cell);
+}
+
 /* Swaps cells of the child, in one transaction, to objects of the same names. */
 static enum err swap_set(unsigned flags, size_t count, const char *const *names, const char *const *paths)
 {
     struct swap_order order = {.namespace_ = child, .flags = flags, .olds = count, .objects = count};
 
+    preview = (struct preview){.item = item, .room = array_size(item)};
+    order.preview = flags & SWAP_DRY_RUN ? &preview : NULL;
     for (size_t i = 0; i < count; i++) {
         order.old[i] = namespace_cell(child, names[i]);
         order.object[i] = stand_in_keep(paths[i]);
@@ -292,6 +317,7 @@ START_TEST(a_set_may_be_held_in_part)
     ck_assert_uint_eq(version_of(child, "figure_b"), 1);
     ck_assert_uint_eq(version_of(child, "figure_c"), 2);
     ck_assert(is_own(child, "figure_c") && is_own(child, "figure_user") && is_own(child, "figure_each"));
+    ck_assert(!was_inherited("figure_b") && was_inherited("figure_c") && was_inherited("figure_user"));
     ck_assert(same(in(child, "figure_app"), app)); /* it was there, and its edges are redirected */
     ck_assert_uint_eq(stand_in.calls, 1);          /* the init function of figure_each's copy */
     ck_assert(arena_cell(in(child, "figure_each"))->initialized == CELL_INIT_DONE);
@@ -352,6 +378,8 @@ START_TEST(a_dry_run_of_a_part_changes_nothing)
     ck_assert_uint_eq(stand_in.calls, 0);
     ck_assert_uint_eq(version_of(child, "figure_b"), 2);
     ck_assert(!is_own(child, "figure_c"));
+    ck_assert(treatment_of("figure_b") == PLAN_CELL_SWAP && treatment_of("figure_c") == PLAN_CELL_SWAP);
+    ck_assert_uint_eq(treatment_of("figure_user"), PLAN_CELL_COPY);
     check_use(&start);
 }
 END_TEST
