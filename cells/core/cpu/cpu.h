@@ -4,8 +4,8 @@
 #include "cells/cell.h"
 
 #define CPU_MAX               16
-#define CPU_FAULT_STACK_BYTES 0x8000
-#define CPU_FAULT_STEP        0x4000 /* a fault within a fault handler gets the next such part of the stack */
+#define CPU_FAULT_STACK_BYTES 0xc000
+#define CPU_FAULT_STEP        0x4000 /* a fault within a fault handler gets the next; nobody handles the last */
 #define CPU_AREA_BYTES        512    /* data and descriptor tables of a CPU */
 
 struct task;

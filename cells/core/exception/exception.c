@@ -81,7 +81,7 @@ void exception_dispatch(struct trap_frame *frame)
     if (vector < EXCEPTIONS) {
         uint64_t step = vector == EXCEPTION_NMI ? 0 : CPU_FAULT_STEP; /* that has another stack */
         *cpu->fault_stack_ist -= step;
-        if (!handler || *cpu->fault_stack_ist < (uint64_t)cpu->fault_stack_low)
+        if (!handler || *cpu->fault_stack_ist <= (uint64_t)cpu->fault_stack_low)
             unhandled(frame);
         handler(frame);
         *cpu->fault_stack_ist += step;

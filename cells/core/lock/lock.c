@@ -157,17 +157,22 @@ static __attribute__((noinline)) bool forget(struct cpu *cpu, const struct lock 
     return true;
 }
 
+/* Each entry leaves the list before the lock is looked at: a damaged one faults once, and the next call goes on. */
 unsigned lock_abandon(void)
 {
     struct cpu *cpu = cpu_this();
     unsigned locks = 0;
 
-    for (uint32_t i = cpu->lock_depth > CPU_LOCKS ? CPU_LOCKS : cpu->lock_depth; i; i--)
-        if (cpu->held[i - 1]->holder == cpu->index + 1) {
-            __atomic_store_n(&cpu->held[i - 1]->holder, 0, __ATOMIC_RELEASE);
+    if (cpu->lock_depth > CPU_LOCKS)
+        cpu->lock_depth = CPU_LOCKS;
+    while (cpu->lock_depth) {
+        struct lock *lock = cpu->held[--cpu->lock_depth];
+        cpu->held[cpu->lock_depth] = NULL;
+        if (lock && lock->holder == cpu->index + 1) {
+            __atomic_store_n(&lock->holder, 0, __ATOMIC_RELEASE);
             locks++;
         }
-    cpu->lock_depth = 0;
+    }
     return locks;
 }
 

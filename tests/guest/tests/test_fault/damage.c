@@ -7,15 +7,6 @@
 #include "guest/abi/note.h"
 #include "tests/guest/tests/test_fault/test_fault.h"
 
-/* The section of the live cell that holds function or datum `name`. */
-struct arena_section *test_fault_section(const char *cell, const char *name)
-{
-    for_each_section_of (i, arena_cell_find(NAMESPACE_ROOT, cell))
-        if (string_equal(arena_string(arena_section(i)->name), name))
-            return arena_section(i);
-    return NULL;
-}
-
 /* ---- with damaged records ---- */
 
 void test_fault_circle(const struct testing *test)

@@ -26,7 +26,7 @@
 
 CELL("test_fault", KERNEL, 1);
 
-#define AT_ONCE     6
+#define AT_ONCE     TEST_FAULT_AT_ONCE
 #define EXITS       4
 #define TRIES_MAX   16 /* of a task within a minute: that of recovery */
 #define UNLISTED_NS 300000000ull
@@ -58,31 +58,9 @@ static bool is_free(const struct lock *l)
     return !l->holder;
 }
 
-static uint64_t counter(enum arena_counter which)
-{
-    return __atomic_load_n(&arena_header()->counter[which], __ATOMIC_RELAXED);
-}
-
 static struct arena_fault *newest_fault(void)
 {
     return fault_record(arena_header()->fault_seq);
-}
-
-/* Whether a fault is still open: recovery closes those of interrupt handlers only now and then. */
-static bool is_open(void)
-{
-    uint64_t newest = arena_header()->fault_seq;
-
-    for (uint64_t seq = newest; seq && newest - seq < AT_ONCE; seq--)
-        if (fault_record(seq) && fault_record(seq)->outcome == FAULT_OUTCOME_OPEN)
-            return true;
-    return false;
-}
-
-static bool is_settled(void)
-{
-    (void)testing_await(!is_open());
-    return newest_fault()->outcome == FAULT_OUTCOME_RECOVERED;
 }
 
 /* ---- an interrupt handler ---- */
@@ -100,7 +78,7 @@ static void bad_handler(struct trap_frame *frame)
 static void in_handler(const struct testing *test)
 {
     static unsigned vector;
-    uint64_t faults = counter(COUNTER_faults);
+    uint64_t faults = test_fault_counter(COUNTER_faults);
 
     vector = vector ? vector : vector_new();
     entered = released = 0;
@@ -112,11 +90,11 @@ static void in_handler(const struct testing *test)
             cpu_relax();
     }
     testing_need(test, is_free(&lock) && entered == 1 && released == 1);
-    testing_need(test, counter(COUNTER_faults) == faults + 1);
-    uint64_t ticks = counter(COUNTER_ticks);
-    while (counter(COUNTER_ticks) < ticks + 5)
+    testing_need(test, test_fault_counter(COUNTER_faults) == faults + 1);
+    uint64_t ticks = test_fault_counter(COUNTER_ticks);
+    while (test_fault_counter(COUNTER_ticks) < ticks + 5)
         cpu_relax();
-    testing_need(test, is_settled());
+    testing_need(test, test_fault_settled());
     testing_need(test, vector_bind(vector, NULL) == ERR_OK);
 }
 
@@ -144,21 +122,14 @@ static void fail_in_cleanup(uint64_t argument)
     entered = 100;
 }
 
-static bool fails(void (*entry)(uint64_t), uint64_t argument)
-{
-    OWN(task) struct task *task = task_spawn("victim", entry, argument, NULL);
-
-    return task && task_join(MOVE(task), NULL) == JOIN_FAILED;
-}
-
 static void in_cleanup(const struct testing *test)
 {
-    uint64_t faults = counter(COUNTER_faults);
+    uint64_t faults = test_fault_counter(COUNTER_faults);
 
     entered = released = 0;
-    testing_need(test, fails(fail_in_cleanup, 1));
+    testing_need(test, test_fault_fails(fail_in_cleanup, 1));
     testing_need(test, entered == 2 && released == 2 && is_free(&lock));
-    testing_need(test, counter(COUNTER_faults) == faults + 2);
+    testing_need(test, test_fault_counter(COUNTER_faults) == faults + 2);
 }
 
 /* ---- locks that no landing pad releases ---- */
@@ -174,11 +145,11 @@ static void keep_and_fail(uint64_t)
 
 static void locks_kept(const struct testing *test)
 {
-    uint64_t abandoned = counter(COUNTER_locks_abandoned);
+    uint64_t abandoned = test_fault_counter(COUNTER_locks_abandoned);
 
-    testing_need(test, fails(keep_and_fail, 0));
+    testing_need(test, test_fault_fails(keep_and_fail, 0));
     testing_need(test, is_free(&kept[0]) && is_free(&kept[1]));
-    testing_need(test, counter(COUNTER_locks_abandoned) == abandoned + array_size(kept));
+    testing_need(test, test_fault_counter(COUNTER_locks_abandoned) == abandoned + array_size(kept));
 }
 
 /* ---- the nano_core, while it holds its own locks ---- */
@@ -200,10 +171,10 @@ static void in_nano_core(const struct testing *test)
     uint64_t generation;
     struct cell_ref cell;
 
-    testing_need(test, fails(load_nothing, 16));
+    testing_need(test, test_fault_fails(load_nothing, 16));
     testing_need(test, newest_fault()->cell.index && mend_is_core(newest_fault()->cell));
     testing_need(test, loader_load("fragile", &cell, NULL) == LOAD_OK);
-    testing_need(test, fails(find_nothing, 16));
+    testing_need(test, test_fault_fails(find_nothing, 16));
     generation = arena_header()->generation;
     testing_need(test, generation % 2 == 0);
 }
@@ -253,15 +224,15 @@ static void in_loader(const struct testing *test)
     struct report report;
     struct cell_ref cell;
 
-    testing_need(test, fails(load_half, (uint64_t) "checksum"));
+    testing_need(test, test_fault_fails(load_half, (uint64_t) "checksum"));
     testing_need(test, loader_load("checksum", &cell, &report) == LOAD_OK);
     testing_need(test, string_equal(arena_string(arena_cell(cell)->name), "checksum"));
     testing_need(test, arena_cell(cell)->first_symbol.index && lifecycle_unload(cell) == ERR_OK);
     for (int i = 0; i < 2; i++) { /* the second time nobody may take it for initialized */
-        testing_need(test, fails(load_nothing, (uint64_t) "brittle"));
+        testing_need(test, test_fault_fails(load_nothing, (uint64_t) "brittle"));
         testing_need(test, !arena_cell_find(NAMESPACE_ROOT, "brittle").index);
     }
-    testing_need(test, fails(keep_loader_lock, 0));
+    testing_need(test, test_fault_fails(keep_loader_lock, 0));
     testing_need(test, loader_load("fragile", &cell, &report) == LOAD_OK);
 }
 
@@ -278,7 +249,7 @@ static void keep_lock(uint64_t faults)
     GUARD(lock) held = lock_take(&lock);
     uint64_t until = cpu_ns() + KEEP_NS;
 
-    while (counter(COUNTER_faults) == faults && cpu_ns() < until)
+    while (test_fault_counter(COUNTER_faults) == faults && cpu_ns() < until)
         cpu_relax();
 }
 
@@ -318,11 +289,12 @@ static void lock_lost(const struct testing *test)
         return;
     take_from_stopped(test);
     OWN(task)
-    struct task *keeper = task_spawn("keeper", keep_lock, counter(COUNTER_faults), &(struct task_options){.pinned = 2});
+    struct task *keeper =
+        task_spawn("keeper", keep_lock, test_fault_counter(COUNTER_faults), &(struct task_options){.pinned = 2});
     while (keeper && !lock.holder)
         scheduler_yield();
-    testing_need(test,
-                 keeper && fails(take_lock, 0) && task_join(MOVE(keeper), NULL) == JOIN_ENDED && lock.holder == 0);
+    testing_need(test, keeper && test_fault_fails(take_lock, 0) && task_join(MOVE(keeper), NULL) == JOIN_ENDED &&
+                           lock.holder == 0);
 }
 
 /* ---- everywhere at once ---- */
@@ -361,14 +333,14 @@ static void fail_twice(uint64_t counted)
 
 static void restarted(const struct testing *test)
 {
-    uint64_t restarts = counter(COUNTER_restarts);
+    uint64_t restarts = test_fault_counter(COUNTER_restarts);
     OWN(heap) uint64_t *count = heap_alloc(sizeof *count);
 
     testing_need(test, count);
     OWN(task)
     struct task *task = task_spawn("phoenix", fail_twice, (uint64_t)count, &(struct task_options){.restartable = true});
     testing_need(test, task && task_join(MOVE(task), NULL) == JOIN_ENDED);
-    testing_need(test, *count == 3 && counter(COUNTER_restarts) == restarts + 2);
+    testing_need(test, *count == 3 && test_fault_counter(COUNTER_restarts) == restarts + 2);
     testing_need(test, newest_fault()->outcome == FAULT_OUTCOME_RECOVERED);
 }
 
@@ -383,7 +355,7 @@ static void wake_nobody(uint64_t counted)
 /* Repeatedly: the scheduler is reloaded, and keeps its data. */
 static void core_fails(const struct testing *test)
 {
-    uint64_t reloads = counter(COUNTER_reloads);
+    uint64_t reloads = test_fault_counter(COUNTER_reloads);
     OWN(heap) uint64_t *count = heap_alloc(sizeof *count);
 
     testing_need(test, count);
@@ -391,7 +363,7 @@ static void core_fails(const struct testing *test)
     struct task *task =
         task_spawn("phoenix", wake_nobody, (uint64_t)count, &(struct task_options){.restartable = true});
     testing_need(test, task && task_join(MOVE(task), NULL) == JOIN_ENDED);
-    testing_need(test, *count == 4 && counter(COUNTER_reloads) == reloads + 2);
+    testing_need(test, *count == 4 && test_fault_counter(COUNTER_reloads) == reloads + 2);
     scheduler_sleep_ns(WAIT_NS);
 }
 
@@ -403,7 +375,7 @@ static void use_fragile(uint64_t argument)
 
 static void damaged_text(const struct testing *test)
 {
-    uint64_t reloads = counter(COUNTER_reloads), total = fragile_add(0);
+    uint64_t reloads = test_fault_counter(COUNTER_reloads), total = fragile_add(0);
     struct arena_section *add = test_fault_section("fragile", ".text.fragile_add");
 
     testing_need(test, add);
@@ -416,7 +388,7 @@ static void damaged_text(const struct testing *test)
     OWN(task)
     struct task *task = task_spawn("phoenix", use_fragile, 5, &(struct task_options){.restartable = true});
     testing_need(test, task && task_join(MOVE(task), NULL) == JOIN_ENDED);
-    testing_need(test, runs == 2 && counter(COUNTER_reloads) == reloads + 1);
+    testing_need(test, runs == 2 && test_fault_counter(COUNTER_reloads) == reloads + 1);
     testing_need(test, newest_fault()->action == FAULT_ACTION_RELOAD || newest_fault()->action == FAULT_ACTION_RESTART);
     testing_need(test, !same(arena_cell_find(NAMESPACE_ROOT, "fragile"), cell));
     testing_need(test, fragile_add(0) == total + 5);
@@ -426,14 +398,14 @@ static void damaged_text(const struct testing *test)
 /* An application that fails each time is restarted and reloaded, but not for ever. */
 static void given_up(const struct testing *test)
 {
-    uint64_t restarts = counter(COUNTER_restarts), reloads = counter(COUNTER_reloads);
+    uint64_t restarts = test_fault_counter(COUNTER_restarts), reloads = test_fault_counter(COUNTER_reloads);
     OWN(task) struct task *task = NULL;
     int32_t code;
 
     testing_need(test, application_run("hopeless", 0, NULL, &task, NULL) == ERR_OK);
     testing_need(test, task_join(MOVE(task), &code) == JOIN_FAILED);
-    testing_need(test, counter(COUNTER_restarts) == restarts + TRIES_MAX);
-    testing_need(test, counter(COUNTER_reloads) == reloads + TRIES_MAX - 1);
+    testing_need(test, test_fault_counter(COUNTER_restarts) == restarts + TRIES_MAX);
+    testing_need(test, test_fault_counter(COUNTER_reloads) == reloads + TRIES_MAX - 1);
     testing_need(test, lifecycle_unload(arena_cell_find(NAMESPACE_ROOT, "hopeless")) == ERR_OK);
 }
 
@@ -452,7 +424,7 @@ static void exit_badly(uint64_t phys)
 
 static void in_exit(const struct testing *test)
 {
-    uint64_t faults = counter(COUNTER_faults);
+    uint64_t faults = test_fault_counter(COUNTER_faults);
 
     for (unsigned i = 0; i < EXITS; i++) {
         /* It moves when its cell is reloaded. */
@@ -464,7 +436,7 @@ static void in_exit(const struct testing *test)
         testing_need(test, testing_await(__atomic_load_n(&task->life.references, __ATOMIC_ACQUIRE) == 1)); /* ours */
         testing_need(test, task_join(MOVE(task), NULL) == JOIN_FAILED);
     }
-    testing_need(test, counter(COUNTER_faults) == faults + EXITS && is_settled());
+    testing_need(test, test_fault_counter(COUNTER_faults) == faults + EXITS && test_fault_settled());
 }
 
 /* ---- with the other CPUs parked ---- */
@@ -500,12 +472,12 @@ static void fail_while_holder_parked(const struct testing *test)
 
     testing_need(test, holder && victim);
     testing_need(test, task_join(MOVE(victim), NULL) == JOIN_FAILED);
-    testing_need(test, task_join(MOVE(holder), NULL) == JOIN_ENDED && is_settled());
+    testing_need(test, task_join(MOVE(holder), NULL) == JOIN_ENDED && test_fault_settled());
 }
 
 static void while_parked(const struct testing *test)
 {
-    testing_need(test, fails(park_and_fail, 0) && is_settled());
+    testing_need(test, test_fault_fails(park_and_fail, 0) && test_fault_settled());
     if (cpu_count() > 1)
         fail_while_holder_parked(test);
     GUARD(park) parked = park_all();
@@ -549,6 +521,7 @@ static const struct fault_case {
     {in_handler, "in an interrupt handler: its lock is free, what it had interrupted goes on"},
     {in_cleanup, "in a cleanup function: those outside of it run"},
     {locks_kept, "with locks that no landing pad releases: they are free"},
+    {test_fault_lock_list, "with a list of locks that is wrong: those in it are free"},
     {in_nano_core, "in the nano_core: the loader lock and the arena's lock are released"},
     {in_loader, "in the loader: what was half loaded or half initialized is taken back"},
     {lock_lost, "for want of a lock: nobody has it, or it is not let go"},
