@@ -1,17 +1,18 @@
 /* See fault.h. Runs on the CPU's fault stack, interrupts off. A record's seq is 0 while it is being written. A fault
- * in here ends the writing: the record stays as far as it has been written, and the first fault is unwound. */
+ * in here ends the writing: the record stays as far as it has been written, and the first fault is unwound. What
+ * recovery needs to find the record again is written first, by this cell's own text. */
 #include "cells/recover/fault/fault.h"
 #include "cells/core/arena/arena.h"
 #include "cells/core/cpu/cpu.h"
 #include "cells/core/exception/exception.h"
 #include "cells/core/panic/panic.h"
 #include "cells/core/vector/vector.h"
-#include "cells/lib/string/string.h"
 #include "cells/recover/mend/mend.h"
 #include "cells/recover/unwind/unwind.h"
 #include "cells/task/apic/apic.h"
 #include "cells/task/deadline/deadline.h"
 #include "cells/task/task/task.h"
+#include "guest/abi/layout.h"
 
 CELL("fault", KERNEL, 1);
 FOUNDATION();
@@ -42,7 +43,8 @@ static struct stack_cells {
     struct cell_ref cell[FAULT_CELLS];
 } stack_cells[SLOTS];
 
-/* The fault that a CPU is logging. frame NULL: none. A fault while logging unwinds this one. */
+/* The fault that a CPU is logging. frame NULL: none; seq 0: its record is not begun. A fault while logging unwinds this
+ * one. */
 static struct pending {
     struct trap_frame *frame;
     uint64_t seq;
@@ -53,10 +55,36 @@ static const char *vector_name(uint32_t vector)
     return vector < EXCEPTIONS && vector_names[vector] ? vector_names[vector] : "exception";
 }
 
+/* ---- what other cells have functions for, which may be damaged ---- */
+
+static struct arena_header *header_direct(void)
+{
+    return (struct arena_header *)(LAYOUT_DIRECT_VIRT + LAYOUT_ARENA_PHYS);
+}
+
 static struct arena_fault *fault_slot(uint64_t seq)
 {
-    return arena_record(ARENA_FAULTS, (uint32_t)(seq % SLOTS) + 1);
+    struct arena_header *header = header_direct();
+
+    return (struct arena_fault *)((uint8_t *)header + header->table[ARENA_FAULTS].offset) +
+           arena_ring_index(seq, ARENA_FAULTS_MAX);
 }
+
+static void clear_fault(struct arena_fault *fault)
+{
+    size_t bytes = sizeof *fault;
+
+    __asm__ volatile("rep stosb" : "+D"(fault), "+c"(bytes) : "a"(0) : "memory");
+}
+
+/* `to` has `bytes` zeros. */
+static void copy_text(char *to, const char *from, size_t bytes)
+{
+    for (size_t i = 0; i + 1 < bytes && from[i]; i++)
+        to[i] = from[i];
+}
+
+/* ---- */
 
 struct arena_fault *fault_record(uint64_t seq)
 {
@@ -144,9 +172,9 @@ static void copy_names(struct cell_ref cell, char ret_cell[32], char ret_namespa
 {
     const struct arena_cell *c = arena_cell(cell);
 
-    string_copy(ret_cell, arena_string(c->name), 32);
+    copy_text(ret_cell, arena_string(c->name), 32);
     if (!same(c->namespace_, NAMESPACE_ROOT) && c->namespace_.index < arena_header()->table[ARENA_NAMESPACES].capacity)
-        string_copy(ret_namespace, arena_string(arena_namespace(c->namespace_)->name), 32);
+        copy_text(ret_namespace, arena_string(arena_namespace(c->namespace_)->name), 32);
 }
 
 /* Notes the cells on the stack, who is blamed, and the instruction that failed. */
@@ -202,54 +230,55 @@ static void log_message(struct arena_fault *fault, const struct task *task, uint
 
 /* ---- the log ---- */
 
-/* `fault` has its kind. */
-static void fill_fault(struct arena_fault *fault, const struct trap_frame *frame, const struct cpu *cpu,
-                       const struct task *task, uint64_t seq)
+/* Begins the record of a new fault: what recovery finds it by. Calls no other cell. Returns its number. */
+static uint64_t begin_record(const struct trap_frame *frame, const struct cpu *cpu, enum fault_kind kind)
 {
+    uint64_t seq = __atomic_add_fetch(&header_direct()->fault_seq, 1, __ATOMIC_SEQ_CST);
+    struct arena_fault *fault = fault_slot(seq);
+
+    pending[cpu->index].seq = seq;
+    __atomic_store_n(&fault->seq, 0, __ATOMIC_SEQ_CST);
+    clear_fault(fault);
+    stack_cells[seq % SLOTS].count = 0;
+    stack_cells[seq % SLOTS].seq = seq;
+    fault->kind = kind;
     fault->vector = (uint32_t)frame->vector;
     fault->cpu = cpu->index;
     fault->error_code = frame->error_code;
     fault->ip = frame->rip;
     fault->rsp = frame->rsp;
-    if (task) {
-        fault->task = task->ref;
-        fault->task_id = task->id;
-        if (task->record)
-            string_copy(fault->task_name, task->record->name, sizeof fault->task_name);
+    if (frame->vector == EXCEPTION_PF)
+        __asm__ volatile("mov %%cr2, %0" : "=r"(fault->address));
+    if (cpu->record)
+        fault->time_ns = cpu->record->heartbeat_ns; /* until the clock is read */
+    if (cpu->task) {
+        fault->task = cpu->task->ref;
+        fault->task_id = cpu->task->id;
+        if (cpu->task->record)
+            copy_text(fault->task_name, cpu->task->record->name, sizeof fault->task_name);
     }
+    copy_text(fault->message, vector_name(fault->vector), sizeof fault->message);
+    return seq;
+}
+
+/* Adds what is found out by calling other cells. */
+static void complete_record(struct arena_fault *fault, const struct trap_frame *frame, const struct task *task,
+                            uint64_t seq)
+{
+    fault->time_ns = cpu_ns();
+    arena_count(COUNTER_faults, 1);
+    if (panic_at(frame->rip))
+        fault->kind = FAULT_PANIC;
     log_stack(fault, frame, task, seq);
     log_place(fault);
     if (fault->kind == FAULT_PANIC)
         log_message(fault, task, frame->rdi);
     else if (fault->kind == FAULT_HANG)
         deadline_describe(fault->message, sizeof fault->message);
-    else
-        string_copy(fault->message, vector_name(fault->vector), sizeof fault->message);
     if (fault->cell.index)
         __atomic_add_fetch(&arena_cell(fault->cell)->faults, 1, __ATOMIC_RELAXED);
-}
-
-/* Returns the number of the new record. */
-static uint64_t log_new_fault(struct trap_frame *frame, struct cpu *cpu, enum fault_kind kind)
-{
-    uint64_t seq = __atomic_add_fetch(&arena_header()->fault_seq, 1, __ATOMIC_SEQ_CST);
-    struct arena_fault *fault = fault_slot(seq);
-    uint64_t address = 0;
-
-    pending[cpu->index] = (struct pending){frame, seq};
-    if (frame->vector == EXCEPTION_PF)
-        __asm__ volatile("mov %%cr2, %0" : "=r"(address));
-    __atomic_store_n(&fault->seq, 0, __ATOMIC_SEQ_CST);
-    memset(fault, 0, sizeof *fault);
-    fault->kind = kind;
-    fault->time_ns = cpu_ns();
-    fault->address = address;
-    arena_count(COUNTER_faults, 1);
-    fill_fault(fault, frame, cpu, cpu->task, seq);
     __atomic_store_n(&fault->seq, seq, __ATOMIC_RELEASE);
     arena_event(EVENT_FAULT, fault->cell.index, fault->vector, fault->symbol);
-    pending[cpu->index] = (struct pending){};
-    return seq;
 }
 
 static void print_fault(const struct arena_fault *fault)
@@ -309,30 +338,48 @@ static bool is_in_interrupt(const struct trap_frame *frame, const struct task *t
     return found;
 }
 
-static enum fault_kind kind_of(const struct trap_frame *frame)
+/* Whether the fault is a hang that is put off, since an interrupt handler runs. */
+static bool is_put_off(struct trap_frame *frame, const struct cpu *cpu, enum fault_kind *ret_kind)
 {
-    return panic_at(frame->rip) ? FAULT_PANIC : FAULT_EXCEPTION;
+    *ret_kind = deadline_take(frame) ? FAULT_HANG : FAULT_EXCEPTION;
+    if (*ret_kind != FAULT_HANG || !is_in_interrupt(frame, cpu->task))
+        return false;
+    deadline_put_off();
+    return true;
+}
+
+/* Logs the fault, or what can be logged of the one whose logging has faulted: `*frame` is that one's then. Returns its
+ * number. 0: nothing is to be done. */
+static uint64_t log_fault(struct trap_frame **frame, const struct cpu *cpu)
+{
+    struct pending *mine = &pending[cpu->index];
+    enum fault_kind kind = FAULT_EXCEPTION;
+    bool again = mine->frame;
+    uint64_t seq;
+
+    if (again)
+        *frame = mine->frame;
+    mine->frame = *frame;
+    if (!again && is_put_off(*frame, cpu, &kind))
+        seq = 0;
+    else
+        seq = mine->seq ? mine->seq : begin_record(*frame, cpu, kind);
+    if (seq && !again)
+        complete_record(fault_slot(seq), *frame, cpu->task, seq);
+    if (seq)
+        __atomic_store_n(&fault_slot(seq)->seq, seq, __ATOMIC_RELEASE);
+    *mine = (struct pending){};
+    return seq;
 }
 
 static void handle_exception(struct trap_frame *frame)
 {
     struct cpu *cpu = cpu_this();
-    struct pending failed = pending[cpu->index];
-    uint64_t seq = failed.seq;
-    enum fault_kind kind = deadline_take(frame) ? FAULT_HANG : kind_of(frame);
-
-    if (kind == FAULT_HANG && is_in_interrupt(frame, cpu->task)) {
-        deadline_put_off();
-        return;
-    }
-    if (failed.frame) { /* logging the earlier fault has faulted */
-        pending[cpu->index] = (struct pending){};
-        frame = failed.frame;
-        __atomic_store_n(&fault_slot(seq)->seq, seq, __ATOMIC_RELEASE);
-    } else {
-        seq = log_new_fault(frame, cpu, kind);
-    }
+    uint64_t seq = log_fault(&frame, cpu);
     struct arena_fault *fault = fault_slot(seq);
+
+    if (!seq)
+        return;
     if (!can_unwind(cpu->task, frame->vector)) {
         fault->action = FAULT_ACTION_HALT;
         fault->outcome = FAULT_OUTCOME_FAILED;
@@ -340,8 +387,7 @@ static void handle_exception(struct trap_frame *frame)
         panic_halt("a fault that cannot be recovered from");
     }
     mend_foundation(fault);
-    if (cpu->interrupt_depth > 1)
-        apic_eoi(); /* the handler that failed may not have reached it; a second one does no harm */
+    apic_end_interrupts(); /* the handler that failed, or its entry, may not have reached that */
     unwind_task(cpu->task, frame, seq);
 }
 

@@ -43,7 +43,8 @@ EXPORT(__gcc_personality_v0, APPLICATION);
 /* The state of an unwinding, kept apart from the stack that is unwound. */
 struct progress {
     uint64_t active;                     /* 1 from the fault until everything is released */
-    uint64_t fault_seq;                  /* the fault that this is for; 0: a roll-back */
+    uint64_t fault_seq;                  /* the newest fault that this is for; 0: a roll-back */
+    uint64_t first_seq;                  /* the oldest one */
     uint64_t registers[DWARF_REGISTERS]; /* of the frame reached */
     uint64_t exception;                  /* only its address matters: a pad hands it to _Unwind_Resume */
     uint64_t landing_pads, frames;
@@ -215,17 +216,28 @@ static _Noreturn void finish(struct progress *progress)
     resume_at(&walk, (uint64_t)end_unwound_task, progress->stack_high - 8, RFLAGS_INTERRUPT, 0);
 }
 
+/* Says in the record of each fault of the handler, those while it was unwound too, that it has been left: the recovery
+ * cell does the rest. */
+static void mark_handler_left(const struct progress *progress, const struct cpu *cpu)
+{
+    uint64_t newest = progress->fault_seq, seq = progress->first_seq;
+
+    for (seq = newest - seq < ARENA_FAULTS_MAX - 1 ? seq : newest; seq && seq <= newest; seq++) {
+        struct arena_fault *fault = arena_record(ARENA_FAULTS, arena_ring_index(seq, ARENA_FAULTS_MAX));
+        if (fault->seq != seq || fault->cpu != cpu->index || fault->outcome != FAULT_OUTCOME_OPEN)
+            continue;
+        fault->recovery_ns = cpu_ns() - fault->time_ns;
+        fault->action = FAULT_ACTION_UNWIND;
+    }
+}
+
 /* The handler's frames are left: the interrupt entry returns to the code that was interrupted. */
 static _Noreturn void return_from_interrupt(struct progress *progress, const struct walk *walk)
 {
-    struct arena_fault *fault = fault_of_unwinding(progress);
     struct cpu *cpu = cpu_this();
 
+    mark_handler_left(progress, cpu);
     *progress = (struct progress){}; /* old addresses in it would keep an old cell in memory */
-    if (fault) {
-        fault->recovery_ns = cpu_ns() - fault->time_ns;
-        fault->action = FAULT_ACTION_UNWIND; /* the recovery cell does the rest */
-    }
     cpu->interrupt_depth = 1;
     abandon_locks();
     resume_at(walk, walk->registers.value[DWARF_RIP], walk->registers.value[DWARF_RSP], 0, 0);
@@ -462,6 +474,8 @@ void unwind_task(struct task *task, const struct trap_frame *frame, uint64_t fau
     give_up_roll_back(progress);
     leave_emergency(progress, cpu);
     progress->fault_seq = fault_seq;
+    if (!nested)
+        progress->first_seq = fault_seq;
     progress->rflags = frame->rflags & RFLAGS_INTERRUPT;
     if (is_on_stack(frame->rsp, low, high))
         unwind(progress, &walk);

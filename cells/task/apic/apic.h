@@ -11,6 +11,9 @@ enum apic_timer_mode { APIC_TIMER_ONCE, APIC_TIMER_PERIODIC };
 void apic_start_cpu(void);
 /* Ends the interrupt that is being handled. */
 void apic_eoi(void);
+/* Ends all interrupts that the running CPU's local APIC counts as being handled: after a fault in a handler, or in the
+ * entry before it. Interrupts off. */
+void apic_end_interrupts(void);
 /* The APIC id of the running CPU. */
 uint32_t apic_id(void);
 

@@ -8,6 +8,7 @@
 
 EXPORT(apic_start_cpu, KERNEL);
 EXPORT(apic_eoi, DRIVER);
+EXPORT(apic_end_interrupts, KERNEL);
 EXPORT(apic_id, KERNEL);
 EXPORT(apic_command, KERNEL);
 EXPORT(apic_timer_left, KERNEL);
@@ -22,6 +23,8 @@ EXPORT(apic_processors, KERNEL);
 #define SPURIOUS        0xff
 #define SPURIOUS_ENABLE 0x100
 #define COMMAND_BUSY    0x1000
+
+#define IN_SERVICE_WORDS 8
 
 static struct mapped_pages *local_pages;
 static volatile uint32_t *local; /* NULL: x2APIC */
@@ -71,6 +74,22 @@ void apic_start_cpu(void)
 void apic_eoi(void)
 {
     local_write(REG_EOI, 0);
+}
+
+static bool is_in_service(void)
+{
+    uint32_t bits = 0;
+
+    for (unsigned i = 0; i < IN_SERVICE_WORDS; i++)
+        bits |= local_read((enum local_register)(REG_IN_SERVICE + i));
+    return bits;
+}
+
+/* Each end of interrupt is that of the highest vector; handlers do not nest, so that one is enough as a rule. */
+void apic_end_interrupts(void)
+{
+    for (unsigned i = 0; i < IN_SERVICE_WORDS * 32 && is_in_service(); i++)
+        apic_eoi();
 }
 
 uint32_t apic_id(void)

@@ -7,6 +7,7 @@ enum local_register {
     REG_PRIORITY = 0x08,
     REG_EOI = 0x0b,
     REG_SPURIOUS = 0x0f,
+    REG_IN_SERVICE = 0x10, /* and the next seven: a bit for each vector */
     REG_ERROR = 0x28,
     REG_COMMAND = 0x30,
     REG_COMMAND_HIGH = 0x31,

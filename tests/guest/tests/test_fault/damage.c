@@ -1,11 +1,16 @@
 /* Records and pointers that recovery goes by, damaged by hand: it refuses what is wrong, and puts right what it can. */
 #include "cells/core/arena/arena.h"
+#include "cells/core/exception/exception.h"
+#include "cells/core/page/page.h"
 #include "cells/lib/string/string.h"
+#include "cells/recover/fault/fault.h"
 #include "cells/recover/mend/mend.h"
 #include "cells/task/park/park.h"
 #include "cells/task/scheduler/scheduler.h"
 #include "guest/abi/note.h"
 #include "tests/guest/tests/test_fault/test_fault.h"
+
+static volatile uint64_t zero;
 
 /* ---- with damaged records ---- */
 
@@ -66,4 +71,36 @@ void test_fault_pointers(const struct testing *test)
     bound_pointer(test, "timer", ".bss.tick_handler");
     bound_pointer(test, "exception", ".bss.exception_exit");
     idle_task(test);
+}
+
+/* ---- with what others use to log, damaged ---- */
+
+/* The other CPUs are parked, so that none of them meets the damage first. */
+static void fail_without_strings(uint64_t)
+{
+    static const char *const names[] = {".text.memset", ".text.memcpy", ".text.string_copy"};
+    volatile uint8_t *text[array_size(names)];
+
+    for (size_t i = 0; i < array_size(names); i++)
+        text[i] = page_direct(test_fault_section("string", names[i])->phys);
+    GUARD(park) parked = park_all();
+    for (size_t i = 0; i < array_size(names); i++) {
+        text[i][0] = 0x0f; /* ud2 */
+        text[i][1] = 0x0b;
+    }
+    *(volatile int *)zero = 1;
+}
+
+void test_fault_own_text(const struct testing *test)
+{
+    uint64_t seq = arena_header()->fault_seq + 1;
+
+    for_each_section_of (s, arena_cell_find(NAMESPACE_ROOT, "fault"))
+        for_each_edge_from (e, s)
+            testing_need(test,
+                         !same(arena_section(arena_edge(e)->to)->cell, arena_cell_find(NAMESPACE_ROOT, "string")));
+    testing_need(test, test_fault_fails(fail_without_strings, 0) && test_fault_settled());
+    const struct arena_fault *fault = fault_record(seq);
+    testing_need(test, fault && fault->outcome == FAULT_OUTCOME_RECOVERED && fault->vector == EXCEPTION_PF);
+    testing_need(test, string_equal(fault->task_name, "victim") && string_equal(fault->message, "page fault"));
 }

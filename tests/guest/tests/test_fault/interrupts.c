@@ -1,0 +1,108 @@
+/* Interrupts: their entry damaged, a handler that fails in its cleanup too, and one that comes too late. */
+#include "cells/core/arena/arena.h"
+#include "cells/core/cpu/cpu.h"
+#include "cells/core/exception/exception.h"
+#include "cells/core/exception/stubs.h"
+#include "cells/core/page/page.h"
+#include "cells/core/vector/vector.h"
+#include "cells/recover/fault/fault.h"
+#include "cells/task/apic/apic.h"
+#include "cells/task/ipi/ipi.h"
+#include "cells/task/scheduler/scheduler.h"
+#include "cells/task/task/task.h"
+#include "tests/guest/tests/test_fault/test_fault.h"
+
+static volatile uint32_t entered;
+static volatile uint64_t zero;
+
+/* ---- the entry stub of a vector ---- */
+
+static void count_entry(struct trap_frame *frame)
+{
+    (void)frame;
+    apic_eoi();
+    entered++;
+}
+
+static uint8_t *stub_of(uint64_t vector)
+{
+    const struct arena_section *stubs = test_fault_section("exception", ".text.exception_stubs");
+
+    return (uint8_t *)page_direct(stubs->phys) + vector * EXCEPTION_STUB_BYTES + vector / 32 * EXCEPTION_HOP_BYTES;
+}
+
+static void enter_damaged_stub(uint64_t vector)
+{
+    GUARD(preempt) here = scheduler_stay();
+    volatile uint8_t *stub = stub_of(vector);
+
+    stub[0] = 0x0f; /* ud2; nobody else uses the vector */
+    stub[1] = 0x0b;
+    ipi_send(apic_id(), (unsigned)vector);
+    for (;;)
+        cpu_relax();
+}
+
+static void enter_sound_stub(uint64_t vector)
+{
+    GUARD(preempt) here = scheduler_stay();
+    uint32_t before = entered;
+    uint64_t since = 0;
+
+    ipi_send(apic_id(), (unsigned)vector);
+    while (entered == before && testing_is_time(&since))
+        cpu_relax();
+}
+
+/* On the first CPU, so that both meet. */
+static bool run_there(void (*entry)(uint64_t), uint64_t argument, enum join how)
+{
+    OWN(task) struct task *task = task_spawn("victim", entry, argument, &(struct task_options){.pinned = 1});
+
+    return task && task_join(MOVE(task), NULL) == how;
+}
+
+void test_fault_damaged_entry(const struct testing *test)
+{
+    static unsigned vector;
+
+    vector = vector ? vector : vector_new();
+    entered = 0;
+    testing_need(test, vector_bind(vector, count_entry) == ERR_OK);
+    testing_need(test, run_there(enter_damaged_stub, vector, JOIN_FAILED) && entered == 0);
+    testing_need(test, run_there(enter_sound_stub, vector, JOIN_ENDED) && entered == 1);
+    testing_need(test, test_fault_settled() && vector_bind(vector, NULL) == ERR_OK);
+}
+
+/* ---- a fault in the cleanup of a handler that has failed ---- */
+
+struct worse_guard {
+    int nothing;
+};
+
+static void worse_guard_end(struct worse_guard *guard)
+{
+    *(volatile int *)zero = guard->nothing;
+}
+
+static void fail_twice(struct trap_frame *frame)
+{
+    GUARD(worse) worse = {(int)frame->vector};
+
+    entered++;
+    *(volatile int *)zero = 1;
+}
+
+void test_fault_nested_in_handler(const struct testing *test)
+{
+    static unsigned vector;
+    uint64_t faults = arena_header()->fault_seq;
+
+    vector = vector ? vector : vector_new();
+    entered = 0;
+    testing_need(test, vector_bind(vector, fail_twice) == ERR_OK);
+    testing_need(test, run_there(enter_sound_stub, vector, JOIN_ENDED) && entered == 1);
+    testing_need(test, test_fault_settled() && arena_header()->fault_seq == faults + 2);
+    testing_need(test, fault_record(faults + 1)->outcome == FAULT_OUTCOME_RECOVERED);
+    testing_need(test, vector_bind(vector, NULL) == ERR_OK);
+}
