@@ -20,6 +20,7 @@ EXPORT(cpu_ns, APPLICATION);
 EXPORT(cpu_set_tsc_hz, KERNEL);
 EXPORT(cpu_park, KERNEL);
 EXPORT(cpu_park_hook, KERNEL);
+EXPORT(cpu_park_round, KERNEL);
 EXPORT(cpu_unpark, KERNEL);
 
 #define MSR_GS_BASE   0xc0000101
@@ -198,13 +199,20 @@ static uint32_t *park_round(void)
 
 void (*cpu_park_hook)(void);
 
+uint32_t cpu_park_round(void)
+{
+    return __atomic_load_n(park_round(), __ATOMIC_ACQUIRE);
+}
+
 /* Pushes the callers' registers, so that a scan of the stacks finds what they hold. */
-void cpu_park(void)
+void cpu_park(uint32_t round)
 {
     struct cpu *cpu = cpu_this();
-    uint32_t round = __atomic_load_n(park_round(), __ATOMIC_ACQUIRE);
     uint32_t a = 0, c = 0;
 
+    if (cpu_park_round() != round)
+        return;
+    cpu->parked_round = round;
     __asm__ volatile("mov %%rsp, %0" : "=m"(cpu->parked_rsp)::"rbx", "r12", "r13", "r14", "r15", "memory");
     __atomic_store_n(&cpu->parked, CPU_PARKED, __ATOMIC_SEQ_CST);
     while (__atomic_load_n(park_round(), __ATOMIC_ACQUIRE) == round) {

@@ -36,6 +36,7 @@ struct cpu {
     uint64_t stack_low, stack_top; /* the stack it started on, later that of its idle task */
     struct arena_cpu *record;      /* NULL before the smp cell has made it */
     uint32_t parked;               /* enum cpu_parked */
+    uint32_t parked_round;          /* that it is or was parked for last */
     uint64_t parked_rsp;           /* while it is parked: its stack is in use from here up */
     struct lock *held[CPU_LOCKS];  /* the first lock_depth of them, outermost first */
     uint64_t lock_looks;           /* changes while it waits for a lock */
@@ -76,13 +77,16 @@ enum err cpu_init(struct cpu *cpu);
 
 /* ---- parking ---- */
 
-/* Waits until cpu_unpark is called; then flushes the TLB and serializes. Interrupts off. */
-void cpu_park(void);
+/* The number of the round of parking that cpu_unpark will end next. */
+uint32_t cpu_park_round(void);
+/* Waits until cpu_unpark ends this round; then flushes the TLB and serializes. Returns at once when it has ended.
+ * Interrupts off. */
+void cpu_park(uint32_t round);
 /* Called by CPUs again and again while they wait there. What it runs may be rewritten meanwhile, so that its function
  * calls nothing, and refers to nothing but data of its own cell, unless it knows that nothing is rewritten just then.
  * Set through edge_bind. */
 extern void (*cpu_park_hook)(void);
-/* Ends the wait of all CPUs that are in cpu_park now. */
+/* Ends the round, and with it the wait of all CPUs that are in cpu_park now. */
 void cpu_unpark(void);
 
 /* ---- clock ---- */

@@ -1,5 +1,6 @@
 /* See park.h. One CPU at a time parks the others, the one in `holder`. Another one that wants to waits with
- * interrupts on, and is parked there like any other CPU. */
+ * interrupts on, and is parked there like any other CPU. Each round has a number: an interrupt that comes late, when its
+ * round has ended, parks nobody. */
 #include "cells/task/park/park.h"
 #include "cells/core/cpu/cpu.h"
 #include "cells/core/exception/exception.h"
@@ -18,15 +19,16 @@ EXPORT(park_guard_end, KERNEL);
 EXPORT(park_abandon, KERNEL);
 
 static unsigned vector;
-static uint32_t holder; /* CPU index plus one */
+static uint32_t holder;            /* CPU index plus one */
+static uint32_t round = UINT32_MAX; /* that the CPUs are asked to park for, or were last; written by the holder */
 
 /* With the SIMD registers on the stack: they may hold pointers too. */
-static void park_with_simd(struct simd_part *part)
+static void park_with_simd(struct simd_part *part, uint32_t now)
 {
     struct simd_state state;
 
     simd_save(part, &state);
-    cpu_park();
+    cpu_park(now);
     simd_restore(part);
 }
 
@@ -34,21 +36,28 @@ static void on_park(struct trap_frame *frame)
 {
     (void)frame;
     apic_eoi();
+    uint32_t now = __atomic_load_n(&round, __ATOMIC_ACQUIRE);
     struct task *task = cpu_task();
     if (task && task->simd.enabled)
-        park_with_simd(&task->simd);
+        park_with_simd(&task->simd, now);
     else
-        cpu_park();
+        cpu_park(now);
 }
 
-/* Waits until every other CPU is in `state`, or has halted for ever. */
+/* Whether the CPU is in `state`, parked for this round, or has halted for ever. */
+static bool is_in(const struct cpu *cpu, uint32_t state)
+{
+    uint32_t now = __atomic_load_n(&cpu->parked, __ATOMIC_SEQ_CST);
+
+    return now == CPU_HALTED || (now == state && (state == CPU_RUNS || cpu->parked_round == round));
+}
+
+/* Waits until every other CPU is in `state`. */
 static void await_cpus(uint32_t state)
 {
     for (unsigned i = 0; i < cpu_count(); i++) {
         const struct cpu *cpu = cpu_get(i);
-        uint32_t now;
-        while (cpu != cpu_this() && (now = __atomic_load_n(&cpu->parked, __ATOMIC_SEQ_CST)) != state &&
-               now != CPU_HALTED) {
+        while (cpu != cpu_this() && !is_in(cpu, state)) {
             if (lock_wait_hook)
                 lock_wait_hook(); /* that CPU may wait for this one */
             cpu_relax();
@@ -93,7 +102,8 @@ struct park_guard park_all(void)
     }
     guard.held = true;
     guard.started_ns = cpu_ns();
-    await_cpus(CPU_RUNS); /* those that are still leaving the previous park */
+    await_cpus(CPU_RUNS); /* those that are still leaving the round before; a late interrupt parks nobody */
+    __atomic_store_n(&round, cpu_park_round(), __ATOMIC_RELEASE);
     for (unsigned i = 0; i < cpu_count(); i++)
         if (cpu_get(i) != cpu_this())
             ipi_send(cpu_get(i)->apic_id, vector);

@@ -8,6 +8,7 @@
 #include "cells/recover/fault/fault.h"
 #include "cells/task/apic/apic.h"
 #include "cells/task/ipi/ipi.h"
+#include "cells/task/park/park.h"
 #include "cells/task/scheduler/scheduler.h"
 #include "cells/task/task/task.h"
 #include "tests/guest/tests/test_fault/test_fault.h"
@@ -105,4 +106,32 @@ void test_fault_nested_in_handler(const struct testing *test)
     testing_need(test, test_fault_settled() && arena_header()->fault_seq == faults + 2);
     testing_need(test, fault_record(faults + 1)->outcome == FAULT_OUTCOME_RECOVERED);
     testing_need(test, vector_bind(vector, NULL) == ERR_OK);
+}
+
+/* ---- an interrupt to park that comes when nobody parks ---- */
+
+static void send_late(uint64_t vector)
+{
+    GUARD(preempt) here = scheduler_stay();
+
+    for (unsigned i = 0; i < cpu_count(); i++)
+        ipi_send(cpu_get(i)->apic_id, (unsigned)vector);
+}
+
+static void do_nothing(uint64_t)
+{
+}
+
+void test_fault_late_interrupt(const struct testing *test)
+{
+    const struct arena_section *vector = test_fault_section("park", ".bss.vector");
+
+    testing_need(test, vector);
+    testing_need(test, run_there(send_late, *(const unsigned *)vector->virt, JOIN_ENDED));
+    for (unsigned i = 0; i < cpu_count(); i++) {
+        OWN(task)
+        struct task *task = task_spawn("there", do_nothing, 0, &(struct task_options){.pinned = i + 1});
+        testing_need(test, task && testing_await(__atomic_load_n(&task->life.finished, __ATOMIC_ACQUIRE)));
+    }
+    GUARD(park) parked = park_all();
 }
