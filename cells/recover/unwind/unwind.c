@@ -48,9 +48,9 @@ struct progress {
     uint64_t registers[DWARF_REGISTERS]; /* of the frame reached */
     uint64_t exception;                  /* only its address matters: a pad hands it to _Unwind_Resume */
     uint64_t landing_pads, frames;
-    uint64_t nested;     /* faults while unwinding */
-    uint64_t cfa, exact; /* see struct walk */
-    uint64_t rflags;     /* interrupt flag for the next pad */
+    uint64_t nested;              /* faults while unwinding */
+    uint64_t cfa, exact, guessed; /* see struct walk */
+    uint64_t rflags;              /* interrupt flag for the next pad */
     uint64_t stack_low, stack_high;
     uint64_t emergency; /* the pad that runs now does so on the CPU's emergency stack */
     uint64_t last_pad, last_rbp;
@@ -113,6 +113,7 @@ static void save_walk(struct progress *progress, const struct walk *walk)
         progress->registers[i] = walk->registers.value[i];
     progress->cfa = walk->cfa;
     progress->exact = walk->exact;
+    progress->guessed = walk->guessed;
     progress->frames = walk->frames;
 }
 
@@ -122,6 +123,7 @@ static struct walk saved_walk(const struct progress *progress)
         .stack = {(const uint8_t *)progress->stack_low, progress->stack_high - progress->stack_low,
                   progress->stack_low},
         .exact = progress->exact,
+        .guessed = progress->guessed,
         .cfa = progress->cfa,
         .frames = (unsigned)progress->frames,
     };
@@ -325,8 +327,9 @@ static void end_roll_back_here(struct progress *progress, const struct walk *wal
 
 /* ---- the unwinding ---- */
 
-/* The pad to run in this frame. 0: none. A pad that is only the nearest one must find the registers where the frame has
- * them, and must not be the one that has just failed. */
+/* The pad to run in this frame. 0: none, as in a frame that was guessed, where it would trust wrong registers. A pad
+ * that is only the nearest one must find the registers where the frame has them, and must not be the one that has just
+ * failed. */
 static uint64_t choose_pad(const struct progress *progress, const struct walk *walk, const struct walk_frame *frame,
                            bool *ret_nearest)
 {
@@ -336,7 +339,7 @@ static uint64_t choose_pad(const struct progress *progress, const struct walk *w
     enum err e = walk_pad(walk, frame, true, &pad);
 
     *ret_nearest = pad.nearest;
-    if (e || !pad.address)
+    if (e || !pad.address || walk->guessed)
         return 0;
     if (!pad.nearest)
         return pad.address;

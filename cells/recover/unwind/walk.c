@@ -3,7 +3,9 @@
 #include "cells/recover/unwind/walk.h"
 #include "cells/core/arena/arena.h"
 
-#define FRAMES_MAX 4096 /* more than a stack of TASK_STACK_BYTES can hold */
+#define FRAMES_MAX  4096 /* more than a stack of TASK_STACK_BYTES can hold */
+#define CALL_BYTES  5    /* of a direct call */
+#define CALL_DIRECT 0xe8
 
 static bool is_inside(uint64_t virt, uint64_t start, uint64_t bytes)
 {
@@ -95,20 +97,64 @@ static bool read_stack_word(const struct walk *walk, uint64_t address, uint64_t 
     return true;
 }
 
-/* Whether a call instruction of a function in the tables ends at `address`. */
-static bool is_return_address(uint64_t address)
+/* Whether a call instruction ends at `address`, behind `room` bytes of text. */
+static bool is_after_call(uint64_t address, uint64_t room)
 {
     const uint8_t *end = (const uint8_t *)address;
-    struct walk_frame frame;
 
-    if (look_up_function(address - 1, &frame) || address - frame.function.start < 5)
-        return false;
-    if (end[-5] == 0xe8)
+    if (room >= CALL_BYTES && end[-CALL_BYTES] == CALL_DIRECT)
         return true;
-    for (int bytes = 2; bytes <= 7 && (uint64_t)bytes <= address - frame.function.start; bytes++)
+    for (int bytes = 2; bytes <= 7 && (uint64_t)bytes <= room; bytes++)
         if (end[-bytes] == 0xff && (end[1 - bytes] & 0x38) == 0x10)
             return true;
     return false;
+}
+
+/* Whether a call instruction of a function in the tables ends at `address`. */
+static bool is_return_address(uint64_t address)
+{
+    struct walk_frame frame;
+
+    return look_up_function(address - 1, &frame) == ERR_OK && address - frame.function.start >= CALL_BYTES &&
+           is_after_call(address, address - frame.function.start);
+}
+
+/* Whether a direct call of `function` ends at `address`, which is in text. */
+static bool calls(uint64_t address, uint64_t function)
+{
+    const uint8_t *end = (const uint8_t *)address;
+
+    return end[-CALL_BYTES] == CALL_DIRECT && address + (uint64_t)(int64_t) * (const int32_t *)(end - 4) == function;
+}
+
+/* Of the return addresses in this text that differ from `damaged` in one bit: the one behind a direct call of
+ * `function`. 0: there is none. */
+static uint64_t find_call(const struct arena_cell *cell, uint64_t damaged, uint64_t function)
+{
+    for (unsigned bit = 0; bit < 64; bit++) {
+        uint64_t address = damaged ^ 1ull << bit;
+        if (is_inside(address - CALL_BYTES, cell->text_virt, cell->text_bytes) && calls(address, function))
+            return address;
+    }
+    return 0;
+}
+
+/* The same in all cells. If there is none, and `any`, the only one that is behind any call. */
+static uint64_t find_neighbour(uint64_t damaged, uint64_t function, bool any)
+{
+    uint64_t found = 0;
+    unsigned count = 0;
+
+    for (unsigned bit = 0; bit < 64; bit++) {
+        uint64_t address = damaged ^ 1ull << bit;
+        if (!is_return_address(address))
+            continue;
+        if (calls(address, function))
+            return address;
+        found = address;
+        count++;
+    }
+    return any && count == 1 ? found : 0;
 }
 
 static bool take_return_address(struct walk *walk, uint64_t at)
@@ -121,12 +167,13 @@ static bool take_return_address(struct walk *walk, uint64_t at)
     walk->registers.value[DWARF_RSP] = at + 8;
     walk->cfa = at + 8;
     walk->exact = false;
+    walk->guessed = true;
     return true;
 }
 
-/* Guesses the caller's frame, in this order. After a call of an address that is no code: the return address on top
- * of the stack. Else the return address above where rbp points. Else the first word that is a return address, with
- * the saved rbp below it. */
+/* Finds the caller's frame, in this order. After a call of an address that is no code: the return address on top of the
+ * stack, where all registers are right. Else it is guessed: the return address above where rbp points; else the first
+ * word that is a return address, with the saved rbp below it. */
 static bool guess_next(struct walk *walk)
 {
     uint64_t rsp = walk->registers.value[DWARF_RSP], rbp = walk->registers.value[DWARF_RBP], saved, floor = walk->cfa;
@@ -134,8 +181,10 @@ static bool guess_next(struct walk *walk)
     if (rsp < walk->stack.virt)
         rsp = walk->stack.virt;
     rsp = (rsp > floor ? rsp : floor) & ~7ul;
-    if (walk->exact && !cell_of_text(walk->registers.value[DWARF_RIP]).index && take_return_address(walk, rsp))
+    if (walk->exact && !cell_of_text(walk->registers.value[DWARF_RIP]).index && take_return_address(walk, rsp)) {
+        walk->guessed = false;
         return true;
+    }
     if (rbp >= rsp && read_stack_word(walk, rbp, &saved) && take_return_address(walk, rbp + 8)) {
         walk->registers.value[DWARF_RBP] = saved;
         return true;
@@ -152,6 +201,27 @@ static bool guess_next(struct walk *walk)
 
 /* ---- by tables, else without ---- */
 
+/* Where the caller of the frame goes on, of which the stack says `rip`: a word that is no return address, or that of a
+ * direct call of another function, is put right if one bit of it is wrong. It may be right all the same: a swap has
+ * redirected the call, or a gate was closed there. 0: not known. */
+static uint64_t caller_of(const struct walk_frame *frame, uint64_t rip)
+{
+    uint64_t function = frame->function.start;
+    struct cell_ref cell = cell_of_text(frame->function.signal ? rip : rip - 1);
+
+    if (frame->function.signal)
+        return cell.index ? rip : 0;
+    if (!cell.index)
+        return find_neighbour(rip, function, true);
+    const struct arena_cell *c = arena_cell(cell);
+    bool called = is_after_call(rip, rip - c->text_virt);
+    if (called && (*(const uint8_t *)(rip - CALL_BYTES) != CALL_DIRECT || calls(rip, function)))
+        return rip;
+    uint64_t right = called ? find_call(c, rip, function) : find_neighbour(rip, function, false);
+    return right ? right : rip;
+}
+
+/* On failure the registers are the caller's if they are known, but for rip. */
 static enum dwarf_step step_by_tables(struct walk *walk)
 {
     struct walk_frame frame;
@@ -168,12 +238,12 @@ static enum dwarf_step step_by_tables(struct walk *walk)
     uint64_t rip = registers.value[DWARF_RIP];
     if (rip == 0)
         return STEP_OUTERMOST;
-    if (!cell_of_text(frame.function.signal ? rip : rip - 1).index)
-        return STEP_FAILED;
+    registers.value[DWARF_RIP] = caller_of(&frame, rip);
     walk->registers = registers;
     walk->cfa = cfa;
     walk->exact = frame.function.signal;
-    return STEP_DONE;
+    walk->guessed = false;
+    return registers.value[DWARF_RIP] ? STEP_DONE : STEP_FAILED;
 }
 
 bool walk_next(struct walk *walk)

@@ -9,6 +9,7 @@ struct walk {
     struct dwarf_slice stack;         /* all that may be read */
     struct dwarf_registers registers; /* of the frame reached */
     bool exact;                       /* its rip is the address of an instruction, not a return address */
+    bool guessed;                     /* it was found without tables: its registers may be wrong */
     uint64_t cfa;                     /* of the frame that was left last; 0 at the start. Grows from frame to frame */
     unsigned frames;                  /* left so far */
 };

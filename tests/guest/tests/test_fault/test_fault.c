@@ -525,6 +525,7 @@ static const struct fault_case {
     {test_fault_nested_in_handler, "in the cleanup of a handler that has failed: both faults are closed"},
     {test_fault_damaged_entry, "in the entry stub of an interrupt: its CPU hears the next one"},
     {test_fault_late_interrupt, "an interrupt to park that comes too late parks nobody"},
+    {test_fault_return_address, "with a flipped bit in a return address: the caller's landing pads run"},
     {test_fault_own_text, "with damaged text of memset and its like: the record is whole, and closed"},
     {in_nano_core, "in the nano_core: the loader lock and the arena's lock are released"},
     {in_loader, "in the loader: what was half loaded or half initialized is taken back"},

@@ -21,4 +21,5 @@ void test_fault_lock_list(const struct testing *test);
 void test_fault_damaged_entry(const struct testing *test);
 void test_fault_nested_in_handler(const struct testing *test);
 void test_fault_late_interrupt(const struct testing *test);
+void test_fault_return_address(const struct testing *test);
 void test_fault_own_text(const struct testing *test);
