@@ -16,6 +16,7 @@ FOUNDATION();
 EXPORT(swap_cells, KERNEL);
 EXPORT(swap_cell, KERNEL);
 EXPORT(swap_reload, KERNEL);
+EXPORT(swap_reload_cell, KERNEL);
 EXPORT(swap_log, KERNEL);
 
 #define ATTEMPTS_MAX 3
@@ -150,13 +151,23 @@ enum err swap_cell(struct namespace_ref namespace_, const char *name, struct obj
 enum err swap_reload(struct namespace_ref namespace_, const char *name, unsigned flags, struct report *report)
 {
     GUARD(loader) locked = loader_hold();
-    struct swap_order order = {.flags = flags, .objects = 1};
+    struct swap_order order;
     enum err error = find_old(namespace_, name, &order, report);
 
-    if (error)
-        return error;
-    order.object[0] = arena_cell(order.old[0])->object;
-    order.objects = order.object[0].index != 0;
+    return error ? error : swap_reload_cell(order.old[0], flags, report);
+}
+
+enum err swap_reload_cell(struct cell_ref cell, unsigned flags, struct report *report)
+{
+    GUARD(loader) locked = loader_hold();
+    const struct arena_cell *c = arena_cell(cell);
+    struct swap_order order = {.namespace_ = c->namespace_,
+                               .flags = flags,
+                               .olds = 1,
+                               .old = {cell},
+                               .objects = c->object.index != 0,
+                               .object = {c->object}};
+
     return swap_cells(&order, report);
 }
 

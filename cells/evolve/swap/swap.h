@@ -52,6 +52,8 @@ enum err swap_cell(struct namespace_ref namespace_, const char *name, struct obj
                    struct report *report);
 /* Replaces it by a copy from its own pristine object. */
 enum err swap_reload(struct namespace_ref namespace_, const char *name, unsigned flags, struct report *report);
+/* The same, without looking for a name. */
+enum err swap_reload_cell(struct cell_ref cell, unsigned flags, struct report *report);
 /* Logs a change that was not made by swap_cells, with its result; `new_` has a cell for each object. */
 void swap_log(const struct swap_order *order, const struct cell_ref *new_, const struct report *report);
 

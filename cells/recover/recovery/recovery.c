@@ -132,19 +132,18 @@ static bool reload_cell(struct arena_fault *fault, struct cell_ref cell, unsigne
     GUARD(loader) locked = loader_hold(); /* until the new cell's count is written: nobody replaces it before */
     GUARD(reserve) open = reserve_use();
     struct report done = {};
-    char name[32];
+    enum err error = swap_reload_cell(cell, flags, &done);
 
-    string_copy(name, arena_string(arena_cell(cell)->name), sizeof name);
-    enum err error = swap_reload(arena_cell(cell)->namespace_, name, flags, &done);
     if (error) {
-        log_warn("recovery: %s is not reloaded: %s: %s", name, err_text(error), done.text);
+        log_warn("recovery: %s is not reloaded: %s: %s", arena_string(arena_cell(cell)->name), err_text(error),
+                 done.text);
         return false;
     }
     struct arena_cell *heir = arena_cell((struct cell_ref){done.result});
     heir->reloads++;
     arena_count(COUNTER_reloads, 1);
     fault->action = FAULT_ACTION_RELOAD;
-    log_warn("recovery: %s reloaded at %lx%s, paused for %lu ns", name, heir->text_virt,
+    log_warn("recovery: %s reloaded at %lx%s, paused for %lu ns", arena_string(heir->name), heir->text_virt,
              flags & SWAP_FRESH_DATA ? " with fresh data" : "", done.pause_ns);
     return true;
 }
@@ -175,16 +174,13 @@ static bool reload_if_damaged(struct arena_fault *fault, struct cell_ref cell)
 {
     const struct arena_cell *c = arena_cell(cell);
     struct section_ref damage = {};
-    char section[64];
 
     if (c->state == CELL_LIVE && c->object.index)
         damage = damage_of(cell);
     if (!damage.index)
         return false;
-    string_copy(section, arena_string(arena_section(damage)->name), sizeof section);
-    bool done = reload_cell(fault, cell, 0) || mend_in_place(fault, cell);
-    log_warn("recovery: %s was damaged", section);
-    return done;
+    log_warn("recovery: %s of %s is damaged", arena_string(arena_section(damage)->name), arena_string(c->name));
+    return reload_cell(fault, cell, 0) || mend_in_place(fault, cell);
 }
 
 /* Reloads damaged cells: of those that had frames on the stack, or of all. Returns how many. */
