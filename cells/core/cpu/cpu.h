@@ -25,12 +25,12 @@ struct cpu {
     struct task *task; /* gs:8, the running task, NULL before the scheduler runs */
     uint32_t index;    /* gs:16, 0 for the boot processor */
     uint32_t apic_id;
-    uint32_t interrupt_depth; /* > 0 inside an interrupt or exception handler */
-    uint32_t preempt_off;     /* > 0: the timer must not switch */
-    uint32_t lock_depth;      /* spin locks held with interrupts off */
-    uint32_t reschedule;      /* 1: a task was woken; read at the end of an interrupt */
-    void *scheduler_private;
-    uint8_t *fault_stack_top; /* IST 1, highest address */
+    uint32_t interrupt_depth;   /* > 0 inside an interrupt or exception handler */
+    uint32_t preempt_off;       /* > 0: the timer must not switch */
+    uint32_t lock_depth;        /* spin locks held with interrupts off */
+    uint32_t reschedule;        /* 1: a task was woken; read at the end of an interrupt */
+    uint64_t exception_entries; /* in a row, without a handler reached */
+    uint8_t *fault_stack_top;   /* IST 1, highest address */
     uint8_t *fault_stack_low;
     uint64_t *fault_stack_ist;     /* the field of the TSS from which the CPU reads the top of IST 1 */
     uint64_t stack_low, stack_top; /* the stack it started on, later that of its idle task */

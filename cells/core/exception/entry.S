@@ -23,11 +23,58 @@ exception_stubs:
     .endif
     .set vector, vector + 1
     .endr
+    .if vector <= 32
+1:  jmp exception_enter_without_error
+2:  jmp exception_enter
+    .else
 1:  jmp exception_without_error
 2:  jmp exception_common
+    .endif
     .org exception_stubs + vector * EXCEPTION_STUB_BYTES + vector / 32 * EXCEPTION_HOP_BYTES
     .endr
     .size exception_stubs, . - exception_stubs
+
+/* Exceptions: counts them until exception_dispatch reaches a handler. When the path itself is damaged, each exception
+ * causes the next one, all on the same part of the fault stack: what was interrupted is lost. */
+    .section .text.exception_enter, "ax"
+    .globl exception_last
+    .type exception_enter, @function
+    .type exception_last, @function
+exception_enter_without_error:
+    .cfi_startproc
+    .cfi_signal_frame
+    .cfi_def_cfa %rsp, 48
+    .cfi_offset %rip, -40
+    .cfi_offset %rsp, -16
+    pushq (%rsp)
+    .cfi_adjust_cfa_offset 8
+    movq $0, 8(%rsp)
+exception_enter:
+    incl %gs:EXCEPTION_CPU_ENTRIES
+    cmpl $EXCEPTION_ENTRIES_MAX, %gs:EXCEPTION_CPU_ENTRIES
+    jbe exception_common
+    movzbl (%rsp), %edi
+    movq 16(%rsp), %rsi
+    .cfi_endproc
+    .size exception_enter_without_error, . - exception_enter_without_error
+
+/* _Noreturn void exception_last(uint64_t vector, uint64_t rip) */
+exception_last:
+    .cfi_startproc
+    .cfi_undefined %rip
+    cli
+    movl $0, %gs:EXCEPTION_CPU_ENTRIES
+    movq %gs:EXCEPTION_CPU_TOP, %rsp
+    xorl %ebp, %ebp
+    cld
+    movq exception_last_resort(%rip), %rax
+    testq %rax, %rax
+    jz 1f
+    call *%rax
+1:  hlt
+    jmp 1b
+    .cfi_endproc
+    .size exception_last, . - exception_last
 
 /* The vector moves down by one place and leaves its own to the error code. */
     .section .text.exception_without_error, "ax"

@@ -13,6 +13,9 @@ EXPORT(exception_load_table, KERNEL);
 EXPORT(exception_point_gates, KERNEL);
 EXPORT(exception_handlers, KERNEL);
 EXPORT(exception_exit, KERNEL);
+EXPORT(exception_last_resort, KERNEL);
+EXPORT(exception_last, KERNEL);
+TYPED(exception_last);
 EXPORT(exception_resume, KERNEL);
 EXPORT(exception_unwind_resume, KERNEL);
 EXPORT(exception_dispatch, KERNEL);
@@ -28,6 +31,9 @@ struct gate {
 
 _Static_assert(EXCEPTION_VECTORS * sizeof(struct gate) == EXCEPTION_TABLE_BYTES);
 
+_Static_assert(offsetof(struct cpu, exception_entries) == EXCEPTION_CPU_ENTRIES);
+_Static_assert(offsetof(struct cpu, fault_stack_top) == EXCEPTION_CPU_TOP);
+
 extern const uint8_t exception_stubs[];
 _Noreturn void exception_load(const struct trap_frame *frame);
 
@@ -36,6 +42,7 @@ static uint64_t dropped; /* interrupts without a handler */
 
 exception_handler *exception_handlers[EXCEPTION_VECTORS];
 void (*exception_exit)(void);
+void (*exception_last_resort)(uint64_t vector, uint64_t rip);
 void (*exception_unwind_resume)(void);
 
 static void print_register(const char *name, uint64_t value)
@@ -71,6 +78,13 @@ static _Noreturn void unhandled(const struct trap_frame *frame)
     panic_halt(panic_at(frame->rip) ? (const char *)frame->rdi : "exception without a handler");
 }
 
+static _Noreturn void give_up(const struct trap_frame *frame)
+{
+    if (exception_last_resort)
+        exception_last(frame->vector, frame->rip);
+    unhandled(frame);
+}
+
 void exception_dispatch(struct trap_frame *frame)
 {
     struct cpu *cpu = cpu_this();
@@ -82,7 +96,8 @@ void exception_dispatch(struct trap_frame *frame)
         uint64_t step = vector == EXCEPTION_NMI ? 0 : CPU_FAULT_STEP; /* that has another stack */
         *cpu->fault_stack_ist -= step;
         if (!handler || *cpu->fault_stack_ist <= (uint64_t)cpu->fault_stack_low)
-            unhandled(frame);
+            give_up(frame);
+        cpu->exception_entries = 0;
         handler(frame);
         *cpu->fault_stack_ist += step;
         cpu->interrupt_depth--;

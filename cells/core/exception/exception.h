@@ -36,6 +36,12 @@ extern void (*exception_exit)(void);
  * stack below frame->rsp is free again and interrupt_depth is one less. */
 _Noreturn void exception_resume(const struct trap_frame *frame);
 
+/* Called when the path of exceptions itself fails: it is damaged, there is no handler, or the fault stack is used up.
+ * What was interrupted is lost. On the fault stack, from its top, interrupts off. NULL before it is bound. */
+extern void (*exception_last_resort)(uint64_t vector, uint64_t rip);
+/* Calls exception_last_resort on that stack, whatever is there. */
+_Noreturn void exception_last(uint64_t vector, uint64_t rip);
+
 /* Where the image's own _Unwind_Resume jumps to, all registers untouched: bound to that of cell unwind. */
 extern void (*exception_unwind_resume)(void);
 

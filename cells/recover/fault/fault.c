@@ -3,7 +3,9 @@
  * recovery needs to find the record again is written first, by this cell's own text. */
 #include "cells/recover/fault/fault.h"
 #include "cells/core/arena/arena.h"
+#include "cells/core/boot/boot.h"
 #include "cells/core/cpu/cpu.h"
+#include "cells/core/edge/edge.h"
 #include "cells/core/exception/exception.h"
 #include "cells/core/panic/panic.h"
 #include "cells/core/vector/vector.h"
@@ -21,9 +23,18 @@ EXPORT(fault_cells, KERNEL);
 EXPORT(fault_blamed, KERNEL);
 EXPORT(fault_of_task, KERNEL);
 EXPORT(fault_report, KERNEL);
+EXPORT(fault_reboot, KERNEL);
 
 #define EXCEPTIONS 32
 #define SLOTS      (ARENA_FAULTS_MAX - 1)
+
+#define RECENT_NS      1000000000 /* after a fault within this time before, all of the foundation is mended */
+#define STORM_NS       10000000000
+#define STORM_MAX      200 /* faults in a row within that time that are open: more than tasks that fail at once */
+#define RESORT_NS      10000000000
+#define RESORTS_MAX    8 /* of a CPU within that time */
+#define KEYBOARD_PORT  0x64
+#define KEYBOARD_RESET 0xfe
 
 static const char *const vector_names[EXCEPTIONS] = {
     [0] = "divide error",          [4] = "overflow",
@@ -235,6 +246,7 @@ static uint64_t begin_record(const struct trap_frame *frame, const struct cpu *c
 {
     uint64_t seq = __atomic_add_fetch(&header_direct()->fault_seq, 1, __ATOMIC_SEQ_CST);
     struct arena_fault *fault = fault_slot(seq);
+    uint64_t address = 0;
 
     pending[cpu->index].seq = seq;
     __atomic_store_n(&fault->seq, 0, __ATOMIC_SEQ_CST);
@@ -248,7 +260,8 @@ static uint64_t begin_record(const struct trap_frame *frame, const struct cpu *c
     fault->ip = frame->rip;
     fault->rsp = frame->rsp;
     if (frame->vector == EXCEPTION_PF)
-        __asm__ volatile("mov %%cr2, %0" : "=r"(fault->address));
+        __asm__ volatile("mov %%cr2, %0" : "=r"(address));
+    fault->address = address;
     if (cpu->record)
         fault->time_ns = cpu->record->heartbeat_ns; /* until the clock is read */
     if (cpu->task) {
@@ -299,11 +312,11 @@ static void print_fault(const struct arena_fault *fault)
     panic_print("\n");
 }
 
-/* Mends foundation cells before they are needed: those on the stack, or all when the fault is in no cell. */
-static void mend_foundation(const struct arena_fault *fault)
+/* Mends foundation cells before they are needed: those on the stack; or all, also when the fault is in no cell. */
+static void mend_foundation(const struct arena_fault *fault, bool all)
 {
     struct cell_ref cells[FAULT_CELLS];
-    unsigned known = fault->cell.index ? fault_cells(fault->seq, cells) : 0;
+    unsigned known = fault->cell.index && !all ? fault_cells(fault->seq, cells) : 0;
     uint32_t count = known ? known : arena_header()->table[ARENA_CELLS].used - 1;
 
     for (uint32_t i = 0; i < count; i++) {
@@ -311,6 +324,52 @@ static void mend_foundation(const struct arena_fault *fault)
         if (arena_cell(cell)->state == CELL_LIVE && mend_is_needed(cell))
             (void)mend_cell(cell);
     }
+}
+
+/* ---- faults that follow each other ---- */
+
+/* The record of that fault, if it came at most so long before. */
+static const struct arena_fault *earlier_fault(const struct arena_fault *fault, uint64_t seq, uint64_t within_ns)
+{
+    const struct arena_fault *earlier = fault_slot(seq);
+
+    return seq && earlier->seq == seq && fault->time_ns - earlier->time_ns < within_ns ? earlier : NULL;
+}
+
+static bool is_recurring(const struct arena_fault *fault)
+{
+    return earlier_fault(fault, fault->seq - 1, RECENT_NS);
+}
+
+/* Whether so many faults in a row are open that whoever closes them does not get to it. */
+static bool is_storm(const struct arena_fault *fault)
+{
+    for (uint64_t back = 1; back < STORM_MAX; back++) {
+        const struct arena_fault *earlier = earlier_fault(fault, fault->seq - back, STORM_NS);
+        if (!earlier || earlier->outcome != FAULT_OUTCOME_OPEN)
+            return false;
+    }
+    return true;
+}
+
+void fault_reboot(struct arena_fault *fault, const char *why)
+{
+    static const struct {
+        uint16_t limit;
+        uint64_t base;
+    } __attribute__((packed)) nothing = {};
+    char option[8];
+
+    fault->action = FAULT_ACTION_HALT;
+    fault->outcome = FAULT_OUTCOME_FAILED;
+    print_fault(fault);
+    if (boot_option("on_panic", option, sizeof option))
+        panic_halt(why);
+    panic_print(why);
+    panic_print("; rebooting\n");
+    cpu_out8(KEYBOARD_PORT, KEYBOARD_RESET);
+    __asm__ volatile("lidt %0; ud2" ::"m"(nothing)); /* without such a controller: a triple fault */
+    __builtin_unreachable();
 }
 
 /* Whether there is a task, with a stack, and the CPU's state can be trusted. */
@@ -372,27 +431,77 @@ static uint64_t log_fault(struct trap_frame **frame, const struct cpu *cpu)
     return seq;
 }
 
+/* ---- the last resort ---- */
+
+/* How often the path of exceptions has failed on each CPU, and since when. */
+static struct resort {
+    uint64_t since_ns;
+    unsigned count;
+} resorts[CPU_MAX];
+
+static bool is_too_often(const struct arena_fault *fault)
+{
+    struct resort *resort = &resorts[fault->cpu];
+
+    if (fault->time_ns - resort->since_ns > RESORT_NS)
+        *resort = (struct resort){.since_ns = fault->time_ns};
+    return ++resort->count > RESORTS_MAX;
+}
+
+/* The path of exceptions has failed: mends all that it stands on, and ends the task, whose registers are lost. */
+static void take_last_resort(uint64_t vector, uint64_t rip)
+{
+    struct cpu *cpu = cpu_this();
+    const struct trap_frame frame = {.vector = vector, .rip = rip};
+
+    *cpu->fault_stack_ist = (uint64_t)cpu->fault_stack_top - CPU_FAULT_STEP;
+    cpu->interrupt_depth = 1;
+    uint64_t seq = begin_record(&frame, cpu, FAULT_EXCEPTION);
+    struct arena_fault *fault = fault_slot(seq);
+    __atomic_store_n(&fault->seq, seq, __ATOMIC_RELEASE);
+    pending[cpu->index] = (struct pending){};
+    if (is_too_often(fault))
+        fault_reboot(fault, "the path of exceptions fails again and again");
+    mend_foundation(fault, true);
+    exception_point_gates();
+    apic_end_interrupts();
+    fault->time_ns = cpu_ns();
+    arena_count(COUNTER_faults, 1);
+    log_place(fault);
+    arena_event(EVENT_FAULT, fault->cell.index, fault->vector, fault->symbol);
+    unwind_give_up(cpu->task, seq);
+}
+
+/* ---- */
+
 static void handle_exception(struct trap_frame *frame)
 {
     struct cpu *cpu = cpu_this();
+    bool again = pending[cpu->index].frame;
     uint64_t seq = log_fault(&frame, cpu);
     struct arena_fault *fault = fault_slot(seq);
 
     if (!seq)
         return;
+    if (frame->vector == EXCEPTION_DF && can_unwind(cpu->task, 0))
+        exception_last(frame->vector, frame->rip); /* the tables by which a handler is found are wrong */
     if (!can_unwind(cpu->task, frame->vector)) {
         fault->action = FAULT_ACTION_HALT;
         fault->outcome = FAULT_OUTCOME_FAILED;
         print_fault(fault);
         panic_halt("a fault that cannot be recovered from");
     }
-    mend_foundation(fault);
+    if (is_storm(fault))
+        fault_reboot(fault, "faults follow each other, and none is recovered from");
+    mend_foundation(fault, again || is_recurring(fault));
     apic_end_interrupts(); /* the handler that failed, or its entry, may not have reached that */
     unwind_task(cpu->task, frame, seq);
 }
 
 static enum err fault_init(void)
 {
+    enum err last = edge_bind(&exception_last_resort, take_last_resort);
+
     for (unsigned vector = 0; vector < EXCEPTIONS; vector++) {
         if (vector == EXCEPTION_DEBUG || vector == EXCEPTION_NMI || vector == EXCEPTION_BREAKPOINT)
             continue;
@@ -400,6 +509,6 @@ static enum err fault_init(void)
         if (e)
             return e;
     }
-    return ERR_OK;
+    return last;
 }
 INIT(fault_init);

@@ -25,3 +25,6 @@ const struct arena_fault *fault_of_task(const struct task *task, uint64_t since)
 /* Sets the report's error and text: `what`, a "request" or "swap", has ended by this fault (NULL: by some fault).
  * Returns the error: ERR_TIMEOUT where a function was ended by its deadline, else ERR_INIT_FAILED. */
 enum err fault_report(const struct arena_fault *fault, const char *what, struct report *report);
+/* Nothing more can be done about this fault: prints it, and `why`, on the serial line and resets the machine. With
+ * on_panic= on the command line, halts as that says. */
+_Noreturn void fault_reboot(struct arena_fault *fault, const char *why);

@@ -2,11 +2,9 @@
 #include "cells/recover/recovery/recovery.h"
 #include "cells/recover/recovery/audit.h"
 #include "cells/core/arena/arena.h"
-#include "cells/core/boot/boot.h"
 #include "cells/core/cpu/cpu.h"
 #include "cells/core/loader/loader.h"
 #include "cells/core/page/page.h"
-#include "cells/core/panic/panic.h"
 #include "cells/evolve/namespace/namespace.h"
 #include "cells/evolve/reap/reap.h"
 #include "cells/evolve/swap/swap.h"
@@ -23,12 +21,10 @@
 CELL("recovery", KERNEL, 1);
 FOUNDATION();
 
-#define WINDOW_NS      60000000000 /* faults of one cell within this time count together */
-#define TRIES_MAX      16          /* of one task, blamed on one cell, in the window: then it is given up */
-#define LOGGED_FAULTS  (ARENA_FAULTS_MAX - 1)
-#define RECENT_FAULTS  64 /* that are searched for open ones without a failed task */
-#define KEYBOARD_PORT  0x64
-#define KEYBOARD_RESET 0xfe
+#define WINDOW_NS     60000000000 /* faults of one cell within this time count together */
+#define TRIES_MAX     16          /* of one task, blamed on one cell, in the window: then it is given up */
+#define LOGGED_FAULTS (ARENA_FAULTS_MAX - 1)
+#define RECENT_FAULTS 64 /* that are searched for open ones without a failed task */
 
 enum remedy { REMEDY_NONE, REMEDY_RELOAD, REMEDY_RELOAD_FRESH, REMEDY_GIVE_UP };
 
@@ -198,24 +194,6 @@ static unsigned repair_damage(struct arena_fault *fault, bool all)
     return repaired;
 }
 
-static _Noreturn void reboot(struct arena_fault *fault, const char *cell)
-{
-    static const struct {
-        uint16_t limit;
-        uint64_t base;
-    } __attribute__((packed)) nothing = {};
-    char option[8];
-
-    fault->action = FAULT_ACTION_HALT;
-    fault->outcome = FAULT_OUTCOME_FAILED;
-    log_warn("recovery: %s faults again and again; rebooting", cell);
-    if (boot_option("on_panic", option, sizeof option))
-        panic_halt("recovery has failed");
-    cpu_out8(KEYBOARD_PORT, KEYBOARD_RESET);
-    __asm__ volatile("lidt %0; ud2" ::"m"(nothing)); /* without such a controller: a triple fault */
-    __builtin_unreachable();
-}
-
 /* Applies the remedy. False: the task must not run again. */
 static bool apply_remedy(struct arena_fault *fault, bool needed)
 {
@@ -224,8 +202,10 @@ static bool apply_remedy(struct arena_fault *fault, bool needed)
 
     if (repair_damage(fault, remedy != REMEDY_NONE) || remedy == REMEDY_NONE)
         return true;
-    if (remedy == REMEDY_GIVE_UP && arena_cell(cell)->kind != CELL_APPLICATION)
-        reboot(fault, arena_string(arena_cell(cell)->name));
+    if (remedy == REMEDY_GIVE_UP && arena_cell(cell)->kind != CELL_APPLICATION) {
+        log_warn("recovery: %s faults again and again; rebooting", arena_string(arena_cell(cell)->name));
+        fault_reboot(fault, "recovery has failed");
+    }
     if (remedy == REMEDY_GIVE_UP)
         return false;
     (void)reload_cell(fault, cell, remedy == REMEDY_RELOAD_FRESH ? SWAP_FRESH_DATA : 0);

@@ -24,6 +24,7 @@ _Noreturn void unwind_start_roll_back(const struct task_saved *saved);
 CELL("unwind", KERNEL, 1);
 FOUNDATION();
 EXPORT(unwind_task, KERNEL);
+EXPORT(unwind_give_up, KERNEL);
 EXPORT(unwind_walk, KERNEL);
 EXPORT(unwind_stack, KERNEL);
 EXPORT(unwind_bind_end, KERNEL);
@@ -143,17 +144,6 @@ static struct arena_fault *fault_of_unwinding(const struct progress *progress)
     return progress->fault_seq && fault->seq == progress->fault_seq ? fault : NULL;
 }
 
-static _Noreturn void fail_recovery(const struct progress *progress, const char *why)
-{
-    struct arena_fault *fault = fault_of_unwinding(progress);
-
-    if (fault) {
-        fault->action = FAULT_ACTION_HALT;
-        fault->outcome = FAULT_OUTCOME_FAILED;
-    }
-    panic_halt(why);
-}
-
 /* Resumes the task at `rip` with the callee-saved registers of the frame reached, and `rax`. */
 static _Noreturn void resume_at(const struct walk *walk, uint64_t rip, uint64_t rsp, uint64_t rflags, uint64_t rax)
 {
@@ -207,8 +197,8 @@ static _Noreturn void finish(struct progress *progress)
     struct walk walk = saved_walk(progress);
 
     progress->active = 0;
-    if (progress == &interrupts[cpu->index])
-        fail_recovery(progress, "a fault in an interrupt handler, and the code that it interrupted is not found");
+    if (progress == &interrupts[cpu->index]) /* the code that the handler has interrupted is not found */
+        unwind_give_up(cpu->task, progress->fault_seq);
     cpu->preempt_off = 0;
     abandon_locks();
     park_abandon();           /* a parked task may hold what this one needs to end */
@@ -486,6 +476,30 @@ void unwind_task(struct task *task, const struct trap_frame *frame, uint64_t fau
     if (nested == 0 || !walk_next(&walk))
         finish(progress);
     unwind(progress, &walk);
+}
+
+void unwind_give_up(struct task *task, uint64_t fault_seq)
+{
+    struct cpu *cpu = cpu_this();
+    struct progress *progress = progress_of(task);
+    uint64_t low, high;
+
+    if (!unwind_stack(task, &low, &high))
+        panic_halt("a fault outside of every task");
+    give_up_roll_back(progress);
+    leave_emergency(&interrupts[cpu->index], cpu);
+    leave_emergency(progress, cpu);
+    interrupts[cpu->index] = (struct progress){};
+    *progress = (struct progress){.active = 1,
+                                  .fault_seq = fault_seq,
+                                  .first_seq = fault_seq,
+                                  .stack_low = low,
+                                  .stack_high = high,
+                                  .ended = progress->ended};
+    if (task->record)
+        task->record->state = TASK_UNWINDING;
+    simd_begin(&task->simd);
+    finish(progress);
 }
 
 void unwind_roll_back(struct task *task, struct call *call, uint64_t cfa, void (*entry)(void))

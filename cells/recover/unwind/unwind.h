@@ -16,6 +16,10 @@
  * fault that this is for. */
 _Noreturn void unwind_task(struct task *task, const struct trap_frame *frame, uint64_t fault_seq);
 
+/* Ends the task, or restarts it if it is immortal, without unwinding it: what it ran is lost. What its frames hold is
+ * not released, but for locks. Call on the fault stack, interrupts off. */
+_Noreturn void unwind_give_up(struct task *task, uint64_t fault_seq);
+
 /* Has a task that does not run roll back `call`, which is in the frame that ends at `cfa`. When the task runs next,
  * it leaves all frames up to that one, running their landing pads, and resumes at `entry` with a struct
  * unwind_repeat on its stack. If it leaves a call whose result is decided by then, this call returns the result, and

@@ -1,6 +1,6 @@
 /* See park.h. One CPU at a time parks the others, the one in `holder`. Another one that wants to waits with
- * interrupts on, and is parked there like any other CPU. Each round has a number: an interrupt that comes late, when its
- * round has ended, parks nobody. */
+ * interrupts on, and is parked there like any other CPU. Each round has a number: an interrupt that comes late, when
+ * its round has ended, parks nobody. */
 #include "cells/task/park/park.h"
 #include "cells/core/cpu/cpu.h"
 #include "cells/core/exception/exception.h"

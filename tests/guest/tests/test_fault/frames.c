@@ -1,4 +1,4 @@
-/* Return addresses, damaged on the stack: a flipped bit is found and put right, so that the landing pads of the caller run;
+/* Return addresses, damaged on the stack: a flipped bit is found and put right, so that landing pads of the caller run;
  * of a frame that is not known none runs. */
 #include "cells/core/arena/arena.h"
 #include "cells/core/cpu/cpu.h"

@@ -527,6 +527,7 @@ static const struct fault_case {
     {test_fault_late_interrupt, "an interrupt to park that comes too late parks nobody"},
     {test_fault_return_address, "with a flipped bit in a return address: the caller's landing pads run"},
     {test_fault_own_text, "with damaged text of memset and its like: the record is whole, and closed"},
+    {test_fault_path, "with the path of exceptions damaged: it is mended, and the task is given up"},
     {in_nano_core, "in the nano_core: the loader lock and the arena's lock are released"},
     {in_loader, "in the loader: what was half loaded or half initialized is taken back"},
     {lock_lost, "for want of a lock: nobody has it, or it is not let go"},

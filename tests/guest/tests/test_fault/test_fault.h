@@ -23,3 +23,4 @@ void test_fault_nested_in_handler(const struct testing *test);
 void test_fault_late_interrupt(const struct testing *test);
 void test_fault_return_address(const struct testing *test);
 void test_fault_own_text(const struct testing *test);
+void test_fault_path(const struct testing *test);
