@@ -290,8 +290,9 @@ static enum err call_in_time(struct cell_ref cell, enum err (*function)(void))
 
 static enum err deadline_init(void)
 {
+    enum err e = vector_bind(EXCEPTION_NMI, on_nmi); /* first: on a slow host one comes at once */
+
     counter_init();
-    enum err e = vector_bind(EXCEPTION_NMI, on_nmi);
     if (!e)
         e = timer_bind_look(on_tick);
     if (!e)
