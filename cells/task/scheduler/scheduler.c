@@ -311,6 +311,7 @@ UNCHECKED void scheduler_rebuild(void)
 {
     run_queue_empty();
     sleepers.first = NULL;
+    (void)task_mend_all();
     task_each(queue_again, NULL);
     update_next_ns();
 }

@@ -25,10 +25,12 @@ EXPORT(task_switch, KERNEL);
 TYPED(task_switch);
 EXPORT(task_frame, KERNEL);
 EXPORT(task_each, KERNEL);
+EXPORT(task_mend_all, KERNEL);
 EXPORT(task_bind_failed, KERNEL);
 EXPORT(task_bind_idle, KERNEL);
 
 #define TEARDOWN_IDLE_NS 50000000 /* between two calls of what is bound with task_bind_idle */
+#define ROUNDS_MAX       8        /* of one task, ended by faults of the teardown task */
 #define TRIES_MAX        3        /* calls of restart_failed for one task: it may fault itself */
 
 /* switch.S */
@@ -52,6 +54,7 @@ struct teardown {
     struct task *first;   /* under lock: ended tasks */
     struct task *current; /* being taken down; taken up again when a fault has restarted the task */
     unsigned tries;       /* calls of restart_failed for `current` */
+    unsigned rounds;      /* how often it has been taken up again */
     struct task *task;
 };
 static struct teardown *teardown;
@@ -114,6 +117,12 @@ static void fill_record(struct task *task, const char *name, struct task_functio
     arena_seal(task->ref);
 }
 
+/* Whether a task can be pinned so: nobody would ever run it elsewhere. */
+static bool is_pin(uint32_t pinned)
+{
+    return !pinned || cpu_get(pinned - 1);
+}
+
 /* False: no such namespace, or no free record. */
 static bool make_record(struct task *task, const char *name, uint64_t entry, const struct task_options *options)
 {
@@ -126,6 +135,8 @@ static bool make_record(struct task *task, const char *name, uint64_t entry, con
     task->record = arena_task(task->ref);
     task->functions.entry = function_of(entry);
     task->pinned = options->pinned ? options->pinned : arena_namespace(namespace_)->cpu;
+    if (!is_pin(task->pinned))
+        task->pinned = 0;
     task->simd.enabled = saves_simd(namespace_);
     fill_record(task, name, task->functions.entry, namespace_, options);
     return true;
@@ -410,7 +421,10 @@ static struct task *next_ended(struct teardown *self)
 {
     GUARD(lock) held = lock_take(&self->lock);
 
+    if (self->current && ++self->rounds > ROUNDS_MAX)
+        self->current = NULL; /* it cannot be taken down: it is left as it is */
     if (!self->current) {
+        self->rounds = 0;
         if (!self->first)
             (void)wait_queue_wait(&self->work, &held, TEARDOWN_IDLE_NS);
         self->tries = 0;
@@ -479,4 +493,70 @@ void task_each(void (*visit)(struct task *task, void *context), void *context)
     for (uint32_t i = 1; i < ARENA_TASKS_MAX; i++)
         if (by_record[i])
             visit(by_record[i], context);
+}
+
+/* ---- after a fault ---- */
+
+static bool is_running(const struct task *task)
+{
+    for (unsigned i = 0; i < cpu_count(); i++)
+        if (cpu_get(i)->task == task)
+            return true;
+    return false;
+}
+
+/* Whether what a switch to `rsp` would pop lies on the task's stack, and ends in text. */
+static bool is_saved_rsp(const struct arena_task *record, uint64_t rsp)
+{
+    const struct task_saved *saved = (const struct task_saved *)rsp;
+
+    return rsp % 8 == 0 && rsp >= record->stack_virt &&
+           rsp - record->stack_virt <= record->stack_bytes - sizeof *saved && arena_cell_at(saved->rip).index;
+}
+
+static unsigned mend_word(void *word, uint64_t right, size_t bytes)
+{
+    if (memcmp(word, &right, bytes) == 0)
+        return 0;
+    memcpy(word, &right, bytes);
+    return 1;
+}
+
+/* The record is sound. */
+static unsigned mend_rsp(struct task *task)
+{
+    struct arena_task *record = task->record;
+
+    if (is_running(task) || !record->stack_bytes || record->saved_rsp == task->rsp)
+        return 0;
+    if (is_saved_rsp(record, record->saved_rsp) && !is_saved_rsp(record, task->rsp))
+        task->rsp = record->saved_rsp;
+    else
+        record->saved_rsp = task->rsp;
+    return 1;
+}
+
+static unsigned mend_task(struct task *task, uint32_t index)
+{
+    struct task_ref ref = {index};
+    struct arena_task *record = arena_task(ref);
+    unsigned mended = mend_word(&task->ref, index, sizeof task->ref);
+
+    mended += mend_word(&task->record, (uint64_t)record, sizeof task->record);
+    if (!arena_sound(ref) || record->state == TASK_FREE)
+        return mended;
+    mended += mend_word(&task->id, record->id, sizeof task->id);
+    if (!is_pin(task->pinned))
+        mended += mend_word(&task->pinned, 0, sizeof task->pinned);
+    return mended + mend_rsp(task);
+}
+
+UNCHECKED unsigned task_mend_all(void)
+{
+    unsigned mended = 0;
+
+    for (uint32_t i = 1; i < ARENA_TASKS_MAX; i++)
+        if (by_record[i])
+            mended += mend_task(by_record[i], i);
+    return mended;
 }

@@ -149,6 +149,10 @@ static inline struct trap_frame task_saved_frame(const struct task_saved *saved)
 /* Writes the registers of a task that does not run. */
 void task_frame(const struct task *task, struct trap_frame *ret_frame);
 
+/* Puts right what is known of each task from elsewhere: its record and id, and its saved stack pointer if it does not
+ * run; one that is pinned to no CPU may run on any. Other CPUs parked. Returns how many words were wrong. */
+unsigned task_mend_all(void);
+
 /* Calls visit for each task whose record is not free, under a lock: visit must not wait or make tasks. The rsp of a
  * task that does not run is valid. */
 void task_each(void (*visit)(struct task *task, void *context), void *context);
