@@ -1,6 +1,7 @@
 /* See recovery.h. A fault's record is open until its remedy has been applied; then it is closed, once. */
 #include "cells/recover/recovery/recovery.h"
 #include "cells/recover/recovery/audit.h"
+#include "cells/recover/recovery/imports.h"
 #include "cells/core/arena/arena.h"
 #include "cells/core/cpu/cpu.h"
 #include "cells/core/loader/loader.h"
@@ -21,12 +22,15 @@
 CELL("recovery", KERNEL, 1);
 FOUNDATION();
 
-#define WINDOW_NS     60000000000 /* faults of one cell within this time count together */
-#define TRIES_MAX     16          /* of one task, blamed on one cell, in the window: then it is given up */
-#define LOGGED_FAULTS (ARENA_FAULTS_MAX - 1)
-#define RECENT_FAULTS 64 /* that are searched for open ones without a failed task */
+#define WINDOW_NS      60000000000 /* faults of one cell within this time count together */
+#define TRIES_MAX      16          /* of one task, blamed on one cell, in the window: then it is given up */
+#define TRIES_UNBLAMED 64          /* the same, of faults that are blamed on no cell */
+#define TRIES_IMPORTS  4           /* after so many, and after each so many more, what the cell imports is reloaded */
+#define NESTED_FAULTS  8           /* open ones of a task, that may be one failure: it cannot be unwound with more */
+#define LOGGED_FAULTS  (ARENA_FAULTS_MAX - 1)
+#define RECENT_FAULTS  64 /* that are searched for open ones without a failed task */
 
-enum remedy { REMEDY_NONE, REMEDY_RELOAD, REMEDY_RELOAD_FRESH, REMEDY_GIVE_UP };
+enum remedy { REMEDY_NONE, REMEDY_RELOAD, REMEDY_RELOAD_FRESH, REMEDY_RELOAD_IMPORTS, REMEDY_GIVE_UP };
 
 /* ---- damage ---- */
 
@@ -75,17 +79,19 @@ static struct cell_ref blamed_cell(const struct arena_fault *fault)
 }
 
 /* Counts earlier faults within the window that were blamed on the same name and namespace. same_task: only of the same
- * task. Else of any task; but not those of this task's unwinding, which is one failure. */
+ * task. Else of any task. The newest open ones of this task do not count: they may be of its unwinding, which is one
+ * failure. */
 static unsigned recurrences(const struct arena_fault *fault, bool same_task)
 {
-    unsigned count = 0;
+    unsigned count = 0, open = 0;
 
     for (uint64_t seq = fault->seq - 1; seq > 0 && fault->seq - seq < LOGGED_FAULTS; seq--) {
         const struct arena_fault *earlier = fault_record(seq);
         if (!earlier || fault->time_ns - earlier->time_ns > WINDOW_NS)
             break;
         bool same = earlier->task_id == fault->task_id;
-        if ((same_task && !same) || (same && earlier->outcome == FAULT_OUTCOME_OPEN))
+        bool nested = same && earlier->outcome == FAULT_OUTCOME_OPEN && open++ < NESTED_FAULTS;
+        if ((same_task && !same) || nested)
             continue;
         count += string_equal(earlier->blamed, fault->blamed) &&
                  string_equal(earlier->blamed_namespace, fault->blamed_namespace);
@@ -97,10 +103,14 @@ static unsigned recurrences(const struct arena_fault *fault, bool same_task)
  * work. */
 static enum remedy choose_remedy(const struct arena_fault *fault, struct cell_ref cell, bool needed)
 {
+    unsigned tries = recurrences(fault, true);
+
+    if (needed && tries >= (cell.index ? TRIES_MAX : TRIES_UNBLAMED))
+        return REMEDY_GIVE_UP;
     if (!cell.index || recurrences(fault, false) == 0)
         return REMEDY_NONE;
-    if (needed && recurrences(fault, true) >= TRIES_MAX)
-        return REMEDY_GIVE_UP;
+    if (needed && tries && tries % TRIES_IMPORTS == 0)
+        return REMEDY_RELOAD_IMPORTS;
     if (!needed) /* one reload is tried; an application that fails is no sign of damage */
         return arena_cell(cell)->kind == CELL_APPLICATION || arena_cell(cell)->reloads ? REMEDY_NONE : REMEDY_RELOAD;
     /* The foundation keeps its data: run queues, bound pointers. Without it nothing runs. */
@@ -122,12 +132,25 @@ static void reserve_guard_end(struct reserve_guard *guard)
     __atomic_store_n(&arena_reserve_user, guard->before, __ATOMIC_RELAXED);
 }
 
+/* A reload stands on the foundation, so that this is put right first. */
+static void mend_foundation(void)
+{
+    unsigned mended = 0;
+
+    for_each_cell (cell)
+        if (arena_cell(cell)->state == CELL_LIVE && mend_is_needed(cell))
+            mended += mend_cell(cell);
+    if (mended)
+        arena_count(COUNTER_mends, mended);
+}
+
 /* False: it was not reloaded, and the log says why. */
 static bool reload_cell(struct arena_fault *fault, struct cell_ref cell, unsigned flags)
 {
     GUARD(loader) locked = loader_hold(); /* until the new cell's count is written: nobody replaces it before */
     GUARD(reserve) open = reserve_use();
     struct report done = {};
+    mend_foundation();
     enum err error = swap_reload_cell(cell, flags, &done);
 
     if (error) {
@@ -194,21 +217,35 @@ static unsigned repair_damage(struct arena_fault *fault, bool all)
     return repaired;
 }
 
-/* Applies the remedy. False: the task must not run again. */
+/* Reloads, with fresh data, what the cell imports: the more steps away, the more often it has failed. */
+static void reload_imports(struct arena_fault *fault, struct cell_ref cell)
+{
+    GUARD(loader) locked = loader_hold();
+    struct cell_ref imports[IMPORTS_MAX];
+    size_t count = imports_with_data(cell, recurrences(fault, true) / TRIES_IMPORTS, imports);
+
+    for (size_t i = 0; i < count; i++)
+        (void)reload_cell(fault, imports[i], SWAP_FRESH_DATA);
+}
+
+/* Applies the remedy. False: nothing helps, and the task must not run again. */
 static bool apply_remedy(struct arena_fault *fault, bool needed)
 {
     struct cell_ref cell = blamed_cell(fault);
     enum remedy remedy = choose_remedy(fault, cell, needed);
+    bool keeps_data = remedy == REMEDY_RELOAD || mend_is_needed(cell);
 
     if (repair_damage(fault, remedy != REMEDY_NONE) || remedy == REMEDY_NONE)
         return true;
-    if (remedy == REMEDY_GIVE_UP && arena_cell(cell)->kind != CELL_APPLICATION) {
+    if (remedy == REMEDY_GIVE_UP && cell.index && arena_cell(cell)->kind != CELL_APPLICATION) {
         log_warn("recovery: %s faults again and again; rebooting", arena_string(arena_cell(cell)->name));
         fault_reboot(fault, "recovery has failed");
     }
     if (remedy == REMEDY_GIVE_UP)
         return false;
-    (void)reload_cell(fault, cell, remedy == REMEDY_RELOAD_FRESH ? SWAP_FRESH_DATA : 0);
+    if (remedy == REMEDY_RELOAD_IMPORTS)
+        reload_imports(fault, cell);
+    (void)reload_cell(fault, cell, keeps_data ? 0 : SWAP_FRESH_DATA);
     return true;
 }
 
@@ -317,7 +354,8 @@ static void close_faults_without_task(void)
         bool handler = fault->action == FAULT_ACTION_UNWIND; /* the unwinder has left an interrupt handler */
         if (!handler && !has_restarted(fault))
             continue;
-        (void)apply_remedy(fault, true);
+        if (!apply_remedy(fault, true) && !handler && !fault_blamed(seq).index)
+            fault_reboot(fault, "a task without which nothing works fails again and again");
         close_fault(fault, handler ? FAULT_ACTION_UNWIND : FAULT_ACTION_RESTART, FAULT_OUTCOME_RECOVERED);
         log_fault(fault, handler ? "handler left" : "restarted");
     }

@@ -24,3 +24,7 @@ void test_fault_late_interrupt(const struct testing *test);
 void test_fault_return_address(const struct testing *test);
 void test_fault_own_text(const struct testing *test);
 void test_fault_path(const struct testing *test);
+void test_fault_task_fields(const struct testing *test);
+void test_fault_stuck_teardown(const struct testing *test);
+void test_fault_import(const struct testing *test);
+void test_fault_foundation_first(const struct testing *test);

@@ -1,0 +1,47 @@
+/* See imports.h. */
+#include "cells/recover/recovery/imports.h"
+#include "cells/core/arena/arena.h"
+#include "cells/recover/mend/mend.h"
+
+static bool has_data(struct cell_ref cell)
+{
+    for_each_section_of (s, cell)
+        if (section_kind_is_data(arena_section(s)->kind) && arena_section(s)->bytes)
+            return true;
+    return false;
+}
+
+static bool is_among(struct cell_ref cell, const struct cell_ref *cells, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (same(cells[i], cell))
+            return true;
+    return false;
+}
+
+/* Appends what `cell` imports from to the first `count` of `reached`. Returns the new count. */
+static size_t add_imports(struct cell_ref cell, struct cell_ref reached[IMPORTS_MAX], size_t count)
+{
+    for_each_section_of (s, cell)
+        for_each_edge_from (e, s) {
+            struct cell_ref to = arena_section(arena_edge(e)->to)->cell;
+            if (count < IMPORTS_MAX && arena_cell(to)->state == CELL_LIVE && arena_cell(to)->object.index &&
+                !mend_is_needed(to) && !is_among(to, reached, count))
+                reached[count++] = to;
+        }
+    return count;
+}
+
+size_t imports_with_data(struct cell_ref cell, unsigned depth, struct cell_ref ret_cells[IMPORTS_MAX])
+{
+    struct cell_ref reached[IMPORTS_MAX] = {cell};
+    size_t count = 1, done = 0, found = 0;
+
+    for (; depth > 0; depth--)
+        for (size_t end = count; done < end; done++)
+            count = add_imports(reached[done], reached, count);
+    for (size_t i = 1; i < count; i++)
+        if (has_data(reached[i]))
+            ret_cells[found++] = reached[i];
+    return found;
+}
