@@ -36,7 +36,7 @@ struct cpu {
     uint64_t stack_low, stack_top; /* the stack it started on, later that of its idle task */
     struct arena_cpu *record;      /* NULL before the smp cell has made it */
     uint32_t parked;               /* enum cpu_parked */
-    uint32_t parked_round;          /* that it is or was parked for last */
+    uint32_t parked_round;         /* that it is or was parked for last */
     uint64_t parked_rsp;           /* while it is parked: its stack is in use from here up */
     struct lock *held[CPU_LOCKS];  /* the first lock_depth of them, outermost first */
     uint64_t lock_looks;           /* changes while it waits for a lock */

@@ -81,11 +81,9 @@ static struct arena_fault *fault_slot(uint64_t seq)
            arena_ring_index(seq, ARENA_FAULTS_MAX);
 }
 
-static void clear_fault(struct arena_fault *fault)
+static void clear_bytes(void *bytes, size_t count)
 {
-    size_t bytes = sizeof *fault;
-
-    __asm__ volatile("rep stosb" : "+D"(fault), "+c"(bytes) : "a"(0) : "memory");
+    __asm__ volatile("rep stosb" : "+D"(bytes), "+c"(count) : "a"(0) : "memory");
 }
 
 /* `to` has `bytes` zeros. */
@@ -235,6 +233,7 @@ static void log_message(struct arena_fault *fault, const struct task *task, uint
         high = arena_section(section)->virt + arena_section(section)->bytes;
     else if (!unwind_stack(task, &low, &high) || from < low || from >= high)
         return;
+    clear_bytes(fault->message, sizeof fault->message);
     for (; i + 1 < sizeof fault->message && from + i < high && ((const char *)from)[i]; i++)
         fault->message[i] = ((const char *)from)[i];
 }
@@ -250,7 +249,7 @@ static uint64_t begin_record(const struct trap_frame *frame, const struct cpu *c
 
     pending[cpu->index].seq = seq;
     __atomic_store_n(&fault->seq, 0, __ATOMIC_SEQ_CST);
-    clear_fault(fault);
+    clear_bytes(fault, sizeof *fault);
     stack_cells[seq % SLOTS].count = 0;
     stack_cells[seq % SLOTS].seq = seq;
     fault->kind = kind;

@@ -19,7 +19,7 @@ EXPORT(park_guard_end, KERNEL);
 EXPORT(park_abandon, KERNEL);
 
 static unsigned vector;
-static uint32_t holder;            /* CPU index plus one */
+static uint32_t holder;             /* CPU index plus one */
 static uint32_t round = UINT32_MAX; /* that the CPUs are asked to park for, or were last; written by the holder */
 
 /* With the SIMD registers on the stack: they may hold pointers too. */

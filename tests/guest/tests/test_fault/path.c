@@ -1,4 +1,4 @@
-/* The path from an exception to its handler, damaged: no frame of the fault is left, so the task ends without unwinding. */
+/* The path from an exception to its handler, damaged: no frame of the fault is left, so the task is not unwound. */
 #include "cells/core/cpu/cpu.h"
 #include "cells/core/exception/exception.h"
 #include "cells/core/page/page.h"
