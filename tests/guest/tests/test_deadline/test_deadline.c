@@ -95,9 +95,8 @@ static void check_cpus(const struct testing *test)
 
     for (unsigned i = 0; i < cpu_count(); i++)
         ticks[i] = cpu_get(i)->record->ticks;
-    scheduler_sleep_ns(100000000);
     for (unsigned i = 0; i < cpu_count(); i++)
-        testing_need(test, cpu_get(i)->record->ticks > ticks[i]);
+        testing_need(test, testing_await(__atomic_load_n(&cpu_get(i)->record->ticks, __ATOMIC_RELAXED) > ticks[i]));
 }
 
 static void transfer(const struct testing *test, enum endless_how how)
