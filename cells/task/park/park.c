@@ -20,7 +20,7 @@ EXPORT(park_abandon, KERNEL);
 
 static unsigned vector;
 static uint32_t holder;             /* CPU index plus one */
-static uint32_t round = UINT32_MAX; /* that the CPUs are asked to park for, or were last; written by the holder */
+static uint32_t asked = UINT32_MAX; /* the round that the CPUs are asked to park for, or were last; by the holder */
 
 /* With the SIMD registers on the stack: they may hold pointers too. */
 static void park_with_simd(struct simd_part *part, uint32_t now)
@@ -36,7 +36,7 @@ static void on_park(struct trap_frame *frame)
 {
     (void)frame;
     apic_eoi();
-    uint32_t now = __atomic_load_n(&round, __ATOMIC_ACQUIRE);
+    uint32_t now = __atomic_load_n(&asked, __ATOMIC_ACQUIRE);
     struct task *task = cpu_task();
     if (task && task->simd.enabled)
         park_with_simd(&task->simd, now);
@@ -49,7 +49,7 @@ static bool is_in(const struct cpu *cpu, uint32_t state)
 {
     uint32_t now = __atomic_load_n(&cpu->parked, __ATOMIC_SEQ_CST);
 
-    return now == CPU_HALTED || (now == state && (state == CPU_RUNS || cpu->parked_round == round));
+    return now == CPU_HALTED || (now == state && (state == CPU_RUNS || cpu->parked_round == asked));
 }
 
 /* Waits until every other CPU is in `state`. */
@@ -103,7 +103,7 @@ struct park_guard park_all(void)
     guard.held = true;
     guard.started_ns = cpu_ns();
     await_cpus(CPU_RUNS); /* those that are still leaving the round before; a late interrupt parks nobody */
-    __atomic_store_n(&round, cpu_park_round(), __ATOMIC_RELEASE);
+    __atomic_store_n(&asked, cpu_park_round(), __ATOMIC_RELEASE);
     for (unsigned i = 0; i < cpu_count(); i++)
         if (cpu_get(i) != cpu_this())
             ipi_send(cpu_get(i)->apic_id, vector);
