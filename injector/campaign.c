@@ -3,6 +3,7 @@
 #include "introspect/base/own.h"
 #include "guest/abi/fnv.h"
 #include "injector/deliveries.h"
+#include "injector/exact.h"
 #include "injector/snapshot.h"
 #include "injector/watch.h"
 #include "guest/abi/layout.h"
@@ -60,7 +61,7 @@ static struct rig rig_of(struct database *database, const char *path, const stru
     if (again)
         snprintf(r.config.name + used, sizeof r.config.name - used, "-%llu", (unsigned long long)again->index);
     strncat(r.config.cmdline, " on_panic=exit", sizeof r.config.cmdline - strlen(r.config.cmdline) - 1);
-    r.config.paused = false;
+    r.config.paused = plan->exact;
     (void)!machine_stop(r.config.name);
     return r;
 }
@@ -98,6 +99,8 @@ static enum err wait_for_workload(struct rig *r, struct why *why)
 {
     uint64_t start = watch_now_ns();
 
+    if (r->plan->exact)
+        return exact_until(&r->target, COUNTER_rounds, r->plan->warmup_rounds, r->plan->boot_ms, why);
     for (;;) {
         struct glance g = watch_glance(r->target.ram, r->target.bytes);
 
@@ -210,8 +213,19 @@ static bool has_delivered(const struct rig *r, const struct glance *g)
            g->counter[COUNTER_rounds] - r->before.counter[COUNTER_rounds] >= r->plan->rounds;
 }
 
-/* Waits until the workload has delivered its rounds and nothing is being recovered, the machine has ended, or time is
- * up. */
+static bool has_crashed(const struct rig *r, const struct glance *g)
+{
+    return !machine_is_alive(r->machine) || guest_has_restarted(r, g);
+}
+
+/* The workload has delivered its rounds, and nothing is being recovered. */
+static bool has_finished(struct rig *r, const struct glance *g)
+{
+    deliveries_look(&r->deliveries, r->target.ram, r->target.bytes, false);
+    return has_delivered(r, g) && !is_recovering(r, g);
+}
+
+/* Waits until the workload has finished, the machine has ended, or time is up. */
 static struct glance watch_workload(struct rig *r, const struct injection *injection, bool holds, bool *ret_crashed)
 {
     uint64_t start = watch_now_ns();
@@ -219,16 +233,32 @@ static struct glance watch_workload(struct rig *r, const struct injection *injec
     for (;;) {
         struct glance g = watch_glance(r->target.ram, r->target.bytes);
 
-        deliveries_look(&r->deliveries, r->target.ram, r->target.bytes, false);
-        *ret_crashed = !machine_is_alive(r->machine) || guest_has_restarted(r, &g);
-        if (*ret_crashed || (watch_now_ns() - start) / 1000000 >= r->plan->timeout_ms)
-            return g;
-        if (has_delivered(r, &g) && !is_recovering(r, &g))
+        *ret_crashed = has_crashed(r, &g);
+        if (*ret_crashed || (watch_now_ns() - start) / 1000000 >= r->plan->timeout_ms || has_finished(r, &g))
             return g;
         if (holds)
             inject_hold(&r->target, r->view, injection);
         watch_sleep_ms(POLL_MS);
     }
+}
+
+static bool is_over(void *context, bool stands)
+{
+    struct rig *r = context;
+    struct glance g = watch_glance(r->target.ram, r->target.bytes);
+
+    (void)stands;
+    return has_crashed(r, &g) || has_finished(r, &g);
+}
+
+/* The same, at moments of the guest's own. It stands still then. */
+static enum err watch_exactly(struct rig *r, struct glance *ret_glance, bool *ret_crashed, struct why *why)
+{
+    enum err e = exact_run(&r->target, COUNTER_rounds, r->plan->timeout_ms, is_over, r, why);
+
+    *ret_glance = watch_glance(r->target.ram, r->target.bytes);
+    *ret_crashed = has_crashed(r, ret_glance);
+    return e;
 }
 
 static void take_faults(const struct rig *r, const struct glance *g, struct experiment *x)
@@ -291,7 +321,13 @@ static enum err rig_try(struct rig *r, struct experiment *x, bool holds, struct 
     enum err e = inject_apply(&r->target, r->view, &x->injection, why);
     if (e != ERR_OK)
         return e;
-    struct glance g = watch_workload(r, &x->injection, holds, &crashed);
+    struct glance g;
+    if (r->plan->exact)
+        e = watch_exactly(r, &g, &crashed, why);
+    else
+        g = watch_workload(r, &x->injection, holds, &crashed);
+    if (e != ERR_OK)
+        return e;
     x->run_ms = (unsigned)((watch_now_ns() - start) / 1000000);
     judge_experiment(r, &g, crashed, x);
     return ERR_OK;
@@ -310,6 +346,18 @@ static enum err check_targets(struct rig *r, struct why *why)
     return e;
 }
 
+/* From the warm-up to the moment of the injection. */
+static enum err rig_delay(struct rig *r, const struct experiment *x, struct why *why)
+{
+    struct glance g = watch_glance(r->target.ram, r->target.bytes);
+
+    watch_sleep_ms(x->delay_ms);
+    if (!x->delay_switches)
+        return ERR_OK;
+    return exact_until(&r->target, COUNTER_switches, g.counter[COUNTER_switches] + x->delay_switches,
+                       r->plan->timeout_ms, why);
+}
+
 static enum err run_one(struct rig *r, uint64_t index, struct experiment *x, struct why *why)
 {
     const struct plan *plan = r->plan;
@@ -324,7 +372,10 @@ static enum err run_one(struct rig *r, uint64_t index, struct experiment *x, str
     x->index = index;
     snprintf(x->target, sizeof x->target, "%s", plan->target[t].words);
     x->delay_ms = plan->jitter_ms ? (unsigned)prng_below(&prng, plan->jitter_ms) : 0;
-    watch_sleep_ms(x->delay_ms);
+    x->delay_switches = plan->jitter_switches ? (unsigned)prng_below(&prng, plan->jitter_switches) : 0;
+    e = rig_delay(r, x, why);
+    if (e != ERR_OK)
+        return e;
     x->start_ms = (unsigned)((watch_now_ns() - start) / 1000000);
     e = rig_look(r, why);
     if (e == ERR_OK)
@@ -393,11 +444,14 @@ static enum err replay_experiment(struct rig *r, const struct experiment *record
 
     if (e != ERR_OK)
         return e;
-    *x =
-        (struct experiment){.index = recorded->index, .injection = recorded->injection, .delay_ms = recorded->delay_ms};
+    *x = (struct experiment){.index = recorded->index,
+                             .injection = recorded->injection,
+                             .delay_ms = recorded->delay_ms,
+                             .delay_switches = recorded->delay_switches};
     memcpy(x->target, recorded->target, sizeof x->target);
-    watch_sleep_ms(x->delay_ms);
-    e = rig_look(r, why);
+    e = rig_delay(r, x, why);
+    if (e == ERR_OK)
+        e = rig_look(r, why);
     for (size_t i = 0; i < x->injection.changes && e == ERR_OK; i++)
         e = inject_find(r->view, recorded->where[i], &x->injection.change[i], why);
     return e == ERR_OK ? rig_try(r, x, r->plan->model.model->holds, why) : e;

@@ -9,7 +9,7 @@
 #include <sys/file.h>
 #include <unistd.h>
 
-/* Format 1 had neither the last four columns of an experiment nor a second outcome; it is read, and becomes a 2 when
+/* Format 1 had neither the last five columns of an experiment nor a second outcome; it is read, and becomes a 2 when
  * something is written. */
 #define FORMAT     "2"
 #define FORMAT_OLD "1"
@@ -32,7 +32,8 @@ static const char schema[] =
     " reloads INTEGER, crashed INTEGER, halted INTEGER, fault_kind INTEGER, fault_vector INTEGER, fault_ip TEXT,"
     " fault_address TEXT, fault_task TEXT, fault_cell TEXT, fault_section TEXT, fault_symbol TEXT,"
     " fault_offset INTEGER, fault_message TEXT, recovery_ns INTEGER, start_ms INTEGER, run_ms INTEGER,"
-    " delivered_wrong INTEGER, delivered_lost INTEGER, delivered_twice INTEGER, outcome_thesis TEXT);"
+    " delivered_wrong INTEGER, delivered_lost INTEGER, delivered_twice INTEGER, outcome_thesis TEXT,"
+    " delay_switches INTEGER);"
     "CREATE TABLE IF NOT EXISTS change ("
     " experiment INTEGER NOT NULL REFERENCES experiment (idx), n INTEGER NOT NULL, place TEXT NOT NULL,"
     " phys INTEGER NOT NULL, bytes INTEGER NOT NULL, bit INTEGER, keep TEXT, sets TEXT, flips TEXT, before TEXT,"
@@ -48,6 +49,7 @@ static const char update[] = "BEGIN IMMEDIATE;"
                              "ALTER TABLE experiment ADD COLUMN delivered_lost INTEGER;"
                              "ALTER TABLE experiment ADD COLUMN delivered_twice INTEGER;"
                              "ALTER TABLE experiment ADD COLUMN outcome_thesis TEXT;"
+                             "ALTER TABLE experiment ADD COLUMN delay_switches INTEGER;"
                              "UPDATE experiment SET outcome_thesis = " OLD_OUTCOME_THESIS ";"
                              "UPDATE campaign SET value = '" FORMAT "' WHERE key = 'format';"
                              "COMMIT;";
@@ -333,7 +335,7 @@ static bool insert_row(struct database *d, const struct experiment *x)
 
     if (sqlite3_prepare_v2(d->sqlite,
                            "INSERT INTO experiment VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,"
-                           "?18,?19,?20,?21,?22,?23,?24,?25,?26,?27,?28,?29,?30,?31,?32,?33,?34,?35)",
+                           "?18,?19,?20,?21,?22,?23,?24,?25,?26,?27,?28,?29,?30,?31,?32,?33,?34,?35,?36)",
                            -1, &s, NULL) != SQLITE_OK)
         return false;
     sqlite3_bind_int64(s, 1, (sqlite3_int64)x->index);
@@ -359,6 +361,7 @@ static bool insert_row(struct database *d, const struct experiment *x)
     sqlite3_bind_int64(s, 32, (sqlite3_int64)v->wrong);
     sqlite3_bind_int64(s, 33, (sqlite3_int64)v->lost);
     sqlite3_bind_int64(s, 34, (sqlite3_int64)v->twice);
+    sqlite3_bind_int64(s, 36, x->delay_switches);
     sqlite3_bind_text(s, 35, outcome_word(x->outcome[OUTCOME_THESIS]), -1, SQLITE_STATIC);
     bool done = sqlite3_step(s) == SQLITE_DONE;
     sqlite3_finalize(s);
@@ -445,7 +448,8 @@ enum err database_get(struct database *d, uint64_t index, struct experiment *ret
 {
     CLOSED_BY(finalize) sqlite3_stmt *s = NULL;
 
-    if (!prepare_outcomes(d, "target, at_round, delay_ms", "FROM experiment WHERE idx = ?", &s))
+    if (!prepare_outcomes(d, d->is_old ? "target, at_round, delay_ms, 0" : "target, at_round, delay_ms, delay_switches",
+                          "FROM experiment WHERE idx = ?", &s))
         return failed(d, why);
     sqlite3_bind_int64(s, 1, (sqlite3_int64)index);
     if (sqlite3_step(s) != SQLITE_ROW)
@@ -455,7 +459,8 @@ enum err database_get(struct database *d, uint64_t index, struct experiment *ret
     copy_column(ret_experiment->target, sizeof ret_experiment->target, s, 0);
     ret_experiment->at_round = (uint64_t)sqlite3_column_int64(s, 1);
     ret_experiment->delay_ms = (unsigned)sqlite3_column_int64(s, 2);
-    if (!read_outcomes(s, 3, ret_experiment->outcome))
+    ret_experiment->delay_switches = (unsigned)sqlite3_column_int64(s, 3);
+    if (!read_outcomes(s, 4, ret_experiment->outcome))
         return why_set(why, ERR_CORRUPT, "database %s: experiment %llu has an outcome that is none", d->path,
                        (unsigned long long)index);
     return get_changes(d, ret_experiment, why);

@@ -10,6 +10,7 @@ struct experiment {
     char where[MODEL_CHANGES_MAX][160]; /* cell:section+offset, by change; empty: outside of every section */
     uint64_t at_round;                  /* rounds ended before the injection */
     unsigned delay_ms;                  /* after the warm-up, by the seed */
+    unsigned delay_switches;            /* the same of an exact campaign */
     struct evidence evidence;
     uint64_t restarts, recoveries;
     enum outcome outcome[OUTCOME_RULES];

@@ -7,10 +7,11 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { COUNT_MAX = 100000000 };
+enum { COUNT_MAX = 100000000, JITTER_SWITCHES_MAX = 10000 };
 
-static const char *const keys[] = {"machine", "targets",       "model",  "count",     "seed",  "timeout_ms",
-                                   "boot_ms", "warmup_rounds", "rounds", "jitter_ms", "accel", NULL};
+static const char *const keys[] = {"machine",    "targets", "model",           "count",  "seed",
+                                   "timeout_ms", "boot_ms", "warmup_rounds",   "rounds", "jitter_ms",
+                                   "accel",      "exact",   "jitter_switches", NULL};
 static const char *const needed[] = {"machine", "targets", "model", "count", "seed"};
 
 static void apply_numbers(struct settings *s, struct plan *p)
@@ -22,6 +23,8 @@ static void apply_numbers(struct settings *s, struct plan *p)
     p->warmup_rounds = (unsigned)settings_number(s, "warmup_rounds", 1, UINT32_MAX, 1);
     p->rounds = (unsigned)settings_number(s, "rounds", 1, UINT32_MAX, 3);
     p->jitter_ms = (unsigned)settings_number(s, "jitter_ms", 0, UINT32_MAX, 0);
+    p->exact = settings_switch(s, "exact", false);
+    p->jitter_switches = (unsigned)settings_number(s, "jitter_switches", 0, JITTER_SWITCHES_MAX, 0);
 }
 
 static void apply_model(struct settings *s, struct plan *p)
@@ -66,6 +69,21 @@ static enum err check_files(struct settings *s, const struct machine_config *c)
     return ERR_OK;
 }
 
+/* With several CPUs the order in which they run is the host's; so are other moments. */
+static enum err check_exact(struct settings *s, const struct plan *p)
+{
+    if (p->exact && (!p->machine.icount || p->machine.cpus != 1))
+        settings_refuse(s, "exact", 0, "needs icount: yes and cpus: 1 in the machine file");
+    else if (p->exact && p->jitter_ms)
+        settings_refuse(s, "jitter_ms", 0, "is time of the host; with exact it is jitter_switches");
+    else if (p->exact && p->model.model->holds)
+        settings_refuse(s, "model", 0, "%s is made true again by the host, now and then; not with exact",
+                        p->model_words);
+    else if (!p->exact && p->jitter_switches)
+        settings_refuse(s, "jitter_switches", 0, "needs exact: yes");
+    return settings_error(s) ? ERR_INVALID : ERR_OK;
+}
+
 static enum err apply_machine(struct settings *s, struct plan *p)
 {
     const char *file = settings_text(s, "machine", 1, MACHINE_PATH_MAX - 1);
@@ -84,7 +102,8 @@ static enum err apply_machine(struct settings *s, struct plan *p)
         settings_refuse(s, "accel", 0, "%s", machine_last_error());
         return ERR_INVALID;
     }
-    return check_files(s, &p->machine);
+    e = check_exact(s, p);
+    return e == ERR_OK ? check_files(s, &p->machine) : e;
 }
 
 static enum err apply_plan_file(struct settings *s, struct plan *p)

@@ -22,6 +22,8 @@ struct plan {
     unsigned boot_ms;    /* for the guest to come up */
     unsigned warmup_rounds, rounds;
     unsigned jitter_ms; /* the injection comes up to this much after the warm-up, by the seed */
+    bool exact;         /* moments are the guest's own, and the same on every run; timeout_ms is the guest's time */
+    unsigned jitter_switches; /* exact: instead of jitter_ms, in switches of tasks */
     struct machine_config machine;
 };
 

@@ -6,6 +6,21 @@
 #include <string.h>
 #include <time.h>
 
+static uint64_t last_tick(const uint8_t *ram, size_t bytes, const struct arena_table_desc *table)
+{
+    size_t at = LAYOUT_ARENA_PHYS + (size_t)table->offset;
+    uint64_t newest = 0;
+
+    if (table->record_bytes != sizeof(struct arena_cpu) || table->capacity > ARENA_CPUS_MAX ||
+        table->offset % _Alignof(struct arena_cpu) || at > bytes ||
+        table->capacity * sizeof(struct arena_cpu) > bytes - at)
+        return 0;
+    const volatile struct arena_cpu *cpu = (const void *)(ram + at);
+    for (uint32_t i = 1; i < table->capacity; i++)
+        newest = cpu[i].heartbeat_ns > newest ? cpu[i].heartbeat_ns : newest;
+    return newest;
+}
+
 struct glance watch_glance(const uint8_t *ram, size_t bytes)
 {
     const volatile struct arena_header *h = (const void *)(ram + LAYOUT_ARENA_PHYS);
@@ -19,6 +34,8 @@ struct glance watch_glance(const uint8_t *ram, size_t bytes)
     g.fault_seq = h->fault_seq;
     for (unsigned i = 0; i < COUNTERS; i++)
         g.counter[i] = h->counter[i];
+    const struct arena_table_desc cpus = h->table[ARENA_CPUS];
+    g.guest_ns = last_tick(ram, bytes, &cpus);
     return g;
 }
 

@@ -8,6 +8,7 @@ struct glance {
     bool arena;        /* false: none (yet, or any more) */
     bool ready;        /* the start cell has finished its work */
     uint64_t boot_tsc; /* changes when the guest restarts */
+    uint64_t guest_ns; /* the guest's time at the last tick of any CPU */
     uint64_t fault_seq;
     uint64_t counter[COUNTERS];
 };

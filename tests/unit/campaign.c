@@ -34,6 +34,8 @@ static void setup(void)
     write_file("kernel", "");
     write_file("archive", "");
     write_file("machine.yaml", "kernel: kernel\narchive: archive\n");
+    write_file("exact.yaml", "kernel: kernel\narchive: archive\nicount: yes\ncpus: 1\n");
+    write_file("icount.yaml", "kernel: kernel\narchive: archive\nicount: yes\ncpus: 2\n");
     write_file("bad.yaml", "kernel: kernel\narchive: archive\ncpus: 0\n");
 }
 
@@ -46,6 +48,9 @@ static void teardown(void)
 }
 
 #define GOOD "machine: machine.yaml\ntargets: [\"cell:a:.text\", random]\nmodel: flips:2\ncount: 9\nseed: 5\n"
+
+/* An exact machine, or not quite. */
+#define EXACT(machine, model) "machine: " machine ".yaml\ntargets: [random]\nmodel: " model "\ncount: 9\nseed: 5\n"
 
 static enum err load(const char *text, struct plan *ret_plan)
 {
@@ -74,6 +79,20 @@ START_TEST(reads_a_file)
 }
 END_TEST
 
+START_TEST(reads_an_exact_file)
+{
+    struct plan plan;
+
+    ck_assert_msg(load(EXACT("exact", "flip") "exact: yes\njitter_switches: 40\n", &plan) == ERR_OK, "%s", why.text);
+    ck_assert(plan.exact);
+    ck_assert_uint_eq(plan.jitter_switches, 40);
+    plan_done(&plan);
+    ck_assert_msg(load(GOOD, &plan) == ERR_OK, "%s", why.text);
+    ck_assert(!plan.exact);
+    plan_done(&plan);
+}
+END_TEST
+
 static const struct {
     const char *text, *message;
 } bad_files[] = {
@@ -96,6 +115,12 @@ static const struct {
     {GOOD "warmup_rounds: 0\n", "warmup_rounds: '0'"},
     {GOOD "boot_ms:\n", "x.yaml: line 6: boot_ms: has no value"},
     {GOOD "seed: 6\n", "x.yaml: line 6: seed: is in line 5 already"},
+    {GOOD "exact: yes\n", "line 6: exact: needs icount: yes and cpus: 1 in the machine file"},
+    {EXACT("icount", "flip") "exact: yes\n", "exact: needs icount: yes and cpus: 1"},
+    {EXACT("exact", "flip") "exact: yes\njitter_ms: 3\n", "line 7: jitter_ms: is time of the host"},
+    {EXACT("exact", "stuck0") "exact: yes\n", "model: stuck0 is made true again by the host"},
+    {GOOD "jitter_switches: 3\n", "line 6: jitter_switches: needs exact: yes"},
+    {EXACT("exact", "flip") "exact: yes\njitter_switches: 10001\n", "jitter_switches: '10001'"},
     {GOOD "---\n" GOOD, "x.yaml: line 6: a second document"},
     {"targets: [random]\nmodel: flip\ncount: 1\nseed: 1\n", "x.yaml: line 1: machine: is missing"},
     {"machine: bad.yaml\ntargets: [random]\nmodel: flip\ncount: 1\nseed: 1\n",
@@ -245,6 +270,7 @@ static void add(struct database *d, uint64_t index, const char *target, enum out
     x->outcome[OUTCOME_STRICT] = outcome;
     x->outcome[OUTCOME_THESIS] = outcome == OUTCOME_WRONG ? OUTCOME_BENIGN : outcome;
     x->delay_ms = 4;
+    x->delay_switches = 6;
     x->injection.changes = 2;
     for (int i = 0; i < 2; i++)
         x->injection.change[i] = (struct change){
@@ -272,6 +298,7 @@ START_TEST(keeps_experiments)
     ck_assert_int_eq(x->outcome[OUTCOME_STRICT], OUTCOME_RELOAD);
     ck_assert_int_eq(x->outcome[OUTCOME_THESIS], OUTCOME_RELOAD);
     ck_assert_uint_eq(x->delay_ms, 4);
+    ck_assert_uint_eq(x->delay_switches, 6);
     ck_assert_uint_eq(x->injection.changes, 2);
     ck_assert_str_eq(x->where[0], "a:.text.f+0x3");
     ck_assert_uint_eq(x->injection.change[1].phys, 0x1003);
@@ -399,6 +426,7 @@ START_TEST(reads_an_old_format)
                     "ALTER TABLE experiment DROP COLUMN delivered_lost;"
                     "ALTER TABLE experiment DROP COLUMN delivered_twice;"
                     "ALTER TABLE experiment DROP COLUMN outcome_thesis;"
+                    "ALTER TABLE experiment DROP COLUMN delay_switches;"
                     "UPDATE campaign SET value = '1' WHERE key = 'format'");
     ck_assert_msg(database_open(db_path, DATABASE_READ, &d, &why) == ERR_OK, "%s", why.text);
     check_old(d);
@@ -501,6 +529,7 @@ Suite *suite_campaign(void)
 
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_add_test(tc, reads_a_file);
+    tcase_add_test(tc, reads_an_exact_file);
     tcase_add_test(tc, refuses_a_folder_that_is_too_long);
     tcase_add_loop_test(tc, refuses_files, 0, sizeof bad_files / sizeof *bad_files);
     tcase_add_loop_test(tc, checks_targets, 0, sizeof targets / sizeof *targets);

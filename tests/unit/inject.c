@@ -428,6 +428,12 @@ START_TEST(glances)
     ck_assert(watch_glance(ram, BUILD_RAM).ready);
     ck_assert_uint_eq(watch_glance(ram, BUILD_RAM).counter[COUNTER_rounds], 42);
     ck_assert(!watch_glance(ram, 4096).arena);
+    ck_assert_uint_eq(watch_glance(ram, BUILD_RAM).guest_ns, 0);
+    ((struct arena_cpu *)build_record(ram, ARENA_CPUS, 1))->heartbeat_ns = 70;
+    ((struct arena_cpu *)build_record(ram, ARENA_CPUS, 2))->heartbeat_ns = 60;
+    ck_assert_uint_eq(watch_glance(ram, BUILD_RAM).guest_ns, 70);
+    build_header(ram)->table[ARENA_CPUS].offset = UINT32_MAX - 63;
+    ck_assert_uint_eq(watch_glance(ram, BUILD_RAM).guest_ns, 0);
     build_header(ram)->magic++;
     ck_assert(!watch_glance(ram, BUILD_RAM).arena);
 }

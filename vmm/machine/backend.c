@@ -173,8 +173,10 @@ static void qemu_arguments(const struct machine_config *config, struct machine_i
     argument_add(a, "-smp");
     argument_add(a, "%u", config->cpus);
     add_option(a, "-accel", config->icount ? "tcg,thread=single" : "tcg,thread=multi");
-    if (config->icount)
+    if (config->icount) {
         add_option(a, "-icount", "shift=0,sleep=off");
+        add_option(a, "-rtc", "base=2020-01-01,clock=vm"); /* the firmware keeps the time of day in RAM */
+    }
     add_option(a, "-device", "isa-debug-exit,iobase=0xf4,iosize=4");
     argument_add(a, "-chardev");
     argument_add(a, "socket,id=console,server=on,wait=off,path=%s,logfile=%s", escape(info->console, one, sizeof one),

@@ -11,12 +11,12 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-enum { CHUNK = 1024, PACKET_MAX = 2 * CHUNK + 64, REPLY_MAX = 256 };
+enum { CHUNK = 1024, PACKET_MAX = 2 * CHUNK + 64 };
 
-static int connect_stub(const char *path)
+int gdb_connect(const char *path)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    struct timeval patience = {.tv_sec = 3};
+    struct timeval patience = {.tv_sec = 20};
     OWN(descriptor) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
     if (fd < 0 || strlen(path) >= sizeof address.sun_path)
@@ -30,7 +30,7 @@ static int connect_stub(const char *path)
 }
 
 /* Skips what comes before the packet (acknowledgements), takes what is between '$' and '#'. */
-static bool read_packet(int fd, char *reply)
+bool gdb_receive(int fd, char reply[GDB_REPLY_MAX])
 {
     size_t used = 0;
     bool inside = false;
@@ -42,7 +42,7 @@ static bool read_packet(int fd, char *reply)
             reply[used] = '\0';
             return recv(fd, sum, 2, MSG_WAITALL) == 2 && send(fd, "+", 1, MSG_NOSIGNAL) == 1;
         }
-        if (inside && used < REPLY_MAX - 1)
+        if (inside && used < GDB_REPLY_MAX - 1)
             reply[used++] = c;
         if (c == '$') {
             inside = true;
@@ -52,18 +52,25 @@ static bool read_packet(int fd, char *reply)
     return false;
 }
 
-static enum err gdb_exchange(int fd, const char *path, const char *body)
+bool gdb_send(int fd, const char *body)
 {
-    char packet[PACKET_MAX + 8], reply[REPLY_MAX];
+    char packet[PACKET_MAX + 8];
     unsigned char sum = 0;
 
     for (const char *p = body; *p; p++)
         sum += (unsigned char)*p;
     int n = snprintf(packet, sizeof packet, "$%s#%02x", body, sum);
-    if (send(fd, packet, (size_t)n, MSG_NOSIGNAL) != n || !read_packet(fd, reply))
+    return send(fd, packet, (size_t)n, MSG_NOSIGNAL) == n;
+}
+
+enum err gdb_exchange(int fd, const char *path, const char *body)
+{
+    char reply[GDB_REPLY_MAX];
+
+    if (!gdb_send(fd, body) || !gdb_receive(fd, reply))
         return machine_fail(ERR_TIMEOUT, "%s: no answer; a debugger may be attached: detach it", path);
     /* A stop report may come first: it was on its way when the connection was made. */
-    if ((reply[0] == 'T' || reply[0] == 'S') && !read_packet(fd, reply))
+    if ((reply[0] == 'T' || reply[0] == 'S') && !gdb_receive(fd, reply))
         return machine_fail(ERR_TIMEOUT, "%s: no answer", path);
     return strcmp(reply, "OK") == 0 ? ERR_OK : machine_fail(ERR_REFUSED, "%s: refused: %s", path, reply);
 }
@@ -86,7 +93,7 @@ static enum err write_chunks(int fd, const char *path, uint64_t gpa, const unsig
 
 enum err gdb_write_physical(const char *path, uint64_t gpa, const void *bytes, size_t count)
 {
-    OWN(descriptor) int fd = connect_stub(path);
+    OWN(descriptor) int fd = gdb_connect(path);
 
     if (fd < 0)
         return machine_fail(ERR_IO, "%s: %s", path, strerror(errno));

@@ -1,0 +1,120 @@
+/* See exact.h. */
+#include "injector/exact.h"
+#include "guest/abi/layout.h"
+#include "injector/watch.h"
+#include "vmm/machine/stop.h"
+#include <inttypes.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+enum {
+    SLICE_MS = 5,
+    SPENT_CPU_MS = 12000,  /* of the emulator's CPU time in all; experiments take some 300 */
+    STUCK_CPU_MS = 4000,   /* of the emulator's CPU time without a tick of the guest; one takes it some 10 ms */
+    STUCK_HOST_MS = 120000 /* of the host's time: a guest that waits for nothing takes no CPU time */
+};
+
+struct limits {
+    uint64_t begin_ns, tick_ns; /* guest's time at the start, and when it was seen to go on */
+    uint64_t cpu_ms, host_ns;   /* the emulator's CPU time and the host's time then */
+    uint64_t begin_cpu_ms;      /* the emulator's CPU time at the start */
+    unsigned guest_ms;
+};
+
+/* CPU time that the emulator has used. */
+static uint64_t used_cpu_ms(int pid)
+{
+    unsigned long user = 0, system = 0;
+    char path[64];
+
+    snprintf(path, sizeof path, "/proc/%d/stat", pid);
+    OWN(file) FILE *f = fopen(path, "re");
+    if (!f || fscanf(f, "%*d (%*[^)]) %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &system) != 2)
+        return 0;
+    return (user + system) * 1000 / (uint64_t)sysconf(_SC_CLK_TCK);
+}
+
+static uint64_t guest_ns(const struct inject_target *t)
+{
+    return watch_glance(t->ram, t->bytes).guest_ns;
+}
+
+static struct limits limits_begin(const struct inject_target *t, unsigned guest_ms)
+{
+    uint64_t now = guest_ns(t), cpu_ms = used_cpu_ms(machine_info(t->machine)->pid);
+
+    return (struct limits){.begin_ns = now,
+                           .tick_ns = now,
+                           .begin_cpu_ms = cpu_ms,
+                           .cpu_ms = cpu_ms,
+                           .host_ns = watch_now_ns(),
+                           .guest_ms = guest_ms};
+}
+
+/* `stands`: then only the guest's time counts, which does not depend on the host. */
+static bool is_late(struct limits *l, const struct inject_target *t, bool stands)
+{
+    uint64_t now = guest_ns(t), cpu_ms = used_cpu_ms(machine_info(t->machine)->pid), host_ns = watch_now_ns();
+
+    if (now != l->tick_ns) {
+        l->tick_ns = now;
+        l->cpu_ms = cpu_ms;
+        l->host_ns = host_ns;
+    }
+    if (now > l->begin_ns && (now - l->begin_ns) / 1000000 >= l->guest_ms)
+        return true;
+    return !stands && (cpu_ms - l->begin_cpu_ms >= SPENT_CPU_MS || cpu_ms - l->cpu_ms >= STUCK_CPU_MS ||
+                       (host_ns - l->host_ns) / 1000000 >= STUCK_HOST_MS);
+}
+
+enum err exact_run(const struct inject_target *t, enum arena_counter counter, unsigned guest_ms, exact_done *is_done,
+                   void *context, struct why *why)
+{
+    uint64_t gva = LAYOUT_DIRECT_VIRT + LAYOUT_ARENA_PHYS + offsetof(struct arena_header, counter) + 8 * counter;
+    struct limits limits = limits_begin(t, guest_ms);
+    OWN(stop) struct stop *stop = NULL;
+    enum err e = stop_open(t->machine, gva, 8, &stop);
+
+    if (e != ERR_OK)
+        return why_set(why, e, "%s", machine_last_error());
+    for (;;) {
+        e = stop_run(stop, SLICE_MS);
+        if (e == ERR_NOT_RUNNING || !machine_is_alive(t->machine))
+            return ERR_OK;
+        if (e != ERR_OK && e != ERR_TIMEOUT)
+            return why_set(why, e, "%s", machine_last_error());
+        bool stands = e == ERR_OK, late = is_late(&limits, t, stands), done = is_done(context, stands);
+        if (late || (stands && done))
+            return ERR_OK;
+    }
+}
+
+struct goal {
+    const struct inject_target *target;
+    enum arena_counter counter;
+    uint64_t value;
+    bool reached;
+};
+
+static bool has_reached(void *context, bool stands)
+{
+    struct goal *goal = context;
+
+    if (stands)
+        goal->reached = watch_glance(goal->target->ram, goal->target->bytes).counter[goal->counter] >= goal->value;
+    return goal->reached;
+}
+
+enum err exact_until(const struct inject_target *t, enum arena_counter counter, uint64_t value, unsigned guest_ms,
+                     struct why *why)
+{
+    struct goal goal = {.target = t, .counter = counter, .value = value};
+    enum err e = exact_run(t, counter, guest_ms, has_reached, &goal, why);
+
+    if (e != ERR_OK || goal.reached)
+        return e;
+    return why_set(why, ERR_TIMEOUT, "the guest did not come to the moment of the injection within %u ms of its time",
+                   guest_ms);
+}

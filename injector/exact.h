@@ -1,0 +1,20 @@
+/* Running a guest to moments of its own: when it counts something for the Nth time. With icount and one CPU, such a
+ * moment is the same instruction on every run. The guest stands still before and after. */
+#pragma once
+#include "injector/inject.h"
+#include "injector/why.h"
+#include "guest/abi/arena.h"
+
+/* Runs until `counter` has reached `value`. ERR_TIMEOUT: not within `guest_ms` of the guest's time, or it is late as
+ * exact_run has it. */
+enum err exact_until(const struct inject_target *target, enum arena_counter counter, uint64_t value, unsigned guest_ms,
+                     struct why *why);
+
+/* Runs, and asks `is_done` each time that `counter` has changed, and once in a while between: `stands` tells which.
+ * Ends when it says so while the guest stands still, when the machine has ended, or when `guest_ms` of the guest's time
+ * have passed. A guest that makes no ticks while its emulator works counts as late too, and one that makes it work for
+ * 12 s: that is 40 times as much as a usual experiment takes. ERR_OK in all these cases; on failure the debugger's stub
+ * does not work. */
+typedef bool exact_done(void *context, bool stands);
+enum err exact_run(const struct inject_target *target, enum arena_counter counter, unsigned guest_ms,
+                   exact_done *is_done, void *context, struct why *why);
