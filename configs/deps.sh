@@ -16,6 +16,7 @@ libncurses-dev           the TUI
 libyaml-dev              machine and campaign files
 libjansson-dev           JSON: QMP and --json
 libsqlite3-dev           campaign databases
+sqlite3                  rows of campaigns in tests
 check                    unit tests and the closing summary
 clang                    fuzz targets, -Wthread-safety
 clang-19                 a second -Wthread-safety, which sees more
