@@ -516,12 +516,17 @@ START_TEST(requests_of_who_has_lost_the_lock)
     uint64_t holder = 2;
     uint32_t state = FENCE_IDLE;
     const struct request_caller caller = {.fence = {&holder, 1, &state}};
+    const struct request ping = {.kind = REQUEST_PING};
+    uint32_t first = arena_ring_index(1, build_header(ram)->table[ARENA_REQUESTS].capacity);
+    const struct arena_request *record = build_record(ram, ARENA_REQUESTS, first);
     uint8_t *mail = build_record(ram, ARENA_MAILBOX, 0);
 
     ck_assert_uint_gt(request_room(ram, BUILD_RAM), sizeof object);
     *mail = 'x';
     ck_assert_int_eq(request_post(ram, BUILD_RAM, &load, 50, &caller, &c), ERR_CLOSED);
     ck_assert_int_eq(*mail, 'x');
+    ck_assert_int_eq(request_post(ram, BUILD_RAM, &ping, 50, &caller, &c), ERR_CLOSED);
+    ck_assert_uint_eq(record->seq, 0);
     ck_assert_uint_eq(build_header(ram)->request_seq, 0);
     holder = 1;
     ck_assert_int_eq(request_post(ram, BUILD_RAM, &load, 50, &caller, &c), ERR_TIMEOUT);
