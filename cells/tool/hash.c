@@ -1,6 +1,7 @@
 /* See hash.h. */
 #include "cells/tool/hash.h"
 #include "cells/tool/die.h"
+#include "cells/tool/field.h"
 #include "cells/tool/list.h"
 #include "guest/abi/fnv.h"
 #include <dwarf.h>
@@ -9,7 +10,8 @@
 #include <string.h>
 #include "introspect/base/own.h"
 
-#define DEPTH_MAX 64 /* of nested types; what is deeper is not understood */
+#define DEPTH_MAX 64         /* of nested types; what is deeper is not understood */
+#define STEPS_MAX (1u << 20) /* types that are written: those without a tag are written again wherever they are */
 
 /* Named types that pointers refer to, in the order in which they were met. */
 struct reach {
@@ -26,7 +28,7 @@ static void reach_done(struct reach *reach)
 
 struct text {
     uint64_t hash;
-    unsigned depth;
+    unsigned depth, steps;
     bool open_array;         /* the next array is that of a variable */
     bool unknown;            /* some part of the type is not there, or not understood */
     const struct tags *tags; /* where a declared type is defined; NULL: not looked for */
@@ -65,8 +67,16 @@ static void put_member(struct text *t, Dwarf_Die *member, bool behind)
     put_type(t, member, false, behind);
 }
 
+/* Values below zero say that an enumeration is signed; without one it is unsigned, unless its type is said. */
+static void put_sign(struct text *t, Dwarf_Die *type, bool negative)
+{
+    if (dwarf_tag(type) == DW_TAG_enumeration_type && !negative && field_number(type) == NUMBER_SIGNED)
+        put_words(t, "signed");
+}
+
 static void put_layout(struct text *t, Dwarf_Die *type, bool behind)
 {
+    bool negative = false;
     Dwarf_Die child;
 
     put_digits(t, die_number(type, DW_AT_byte_size, 0));
@@ -80,6 +90,7 @@ static void put_layout(struct text *t, Dwarf_Die *type, bool behind)
         case DW_TAG_enumerator:
             put_words(t, dwarf_diename(&child) ?: "-");
             put_digits(t, die_number(&child, DW_AT_const_value, 0));
+            negative |= (int64_t)die_number(&child, DW_AT_const_value, 0) < 0;
             break;
         case DW_TAG_inheritance:
         case DW_TAG_variant_part:
@@ -89,6 +100,7 @@ static void put_layout(struct text *t, Dwarf_Die *type, bool behind)
             break;
         }
     } while (dwarf_siblingof(&child, &child) == 0);
+    put_sign(t, type, negative);
 }
 
 /* `extern int table[]` is the same variable as `int table[8]`: the first dimension of a variable does not count. The
@@ -99,7 +111,7 @@ static void put_array(struct text *t, Dwarf_Die *type, unsigned qualifiers, bool
     bool counts = !t->open_array;
 
     t->open_array = false;
-    put_words(t, "array");
+    put_words(t, die_flag(type, DW_AT_GNU_vector) ? "vector" : "array");
     if (dwarf_child(type, &child) == 0)
         do {
             if (counts)
@@ -111,9 +123,12 @@ static void put_array(struct text *t, Dwarf_Die *type, unsigned qualifiers, bool
 
 static void put_signature(struct text *t, Dwarf_Die *function, bool behind)
 {
+    uint64_t convention = die_number(function, DW_AT_calling_convention, DW_CC_normal);
     Dwarf_Die child;
 
     put_words(t, die_has_prototype(function) ? "function" : "function without prototype");
+    if (convention >= DW_CC_lo_user)
+        put_digits(t, convention);
     put_type(t, function, true, behind);
     if (dwarf_child(function, &child) == 0)
         do {
@@ -134,15 +149,20 @@ static void put_function(struct text *t, Dwarf_Die *function, bool behind)
     t->reach = reach;
 }
 
-static bool is_same_tag(Dwarf_Die *a, Dwarf_Die *b)
+/* Files, and blocks, may have different types of one tag. */
+static bool is_same_tagged(Dwarf_Die *a, Dwarf_Die *b)
 {
-    return dwarf_tag(a) == dwarf_tag(b) && strcmp(dwarf_diename(a), dwarf_diename(b)) == 0;
+    return dwarf_tag(a) == dwarf_tag(b) && strcmp(dwarf_diename(a), dwarf_diename(b)) == 0 &&
+           (dwarf_dieoffset(a) == dwarf_dieoffset(b) || hash_layout(a) == hash_layout(b));
 }
 
-static void add_reached(struct reach *reach, Dwarf_Die *type)
+static void add_reached(struct reach *reach, const Dwarf_Die *tagged)
 {
+    Dwarf_Die definition = *tagged, *type = &definition;
+
+    (void)tags_define(reach->tags, type);
     for (size_t i = 0; i < reach->types; i++)
-        if (is_same_tag(&reach->type[i], type))
+        if (is_same_tagged(&reach->type[i], type))
             return;
     Dwarf_Die *room = list_room(reach->type, reach->types, &reach->capacity, sizeof *room);
     if (!room) {
@@ -176,8 +196,20 @@ static void put_tag(struct text *t, Dwarf_Die *type, const char *what, bool behi
         add_reached(t->reach, type);
 }
 
+/* What encoding and size do not tell: nothing says how many bits a _BitInt(N) has, and there are two floating-point
+ * types of 16 bytes. */
+static void put_kind(struct text *t, Dwarf_Die *type)
+{
+    const char *name = dwarf_diename(type) ?: "";
+
+    t->unknown |= strstr(name, "BitInt") || strstr(name, "ExtInt");
+    if (strstr(name, "loat128"))
+        put_words(t, "128");
+}
+
 static void put_base(struct text *t, Dwarf_Die *type)
 {
+    put_kind(t, type);
     put_words(t, "base");
     put_digits(t, die_number(type, DW_AT_encoding, 0));
     put_digits(t, die_number(type, DW_AT_byte_size, 0));
@@ -273,7 +305,7 @@ static void put_qualified(struct text *t, Dwarf_Die *holder, unsigned qualifiers
         put_words(t, "void");
         return;
     }
-    if (t->depth == DEPTH_MAX) {
+    if (t->depth == DEPTH_MAX || t->steps++ >= STEPS_MAX) {
         t->unknown = true;
         return;
     }
@@ -422,6 +454,8 @@ uint64_t hash_data(const struct datum *data, size_t count, bool named, const str
         put_digits(&t, data[i].offset);
         if (!named)
             put_words(&t, data[i].identity);
+        if (data[i].file)
+            put_words(&t, data[i].file);
         if (data[i].form)
             put_digits(&t, data[i].form);
         if (data[i].salt)

@@ -32,6 +32,8 @@ uint64_t hash_behind(Dwarf_Die *pointer, const struct tags *tags);
 struct datum {
     const char *name;
     const char *function, *unit; /* that it is in; NULL: outside of functions */
+    const char *file;            /* that it belongs to: the unit, as in all versions; NULL: to the whole cell */
+    bool local;                  /* to its file, which is one of several */
     const char *identity;        /* what it is called in all versions: [UNIT:][FUNCTION.]NAME */
     size_t section;
     uint64_t offset, bytes;

@@ -37,7 +37,7 @@ void names_done(struct names *names)
 
 /* ---- data ---- */
 
-/* "common" of cells/task/scheduler_v2/common.c, "channel" of channel_v2.c. */
+/* "common" of cells/task/scheduler_v2/common.c, "channel" of channel_v2.c. What links the units names none of them. */
 static void name_unit(const char *unit, char ret_name[UNIT_BYTES])
 {
     const char *slash = unit ? strrchr(unit, '/') : NULL, *base = slash ? slash + 1 : unit ?: "";
@@ -74,12 +74,17 @@ static bool change_shared(struct datum *data, size_t count, struct names *names,
     return true;
 }
 
-static void add_unit_to(struct datum *datum, struct names *names, uint64_t)
+static const char *file_of(const struct datum *datum, struct names *names)
 {
     char unit[UNIT_BYTES];
 
     name_unit(datum->unit, unit);
-    datum->identity = names_join(names, unit, ":", datum->identity);
+    return names_join(names, unit, "", "");
+}
+
+static void add_unit_to(struct datum *datum, struct names *names, uint64_t)
+{
+    datum->identity = names_join(names, file_of(datum, names), ":", datum->identity);
 }
 
 static void add_salt(struct datum *datum, struct names *, uint64_t salt)
@@ -100,16 +105,19 @@ static uint64_t hash_of_file(const char *path)
 
 bool identify_data(struct datum *data, size_t count, const char *path, struct names *names)
 {
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         data[i].identity = data[i].function ? names_join(names, data[i].function, ".", data[i].name) : data[i].name;
+        data[i].file = data[i].local ? file_of(&data[i], names) : NULL;
+    }
     return change_shared(data, count, names, 0, add_unit_to) &&
            change_shared(data, count, names, hash_of_file(path), add_salt);
 }
 
 /* ---- sections ---- */
 
-static const char *const data_prefixes[] = {".bss.", ".data."};
-static const char *const function_prefixes[] = {".text.unlikely.", ".text.hot.", ".text.startup.", ".text.exit."};
+static const char *const data_prefixes[] = {".bss.", ".data.", ".rodata."};
+static const char *const function_prefixes[] = {".text.unlikely.", ".text.hot.", ".text.startup.", ".text.exit.",
+                                                ".text."};
 
 static const char *prefix_of(const char *name, const char *const *prefixes, size_t count)
 {
@@ -129,16 +137,36 @@ static const char *function_prefix(const char *name)
     return prefix_of(name, function_prefixes, sizeof function_prefixes / sizeof *function_prefixes);
 }
 
-const char *identity_of_section(struct names *names, const char *name, const struct datum *data, size_t count,
-                                const char *function)
+static const char *if_it_fits(const char *better, const char *name)
 {
-    const char *prefix = data_prefix(name), *better = name;
-
-    if (prefix && count == 1 && !data->salt)
-        better = names_join(names, prefix, data->identity, "");
-    else if ((prefix = function_prefix(name)) && function && strcmp(name + strlen(prefix), function) == 0)
-        better = names_join(names, ".text.", function, "");
     return better[0] && strlen(better) <= OBJECT_OWN_MAX ? better : name;
+}
+
+const char *identity_of_data(struct names *names, const char *name, const struct datum *data)
+{
+    const char *prefix = data_prefix(name);
+
+    return prefix && !data->salt ? if_it_fits(names_join(names, prefix, data->identity, ""), name) : name;
+}
+
+const char *identity_of_function(struct names *names, const char *name, const char *symbol,
+                                 const struct datum *function)
+{
+    const char *prefix = function_prefix(name);
+
+    if (!prefix || function->salt || strcmp(name + strlen(prefix), symbol) != 0)
+        return name;
+    return if_it_fits(names_join(names, ".text.", function->identity, ""), name);
+}
+
+const char *identity_of_several(struct names *names, const char *name, uint64_t hash)
+{
+    char number[32];
+    int length = OBJECT_OWN_MAX - 9;
+
+    OWN(memory) char *start = strndup(name, (size_t)length);
+    snprintf(number, sizeof number, "#%08x", (unsigned)(hash ^ hash >> 32));
+    return start ? names_join(names, start, number, "") : name;
 }
 
 bool identity_is_name(const char *section, const struct datum *data, size_t count)

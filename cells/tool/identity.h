@@ -1,4 +1,5 @@
-/* What a datum is called in all versions of a cell: its function and name; where that is not enough, its unit too. */
+/* What a datum or function is called in all versions of a cell: the function that it is in, and its name; where that is
+ * not enough, its unit too. */
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
@@ -21,9 +22,11 @@ void names_done(struct names *names); /* accepts zeros */
 bool identify_data(struct datum *data, size_t count, const char *path, struct names *names);
 
 /* The name by which a section's pair is found in another version: that of its only datum or function, whatever place
- * and number the compiler gave it. `data`: those in it; `function`: that it consists of, or NULL. Returns `name` where
- * there is no better one. */
-const char *identity_of_section(struct names *names, const char *name, const struct datum *data, size_t count,
-                                const char *function);
+ * and number the compiler gave it. Both return `name` where there is no better one. `symbol`: the function's. */
+const char *identity_of_data(struct names *names, const char *name, const struct datum *data);
+const char *identity_of_function(struct names *names, const char *name, const char *symbol,
+                                 const struct datum *function);
+/* The name of a section that is taken for the pair of one with the same contents alone, of which `hash` is made. */
+const char *identity_of_several(struct names *names, const char *name, uint64_t hash);
 /* Whether a section of that name is called by the identity of its only datum. */
 bool identity_is_name(const char *section, const struct datum *data, size_t count);

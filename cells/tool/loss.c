@@ -282,14 +282,33 @@ static void add_lost(struct match *m, Dwarf_Die *holder, uint64_t bits, uint64_t
         add_lost_bytes(m, from, bytes, moves, why);
 }
 
+/* Why what is at the path is refused; owned. NULL: no memory, which is noted. */
+static char *explain_loss(struct match *m)
+{
+    char *why = NULL;
+
+    if (asprintf(&why, "and would be lost; say --drop %s", m->path) >= 0)
+        return why;
+    m->failed = true;
+    return NULL;
+}
+
 static void add_lost_at(struct match *m, Dwarf_Die *holder, uint64_t bits, uint64_t from, struct moves *moves)
 {
-    OWN(memory) char *why = NULL;
+    OWN(memory) char *why = explain_loss(m);
 
-    if (asprintf(&why, "and would be lost; say --drop %s", m->path) < 0)
-        m->failed = true;
-    else
+    if (why)
         add_lost(m, holder, bits, from, moves, why, 0);
+}
+
+void loss_add_bytes(struct match *m, uint64_t from, uint64_t bytes, const char *after, struct moves *moves)
+{
+    size_t back = match_path(m, "", after);
+    OWN(memory) char *why = explain_loss(m);
+
+    match_path_back(m, back);
+    if (why)
+        add_lost_bytes(m, 8 * from, bytes, moves, why);
 }
 
 void loss_add(struct match *m, Dwarf_Die *holder, struct moves *moves)

@@ -19,5 +19,7 @@ bool loss_find_enumerator(Dwarf_Die *type, const char *name, int64_t *ret_value)
 /* Adds moves that refuse all values but zeros, from byte 0 on, of the type that `holder` names; not those of fields
  * that are dropped by name. */
 void loss_add(struct match *match, Dwarf_Die *holder, struct moves *moves);
+/* The same for bytes of which no more is known. `--drop PATH` and what comes `after` gives them up. */
+void loss_add_bytes(struct match *match, uint64_t from, uint64_t bytes, const char *after, struct moves *moves);
 /* The same for a field, at its place in the structure. */
 void loss_add_field(struct match *match, struct field *field, struct moves *moves);

@@ -73,6 +73,17 @@ static enum err check_relocation_type(const struct elf_file *in, size_t rela, co
         in->section[rela].name, type);
 }
 
+/* All cells are in the top 2 GiB, and no address there is an unsigned number of 32 bits. */
+static enum err check_relocation_of_cell(const struct elf_file *in, size_t rela, const GElf_Rela *relocation)
+{
+    if (GELF_R_TYPE(relocation->r_info) == R_X86_64_32 && relocation->r_addend == (int32_t)relocation->r_addend)
+        return complain(ERR_BAD_RELOCATION, in->path,
+                        "section %s: an address of 32 bits without a sign, which reaches no cell; compile with "
+                        "-mcmodel=kernel",
+                        in->section[rela].name);
+    return check_relocation_type(in, rela, relocation);
+}
+
 /* Keeps all that the linker has put into the image. */
 static enum err keep_in_image(const struct elf_file *in, size_t index, bool *ret_keep)
 {
@@ -103,7 +114,7 @@ static enum err find_simd(const struct elf_file *in, struct declaration *declara
     return ERR_OK;
 }
 
-static const struct packing cell_packing = {.section = keep_in_cell, .relocation = check_relocation_type};
+static const struct packing cell_packing = {.section = keep_in_cell, .relocation = check_relocation_of_cell};
 
 static enum err copy_file(const char *from, const char *to)
 {

@@ -11,7 +11,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#define DEPTH_MAX 32
+#define DEPTH_MAX  32
+#define WORD_BYTES 8 /* of the numbers that a recipe can look into */
 
 #define IF_IT_FITS "; the swap is refused if a value does not fit"
 
@@ -88,6 +89,11 @@ static bool numbers_agree(struct match *m, const struct pair *pair, Dwarf_Die *o
 
     if (dwarf_tag(old) == DW_TAG_enumeration_type)
         return enumerators_stay(m, old, new_);
+    if ((field_type_bytes(old) > WORD_BYTES || field_type_bytes(new_) > WORD_BYTES) &&
+        (field_type_bytes(old) != field_type_bytes(new_) || was != is)) {
+        remark_change(m, &m->refused, "", pair->old, pair->new_, "; a recipe knows numbers of up to 64 bits");
+        return false;
+    }
     if ((is_integer(was) && is_integer(is)) || (was == NUMBER_BOOL && is == NUMBER_BOOL))
         return true;
     if (was == is && field_type_bytes(old) == field_type_bytes(new_) &&

@@ -310,11 +310,11 @@ static enum err hash_section_data(const struct pack *p, size_t section, struct n
 static enum err hash_section_function(const struct pack *p, size_t section, struct note_data *note)
 {
     const char *name = section_function(p->in, section);
-    Dwarf_Die die;
+    struct described function;
 
-    if (name && types_function(p->types, section, 0, name, &die)) {
-        note->type_hash = hash_function(&die, NULL);
-        note->deep_hash = hash_function(&die, types_tags(p->types));
+    if (name && types_function(p->types, section, 0, name, &function)) {
+        note->type_hash = hash_function(&function.die, NULL);
+        note->deep_hash = hash_function(&function.die, types_tags(p->types));
     }
     if (!note->type_hash || !note->deep_hash)
         note->type_hash = note->deep_hash = 0;

@@ -1,7 +1,7 @@
 /* See transfer.h. Data are paired by name: first within the cell of the same name, then, for cells that are split or
  * merged, in any of the others. */
 #include "cells/tool/transfer.h"
-#include "cells/tool/list.h"
+#include "cells/tool/flexible.h"
 #include "cells/tool/loss.h"
 #include "cells/tool/renamed.h"
 #include <inttypes.h>
@@ -163,6 +163,8 @@ static void check_gone(struct job *job, struct item *gone)
     m->old_tags = types_tags(job->transfer->old[gone->side].types);
     match_remark(m, &m->changed, GONE, m->path);
     loss_add(m, &die, &lost);
+    if (flexible_bytes(gone->section, gone->datum))
+        loss_add_bytes(m, gone->datum->bytes, flexible_bytes(gone->section, gone->datum), "", &lost);
     m->failed |= !moves_append(&gone->lost, &lost, gone->datum->offset, 0);
     gone->checked = true;
 }
@@ -289,12 +291,42 @@ static const struct item *find_origin(struct job *job, const struct item *first,
     return from;
 }
 
+/* Whether the two are the same datum: a static one of another file is another one, unless it is said to be the same. */
+static bool is_same_file(struct match *m, const struct item *old, const struct item *new_)
+{
+    struct match_word *word = match_word(m, "");
+
+    if (is_same_string(old->datum->file, new_->datum->file) || (word && word->to))
+        return true;
+    match_remark(m, &m->refused, "was one of %s, and is one of %s; say --rename %s=%s if it is the same",
+                 old->datum->file ?: "all files", new_->datum->file ?: "all files", m->path, new_->datum->name);
+    return false;
+}
+
+static void match_data(struct job *job, const struct item *old, const struct item *new_, struct moves *moves)
+{
+    struct match *m = &job->match;
+    uint64_t was = flexible_bytes(old->section, old->datum), is = flexible_bytes(new_->section, new_->datum);
+    Dwarf_Die a = old->datum->die, b = new_->datum->die;
+    CLOSED_BY(moves_done) struct moves own = {0};
+
+    m->old_tags = types_tags(job->transfer->old[old->side].types);
+    m->new_tags = types_tags(job->transfer->new_[new_->side].types);
+    if (!was && !is) {
+        match_types(m, &a, &b, &own);
+        m->failed |= !moves_append(moves, &own, old->datum->offset, new_->datum->offset);
+    } else if (hash_type(&a, m->old_tags) == hash_type(&b, m->new_tags)) {
+        flexible_move(m, old->datum, was, new_->datum, is, moves);
+    } else {
+        match_remark(m, &m->refused, "its type has changed, and it ends in an array without a length");
+    }
+}
+
 static void match_item(struct job *job, const struct item *new_, struct moves *moves)
 {
     struct match *m = &job->match;
     const struct item *old = new_->pair;
     struct match_word *word = match_word(m, "");
-    CLOSED_BY(moves_done) struct moves own = {0};
 
     if (word && !word->to) {
         const struct recipe_move place = {.kind = RECIPE_PLACE,
@@ -316,11 +348,8 @@ static void match_item(struct job *job, const struct item *new_, struct moves *m
         match_remark(m, &m->refused, "the compiler stores it in another form than its type says");
         return;
     }
-    Dwarf_Die a = old->datum->die, b = new_->datum->die;
-    m->old_tags = types_tags(job->transfer->old[old->side].types);
-    m->new_tags = types_tags(job->transfer->new_[new_->side].types);
-    match_types(m, &a, &b, &own);
-    m->failed |= !moves_append(moves, &own, old->datum->offset, new_->datum->offset);
+    if (is_same_file(m, old, new_))
+        match_data(job, old, new_, moves);
 }
 
 /* Whether all moves are within their sections; else the DWARF is damaged. The guest checks that too. */

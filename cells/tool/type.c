@@ -26,11 +26,20 @@ struct named {
     Dwarf_Die die;
 };
 
-/* Where a function begins. */
+/* Where a function begins, or a part of one. */
 struct start {
     size_t section;
     uint64_t offset;
+    const char *function, *unit; /* that it is in; NULL: in no function */
     Dwarf_Die die;
+};
+
+/* Where what is read stands. */
+struct scope {
+    Dwarf_Die *die;
+    const char *function; /* NULL: outside of functions */
+    bool local;           /* what is in there belongs to its file: it is in no function that other files see */
+    unsigned depth;
 };
 
 /* Code of a unit. */
@@ -45,6 +54,7 @@ struct types {
     Dwarf_Addr elf_bias;
     Dwarf_Addr bias;     /* of the unit that is being read */
     const char *unit;    /* its name */
+    size_t units;        /* in C */
     struct named *entry; /* sorted by name, definitions first */
     size_t entries, capacity;
     struct datum *datum; /* sorted by section and offset */
@@ -81,15 +91,21 @@ static int compare_starts(const void *a, const void *b)
     return (x->section > y->section) - (x->section < y->section);
 }
 
+static bool is_external(Dwarf_Die *die)
+{
+    Dwarf_Attribute a;
+
+    return dwarf_attr_integrate(die, DW_AT_external, &a) != NULL;
+}
+
 /* Of what is in a block only declarations: that of a function of another file may stand there. */
 static bool add_named(struct types *types, Dwarf_Die *die, bool in_block)
 {
     int tag = dwarf_tag(die);
     bool declaration = die_flag(die, DW_AT_declaration);
-    Dwarf_Attribute a;
 
     if ((tag != DW_TAG_subprogram && tag != DW_TAG_variable) || !dwarf_diename(die) || (in_block && !declaration) ||
-        !dwarf_attr_integrate(die, DW_AT_external, &a))
+        !is_external(die))
         return true;
     struct named *entry = list_room(types->entry, types->entries, &types->capacity, sizeof *entry);
     if (!entry)
@@ -140,7 +156,7 @@ static bool place_datum(struct types *types, const struct location *at, struct d
     return datum->bytes != 0;
 }
 
-static bool add_datum(struct types *types, Dwarf_Die *die, const char *function)
+static bool add_datum(struct types *types, Dwarf_Die *die, const struct scope *scope)
 {
     struct location at[LOCATIONS_MAX];
 
@@ -148,7 +164,11 @@ static bool add_datum(struct types *types, Dwarf_Die *die, const char *function)
         return true;
     size_t count = location_read(die, at);
     for (size_t i = 0; i < count; i++) {
-        struct datum datum = {.name = dwarf_diename(die), .function = function, .unit = types->unit, .die = *die};
+        struct datum datum = {.name = dwarf_diename(die),
+                              .function = scope->function,
+                              .unit = types->unit,
+                              .local = scope->local && !is_external(die),
+                              .die = *die};
         if (!place_datum(types, &at[i], &datum))
             continue;
         struct datum *room = list_room(types->datum, types->data, &types->data_capacity, sizeof *room);
@@ -160,13 +180,11 @@ static bool add_datum(struct types *types, Dwarf_Die *die, const char *function)
     return true;
 }
 
-static bool add_function(struct types *types, Dwarf_Die *die)
+static bool add_start(struct types *types, Dwarf_Die *die, Dwarf_Addr address, const char *function)
 {
-    Dwarf_Addr address;
-    struct start start = {.die = *die};
+    struct start start = {.function = function, .unit = types->unit, .die = *die};
 
-    if (dwarf_tag(die) != DW_TAG_subprogram || dwarf_lowpc(die, &address) != 0 ||
-        !find_section_at(types, address + types->bias, &start.section, &start.offset))
+    if (!find_section_at(types, address + types->bias, &start.section, &start.offset))
         return true;
     struct start *room = list_room(types->start, types->starts, &types->start_capacity, sizeof *room);
     if (!room)
@@ -176,6 +194,19 @@ static bool add_function(struct types *types, Dwarf_Die *die)
     return true;
 }
 
+/* One that the compiler has taken apart begins in several sections; symbols tell which is its entry. */
+static bool add_function(struct types *types, Dwarf_Die *die, const char *function)
+{
+    Dwarf_Addr base, start, end;
+    bool fits = true;
+
+    if (dwarf_tag(die) != DW_TAG_subprogram)
+        return true;
+    for (ptrdiff_t at = 0; fits && (at = dwarf_ranges(die, at, &base, &start, &end)) > 0;)
+        fits = add_start(types, die, start, function);
+    return fits;
+}
+
 static bool is_scope(Dwarf_Die *die)
 {
     int tag = dwarf_tag(die);
@@ -183,19 +214,22 @@ static bool is_scope(Dwarf_Die *die)
     return tag == DW_TAG_subprogram || tag == DW_TAG_lexical_block || tag == DW_TAG_inlined_subroutine;
 }
 
-static bool add_scope(struct types *types, Dwarf_Die *scope, const char *function, unsigned depth)
+static bool add_scope(struct types *types, struct scope scope)
 {
+    int tag = dwarf_tag(scope.die);
     Dwarf_Die child;
 
-    if (dwarf_tag(scope) == DW_TAG_subprogram || dwarf_tag(scope) == DW_TAG_inlined_subroutine)
-        function = dwarf_diename(scope);
-
-    if (depth == DEPTH_MAX || dwarf_child(scope, &child) != 0)
+    if (tag == DW_TAG_subprogram || tag == DW_TAG_inlined_subroutine) {
+        scope.function = dwarf_diename(scope.die);
+        scope.local = !is_external(scope.die);
+    }
+    if (scope.depth == DEPTH_MAX || dwarf_child(scope.die, &child) != 0)
         return true;
     do
-        if (!add_named(types, &child, depth > 0) || (depth == 0 && !add_function(types, &child)) ||
-            !add_datum(types, &child, function) || !tags_add(&types->tags, &child) ||
-            (is_scope(&child) && !add_scope(types, &child, function, depth + 1)))
+        if (!add_named(types, &child, scope.depth > 0) || !add_function(types, &child, scope.function) ||
+            !add_datum(types, &child, &scope) || !tags_add(&types->tags, &child) ||
+            (is_scope(&child) &&
+             !add_scope(types, (struct scope){&child, scope.function, scope.local, scope.depth + 1})))
             return false;
     while (dwarf_siblingof(&child, &child) == 0);
     return true;
@@ -235,7 +269,9 @@ static const char *add_unit(struct types *types, Dwarf_Die *unit)
         return "its types are in a file of their own; compile without -gsplit-dwarf";
     if (language != DW_LANG_Mips_Assembler && !is_c(language))
         return "has a unit in another language than C, whose types are not known";
-    if (!add_ranges(types, unit) || (language != DW_LANG_Mips_Assembler && !add_scope(types, unit, NULL, 0)))
+    types->units += language != DW_LANG_Mips_Assembler;
+    if (!add_ranges(types, unit) ||
+        (language != DW_LANG_Mips_Assembler && !add_scope(types, (struct scope){.die = unit, .local = true})))
         return "out of memory";
     return NULL;
 }
@@ -262,6 +298,13 @@ static const char *find_other_places(Elf *elf)
     return NULL;
 }
 
+/* Where there is one file, it may be called otherwise in another version. */
+static void forget_only_file(struct types *types)
+{
+    for (size_t i = 0; i < types->data && types->units == 1; i++)
+        types->datum[i].local = false;
+}
+
 /* Each instance of an inlined function describes its static variables again. */
 static void drop_doubles(struct types *types)
 {
@@ -280,6 +323,7 @@ static const char *sort_types(struct types *types, const char *path)
     if (types->data)
         qsort(types->datum, types->data, sizeof *types->datum, compare_places_of_data);
     drop_doubles(types);
+    forget_only_file(types);
     if (types->starts)
         qsort(types->start, types->starts, sizeof *types->start, compare_starts);
     tags_sort(&types->tags);
@@ -431,17 +475,34 @@ struct types_of types_hash(const struct types *types, const char *symbol)
     return of.known == TYPE_KNOWN ? of : (struct types_of){.known = of.known};
 }
 
-bool types_function(const struct types *types, size_t section, uint64_t offset, const char *name, Dwarf_Die *ret_die)
+/* Whether the symbol is called like the function, or "FUNCTION.SOMETHING" of one whose name is not enough: nested in
+ * another, or there several times. What compilers make of a function for some of its callers has another type. */
+static bool is_symbol_of(const char *function, const char *symbol)
+{
+    static const char *const made[] = {".constprop", ".isra", ".part", ".cold"};
+    size_t n = strlen(function);
+
+    if (strncmp(function, symbol, n) != 0 || (symbol[n] && symbol[n] != '.'))
+        return false;
+    for (size_t i = 0; i < sizeof made / sizeof *made; i++)
+        if (strstr(symbol + n, made[i]))
+            return false;
+    return true;
+}
+
+bool types_function(const struct types *types, size_t section, uint64_t offset, const char *symbol,
+                    struct described *ret_function)
 {
     size_t i = 0;
 
     while (i < types->starts && types->start[i].section < section)
         i++;
     for (; i < types->starts && types->start[i].section == section; i++) {
-        Dwarf_Die die = die_abstract(types->start[i].die);
-        const char *found = dwarf_diename(&die);
-        if (types->start[i].offset == offset && found && strcmp(found, name) == 0) {
-            *ret_die = die;
+        const struct start *start = &types->start[i];
+        struct described found = {start->unit, start->function, NULL, die_abstract(start->die)};
+        found.name = dwarf_diename(&found.die);
+        if (start->offset == offset && found.name && is_symbol_of(found.name, symbol)) {
+            *ret_function = found;
             return true;
         }
     }
@@ -479,8 +540,7 @@ static bool covers_section(const struct datum *datum, size_t count, uint64_t byt
     return end == bytes || bytes - end < align;
 }
 
-const struct datum *types_data(const struct types *types, size_t section, uint64_t bytes, uint64_t align,
-                               size_t *ret_count)
+const struct datum *types_listed(const struct types *types, size_t section, size_t *ret_count)
 {
     size_t first = 0, count = 0;
 
@@ -488,10 +548,17 @@ const struct datum *types_data(const struct types *types, size_t section, uint64
         first++;
     while (first + count < types->data && types->datum[first + count].section == section)
         count++;
-    if (!count || !covers_section(&types->datum[first], count, bytes, align ?: 1)) {
-        *ret_count = 0;
-        return NULL;
-    }
     *ret_count = count;
-    return &types->datum[first];
+    return count ? &types->datum[first] : NULL;
+}
+
+const struct datum *types_data(const struct types *types, size_t section, uint64_t bytes, uint64_t align,
+                               size_t *ret_count)
+{
+    const struct datum *data = types_listed(types, section, ret_count);
+
+    if (data && covers_section(data, *ret_count, bytes, align ?: 1))
+        return data;
+    *ret_count = 0;
+    return NULL;
 }

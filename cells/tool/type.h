@@ -38,8 +38,19 @@ bool types_find(const struct types *types, const char *symbol, Dwarf_Die *ret_di
  * NULL and 0: there are none, or they leave a gap of `align` bytes or more. */
 const struct datum *types_data(const struct types *types, size_t section, uint64_t bytes, uint64_t align,
                                size_t *ret_count);
-/* Finds the description of function `name`, which begins there in the file. */
-bool types_function(const struct types *types, size_t section, uint64_t offset, const char *name, Dwarf_Die *ret_die);
+/* The data of a section that are described, gaps or not. */
+const struct datum *types_listed(const struct types *types, size_t section, size_t *ret_count);
+
+/* A function, and where it stands in its source; borrowed. */
+struct described {
+    const char *unit, *function; /* function: that it is nested in; NULL: none */
+    const char *name;
+    Dwarf_Die die;
+};
+
+/* Finds the description of the function that begins there in the file, where `symbol` is. */
+bool types_function(const struct types *types, size_t section, uint64_t offset, const char *symbol,
+                    struct described *ret_function);
 /* Whether code there is of a unit that is described. */
 bool types_describe_code(const struct types *types, size_t section, uint64_t offset);
 const struct tags *types_tags(const struct types *types);

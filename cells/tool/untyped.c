@@ -66,11 +66,11 @@ enum err untyped_functions(const struct elf_file *in, const struct types *types,
 {
     for (size_t i = 1; i < in->symbols; i++) {
         const struct symbol *s = &in->symbol[i];
-        Dwarf_Die die;
+        struct described function;
         if (s->sym.st_shndx != section || GELF_ST_TYPE(s->sym.st_info) != STT_FUNC || !s->sym.st_size)
             continue;
-        bool described = types_function(types, section, s->sym.st_value, s->name, &die);
-        if (described ? !die_has_prototype(&die) || !hash_function(&die, NULL)
+        bool described = types_function(types, section, s->sym.st_value, s->name, &function);
+        if (described ? !die_has_prototype(&function.die) || !hash_function(&function.die, NULL)
                       : !types_describe_code(types, section, s->sym.st_value))
             return untyped_symbol(in, "function", s->name, described ? TYPE_PARTIAL : TYPE_MISSING,
                                   "compile or assemble its file with -g");

@@ -69,15 +69,16 @@ done
 must 0 run --detach --name $machine --accel tcg
 must 0 load $machine "$work/cells/shelf.o"
 must 0 load $machine "$work/cells/visitor.o"
-visits() { grep -aoE 'shelf: [0-9]+ apples, [0-9]+ pears, [0-9]+' "$XDG_RUNTIME_DIR/delias/$machine/serial.log"; }
+visits() { grep -aoE "$shop: [0-9]+ apples, [0-9]+ pears, [0-9]+" "$XDG_RUNTIME_DIR/delias/$machine/serial.log"; }
 visited() { [ "$(visits | wc -l)" -gt "$1" ]; }
 visit() { # [ARGUMENT]
     local before
     before=$(visits | wc -l)
-    must 0 spawn $machine visitor "$@"
+    must 0 spawn $machine "$who" "$@"
     wait_until visited "$before" || fail 'the visitor says nothing'
-    [ "$(visits | tail -n 1)" = 'shelf: 100 apples, 7 pears, 42' ] || fail "not so: $(visits | tail -n 1)"
+    [ "$(visits | tail -n 1)" = "$shop: 100 apples, 7 pears, 42" ] || fail "not so: $(visits | tail -n 1)"
 }
+who=visitor shop=shelf
 visit fill
 for object in clang_2 gcc_3 gcc_2 clang_3 clang_2 clang_3; do
     must 0 swap $machine "shelf=$work/cells/$object.o"
@@ -96,4 +97,34 @@ must 1 swap $machine "shelf=$work/cells/other.o" --dry-run
 grep -q 'struct shelf: was int more at 8' "$work/err" || fail 'a dry run does not show the difference'
 visit
 echo 'ok: a refusal shows which field has another type'
+
+# Functions that share a section: a pointer to one that is not the first keeps the old cell, or the swap is refused.
+flags="$flags -fno-function-sections -fno-toplevel-reorder"
+sed 's/shelf/rack/g; s/int more/long more/' "$work/shelf.h" > "$work/rack.h"
+rack() { # VERSION [ORDER]
+    shelf "$1" | sed "s/shelf/rack/g; /^ *static uint64_t twice/i\\
+        __attribute__((used, noinline)) static uint64_t once(uint64_t n) { return n + $1; }" | if [ $# = 1 ]; then
+        cat
+    else
+        sed '/ once(/{h;d}; /^static uint64_t thrice/G'
+    fi
+}
+rack 1 > "$work/text" && make_cell gcc rack < "$work/text"
+rack 3 > "$work/text" && make_cell gcc rack_3 < "$work/text"
+rack 5 other > "$work/text" && make_cell gcc rack_5 < "$work/text"
+sed 's/shelf/rack/g; s/"visitor"/"rack_guest"/' "$work/visitor_text" > "$work/text"
+make_cell gcc rack_guest < "$work/text"
+must 0 load $machine "$work/cells/rack.o"
+must 0 load $machine "$work/cells/rack_guest.o"
+who=rack_guest shop=rack
+visit fill
+must 1 swap $machine "rack=$work/cells/rack_5.o"
+grep -q 'hook.call points to .text#.* which has no counterpart' "$work/err" ||
+    fail 'functions in another order are a pair'
+must 0 swap $machine "rack=$work/cells/rack_3.o"
+await ticks $(($(counter ticks) + 300))
+visit
+must 0 faults $machine --json
+[ "$(jq length "$work/out")" = 0 ] || fail 'a pointer was left dangling'
+echo 'ok: a pointer to a function within a section keeps its cell'
 echo 'compilers: all passed'

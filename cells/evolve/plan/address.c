@@ -8,6 +8,7 @@ EXPORT(plan_old_section, KERNEL);
 EXPORT(plan_in_regions, KERNEL);
 EXPORT(plan_in_old_text, KERNEL);
 EXPORT(plan_is_start, KERNEL);
+EXPORT(plan_is_entry, KERNEL);
 EXPORT(plan_map, KERNEL);
 
 /* ---- cells and sections ---- */
@@ -62,6 +63,19 @@ bool plan_is_start(const struct plan *plan, uint64_t address)
     return pair && pair->virt == address;
 }
 
+bool plan_is_entry(uint64_t address)
+{
+    struct section_ref section = arena_section_at(address);
+    bool begins = section.index && arena_section(section)->virt == address;
+
+    if (!section.index || begins)
+        return begins;
+    uint64_t offset = address - arena_section(section)->virt;
+    for_each_symbol_of (s, arena_section(section)->cell)
+        begins |= same(arena_symbol(s)->section, section) && arena_symbol(s)->offset == offset;
+    return begins;
+}
+
 uint64_t plan_map(const struct plan *plan, uint64_t address)
 {
     const struct pair *pair = plan_pair_at(plan, address);
@@ -81,10 +95,12 @@ enum call_fit plan_check_call(const struct plan *plan, uint64_t function, uint64
 {
     const struct pair *pair = plan_pair_at(plan, function);
 
-    if (!pair || !pair->text || pair->virt != function)
+    if (!pair || !pair->text || !plan_is_entry(function))
         return CALL_FITS;
     if (!pair->new_.index)
         return CALL_LOST;
+    if (pair->virt != function)
+        return CALL_FITS; /* it is kept, and with it the old cell */
     bool fits = types_agree(arena_section(pair->new_)->type_hash, hash);
     return pair->retyped && !fits ? CALL_RETYPED : CALL_FITS;
 }

@@ -56,7 +56,7 @@ enum plan_quiescence data_symbol_quiescence(const struct plan *plan, struct symb
 struct cell_ref transfer_cell_for(const struct plan *plan, struct section_ref section);
 
 enum [[nodiscard]] call_fit{CALL_FITS, CALL_LOST, CALL_RETYPED};
-/* address.c: for a pointer to the start of a function of an old cell, by which that is called as type `hash` says.
+/* address.c: for a pointer to a function of an old cell, by which that is called as type `hash` says.
  * CALL_LOST: nothing takes its place. CALL_RETYPED: what does cannot be called so. */
 enum call_fit plan_check_call(const struct plan *plan, uint64_t function, uint64_t hash);
 /* Whether there is a function for which plan_check_call does not always return CALL_FITS. */

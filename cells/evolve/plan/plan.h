@@ -116,6 +116,8 @@ static inline bool plan_in_old(const struct plan *plan, uint64_t address)
 bool plan_in_old_text(const struct plan *plan, uint64_t address);
 /* Whether `address` is the first one of a section of an old cell. */
 bool plan_is_start(const struct plan *plan, uint64_t address);
+/* Whether a function of any cell, or something else that has a name, begins there: a section may have several. */
+bool plan_is_entry(uint64_t address);
 /* What takes the place of an address in an old cell; 0: nothing does. */
 uint64_t plan_map(const struct plan *plan, uint64_t address);
 

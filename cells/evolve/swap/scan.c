@@ -15,13 +15,6 @@ struct referrer {
     bool found;
 };
 
-static bool is_entry(uint64_t address)
-{
-    struct section_ref section = arena_section_at(address);
-
-    return section.index && arena_section(section)->virt == address;
-}
-
 /* ---- memory ---- */
 
 typedef void visit_words(uint64_t *word, size_t words, uint64_t phys, void *context);
@@ -172,7 +165,7 @@ static void find_reference(uint64_t *word, size_t words, uint64_t phys, void *co
 
     for (size_t i = 0; i < words && !referrer->found; i++)
         if (plan_in_old(referrer->plan, word[i]) && !is_handle(phys + 8 * i, word[i]))
-            referrer->found = !plan_in_old_text(referrer->plan, word[i]) || is_entry(word[i]);
+            referrer->found = !plan_in_old_text(referrer->plan, word[i]) || plan_is_entry(word[i]);
 }
 
 bool scan_memory_refers(const struct plan *plan)
