@@ -26,28 +26,16 @@ EXPORT(cpu_unpark, KERNEL);
 #define MSR_GS_BASE   0xc0000101
 #define CODE_SELECTOR 0x08
 #define TSS_SELECTOR  0x18
-#define IST_BYTES     0x2000 /* NMI, machine check and double fault */
-
-struct tss {
-    uint32_t reserved0;
-    uint64_t rsp[3];
-    uint64_t reserved1;
-    uint64_t ist[7];
-    uint64_t reserved2;
-    uint16_t reserved3, io_map;
-} __attribute__((packed));
 
 struct area {
     struct cpu cpu;
-    uint64_t gdt[5];
-    uint32_t pad; /* so that the stack pointers in the TSS are aligned */
-    struct tss tss;
+    struct cpu_tables tables;
 };
 _Static_assert(sizeof(struct area) <= CPU_AREA_BYTES && offsetof(struct area, cpu) == 0);
-_Static_assert((offsetof(struct area, tss) + offsetof(struct tss, ist)) % 8 == 0);
+_Static_assert((offsetof(struct area, tables.tss) + offsetof(struct cpu_tss, ist)) % 8 == 0);
 
 struct stacks {
-    uint8_t fault[CPU_FAULT_STACK_BYTES], nmi[IST_BYTES], machine_check[IST_BYTES];
+    uint8_t fault[CPU_FAULT_STACK_BYTES], nmi[CPU_IST_BYTES], machine_check[CPU_IST_BYTES];
 };
 
 static struct area *areas[CPU_MAX];
@@ -72,17 +60,15 @@ unsigned cpu_count(void)
 
 static void load_tables(struct area *area)
 {
-    uint64_t tss = (uint64_t)&area->tss;
+    struct cpu_tables *tables = &area->tables;
     struct {
         uint16_t limit;
         uint64_t base;
-    } __attribute__((packed)) pointer = {sizeof area->gdt - 1, (uint64_t)area->gdt};
+    } __attribute__((packed)) pointer = {sizeof tables->gdt - 1, (uint64_t)tables->gdt};
 
-    area->gdt[1] = 0x00af9a000000ffff;
-    area->gdt[2] = 0x00cf92000000ffff;
-    area->gdt[3] = (sizeof area->tss - 1) | (tss & 0xffffff) << 16 | 0x89ull << 40 | (tss >> 24 & 0xff) << 56;
-    area->gdt[4] = tss >> 32;
-    area->tss.io_map = sizeof area->tss;
+    for (unsigned i = 0; i < array_size(tables->gdt); i++)
+        tables->gdt[i] = cpu_descriptor(tables, i);
+    tables->tss.io_map = sizeof tables->tss;
     __asm__ volatile("lgdt %0\n\t"
                      "pushq %1\n\t"
                      "leaq 1f(%%rip), %%rax\n\t"
@@ -114,10 +100,10 @@ static void use_stacks(struct area *area, uint8_t *fault_low, uint8_t *fault_top
 {
     area->cpu.fault_stack_low = fault_low;
     area->cpu.fault_stack_top = fault_top;
-    area->cpu.fault_stack_ist = (void *)((uint8_t *)&area->tss + offsetof(struct tss, ist));
-    area->tss.ist[0] = (uint64_t)fault_top;
-    area->tss.ist[1] = (uint64_t)nmi_top;
-    area->tss.ist[2] = (uint64_t)machine_check_top;
+    area->cpu.fault_stack_ist = (void *)((uint8_t *)&area->tables.tss + offsetof(struct cpu_tss, ist));
+    area->tables.tss.ist[0] = (uint64_t)fault_top;
+    area->tables.tss.ist[1] = (uint64_t)nmi_top;
+    area->tables.tss.ist[2] = (uint64_t)machine_check_top;
 }
 
 void cpu_init_early(void *memory, void *stack_top)

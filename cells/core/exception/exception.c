@@ -3,7 +3,7 @@
 #include "cells/core/exception/exception.h"
 #include "cells/core/arena/arena.h"
 #include "cells/core/cpu/cpu.h"
-#include "cells/core/exception/stubs.h"
+#include "cells/core/exception/gate.h"
 #include "cells/core/panic/panic.h"
 
 CELL("exception", KERNEL, 1);
@@ -20,16 +20,7 @@ EXPORT(exception_resume, KERNEL);
 EXPORT(exception_unwind_resume, KERNEL);
 EXPORT(exception_dispatch, KERNEL);
 
-#define EXCEPTIONS    32
-#define CODE_SELECTOR 8
-#define GATE_PRESENT  0x8e00 /* interrupt gate */
-
-struct gate {
-    uint16_t offset_low, selector, flags, offset_middle;
-    uint32_t offset_high, reserved;
-};
-
-_Static_assert(EXCEPTION_VECTORS * sizeof(struct gate) == EXCEPTION_TABLE_BYTES);
+#define EXCEPTIONS 32
 
 _Static_assert(offsetof(struct cpu, exception_entries) == EXCEPTION_CPU_ENTRIES);
 _Static_assert(offsetof(struct cpu, fault_stack_top) == EXCEPTION_CPU_TOP);
@@ -37,8 +28,8 @@ _Static_assert(offsetof(struct cpu, fault_stack_top) == EXCEPTION_CPU_TOP);
 extern const uint8_t exception_stubs[];
 _Noreturn void exception_load(const struct trap_frame *frame);
 
-static struct gate *idt; /* EXCEPTION_VECTORS of them, in a page that stays where it is */
-static uint64_t dropped; /* interrupts without a handler */
+static struct exception_gate *idt; /* EXCEPTION_VECTORS of them, in a page that stays where it is */
+static uint64_t dropped;           /* interrupts without a handler */
 
 exception_handler *exception_handlers[EXCEPTION_VECTORS];
 void (*exception_exit)(void);
@@ -136,26 +127,10 @@ void exception_resume(const struct trap_frame *frame)
     exception_load(&copy);
 }
 
-static void set_gate(unsigned vector, unsigned ist)
-{
-    uint64_t stub = (uint64_t)exception_stubs + vector * EXCEPTION_STUB_BYTES + vector / 32 * EXCEPTION_HOP_BYTES;
-
-    idt[vector] = (struct gate){
-        .offset_low = (uint16_t)stub,
-        .selector = CODE_SELECTOR,
-        .flags = (uint16_t)(GATE_PRESENT | ist),
-        .offset_middle = (uint16_t)(stub >> 16),
-        .offset_high = (uint32_t)(stub >> 32),
-    };
-}
-
 void exception_point_gates(void)
 {
     for (unsigned vector = 0; vector < EXCEPTION_VECTORS; vector++)
-        set_gate(vector, vector < EXCEPTIONS ? 1 : 0);
-    set_gate(EXCEPTION_NMI, 2);
-    set_gate(EXCEPTION_DF, 3);
-    set_gate(EXCEPTION_MC, 3);
+        idt[vector] = exception_gate((uint64_t)exception_stubs, vector);
 }
 
 void exception_load_table(void)
