@@ -272,6 +272,10 @@ static void take_faults(const struct rig *r, const struct glance *g, struct expe
     for (size_t n = 0; (f = view_fault(after, n)) != NULL; n++) {
         if (!is_ours(r, g, f))
             continue;
+        if (f->kind == FAULT_DAMAGE) { /* put right before anything failed */
+            x->evidence.faults--;
+            continue;
+        }
         x->evidence.unrecovered += f->outcome != FAULT_OUTCOME_RECOVERED;
         x->evidence.halted |= f->action == FAULT_ACTION_HALT;
         x->recovery_ns += f->recovery_ns;

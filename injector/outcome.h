@@ -5,7 +5,7 @@
 #include <stdint.h>
 
 #define OUTCOMES(X)                                                                                                    \
-    X(BENIGN, "benign", "nothing was noticed")                                                                         \
+    X(BENIGN, "benign", "nothing failed")                                                                              \
     X(RESTART, "restart", "recovered by unwinding or by restarting tasks")                                             \
     X(RELOAD, "reload", "recovered by reloading a cell")                                                               \
     X(WRONG, "wrong", "something wrong was delivered")                                                                 \
@@ -28,7 +28,7 @@ struct evidence {
     uint64_t wrong;       /* of those: their checksum is not what the host expects */
     uint64_t lost, twice; /* since: numbers of rounds that did not come, or came again */
     uint64_t bad;         /* since, as the guest says; nothing is judged by it */
-    uint64_t faults;      /* logged since */
+    uint64_t faults;      /* logged since, repairs by the scrubber left out */
     uint64_t unrecovered; /* of those */
     uint64_t reloads;     /* since */
 };

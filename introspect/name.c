@@ -57,6 +57,7 @@ static const struct word fault_kinds[] = {
     {FAULT_EXCEPTION, "exception"},
     {FAULT_PANIC, "panic"},
     {FAULT_HANG, "hang"},
+    {FAULT_DAMAGE, "damage"},
 };
 
 static const struct word exceptions[] = {
@@ -98,6 +99,7 @@ static const struct word event_kinds[] = {
     {EVENT_REQUEST, "request"},
     {EVENT_LOG, "log"},
     {EVENT_ROUND, "round"},
+    {EVENT_MENDED, "mended"},
 };
 
 static const struct word plan_section_treatments[] = {

@@ -324,9 +324,10 @@ READ(fault_section)
     const struct arena_section *s = view_section(v, f->section);
     struct cell_ref cell = table_fault_cell(v, f);
     struct view_symbols symbols = view_symbols_of(v, cell);
+    uint64_t at = f->kind == FAULT_DAMAGE ? f->address : f->ip;
 
     ret->text = "";
-    if (s && f->ip - s->virt < s->bytes && strcmp(view_cell_name(v, s->cell), f->cell_name) == 0) {
+    if (s && at - s->virt < s->bytes && strcmp(view_cell_name(v, s->cell), f->cell_name) == 0) {
         ret->text = view_section_name(v, f->section);
         return;
     }

@@ -123,7 +123,9 @@ struct arena_table_desc {
     X(heap_blocks)                                                                                                     \
     X(locks_abandoned) /* spin locks released for tasks that could not be unwound to the end */                        \
     X(strings)         /* names interned now */                                                                        \
-    X(visits)          /* records read; when CPUs read at once, some are missed */
+    X(visits)          /* records read; when CPUs read at once, some are missed */                                     \
+    X(scrubs)          /* times that the scrubber has compared all that should not change */                           \
+    X(scrub_mends)     /* of what it compared, put right */
 
 enum arena_counter {
 #define X(name) COUNTER_##name,
@@ -427,6 +429,7 @@ enum fault_kind {
     FAULT_EXCEPTION = 1, /* number in `vector` */
     FAULT_PANIC = 2,     /* an assertion or panic(); text in `message` */
     FAULT_HANG = 3,      /* a function that has exceeded its deadline; which one: text in `message` */
+    FAULT_DAMAGE = 4,    /* found by the scrubber before anything failed; which: text in `message` */
 };
 
 enum fault_action {
@@ -435,7 +438,7 @@ enum fault_action {
     FAULT_ACTION_RESTART = 2,
     FAULT_ACTION_RELOAD = 3,
     FAULT_ACTION_HALT = 4,
-    FAULT_ACTION_MEND = 5, /* a cell that could not be reloaded was mended in place */
+    FAULT_ACTION_MEND = 5, /* what was damaged was put right in place */
 };
 enum fault_outcome { FAULT_OUTCOME_OPEN = 0, FAULT_OUTCOME_RECOVERED = 1, FAULT_OUTCOME_FAILED = 2 };
 
@@ -482,6 +485,7 @@ enum event_kind {
     EVENT_REQUEST,
     EVENT_LOG,
     EVENT_ROUND,
+    EVENT_MENDED,
 };
 
 struct arena_event {

@@ -13,7 +13,7 @@ refused() { # STATUS WORDS ARGUMENT...
 }
 
 refused 3 'start one with' inject $machine --into cell:channel:.text
-must 0 run configs/machines/default.yaml --name $machine --detach
+must 0 run configs/machines/default.yaml --name $machine --append scrub=no --detach
 await rounds 1
 
 # Code that ran at boot only: the flip stays where it is.

@@ -32,7 +32,7 @@ version() { # NAME: of a cell
 }
 
 v1=build/cells/checksum.o v2=build/cells/checksum_v2.o
-must 0 run configs/machines/default.yaml --name $machine --detach
+must 0 run configs/machines/default.yaml --name $machine --append scrub=no --detach
 await rounds 2
 for verb in cell sections symbols deps memory disasm verify faults; do silent $verb $machine checksum; done
 must 0 ns $machine branch c

@@ -14,8 +14,10 @@ trap 'for m in $(timeout $wait_seconds "$delias" ps --json | jq -r ".[].name"); 
     done
     rm -rf "$work"' EXIT
 
+# Without the scrubber, which puts a trap right before a task meets it twice, so that nothing would have to be reloaded.
+sed "s|\.\./\.\./|$PWD/|; s|^cmdline:.*|cmdline: scrub=no|" configs/machines/default.yaml > "$work/machine.yaml"
 cat > "$work/traps.yaml" << END
-machine: $PWD/configs/machines/default.yaml
+machine: $work/machine.yaml
 targets:
 $(printf -- '  - cell:%s:.text\n' channel workload memory_fs wait_queue run_queue scheduler heap timer task)
 model: trap

@@ -24,7 +24,7 @@ CELL("start", KERNEL, 1);
 
 /* Loaded in this order. The system runs without any of them. */
 static const char *const services[] = {
-    "serial", "recovery", "keyboard", "text_screen", "host_link",
+    "serial", "recovery", "keyboard", "text_screen", "host_link", "scrub",
 };
 
 static void load_services(void)

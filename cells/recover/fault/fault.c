@@ -24,6 +24,7 @@ EXPORT(fault_blamed, KERNEL);
 EXPORT(fault_of_task, KERNEL);
 EXPORT(fault_report, KERNEL);
 EXPORT(fault_reboot, KERNEL);
+EXPORT(fault_log_damage, KERNEL);
 
 #define EXCEPTIONS 32
 #define SLOTS      (ARENA_FAULTS_MAX - 1)
@@ -291,6 +292,34 @@ static void complete_record(struct arena_fault *fault, const struct trap_frame *
         __atomic_add_fetch(&arena_cell(fault->cell)->faults, 1, __ATOMIC_RELAXED);
     __atomic_store_n(&fault->seq, seq, __ATOMIC_RELEASE);
     arena_event(EVENT_FAULT, fault->cell.index, fault->vector, fault->symbol);
+}
+
+/* Nobody is blamed: it is no sign that the cell fails. */
+void fault_log_damage(const struct fault_damage *damage)
+{
+    uint64_t seq = __atomic_add_fetch(&arena_header()->fault_seq, 1, __ATOMIC_SEQ_CST);
+    struct arena_fault *fault = fault_slot(seq);
+
+    __atomic_store_n(&fault->seq, 0, __ATOMIC_SEQ_CST);
+    clear_bytes(fault, sizeof *fault);
+    fault->kind = FAULT_DAMAGE;
+    fault->time_ns = cpu_ns();
+    fault->cpu = cpu_this()->index;
+    fault->address = damage->address;
+    fault->cell = damage->cell;
+    fault->section = damage->section;
+    fault->offset = damage->offset;
+    fault->action = FAULT_ACTION_MEND;
+    fault->outcome = FAULT_OUTCOME_RECOVERED;
+    if (damage->cell.index)
+        copy_names(damage->cell, fault->cell_name, fault->namespace_);
+    if (damage->section.index)
+        arena_name_at(damage->address, fault->symbol, sizeof fault->symbol);
+    else
+        copy_text(fault->symbol, damage->place, sizeof fault->symbol);
+    copy_text(fault->message, damage->message, sizeof fault->message);
+    __atomic_store_n(&fault->seq, seq, __ATOMIC_RELEASE);
+    arena_event(EVENT_MENDED, damage->cell.index, damage->section.index, fault->symbol);
 }
 
 static void print_fault(const struct arena_fault *fault)

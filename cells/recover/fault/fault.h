@@ -28,3 +28,15 @@ enum err fault_report(const struct arena_fault *fault, const char *what, struct 
 /* Nothing more can be done about this fault: prints it, and `why`, on the serial line and resets the machine. With
  * on_panic= on the command line, halts as that says. */
 _Noreturn void fault_reboot(struct arena_fault *fault, const char *why);
+
+/* Damage that was found before anything failed, and is right again. */
+struct fault_damage {
+    struct cell_ref cell;       /* that was damaged, or whose data it was; none: of no cell */
+    struct section_ref section; /* none: a table that the CPU reads, or a record of the arena */
+    uint32_t offset;            /* in the section */
+    uint64_t address;           /* virtual */
+    const char *place;          /* where, if it is no section */
+    const char *message;        /* what */
+};
+/* Logs it as a fault that was recovered from, of kind FAULT_DAMAGE, and as an event. From any context. */
+void fault_log_damage(const struct fault_damage *damage);

@@ -10,6 +10,8 @@
 CELL("mend", KERNEL, 1);
 FOUNDATION();
 EXPORT(mend_cell, KERNEL);
+EXPORT(mend_section, KERNEL);
+EXPORT(mend_is_damaged, KERNEL);
 EXPORT(mend_is_core, KERNEL);
 EXPORT(mend_is_needed, KERNEL);
 
@@ -190,25 +192,61 @@ static bool is_right(const uint8_t *from, const struct arena_section *section)
     }
 }
 
-static bool mend_section(const struct arena_object *object, const struct arena_section *section)
+/* Counts a place that differed. */
+static void note(struct mend_found *found, uint32_t offset)
 {
-    const uint8_t *from = pristine(object, section);
+    if (found->count++ == 0)
+        found->offset = offset;
+}
 
-    if (!from || !is_right(from, section))
+static void note_differences(const struct arena_section *section, uint32_t at, size_t bytes, struct mend_found *found)
+{
+    const uint8_t *live = direct_bytes(section->phys + at);
+
+    for (size_t i = 0; i < bytes; i++)
+        if (live[i] != scratch.bytes[i])
+            note(found, at + (uint32_t)i);
+}
+
+/* The section's bytes in the pristine object, if it has what was sealed; else in another object of the same bytes. */
+static const uint8_t *find_right(struct object_ref object, const struct arena_section *section)
+{
+    const struct arena_object *own = record_at(ARENA_OBJECTS, object.index);
+    const uint8_t *from = pristine(own, section);
+    uint32_t used = header_direct()->table[ARENA_OBJECTS].used;
+
+    if (from && is_right(from, section))
+        return from;
+    for (uint32_t i = 1; i < used && is_in_table(ARENA_OBJECTS, i); i++) {
+        const struct arena_object *other = record_at(ARENA_OBJECTS, i);
+        if (i == object.index || other->hash != own->hash || !is_record_sound(ARENA_OBJECTS, i))
+            continue;
+        from = pristine(other, section);
+        if (from && is_right(from, section))
+            return from;
+    }
+    return NULL;
+}
+
+static bool mend_bytes(struct object_ref object, const struct arena_section *section, struct mend_found *found)
+{
+    const uint8_t *from = find_right(object, section);
+
+    if (!from)
         return false;
     for (uint32_t at = 0; at < section->bytes; at += PIECE_BYTES) {
         size_t bytes = compose(from, section, at);
+        note_differences(section, at, bytes, found);
         mend_copy(direct_bytes(section->phys + at), scratch.bytes, bytes);
     }
     return true;
 }
 
 /* Rewrites bound pointers. In a section that starts as zeros there are no relocations, so each edge is a bound
- * pointer, and nothing but binding writes it. Returns how many were wrong. */
-static unsigned mend_pointers(const struct arena_section *section)
+ * pointer, and nothing but binding writes it. */
+static void mend_pointers(const struct arena_section *section, struct mend_found *found)
 {
     uint32_t left = section->outgoing;
-    unsigned mended = 0;
 
     for (struct edge_ref i = section->first_out; left && is_record_sound(ARENA_EDGES, i.index);
          i = edge_record(i)->next_out, left--) {
@@ -216,13 +254,12 @@ static unsigned mend_pointers(const struct arena_section *section)
         if (edge->type != R_X86_64_64 || edge->offset > section->bytes || section->bytes - edge->offset < 8)
             continue;
         uint64_t *slot = (uint64_t *)((uint8_t *)direct_bytes(section->phys) + edge->offset);
-        mended += __atomic_exchange_n(slot, target_of(edge), __ATOMIC_ACQ_REL) != target_of(edge);
+        if (__atomic_exchange_n(slot, target_of(edge), __ATOMIC_ACQ_REL) != target_of(edge))
+            note(found, edge->offset);
     }
-    return mended;
 }
 
-/* Whether its bytes differ from what the loader wrote. False while its hash is not valid, or a gate in it is closed. */
-static bool is_damaged(const struct arena_section *section)
+static bool differs(const struct arena_section *section)
 {
     const uint8_t *bytes = direct_bytes(section->phys);
     uint32_t gate;
@@ -231,22 +268,46 @@ static bool is_damaged(const struct arena_section *section)
            !arena_section_gate(section, bytes, &gate);
 }
 
+bool mend_is_damaged(struct section_ref section)
+{
+    return is_record_sound(ARENA_SECTIONS, section.index) && differs(section_record(section));
+}
+
+bool mend_section(struct section_ref section, struct mend_found *ret_found)
+{
+    const struct arena_section *s = section_record(section);
+    struct mend_found found = {0};
+    bool right = true;
+
+    if (!is_record_sound(ARENA_SECTIONS, section.index) || !is_record_sound(ARENA_CELLS, s->cell.index))
+        return false;
+    if (s->kind == SECTION_BSS) {
+        mend_pointers(s, &found);
+    } else if (differs(s)) {
+        GUARD(scratch) mine = scratch_take();
+        right = mine.taken && cell_record(s->cell)->object.index && mend_bytes(cell_record(s->cell)->object, s, &found);
+    }
+    if (right)
+        *ret_found = found;
+    return right;
+}
+
 unsigned mend_cell(struct cell_ref cell)
 {
     const struct arena_cell *c = cell_record(cell);
-    GUARD(scratch) mine = scratch_take();
     unsigned mended = 0;
 
-    if (!mine.taken || !is_record_sound(ARENA_CELLS, cell.index))
+    if (!is_record_sound(ARENA_CELLS, cell.index))
         return 0;
     uint32_t left = c->sections; /* a damaged list may refer anywhere, and be a circle */
     for (struct section_ref i = c->first_section; left && is_record_sound(ARENA_SECTIONS, i.index);
          i = section_record(i)->next_in_cell, left--) {
         const struct arena_section *section = section_record(i);
+        struct mend_found found;
         if (section->kind == SECTION_BSS)
-            mended += mend_pointers(section);
-        else if (c->object.index && is_damaged(section))
-            mended += mend_section(record_at(ARENA_OBJECTS, c->object.index), section);
+            mended += mend_section(i, &found) ? found.count : 0;
+        else if (differs(section))
+            mended += mend_section(i, &found);
     }
     return mended;
 }

@@ -7,6 +7,16 @@
 #include "cells/cell.h"
 #include "guest/abi/arena.h"
 
+/* Whether the section's bytes differ from what the loader wrote. False while its hash is not valid or a gate in it is
+ * closed, for static data, and when its record is damaged. */
+bool mend_is_damaged(struct section_ref section);
+/* What of a section was put right. */
+struct mend_found {
+    uint32_t offset, count; /* of the first byte or pointer that differed, and of how many */
+};
+/* Puts a damaged section right, or the bound pointers in one. With other CPUs parked if it is text; interrupts off.
+ * False: its object or its edges are damaged too, and it is as it was. */
+bool mend_section(struct section_ref section, struct mend_found *ret_found);
 /* Mends every section of `cell` that differs from what the loader wrote. Returns how many sections and pointers it
  * has mended. A section whose object or edges are damaged too is left as it is, and not counted. */
 unsigned mend_cell(struct cell_ref cell);

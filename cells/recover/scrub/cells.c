@@ -1,0 +1,238 @@
+/* Cells: a checksum of each region, by instructions that need general registers only, says whether anything in it has
+ * changed since it was last found right; then section by section the sealed hash decides. Invariant: a checksum is kept
+ * only if every section of the cell had its hash after the checksum was made. */
+#include "cells/core/arena/arena.h"
+#include "cells/core/boot/boot.h"
+#include "cells/core/cpu/cpu.h"
+#include "cells/core/loader/loader.h"
+#include "cells/core/page/page.h"
+#include "cells/host/log/log.h"
+#include "cells/lib/string/string.h"
+#include "cells/recover/mend/mend.h"
+#include "cells/recover/scrub/inside.h"
+#include "cells/task/park/park.h"
+#include "guest/abi/elf.h"
+
+#define HAS_CRC32     (1u << 20) /* CPUID leaf 1, ECX: SSE4.2 */
+#define SLOW          6          /* times as many instructions as with crc32 */
+#define STEP_SECTIONS 256
+#define REST_PASSES   16 /* after a repair that has failed */
+
+/* What is known of each cell, by its index. */
+static struct known {
+    uint32_t of; /* check word of its record when the sums were made; 0: none are */
+    uint32_t text, rodata;
+    uint32_t rest; /* passes for which it is left alone */
+} * known;
+static uint32_t capacity;
+static bool has_crc32;
+static uint64_t ram_end;
+static uint32_t cell_at, section_at;
+
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wanalyzer-malloc-leak" /* kept for ever */
+enum err cells_init(void)
+{
+    capacity = arena_header()->table[ARENA_CELLS].capacity;
+    OWN(mapped_pages) struct mapped_pages *pages = page_map(capacity * sizeof *known, PAGE_WRITE);
+    if (!pages)
+        return ERR_NOMEM;
+    known = page_start(MOVE(pages));
+    has_crc32 = cpu_leaf(1).c & HAS_CRC32;
+    ram_end = arena_header()->ram_bytes;
+    for (uint32_t i = 0; i < boot_get()->ranges; i++)
+        if (boot_get()->range[i].phys + boot_get()->range[i].bytes > ram_end)
+            ram_end = boot_get()->range[i].phys + boot_get()->range[i].bytes;
+    return ERR_OK;
+}
+#pragma GCC diagnostic pop
+
+struct section_ref scrub_section(const char *cell, const char *section)
+{
+    struct cell_ref found = arena_cell_find(NAMESPACE_ROOT, cell);
+    struct section_ref none = NO_SECTION;
+
+    if (!found.index)
+        return none;
+    for_each_section_of (s, found)
+        if (string_equal(arena_string(arena_section(s)->name), section))
+            return s;
+    return none;
+}
+
+/* ---- regions ---- */
+
+/* The CRC-32C of whole words. */
+static uint32_t crc32_words(const uint64_t *p, size_t words)
+{
+    uint64_t crc = ~0u;
+
+    for (; words >= 8; words -= 8, p += 8)
+        __asm__("crc32q (%1), %0; crc32q 8(%1), %0; crc32q 16(%1), %0; crc32q 24(%1), %0; "
+                "crc32q 32(%1), %0; crc32q 40(%1), %0; crc32q 48(%1), %0; crc32q 56(%1), %0"
+                : "+r"(crc)
+                : "r"(p), "m"(*(const uint64_t(*)[8])p));
+    for (; words > 0; words--, p++)
+        __asm__("crc32q %1, %0" : "+r"(crc) : "m"(*p));
+    return (uint32_t)crc;
+}
+
+/* Of the bytes of a region, which is whole pages: so up to the next word. */
+static uint32_t region_sum(uint64_t phys, uint32_t bytes)
+{
+    if (!bytes || phys % 8 || phys >= ram_end || bytes > ram_end - phys)
+        return 0;
+    return has_crc32 ? crc32_words(page_direct(phys), (bytes + 7) / 8) : arena_check(page_direct(phys), bytes);
+}
+
+/* ---- sections ---- */
+
+/* Loads, swaps and reloads are not under way here: what differs now is damage. True: it is right now. */
+static bool put_right(struct section_ref section, struct mend_found *ret_found)
+{
+    GUARD(loader) locked = loader_hold();
+
+    if (!mend_is_damaged(section))
+        return true;
+    GUARD(park) parked = park_all();
+    return mend_section(section, ret_found);
+}
+
+/* False: it is damaged and stays so. */
+static bool scrub_section_of(struct section_ref section)
+{
+    struct mend_found found = {0};
+    const struct arena_section *s = arena_section(section);
+
+    if (!put_right(section, &found))
+        return false;
+    if (found.count)
+        scrub_report(
+            (struct fault_damage){
+                .cell = s->cell, .section = section, .offset = found.offset, .address = s->virt + found.offset},
+            found.count, "bytes");
+    return true;
+}
+
+/* Whether the section's hash stands for what its bytes must be now. */
+static bool is_sealed(const struct arena_section *s)
+{
+    return section_kind_is_data(s->kind) || !s->bytes || (s->hash && !s->rewritten && !s->gate);
+}
+
+/* Compares each section with its hash. True: all are right, and none is being changed. */
+static bool scrub_sections(struct cell_ref cell)
+{
+    uint32_t left = arena_cell(cell)->sections;
+    bool right = true;
+
+    for (struct section_ref i = arena_cell(cell)->first_section; left && arena_sound(i);
+         i = arena_section(i)->next_in_cell, left--) {
+        if (mend_is_damaged(i) && !scrub_section_of(i)) {
+            if (known[cell.index].rest == 0)
+                log_warn("scrub: %s:%s is damaged, and so is its object", arena_string(arena_cell(cell)->name),
+                         arena_string(arena_section(i)->name));
+            known[cell.index].rest = REST_PASSES;
+            right = false;
+        }
+        right &= is_sealed(arena_section(i));
+    }
+    return right && !left;
+}
+
+static bool is_loaded(const struct arena_cell *c)
+{
+    return c->check && (c->state == CELL_LIVE || c->state == CELL_OLD);
+}
+
+static uint32_t scrub_cell(struct cell_ref cell)
+{
+    const struct arena_cell *c = arena_cell(cell);
+    struct known *k = &known[cell.index];
+    uint32_t of = c->check, bytes = c->text_bytes + c->rodata_bytes;
+
+    if (!is_loaded(c))
+        return 16;
+    if (k->rest > 1) { /* the last one is left, so that the next failure is not said again */
+        k->rest--;
+        return 16;
+    }
+    uint32_t text = region_sum(c->text_phys, c->text_bytes), rodata = region_sum(c->rodata_phys, c->rodata_bytes);
+    if (k->of == of && k->text == text && k->rodata == rodata)
+        return (has_crc32 ? bytes / 8 : bytes / 8 * SLOW) + 32;
+    k->of = 0;
+    if (arena_sound(cell) && scrub_sections(cell)) {
+        k->text = text;
+        k->rodata = rodata;
+        k->rest = 0;
+        /* Sections of the image lie between those of other cells: their regions are not theirs alone. */
+        k->of = arena_in_image(c) ? 0 : of;
+    }
+    return bytes;
+}
+
+uint32_t scrub_cells(void)
+{
+    uint32_t used = arena_header()->table[ARENA_CELLS].used;
+
+    if (++cell_at >= used || cell_at >= capacity) {
+        cell_at = 0;
+        return 0;
+    }
+    return scrub_cell((struct cell_ref){cell_at});
+}
+
+/* ---- bound pointers ---- */
+
+/* A copy of the edge, which may be freed meanwhile, says where its target is. */
+static bool is_pointer_wrong(const struct arena_section *s, struct edge_ref edge)
+{
+    struct arena_edge e = *arena_edge(edge);
+
+    return arena_sound(e.to) && e.type == R_X86_64_64 && e.offset <= s->bytes && s->bytes - e.offset >= 8 &&
+           *(const uint64_t *)((const uint8_t *)page_direct(s->phys) + e.offset) !=
+               arena_edge_target(&e, arena_section(e.to));
+}
+
+static bool put_pointers_right(struct section_ref section, struct mend_found *ret_found)
+{
+    GUARD(loader) locked = loader_hold();
+    GUARD(arena) held = arena_change(); /* nobody binds or redirects meanwhile */
+
+    return mend_section(section, ret_found);
+}
+
+static void scrub_bound(struct section_ref section)
+{
+    const struct arena_section *s = arena_section(section);
+    struct mend_found found = {0};
+    uint32_t left = s->outgoing;
+    bool wrong = false;
+
+    for (struct edge_ref i = s->first_out; left && arena_sound(i); i = arena_edge(i)->next_out, left--)
+        wrong |= is_pointer_wrong(s, i);
+    if (wrong && put_pointers_right(section, &found) && found.count)
+        scrub_report(
+            (struct fault_damage){
+                .cell = s->cell, .section = section, .offset = found.offset, .address = s->virt + found.offset},
+            found.count, "pointers");
+}
+
+/* Only binding writes a pointer into a section that starts as zeros, and each of its edges is one. */
+uint32_t scrub_pointers(void)
+{
+    const struct arena_section *all = arena_record(ARENA_SECTIONS, 1);
+    uint32_t used = arena_header()->table[ARENA_SECTIONS].used;
+
+    for (unsigned i = 0; i < STEP_SECTIONS; i++) {
+        if (++section_at >= used) {
+            section_at = 0;
+            return 0;
+        }
+        const struct arena_section *s = &all[section_at - 1];
+        struct section_ref section = {section_at};
+        if (s->kind == SECTION_BSS && s->first_out.index && arena_sound(section))
+            scrub_bound(section);
+    }
+    return STEP_SECTIONS * 8;
+}
