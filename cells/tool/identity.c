@@ -74,17 +74,17 @@ static bool change_shared(struct datum *data, size_t count, struct names *names,
     return true;
 }
 
-static const char *file_of(const struct datum *datum, struct names *names)
+static const char *file_of(const char *path, struct names *names)
 {
     char unit[UNIT_BYTES];
 
-    name_unit(datum->unit, unit);
+    name_unit(path, unit);
     return names_join(names, unit, "", "");
 }
 
 static void add_unit_to(struct datum *datum, struct names *names, uint64_t)
 {
-    datum->identity = names_join(names, file_of(datum, names), ":", datum->identity);
+    datum->identity = names_join(names, file_of(datum->unit, names), ":", datum->identity);
 }
 
 static void add_salt(struct datum *datum, struct names *, uint64_t salt)
@@ -107,7 +107,8 @@ bool identify_data(struct datum *data, size_t count, const char *path, struct na
 {
     for (size_t i = 0; i < count; i++) {
         data[i].identity = data[i].function ? names_join(names, data[i].function, ".", data[i].name) : data[i].name;
-        data[i].file = data[i].local ? file_of(&data[i], names) : NULL;
+        Dwarf_Die die = data[i].die; /* it may stand in a file that the unit includes */
+        data[i].file = data[i].local ? file_of(dwarf_decl_file(&die) ?: data[i].unit, names) : NULL;
     }
     return change_shared(data, count, names, 0, add_unit_to) &&
            change_shared(data, count, names, hash_of_file(path), add_salt);
