@@ -77,6 +77,7 @@ struct side {
     uint64_t object;
     uint32_t version;
     struct cell_ref cell;
+    bool inherited; /* not the namespace's own */
 };
 
 static struct side side_now(const struct view *v, struct namespace_ref namespace_, const char *name)
@@ -87,7 +88,8 @@ static struct side side_now(const struct view *v, struct namespace_ref namespace
 
     if (!c || c->state != CELL_LIVE)
         return (struct side){.held_by = ""};
-    return (struct side){view_namespace_name(v, c->namespace_), o ? o->hash : 0, c->version, cell};
+    return (struct side){view_namespace_name(v, c->namespace_), o ? o->hash : 0, c->version, cell,
+                         !same(c->namespace_, namespace_)};
 }
 
 static struct side side_at(const struct view *v, const struct point *p, const char *name)
@@ -96,7 +98,7 @@ static struct side side_at(const struct view *v, const struct point *p, const ch
 
     if (!p->history || !history_cell(p->history, p->entry, name, &was) || was.cell.index)
         return side_now(v, p->namespace_, name);
-    return (struct side){"", was.object, was.version, {}};
+    return (struct side){"", was.object, was.version, {}, was.inherited};
 }
 
 /* Whether two cells are from different objects; with `copies` also when they are two cells from the same one. */
@@ -277,50 +279,70 @@ enum cli_status ns_diff(struct call *call)
 
 /* ---- checkout ---- */
 
-/* Whether a cell that a namespace holds itself would be there again if it went, since the parent has one. */
-static bool comes_back(const struct view *v, const struct side *is, const char *name)
-{
-    const struct arena_cell *c = view_cell(v, is->cell);
-    const struct arena_namespace *n = c ? view_namespace(v, c->namespace_) : NULL;
-    const struct arena_cell *other = n && n->parent.index ? view_cell(v, view_find_cell(v, n->parent, name)) : NULL;
+/* A checkout, name by name. */
+struct step {
+    const char *name;
+    struct side is, was;
+    bool inherits; /* the parent's cell is what it was, and so is to be inherited again where it can be */
+};
 
-    return other && other->state == CELL_LIVE;
+static struct side parents_side(const struct view *v, struct namespace_ref namespace_, const char *name)
+{
+    const struct arena_namespace *n = view_namespace(v, namespace_);
+
+    return side_now(v, n ? n->parent : NO_NAMESPACE, name);
 }
 
-static enum cli_status add_difference(struct asking *a, struct bundle *b, const char *name, const struct side *is,
-                                      const struct side *was)
+static struct step step_of(const struct view *v, const struct point *now, const struct point *then, const char *name)
 {
+    struct side parents = parents_side(v, now->namespace_, name);
+    struct step step = {.name = name, .is = side_at(v, now, name), .was = side_at(v, then, name)};
+    bool was_inherited = then->history ? step.was.inherited : same(step.was.cell, parents.cell);
+
+    step.inherits = step.was.version && was_inherited && parents.version && parents.object == step.was.object;
+    return step;
+}
+
+/* Whether it holds the cell itself that it is to inherit, and loses nothing with it. Such a step may be left out. */
+static bool is_copy(const struct view *v, const struct step *step)
+{
+    const struct arena_cell *c = view_cell(v, step->is.cell);
+
+    return step->inherits && c && !step->is.inherited && !c->data_bytes;
+}
+
+static enum cli_status add_step(struct asking *a, struct bundle *b, const struct step *step)
+{
+    const struct side *is = &step->is, *was = &step->was;
     enum cli_status status = CLI_DONE;
 
-    if (was->version && !history_has_object(a->target.view, name, was->object))
-        return cli_fail(CLI_FAILED, "refused: version %u of %s, object %#lx, is not kept any more", was->version, name,
-                        (unsigned long)was->object);
-    if (is->version && !was->version && comes_back(a->target.view, is, name))
-        return cli_fail(CLI_FAILED, "refused: there was no %s, but the parent of %s has one, which would be seen there",
-                        name, a->namespace_);
+    if (was->version && !history_has_object(a->target.view, step->name, was->object))
+        return cli_fail(CLI_FAILED, "refused: version %u of %s, object %#lx, is not kept any more", was->version,
+                        step->name, (unsigned long)was->object);
     if (!a->call->json)
-        printf("%s %u>%u\n", name, is->version, was->version);
+        printf("%s %u>%u%s\n", step->name, is->version, was->version, step->inherits ? " inherited" : "");
     if (is->version)
-        status = bundle_old(a, b, name);
+        status = bundle_old(a, b, step->name);
     if (!status && was->version)
-        status = bundle_kept(b, name, was->object);
+        status = bundle_kept(b, step->name, was->object);
+    b->set->inherits += !status && step->inherits;
     return status;
 }
 
-/* Adds all cells that differ to the set of one swap. */
-static enum cli_status add_all_differences(struct asking *a, struct bundle *b, const struct point *now,
-                                           const struct point *then)
+/* Adds all cells that differ to the set of one swap; those that are to be inherited come last. */
+static enum cli_status add_steps(struct asking *a, struct bundle *b, const struct point *now, const struct point *then)
 {
     const struct view *v = a->target.view;
     size_t count;
     OWN(memory) const char **names = all_names(v, then->history, &count);
     enum cli_status status = names ? CLI_DONE : CLI_FAILED;
 
-    for (size_t i = 0; !status && i < count; i++) {
-        struct side is = side_at(v, now, names[i]), was = side_at(v, then, names[i]);
+    for (size_t i = 0; !status && i < 2 * count; i++) {
+        struct step step = step_of(v, now, then, names[i % count]);
+        bool room = b->set->olds < SWAP_SET_MAX && b->set->objects < SWAP_SET_MAX;
 
-        if (sides_differ(&is, &was, false))
-            status = add_difference(a, b, names[i], &is, &was);
+        if (step.inherits == (i >= count) && (sides_differ(&step.is, &step.was, false) || (is_copy(v, &step) && room)))
+            status = add_step(a, b, &step);
     }
     return status || !a->call->recipes ? status : bundle_add(b, a->call->recipes, bundle_recipes);
 }
@@ -333,7 +355,7 @@ static enum cli_status swap_difference(struct asking *a, const struct point *now
     snprintf(what, sizeof what, "cells of %s", a->call->argv[0]);
     enum cli_status status = bundle_open(a, &b, what);
     if (!status)
-        status = add_all_differences(a, &b, now, then);
+        status = add_steps(a, &b, now, then);
     if (status)
         return status;
     if (b.set->olds || b.set->objects)

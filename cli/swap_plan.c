@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include "cli/out.h"
 #include "introspect/name.h"
+#include "introspect/qualified.h"
 
 enum { LABEL = 128 };
 
@@ -28,13 +29,17 @@ static const char *fate(const struct plan_item *i)
         return "copied";
     if (i->treatment == PLAN_CELL_STAYS)
         return "stays";
+    if (i->treatment == PLAN_CELL_INHERIT)
+        return "inherited";
     if (!i->old_version)
         return "comes";
     return i->new_object ? "swapped" : "goes";
 }
 
 static const struct column cell_columns[] = {
-    {.key = "cell"},
+    {.key = "cell", .where = COLUMN_TABLE},
+    {.key = "cell", .where = COLUMN_JSON},
+    {.key = "namespace", .where = COLUMN_JSON},
     {.key = "version", .kind = COLUMN_NUMBER},
     {.key = "new_version", .kind = COLUMN_NUMBER},
     {.key = "object", .kind = COLUMN_ADDRESS, .where = COLUMN_JSON},
@@ -45,7 +50,12 @@ static const struct column cell_columns[] = {
 
 static void row_of_cell(struct out *out, const struct plan_item *i)
 {
+    struct qualified name = {0};
+    bool parsed = qualified_parse(i->cell, &name);
+
     out_text(out, i->cell);
+    out_text(out, parsed ? name.cell : i->cell);
+    out_text(out, *name.namespace_ ? name.namespace_ : "root");
     out_number(out, i->old_version);
     out_number(out, i->new_version);
     out_number(out, i->old_object);

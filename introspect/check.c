@@ -187,7 +187,7 @@ static void check_cell(struct view *v, uint32_t i)
     check_region(v, ARENA_CELLS, i, "its data", c->data_phys, c->data_bytes);
     if (c->kind < CELL_KERNEL || c->kind > CELL_APPLICATION)
         DAMAGED(v, ARENA_CELLS, i, "it is of unknown kind %u", c->kind);
-    if (c->state < CELL_LOADING || c->state > CELL_OLD)
+    if (c->state < CELL_LOADING || c->state > CELL_ABSENT)
         DAMAGED(v, ARENA_CELLS, i, "it is in unknown state %u", c->state);
 }
 

@@ -153,9 +153,9 @@ static struct history_cell held_now(const struct history *h, struct namespace_re
     const struct arena_cell *c = view_cell(h->view, cell);
 
     if (!c || c->state != CELL_LIVE)
-        return (struct history_cell){0};
+        return (struct history_cell){.lacked = c && c->state == CELL_ABSENT};
     const struct arena_object *o = view_object(h->view, c->object);
-    return (struct history_cell){o ? o->hash : 0, c->version, cell};
+    return (struct history_cell){.object = o ? o->hash : 0, .version = c->version, .cell = cell};
 }
 
 static void find_held(struct history *h)
@@ -165,13 +165,16 @@ static void find_held(struct history *h)
             h->held[l * h->cells + i] = held_now(h, h->level[l], h->name[i]);
 }
 
-/* What level `from` has: its own cell, else the one that the next level has. */
+/* What level `from` has: its own cell, else the one that the next level has, unless there is an absence. */
 static struct history_cell visible(const struct history *h, size_t from, size_t i)
 {
-    for (size_t l = from; l < h->levels; l++)
-        if (h->held[l * h->cells + i].version)
-            return h->held[l * h->cells + i];
-    return (struct history_cell){0};
+    struct history_cell cell = {0};
+
+    for (size_t l = from; l < h->levels && !cell.version && !cell.lacked; l++) {
+        cell = h->held[l * h->cells + i];
+        cell.inherited = cell.version && l > 0;
+    }
+    return cell;
 }
 
 static void undo(struct history *h, const struct arena_swap *s)
@@ -182,10 +185,10 @@ static void undo(struct history *h, const struct arena_swap *s)
         const struct arena_change *c = view_change(h->view, s, i);
         size_t name = index_of(h, c->cell);
 
-        if (c->inherited)
-            held[name] = (struct history_cell){0};
-        else if (c->old_object != c->new_object || !c->old_version)
-            held[name] = (struct history_cell){c->old_object, c->old_version, {}};
+        if (c->old_side != CHANGE_OWN)
+            held[name] = (struct history_cell){.lacked = c->old_side == CHANGE_LACKED};
+        else if (c->old_object != c->new_object || !c->old_version || c->new_side != CHANGE_OWN)
+            held[name] = (struct history_cell){.object = c->old_object, .version = c->old_version};
     }
 }
 

@@ -31,11 +31,13 @@ struct history_entry {
 const struct history_entry *history_entry(const struct history *history, size_t n);
 bool history_find_commit(const struct history *history, uint64_t commit, size_t *ret_n);
 
-/* The cell of a name at one point of the history; all zero: none. */
+/* The cell of a name at one point of the history; version 0: none. */
 struct history_cell {
     uint64_t object; /* its hash; 0: none, or part of the image */
     uint32_t version;
     struct cell_ref cell; /* that has it now; none: it was another one, or there is none */
+    bool inherited;       /* the namespace of the history did not hold it itself */
+    bool lacked;          /* there was an absence (CELL_ABSENT) */
 };
 
 /* How many names of cells there have been, and the names, in alphabetical order. */

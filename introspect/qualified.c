@@ -152,11 +152,14 @@ static void tell_others(const struct view *view, const char *name, struct qualif
         add_text(ret_text, "'%s' is the root's; there is also %s", name, others.text);
 }
 
-/* Whether the cell is not live, and another namespace has a live one of that name, which is meant more likely. */
+/* Whether the record is an absence; or the cell is not live, and another namespace has a live one of that name, which
+ * is meant more likely. */
 static bool is_hidden(const struct view *view, struct cell_ref cell, const char *name)
 {
     struct qualified_text others = {""};
 
+    if (view_cell(view, cell)->state == CELL_ABSENT)
+        return true;
     return view_cell(view, cell)->state != CELL_LIVE && add_others(view, name, NO_NAMESPACE, false, &others);
 }
 

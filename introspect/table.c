@@ -49,7 +49,7 @@ READ(namespace_cells)
 {
     ret->number = 0;
     view_each_cell (cell, v)
-        ret->number += same(view_cell(v, cell)->namespace_, NAMESPACE_REF);
+        ret->number += same(view_cell(v, cell)->namespace_, NAMESPACE_REF) && view_cell(v, cell)->state != CELL_ABSENT;
 }
 
 READ(namespace_tasks)

@@ -368,7 +368,7 @@ struct cell_ref view_find_held(const struct view *v, struct namespace_ref namesp
             continue;
         if (c->state == CELL_LIVE)
             return cell;
-        if (!other.index)
+        if (!other.index || c->state == CELL_ABSENT)
             other = cell;
     }
     return other;
@@ -379,6 +379,8 @@ struct cell_ref view_find_cell(const struct view *v, struct namespace_ref namesp
     const struct arena_namespace *n = view_namespace(v, namespace_);
     struct cell_ref cell = view_find_held(v, namespace_, name), inherited = {};
 
+    if (cell.index && view_cell(v, cell)->state == CELL_ABSENT)
+        return NO_CELL;
     /* check_parents leaves no circle */
     if (n && n->parent.index && (!cell.index || view_cell(v, cell)->state != CELL_LIVE))
         inherited = view_find_cell(v, n->parent, name);

@@ -129,9 +129,10 @@ void view_section_label(const struct view *view, struct section_ref section, cha
 const char *view_namespace_name(const struct view *view, struct namespace_ref namespace_);
 
 /* Find a record by name, or none. Of cells, a live one is preferred over one that is loading or old, one of
- * the namespace over an inherited one. Names as people write them: introspect/qualified.h. */
+ * the namespace over an inherited one; none also where there is an absence of that name (CELL_ABSENT). Names
+ * as people write them: introspect/qualified.h. */
 struct cell_ref view_find_cell(const struct view *view, struct namespace_ref namespace_, const char *name);
-/* The same without what is inherited. */
+/* The same without what is inherited; or the absence. */
 struct cell_ref view_find_held(const struct view *view, struct namespace_ref namespace_, const char *name);
 struct namespace_ref view_find_namespace(const struct view *view, const char *name);
 /* By full name (".text.channel_send"), or without its first part ("channel_send"). */

@@ -27,7 +27,7 @@
 #include "guest/abi/capacity.h"
 
 #define ARENA_MAGIC   0x00415341494c4544 /* "DELIASA" */
-#define ARENA_VERSION 7
+#define ARENA_VERSION 8
 
 enum arena_table {
     ARENA_NAMESPACES = 0,
@@ -221,7 +221,8 @@ enum arena_cell_state {
     CELL_FREE = 0,
     CELL_LOADING = 1, /* not yet visible to others */
     CELL_LIVE = 2,
-    CELL_OLD = 3, /* replaced; kept while a frame, task or edge refers to it */
+    CELL_OLD = 3,    /* replaced; kept while a frame, task or edge refers to it */
+    CELL_ABSENT = 4, /* no cell but an absence: its namespace lacks what its parent has of that name */
 };
 
 enum arena_cell_init {
@@ -231,7 +232,7 @@ enum arena_cell_init {
 };
 
 struct arena_cell {
-    /* written by loader; arena lock */
+    /* written by loader, lifecycle (an absence); arena lock */
     uint32_t check;
     uint32_t next_free;
     uint32_t name; /* string */
@@ -565,6 +566,13 @@ struct arena_swap {
     struct arena_completion done;
 };
 
+/* Whose a cell of a namespace is, before or after a change. */
+enum arena_change_side {
+    CHANGE_OWN = 0,       /* the namespace's own; or there is none, and nothing says so */
+    CHANGE_INHERITED = 1, /* that of a namespace that it comes from, where it stays */
+    CHANGE_LACKED = 2,    /* nobody's: an absence hides what is inherited */
+};
+
 /* One cell of a swap: what it was and what it became; version and object 0: it was not there. */
 struct arena_change {
     /* written by swap; loader lock */
@@ -572,8 +580,7 @@ struct arena_change {
     uint64_t swap;                   /* its number */
     uint64_t old_object, new_object; /* arena_object.hash */
     uint32_t old_version, new_version;
-    uint32_t inherited; /* 1: the old cell was another namespace's, and stayed there */
-    uint32_t pad;
+    uint32_t old_side, new_side; /* enum arena_change_side */
     char cell[32];
 };
 

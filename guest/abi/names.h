@@ -13,7 +13,8 @@
     X(CELL_FREE, "free")                                                                                               \
     X(CELL_LOADING, "loading")                                                                                         \
     X(CELL_LIVE, "live")                                                                                               \
-    X(CELL_OLD, "old")
+    X(CELL_OLD, "old")                                                                                                 \
+    X(CELL_ABSENT, "absent")
 
 #define NAMES_SECTION_KIND(X)                                                                                          \
     X(SECTION_TEXT, "text")                                                                                            \

@@ -3,7 +3,7 @@
 #pragma once
 #include <stdint.h>
 
-/* Items are in this order. Fields that a kind does not name are 0. */
+/* Items are in this order. Fields that a kind does not name are 0. Cells are named NAMESPACE/CELL, the root's CELL. */
 enum plan_kind {
     /* cell: from old_version to new_version, with the hashes of their objects; treatment: enum plan_cell_treatment */
     PLAN_CELL = 1,
@@ -27,6 +27,7 @@ enum plan_cell_treatment {
     PLAN_CELL_SWAP = 1, /* replaced, added or removed */
     PLAN_CELL_COPY,     /* inherited, depends on what is changed: the namespace gets a copy */
     PLAN_CELL_STAYS,    /* depends on what is changed, and stays as it is: a singleton */
+    PLAN_CELL_INHERIT,  /* given up for the parent's */
 };
 
 /* What becomes of an old section's bytes. */
@@ -61,7 +62,7 @@ struct plan_item {
     uint32_t to_offset;
     uint32_t count;
     uint32_t bytes, new_bytes;
-    char cell[32], to_cell[32]; /* NUL-terminated, as are the others; cut if too long */
+    char cell[64], to_cell[64]; /* NUL-terminated, as are the others; cut if too long */
     char name[64], to[64];      /* sections, with the first part of their names; symbols; tasks */
 };
-_Static_assert(sizeof(struct plan_item) == 248);
+_Static_assert(sizeof(struct plan_item) == 312);

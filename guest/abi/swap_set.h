@@ -14,7 +14,8 @@ struct swap_set {
     uint32_t bytes; /* of the whole, this header included */
     uint32_t olds, objects;
     uint32_t recipes_offset, recipes_bytes; /* struct recipe_set; 0: there is none */
-    uint32_t pad;
+    uint32_t inherits; /* for the last so many objects: the parent's cell, if it is from the same one and nothing is in
+                        * the way (struct swap_order) */
     char old[SWAP_SET_MAX][32]; /* names, NUL-terminated */
     struct swap_set_object object[SWAP_SET_MAX];
 };

@@ -126,6 +126,29 @@ json 'any(.[]; .namespace == "c" and .cell == "workload")' tasks $machine
 [ "$(counter checksums_bad)" -eq 0 ] || fail 'a checksum is wrong'
 echo 'ok: swap, reload, load, unload, spawn'
 
+# ---- plans and events
+json '.plan.cells | any(.cell == "checksum" and .namespace == "c" and .what == "swapped")' \
+    swap $machine c/checksum=$v1 --dry-run
+json '.plan.sections | all(.[]; (.section + .to) | startswith("c/checksum:"))' swap $machine c/checksum=$v1 --dry-run
+json '.plan.dependents | length > 0 and all(.[]; .dependent | startswith("c/"))' swap $machine c/checksum=$v1 --dry-run
+json '.plan.dependents | all(.[]; .needs | startswith("c/checksum:"))' swap $machine c/checksum=$v1 --dry-run
+must 0 swap $machine c/checksum=$v1 --dry-run
+grep -q '^ *c/checksum  *2' "$work/out" || fail 'the table of a plan does not say whose cell it is'
+json '.plan.cells | all(.[]; .namespace == "root")' swap $machine root/checksum=$v2 --dry-run
+json '.plan.dependents | all(.[]; .needs | startswith("checksum:"))' swap $machine root/checksum=$v2 --dry-run
+must 0 swap $machine c/checksum=$v1
+for kind in swapped loaded; do
+    json "any(.[]; .kind == \"cell $kind\" and .text == \"c/checksum\")" events $machine
+done
+must 0 swap $machine root/checksum=$v1
+json 'any(.[]; .kind == "cell swapped" and .text == "checksum")' events $machine
+freed() {
+    "$delias" events $machine --json | jq -e 'any(.[]; .kind == "cell freed" and .text == "c/checksum")' > /dev/null
+}
+wait_until freed || fail 'no event of a freed cell says whose it was'
+must 0 swap $machine c/checksum=$v2
+echo 'ok: plans and events'
+
 # ---- evolve: a manifest is for the root, unless it is said otherwise
 for side in old new; do
     mkdir -p "$work/$side/cells" "$work/$side/cells.debug"

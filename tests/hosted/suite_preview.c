@@ -156,12 +156,15 @@ START_TEST(copies_in_a_namespace_are_shown)
     order.object[0] = keep("build/cells/figure_c_v2.o");
     ck_assert_msg(namespace_swap(&order, &report) == ERR_OK, "%s", report.text);
     ck_assert_uint_eq(item[0].treatment, PLAN_CELL_SWAP);
-    ck_assert_str_eq(item[0].cell, "figure_c");
+    ck_assert_str_eq(item[0].cell, "branch/figure_c");
     ck_assert_uint_eq(item[0].old_version, 1);
     ck_assert_uint_eq(item[0].new_version, 2);
     size_t copies = 0;
-    for (uint32_t i = 1; i < preview.count; i++)
+    for (uint32_t i = 1; i < preview.count; i++) {
         copies += item[i].kind == PLAN_CELL && item[i].treatment == PLAN_CELL_COPY;
+        if (item[i].treatment == PLAN_CELL_STAYS)
+            ck_assert_str_eq(item[i].cell, "figure_once"); /* the root's */
+    }
     ck_assert_uint_eq(copies, 3);
     ck_assert(same(arena_cell(arena_cell_find(order.namespace_, "figure_c"))->namespace_, NAMESPACE_ROOT));
 }

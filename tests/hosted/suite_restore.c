@@ -1,6 +1,6 @@
-/* A child is restored to what it consisted of, whatever it and its parent have done since: after any sequence of swaps,
- * loads and unloads in both, either it has exactly the cells of that version, or it is said which cell is in the way,
- * and nothing has changed. */
+/* A child is restored to what it consisted of, whatever it and its parent have done since, after any sequence of swaps,
+ * loads and unloads in both: what it holds is swapped, what it is to lack is hidden, and what the parent has is
+ * inherited again. */
 #include "cells/core/arena/arena.h"
 #include "cells/core/lifecycle/lifecycle.h"
 #include "cells/core/loader/loader.h"
@@ -71,21 +71,49 @@ static bool is_version(struct namespace_ref namespace_, const struct version *ve
 
 /* ---- steps ---- */
 
-/* Asks for a change of the figures in which `from` and `to` differ. */
-static enum err go(struct namespace_ref namespace_, const struct version *from, const struct version *to)
+static void add_old(struct swap_order *order, size_t i)
 {
-    struct swap_order order = {.namespace_ = namespace_};
+    order->old[order->olds++] = figure_in(order->namespace_, i);
+}
+
+static void add_object(struct swap_order *order, size_t i, uint32_t version)
+{
+    order->object[order->objects] = stand_in_keep(figures[i].path[version - 1]);
+    ck_assert(order->object[order->objects++].index);
+}
+
+/* Those that the root has as they are to be, whether they differ or are copies. */
+static void add_inherited(struct swap_order *order, const struct version *from, const struct version *to)
+{
+    struct version roots = version_of(NAMESPACE_ROOT);
 
     for (size_t i = 0; i < FIGURES; i++) {
-        if (from->of[i] == to->of[i])
+        if (!to->of[i] || to->of[i] != roots.of[i])
             continue;
         if (from->of[i])
-            order.old[order.olds++] = figure_in(namespace_, i);
-        if (!to->of[i])
-            continue;
-        order.object[order.objects] = stand_in_keep(figures[i].path[to->of[i] - 1]);
-        ck_assert(order.object[order.objects++].index);
+            add_old(order, i);
+        add_object(order, i, to->of[i]);
+        order->inherits++;
     }
+}
+
+/* Asks for a change of the figures in which `from` and `to` differ. With `inherit` those that the root has are to be
+ * inherited. */
+static enum err go(struct namespace_ref namespace_, const struct version *from, const struct version *to, bool inherit)
+{
+    struct swap_order order = {.namespace_ = namespace_};
+    struct version roots = version_of(NAMESPACE_ROOT);
+
+    for (size_t i = 0; i < FIGURES; i++) {
+        if (from->of[i] == to->of[i] || (inherit && to->of[i] == roots.of[i] && to->of[i]))
+            continue;
+        if (from->of[i])
+            add_old(&order, i);
+        if (to->of[i])
+            add_object(&order, i, to->of[i]);
+    }
+    if (inherit)
+        add_inherited(&order, from, to);
     if (!order.olds && !order.objects)
         return ERR_OK;
     memset(&report, 0, sizeof report);
@@ -103,7 +131,7 @@ static void swap_some(struct namespace_ref namespace_)
     for (size_t i = 0; i < CHANGED; i++)
         if (number(2))
             to.of[i] = 1 + number(2);
-    enum err e = go(namespace_, &from, &to);
+    enum err e = go(namespace_, &from, &to, same(namespace_, child) && number(2));
     ck_assert_msg(!e, "%s: %s", err_text(e), report.text);
     ck_assert(is_version(namespace_, &to));
 }
@@ -119,33 +147,14 @@ static void load_or_unload(void)
         ck_assert_msg(namespace_load(NAMESPACE_ROOT, figures[LATE].name, &cell, &report) == ERR_OK, "%s", report.text);
 }
 
-/* The figure that the child cannot be without, though it was: its parent has it, so that it would be there again. */
-static const char *in_the_way(const struct version *to)
-{
-    for (size_t i = 0; i < FIGURES; i++)
-        if (!to->of[i] && figure_in(NAMESPACE_ROOT, i).index)
-            return figures[i].name;
-    return NULL;
-}
-
 static void restore(const struct version *to)
 {
     const struct version from = version_of(child), roots = version_of(NAMESPACE_ROOT);
-    const char *name = in_the_way(to);
-    bool own = name && same(arena_cell(figure_in(child, LATE))->namespace_, child);
-    enum err e = own ? ERR_OK : go(child, &from, to); /* the host does not ask for what it sees in the way */
+    enum err e = go(child, &from, to, number(2));
 
+    ck_assert_msg(!e, "%s: %s", err_text(e), report.text);
     ck_assert(is_version(NAMESPACE_ROOT, &roots));
-    if (!name) {
-        ck_assert_msg(!e, "%s: %s", err_text(e), report.text);
-        ck_assert(is_version(child, to));
-        return;
-    }
-    ck_assert(is_version(child, &from));
-    if (own)
-        return;
-    ck_assert_int_eq(e, ERR_UNSUPPORTED);
-    ck_assert_msg(strstr(report.text, "inherits figure_late") != NULL, "%s", report.text);
+    ck_assert(is_version(child, to));
 }
 
 static void check_sound(void)

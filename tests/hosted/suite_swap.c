@@ -332,7 +332,7 @@ static const struct {
     {lose_data, ERR_MISSING_SYMBOL,
      "unit: unit_count would be lost: the new version lacks it, and has no transfer function"},
     {need_missing, ERR_UNRESOLVED, "unit: needs unit_four, which no cell exports"},
-    {need_itself, ERR_UNRESOLVED, "unit: needs unit_two, which only cell unit exports, and that is to go"},
+    {need_itself, ERR_UNRESOLVED, "unit: needs unit_two, which only cell unit exports, and that is hidden or to go"},
     {pretend_pages, ERR_BAD_RELOCATION, "unit: a relocation in unit_one does not reach unit_count"},
 };
 

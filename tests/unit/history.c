@@ -6,6 +6,7 @@
 
 Suite *suite_history(void);
 
+enum { INHERITED = CHANGE_INHERITED };
 enum { SWAPS = 8, CHANGES = 16, CHILD = 2 };
 static const struct namespace_ref child = {CHILD};
 
@@ -205,9 +206,10 @@ START_TEST(what_is_held_hides_what_the_parent_does)
 {
     branch();
     SWAP(NAMESPACE_ROOT, true, {.old_object = 3, .new_object = 4, .old_version = 3, .new_version = 4, .cell = "alpha"});
-    SWAP(child, true,
-         {.old_object = 8, .new_object = 9, .old_version = 1, .new_version = 2, .inherited = 1, .cell = "gamma"},
-         {.old_object = 4, .new_object = 4, .old_version = 4, .new_version = 4, .inherited = 1, .cell = "alpha"});
+    SWAP(
+        child, true,
+        {.old_object = 8, .new_object = 9, .old_version = 1, .new_version = 2, .old_side = INHERITED, .cell = "gamma"},
+        {.old_object = 4, .new_object = 4, .old_version = 4, .new_version = 4, .old_side = INHERITED, .cell = "alpha"});
     SWAP(NAMESPACE_ROOT, true, {.old_object = 4, .new_object = 5, .old_version = 4, .new_version = 5, .cell = "alpha"});
     SWAP(child, true, {.old_object = 9, .new_object = 10, .old_version = 2, .new_version = 3, .cell = "gamma"});
     SWAP(child, true, {.old_object = 4, .old_version = 4, .cell = "alpha"});
@@ -222,6 +224,53 @@ START_TEST(what_is_held_hides_what_the_parent_does)
     ck_assert_uint_eq(cell(2, "alpha").object, 4);
     ck_assert_uint_eq(cell(0, "alpha").object, 3);
     ck_assert_uint_eq(cell(0, "gamma").version, 0); /* of the root's nothing is logged, and it is not there */
+}
+END_TEST
+
+static void add_absence(const char *name)
+{
+    struct arena_cell *c = build_new(ram, ARENA_CELLS);
+
+    *c = (struct arena_cell){
+        .name = build_string(ram, name), .kind = CELL_KERNEL, .namespace_ = child, .state = CELL_ABSENT};
+    build_seal(ram, ARENA_CELLS, build_header(ram)->table[ARENA_CELLS].used - 1);
+}
+
+/* The child's alpha is a copy, which commit 4 gives up; its gamma goes with commit 5, though the root has one, and the
+ * root's comes back with 6. The child lacks beta now, which nobody has logged. */
+START_TEST(what_is_lacked_and_given_up_comes_back)
+{
+    branch();
+    add_absence("beta");
+    SWAP(
+        child, true, {.new_object = 8, .new_version = 1, .cell = "gamma"},
+        {.old_object = 4, .new_object = 4, .old_version = 4, .new_version = 4, .old_side = INHERITED, .cell = "alpha"});
+    SWAP(NAMESPACE_ROOT, true, {.new_object = 9, .new_version = 2, .cell = "gamma"});
+    SWAP(NAMESPACE_ROOT, true,
+         {.old_object = 4, .new_object = alpha_hash(), .old_version = 4, .new_version = 1, .cell = "alpha"});
+    SWAP(child, true,
+         {.old_object = 4,
+          .new_object = alpha_hash(),
+          .old_version = 4,
+          .new_version = 1,
+          .new_side = INHERITED,
+          .cell = "alpha"});
+    SWAP(child, true, {.old_object = 8, .old_version = 1, .new_side = CHANGE_LACKED, .cell = "gamma"});
+    SWAP(child, true,
+         {.new_object = 9, .new_version = 2, .old_side = CHANGE_LACKED, .new_side = INHERITED, .cell = "gamma"});
+    SWAP(NAMESPACE_ROOT, true, {.old_object = 9, .old_version = 2, .cell = "gamma"});
+    take(child);
+    expect("6 5 4 1 0b 0");
+    ck_assert(view_damage_count(view) == 0 && !view_find_cell(view, child, "beta").index);
+    ck_assert(!cell(6, "beta").version && cell(6, "beta").lacked && cell(0, "beta").cell.index == 0);
+    ck_assert(cell(0, "beta").version && !cell(0, "beta").lacked);
+    ck_assert(cell(6, "gamma").object == 9 && cell(6, "gamma").inherited);
+    ck_assert(!cell(5, "gamma").version && cell(5, "gamma").lacked);
+    ck_assert(cell(5, "alpha").cell.index == BUILD_ALPHA && cell(5, "alpha").inherited);
+    ck_assert(cell(4, "gamma").object == 8 && !cell(4, "gamma").inherited);
+    ck_assert(cell(1, "alpha").object == 4 && !cell(1, "alpha").inherited);
+    ck_assert(cell(0, "alpha").object == 4 && cell(0, "alpha").inherited);
+    ck_assert(!cell(0, "gamma").version && !cell(0, "gamma").lacked);
 }
 END_TEST
 
@@ -296,6 +345,7 @@ Suite *suite_history(void)
     tcase_add_test(tcase, goes_back_step_by_step);
     tcase_add_test(tcase, a_branch_begins_with_its_parents_past);
     tcase_add_test(tcase, a_commit_keeps_what_was_inherited);
+    tcase_add_test(tcase, what_is_lacked_and_given_up_comes_back);
     tcase_add_test(tcase, what_is_held_hides_what_the_parent_does);
     tcase_add_test(tcase, a_branch_of_what_has_no_swaps);
     tcase_add_test(tcase, a_log_that_has_wrapped_begins_later);

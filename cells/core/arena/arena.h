@@ -173,7 +173,8 @@ void arena_symbol_publish(struct symbol_ref symbol) NEEDS(arena_writer);
 void arena_symbol_retract(struct symbol_ref symbol) NEEDS(arena_writer);
 /* The published symbol of that name in the namespace, else in its parents, or none. */
 struct symbol_ref arena_symbol_find(struct namespace_ref namespace_, const char *name);
-/* The cell of that name in the namespace, else in its parents, that is live, else loading, or none. */
+/* The cell of that name in the namespace, else in its parents, that is live, else loading; or none, also where
+ * there is an absence of that name. */
 struct cell_ref arena_cell_find(struct namespace_ref namespace_, const char *name);
 
 /* The cell, of any state, in whose memory `virt` is, or none. */

@@ -204,10 +204,10 @@ static struct symbol_ref find_symbol(struct namespace_ref namespace_, const char
     return is_steady(before) ? NO_SYMBOL : walk_symbols(namespace_, name);
 }
 
-/* The live cell of that name, else one that is being loaded, or none. */
+/* Of the records of one name: the live cell, else the absence, else the cell that is being loaded; or none. */
 static struct cell_ref walk_cells(struct namespace_ref namespace_, const char *name)
 {
-    struct cell_ref cell = {1}, loading = {};
+    struct cell_ref cell = {1}, other = {};
     const struct arena_cell *c;
 
     for (; cell.index < used(ARENA_CELLS) && (c = peek_cell(cell)); cell.index++) {
@@ -215,17 +215,17 @@ static struct cell_ref walk_cells(struct namespace_ref namespace_, const char *n
             continue;
         if (c->state == CELL_LIVE)
             return cell;
-        if (c->state == CELL_LOADING)
-            loading = cell;
+        if (c->state == CELL_ABSENT || (c->state == CELL_LOADING && !other.index))
+            other = cell;
     }
-    return loading;
+    return other;
 }
 
 static struct cell_ref find_cell(struct namespace_ref namespace_, const char *name)
 {
     uint64_t before = generation();
     uint32_t text = string_find(name), key = name_key(namespace_, text) | 1, place = 0;
-    struct cell_ref cell, loading = {};
+    struct cell_ref cell, other = {};
     const struct arena_cell *c;
 
     while (text && (cell.index = index_next(INDEX_CELLS, key, &place))) {
@@ -233,10 +233,10 @@ static struct cell_ref find_cell(struct namespace_ref namespace_, const char *na
             continue;
         if (c->state == CELL_LIVE)
             return cell;
-        if (c->state == CELL_LOADING)
-            loading = cell;
+        if (c->state == CELL_ABSENT || (c->state == CELL_LOADING && !other.index))
+            other = cell;
     }
-    return is_steady(before) ? loading : walk_cells(namespace_, name);
+    return is_steady(before) ? other : walk_cells(namespace_, name);
 }
 
 struct symbol_ref arena_symbol_find(struct namespace_ref namespace_, const char *name)
@@ -260,7 +260,7 @@ struct cell_ref arena_cell_find(struct namespace_ref namespace_, const char *nam
         found = find_cell(namespace_, name);
         namespace_ = ns->parent;
     }
-    return found;
+    return found.index && peek_cell(found)->state == CELL_ABSENT ? NO_CELL : found;
 }
 
 /* ---- by address ---- */

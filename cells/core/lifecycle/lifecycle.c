@@ -8,10 +8,15 @@
 CELL("lifecycle", KERNEL, 1);
 FOUNDATION();
 EXPORT(lifecycle_keep_object, KERNEL);
+EXPORT(lifecycle_label, KERNEL);
+EXPORT(lifecycle_event, KERNEL);
 EXPORT(lifecycle_publish, KERNEL);
 EXPORT(lifecycle_conceal, KERNEL);
 EXPORT(lifecycle_retract, KERNEL);
 EXPORT(lifecycle_restore, KERNEL);
+EXPORT(lifecycle_new_absence, KERNEL);
+EXPORT(lifecycle_turn_absence, KERNEL);
+EXPORT(lifecycle_free_absence, KERNEL);
 EXPORT(lifecycle_unstage, KERNEL);
 EXPORT(lifecycle_unload, KERNEL);
 EXPORT(lifecycle_unload_all, KERNEL);
@@ -43,12 +48,43 @@ enum err lifecycle_keep_object(const void *data, size_t bytes, struct object_ref
     return err;
 }
 
+/* ---- names for people ---- */
+
+void lifecycle_label(struct namespace_ref namespace_, const char *cell, char ret_label[LIFECYCLE_LABEL_BYTES])
+{
+    size_t at = 0;
+
+    if (!same(namespace_, NAMESPACE_ROOT)) {
+        string_copy(ret_label, arena_string(arena_namespace(namespace_)->name), LIFECYCLE_LABEL_BYTES - 1);
+        at = string_length(ret_label);
+        ret_label[at++] = '/';
+    }
+    string_copy(ret_label + at, cell, LIFECYCLE_LABEL_BYTES - at);
+}
+
+static void label(struct cell_ref cell, char ret_label[LIFECYCLE_LABEL_BYTES])
+{
+    lifecycle_label(arena_cell(cell)->namespace_, arena_string(arena_cell(cell)->name), ret_label);
+}
+
+void lifecycle_event(enum event_kind kind, struct cell_ref cell)
+{
+    char text[LIFECYCLE_LABEL_BYTES];
+
+    label(cell, text);
+    arena_event(kind, cell.index, arena_cell(cell)->version, text);
+}
+
+/* ---- states ---- */
+
 void lifecycle_publish(struct cell_ref cell)
 {
     GUARD(arena) held = arena_change();
+    char text[LIFECYCLE_LABEL_BYTES];
 
+    label(cell, text);
     loader_publish_symbols(cell);
-    loader_go_live(cell);
+    loader_go_live(cell, text);
 }
 
 void lifecycle_conceal(struct cell_ref cell)
@@ -74,6 +110,41 @@ void lifecycle_restore(struct cell_ref cell)
     loader_retract_symbols(cell); /* a symbol that is published twice makes its list a circle */
     loader_publish_symbols(cell);
     arena_cell(cell)->state = CELL_LIVE;
+}
+
+/* ---- absences ---- */
+
+enum err lifecycle_new_absence(struct namespace_ref namespace_, const char *name, struct cell_ref *ret_absence,
+                               struct report *report)
+{
+    GUARD(arena) held = arena_change();
+    struct cell_ref absence = {arena_new_named(ARENA_CELLS, name)};
+
+    if (!absence.index)
+        return arena_refuse_full(ARENA_CELLS, report);
+    struct arena_cell *c = arena_cell(absence);
+    c->kind = CELL_KERNEL;
+    c->namespace_ = namespace_;
+    c->state = CELL_OLD;
+    arena_seal(absence);
+    *ret_absence = absence;
+    return ERR_OK;
+}
+
+void lifecycle_turn_absence(struct cell_ref absence)
+{
+    GUARD(arena) held = arena_change();
+    struct arena_cell *c = arena_cell(absence);
+
+    c->state = c->state == CELL_ABSENT ? CELL_OLD : CELL_ABSENT;
+}
+
+void lifecycle_free_absence(struct cell_ref absence)
+{
+    GUARD(arena) held = arena_change();
+
+    if (arena_cell(absence)->state == CELL_OLD)
+        arena_free(absence);
 }
 
 /* ---- what was staged ---- */
@@ -145,10 +216,8 @@ size_t lifecycle_unload_all(struct cell_ref *cells, size_t count)
     GUARD(loader) locked = loader_hold();
 
     count = loader_unheld(cells, run_all_done(cells, loader_unheld(cells, count)));
-    for (size_t i = 0; i < count; i++) {
-        const struct arena_cell *c = arena_cell(cells[i]);
-        arena_event(EVENT_CELL_FREED, cells[i].index, c->version, arena_string(c->name));
-    }
+    for (size_t i = 0; i < count; i++)
+        lifecycle_event(EVENT_CELL_FREED, cells[i]);
     loader_discard(cells, count);
     return count;
 }

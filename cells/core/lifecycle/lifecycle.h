@@ -9,6 +9,12 @@
  * nothing is kept and ret_object is untouched. */
 enum err lifecycle_keep_object(const void *data, size_t bytes, struct object_ref *ret_object, struct report *report);
 
+#define LIFECYCLE_LABEL_BYTES 64
+/* Writes how a cell of a namespace is named for people: CELL of the root, NAMESPACE/CELL of others; cut. */
+void lifecycle_label(struct namespace_ref namespace_, const char *cell, char ret_label[LIFECYCLE_LABEL_BYTES]);
+/* Writes the event of a cell: its index, version and label. */
+void lifecycle_event(enum event_kind kind, struct cell_ref cell);
+
 /* LOADING -> LIVE: the cell's exported symbols become visible. */
 void lifecycle_publish(struct cell_ref cell);
 /* LIVE -> LOADING: undoes lifecycle_publish. */
@@ -17,6 +23,15 @@ void lifecycle_conceal(struct cell_ref cell);
 void lifecycle_retract(struct cell_ref cell);
 /* OLD -> LIVE: undoes lifecycle_retract, also one that a fault ended half-way. */
 void lifecycle_restore(struct cell_ref cell);
+
+/* Makes an absence (CELL_ABSENT): the namespace is to lack cell `name`. It is CELL_OLD so far, which says nothing, and
+ * is freed like an old cell if it stays so. ERR_FULL: ret_absence is untouched. */
+enum err lifecycle_new_absence(struct namespace_ref namespace_, const char *name, struct cell_ref *ret_absence,
+                               struct report *report);
+/* OLD -> ABSENT, ABSENT -> OLD. */
+void lifecycle_turn_absence(struct cell_ref absence);
+/* Frees an absence that is CELL_OLD. */
+void lifecycle_free_absence(struct cell_ref absence);
 
 /* Frees staged cells that are not initialized, and what was loaded for them and nobody else uses. */
 void lifecycle_unstage(const struct cell_ref *staged, size_t count);

@@ -4,11 +4,11 @@
 #include "cells/core/arena/arena.h"
 #include "cells/core/loader/object.h"
 
-/* Cells that are linked in isolation: against each other first, then against what is loaded, but for the hidden ones,
- * which they are to replace. */
+/* Cells that are linked in isolation: against each other and those that are to be inherited first, then against what is
+ * loaded, but for the hidden ones, which they are to replace. */
 struct link_scope {
-    const struct cell_ref *staged, *hidden;
-    size_t staged_count, hidden_count;
+    const struct cell_ref *staged, *hidden, *inherited;
+    size_t staged_count, hidden_count, inherited_count;
 };
 
 #define LINK_NEEDED ((struct symbol_ref){UINT32_MAX}) /* a relocation of a loaded section refers to the symbol */

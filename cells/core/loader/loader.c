@@ -177,7 +177,8 @@ static enum err resolve_import(const struct link *link, const char *name, struct
     if (!found.index)
         hidden = arena_symbol_find(arena_cell(link->cell)->namespace_, name);
     if (hidden.index)
-        return report_refuse(report, ERR_UNRESOLVED, "%s: needs %s, which only cell %s exports, and that is to go",
+        return report_refuse(report, ERR_UNRESOLVED,
+                             "%s: needs %s, which only cell %s exports, and that is hidden or to go",
                              link->object.cell.name, name, name_of(cell_of_symbol(hidden)));
     if (!found.index && !link->image) {
         if ((err = provide(link, name, report)))
@@ -214,7 +215,7 @@ static enum err require(struct link *link, struct report *report) NEEDS(loader_l
     return ERR_OK;
 }
 
-void loader_go_live(struct cell_ref cell)
+void loader_go_live(struct cell_ref cell, const char *text)
 {
     struct arena_cell *c = arena_cell(cell);
 
@@ -222,7 +223,7 @@ void loader_go_live(struct cell_ref cell)
     c->loaded_ns = cpu_ns();
     if (!arena_header()->first_cell_tsc)
         arena_header()->first_cell_tsc = cpu_tsc();
-    arena_event(EVENT_CELL_LOADED, cell.index, c->version, arena_string(c->name));
+    arena_event(EVENT_CELL_LOADED, cell.index, c->version, text);
 }
 
 static size_t batch_cells(struct cell_ref ret_cells[BATCH_MAX]) NEEDS(loader_lock)
@@ -262,7 +263,7 @@ static enum err batch_link(struct report *report) NEEDS(loader_lock)
             return err;
     GUARD(arena) held = arena_change();
     for (size_t i = scope.staged_count; i < batched; i++)
-        loader_go_live(batch[i].cell);
+        loader_go_live(batch[i].cell, name_of(batch[i].cell)); /* in the root */
     return ERR_OK;
 }
 
@@ -392,7 +393,11 @@ enum err loader_stage(const struct loader_input *input, struct cell_ref *ret_cel
     GUARD(loader) locked = loader_hold();
     enum err err = ERR_OK;
 
-    scope = (struct link_scope){.staged = staged_cells, .hidden = input->old, .hidden_count = input->olds};
+    scope = (struct link_scope){.staged = staged_cells,
+                                .hidden = input->old,
+                                .inherited = input->inherited,
+                                .hidden_count = input->olds,
+                                .inherited_count = input->inheriteds};
     for (size_t i = 0; i < input->objects && !err; i++)
         err = stage_one(input, input->object[i], report);
     if (!err)

@@ -62,19 +62,20 @@ bool loader_is_intact(struct object_ref object);
  * function, unless the cell is declared PER_NAMESPACE(). True also for an object that is damaged. */
 bool loader_is_singleton(struct object_ref object);
 
-/* What loader_stage loads: objects that become cells together, and the live cells that those are to replace.
- * Borrowed. */
+/* What loader_stage loads: objects that become cells together, the live cells that those are to replace, and live cells
+ * of ancestors that the namespace does not see yet, but is to inherit. Borrowed. */
 struct loader_input {
     struct namespace_ref namespace_;
     const struct object_ref *object;
-    const struct cell_ref *old;
-    size_t objects, olds;
+    const struct cell_ref *old, *inherited;
+    size_t objects, olds, inheriteds;
 };
 
 /* Loads objects in isolation: state CELL_LOADING, symbols not published, relocated, edges recorded. Imports resolve to
- * the staged cells first, then to what is loaded, but never to a cell that is to be replaced; missing cells come from
- * the archive. ret_cells: one cell for each object; lifecycle_unstage frees them. On failure nothing stays loaded and
- * ret_cells is untouched. ERR_CORRUPT: an object no longer has the bytes with which it arrived. */
+ * the staged cells first, then to those that are to be inherited, then to what is loaded, but never to a cell that is
+ * to be replaced; missing cells come from the archive. ret_cells: one cell for each object; lifecycle_unstage frees
+ * them. On failure nothing stays loaded and ret_cells is untouched. ERR_CORRUPT: an object no longer has the bytes with
+ * which it arrived. */
 enum err loader_stage(const struct loader_input *input, struct cell_ref *ret_cells, struct report *report);
 /* Runs the cell's init function, those of its dependencies first, each once. ERR_INIT_FAILED: one has failed; it and
  * those that depend on it count as not initialized. */
@@ -103,8 +104,8 @@ void loader_hash_section(struct section_ref section) NEEDS(arena_writer);
 /* Makes the cell's exported symbols visible in its namespace, or hides them. Symbols that are so already stay so. */
 void loader_publish_symbols(struct cell_ref cell) NEEDS(arena_writer);
 void loader_retract_symbols(struct cell_ref cell) NEEDS(arena_writer);
-/* Sets state CELL_LIVE and records an event. */
-void loader_go_live(struct cell_ref cell) NEEDS(arena_writer);
+/* Sets state CELL_LIVE and records an event with that text. */
+void loader_go_live(struct cell_ref cell, const char *text) NEEDS(arena_writer);
 
 /* Moves cells that another cell's edge refers to to the end of `cells`, again and again, since those count as others
  * then. Returns how many are left before them. */

@@ -71,6 +71,15 @@ static struct symbol_ref export_of(struct cell_ref cell, const char *name)
     return NO_SYMBOL;
 }
 
+static struct symbol_ref export_among(const struct cell_ref *cells, size_t count, const char *name)
+{
+    struct symbol_ref found = {};
+
+    for (size_t i = 0; i < count && !found.index; i++)
+        found = export_of(cells[i], name);
+    return found;
+}
+
 struct symbol_ref loader_visible_symbol(struct namespace_ref namespace_, const char *name)
 {
     struct symbol_ref found = arena_symbol_find(namespace_, name);
@@ -86,11 +95,14 @@ struct symbol_ref loader_visible_symbol(struct namespace_ref namespace_, const c
 struct symbol_ref link_find_symbol(const struct link *link, const char *name)
 {
     const struct link_scope *scope = link->scope;
-    struct symbol_ref found;
+    struct symbol_ref found = {};
 
-    for (size_t i = 0; scope && i < scope->staged_count; i++)
-        if ((found = export_of(scope->staged[i], name)).index)
-            return found;
+    if (scope)
+        found = export_among(scope->staged, scope->staged_count, name);
+    if (scope && !found.index)
+        found = export_among(scope->inherited, scope->inherited_count, name);
+    if (found.index)
+        return found;
     found = loader_visible_symbol(arena_cell(link->cell)->namespace_, name);
     if (found.index && scope &&
         is_hidden(arena_section(arena_symbol(found)->section)->cell, scope->hidden, scope->hidden_count))

@@ -39,81 +39,9 @@ static void copy_newly_stale(struct namespace_ref namespace_)
                  report->text);
 }
 
-static size_t count_own(const struct swap_order *order)
-{
-    size_t own = 0;
-
-    for (size_t i = 0; i < order->olds; i++)
-        own += same(arena_cell(order->old[i])->namespace_, order->namespace_);
-    return own;
-}
-
-static bool has_object(const struct swap_order *order, uint32_t name)
-{
-    for (size_t i = 0; i < order->objects; i++)
-        if (arena_object(order->object[i])->name == name)
-            return true;
-    return false;
-}
-
-/* Cells that a child inherits can be replaced there, but not removed. */
-static enum err check_inherited(const struct swap_order *order, struct report *report)
-{
-    for (size_t i = 0; i < order->olds; i++)
-        if (!same(arena_cell(order->old[i])->namespace_, order->namespace_) &&
-            !has_object(order, arena_cell(order->old[i])->name))
-            return report_refuse(report, ERR_UNSUPPORTED, "%s inherits %s: it can be another one there, but not go",
-                                 space_name(order->namespace_), name_of_cell(order->old[i]));
-    return ERR_OK;
-}
-
-/* Whether an object is for a cell that the namespace inherits. */
-static bool hides_some(const struct swap_order *order)
-{
-    for (size_t i = 0; i < order->objects; i++) {
-        struct cell_ref there = namespace_cell(order->namespace_, arena_string(arena_object(order->object[i])->name));
-        if (there.index && !same(arena_cell(there)->namespace_, order->namespace_))
-            return true;
-    }
-    return false;
-}
-
-static enum err check_state(const struct swap_order *order, struct report *report)
-{
-    enum err e = ERR_OK;
-
-    for (size_t i = 0; i < order->objects && !e; i++)
-        e = change_check_state(order->namespace_, order->object[i], report);
-    return e;
-}
-
-static enum err change_inherited(const struct swap_order *order, struct report *report)
-{
-    if (order->recipes)
-        return report->error =
-                   report_refuse(report, ERR_UNSUPPORTED, "recipes are for cells that namespace %s holds itself",
-                                 space_name(order->namespace_));
-    return change_objects(order->namespace_, order->object, order->objects,
-                          order->flags & SWAP_DRY_RUN ? NAMESPACE_DRY_RUN : 0, order->preview, report);
-}
-
-static enum err swap_in_child(const struct swap_order *order, struct report *report)
-{
-    enum err e = check_inherited(order, report);
-
-    if (e)
-        return report->error = e;
-    if (!count_own(order))
-        return change_inherited(order, report);
-    e = check_state(order, report);
-    if (e)
-        return report->error = e;
-    return hides_some(order) ? change_mixed(order, report) : swap_cells(order, report);
-}
-
 static enum err swap(const struct swap_order *order, struct report *report)
 {
-    return same(order->namespace_, NAMESPACE_ROOT) ? swap_cells(order, report) : swap_in_child(order, report);
+    return same(order->namespace_, NAMESPACE_ROOT) ? swap_cells(order, report) : change_child(order, report);
 }
 
 enum err namespace_swap(const struct swap_order *order, struct report *report)
@@ -204,12 +132,24 @@ static enum err load_for_all(struct namespace_ref namespace_, const char *name, 
     return e;
 }
 
+/* Whether the namespace, or one that it descends from, has an absence of that name. */
+static bool lacks(struct namespace_ref namespace_, const char *name)
+{
+    bool found = false;
+
+    for (; namespace_.index && !found; namespace_ = arena_namespace(namespace_)->parent)
+        found = change_absence(namespace_, name).index;
+    return found;
+}
+
 /* Overwrites `report`. */
 static enum err load_in_namespace(struct namespace_ref namespace_, const char *name, struct report *report)
 {
     struct cell_ref cell = namespace_cell(namespace_, name);
     enum err e = ERR_OK;
 
+    if (!cell.index && lacks(namespace_, name))
+        return report_refuse(report, ERR_NOT_FOUND, "%s lacks %s, since an earlier swap", space_name(namespace_), name);
     if (!cell.index)
         e = load_for_all(namespace_, name, report);
     else if (!same(namespace_, NAMESPACE_ROOT))

@@ -14,7 +14,7 @@
 
 EXPORT(namespace_change, KERNEL);
 
-#define LISTS      5 /* of a change */
+#define LISTS      6 /* of a change */
 #define ROUNDS_MAX 4 /* of staging, when it loads more cells that are to be copied */
 
 enum err change_check_state(struct namespace_ref namespace_, struct object_ref object, struct report *report)
@@ -262,13 +262,14 @@ static void show(struct change *change)
         bool asked = i < change->objects;
         struct cell_ref copied = asked ? NO_CELL : change->stale.cell[i - change->objects];
         struct object_ref object = asked ? change->object[i] : arena_cell(copied)->object;
-        preview_cell(change->preview,
+        preview_cell(change->preview, change->namespace_,
                      asked ? namespace_cell(change->namespace_, arena_string(arena_object(object)->name)) : copied,
                      object, change->staged.count == all ? change->staged.cell[i] : NO_CELL,
                      asked ? PLAN_CELL_SWAP : PLAN_CELL_COPY);
     }
     for (size_t i = 0; i < change->kept.count; i++)
-        preview_cell(change->preview, change->kept.cell[i], NO_OBJECT, NO_CELL, PLAN_CELL_STAYS);
+        preview_cell(change->preview, arena_cell(change->kept.cell[i])->namespace_, change->kept.cell[i], NO_OBJECT,
+                     NO_CELL, PLAN_CELL_STAYS);
     (void)visit_edges(change, show_edge);
 }
 
@@ -398,7 +399,8 @@ struct change *change_new(struct namespace_ref namespace_)
         return NULL;
     memset(change, 0, sizeof *change);
     change->namespace_ = namespace_;
-    struct list *lists[LISTS] = {&change->hidden, &change->stale, &change->kept, &change->staged, &change->scratch};
+    struct list *lists[LISTS] = {&change->hidden, &change->stale,  &change->inherited,
+                                 &change->kept,   &change->staged, &change->scratch};
     for (size_t i = 0; i < LISTS; i++)
         *lists[i] = (struct list){.room = room, .cell = (struct cell_ref *)(change + 1) + i * room};
     return change;

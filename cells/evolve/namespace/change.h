@@ -17,10 +17,11 @@ struct change {
     size_t objects;
     enum { COPY_ALL, COPY_WANTED, COPY_NEEDED } copies; /* of all stale cells; of `wanted`; of what own cells use */
     struct cell_ref wanted;
-    struct list hidden; /* inherited cells that the new ones take the place of */
-    struct list stale;  /* inherited cells that are to be copied */
-    struct list kept;   /* singletons that depend on hidden or stale cells, and stay as they are */
-    struct list staged; /* new cells: of `object`, then of `stale` */
+    struct list hidden;    /* inherited cells that the new ones take the place of */
+    struct list stale;     /* inherited cells that are to be copied */
+    struct list inherited; /* cells of ancestors that the namespace is to see, though it does not yet */
+    struct list kept;      /* singletons that depend on hidden or stale cells, and stay as they are */
+    struct list staged;    /* new cells: of `object`, then of `stale` */
     struct list scratch;
     uint64_t rebound;
     bool published;
@@ -61,9 +62,10 @@ enum err change_run(struct change *change, unsigned flags, struct report *report
 enum err change_objects(struct namespace_ref namespace_, const struct object_ref *objects, size_t count, unsigned flags,
                         struct preview *preview, struct report *report);
 
-/* A swap of cells of which the namespace, a child, holds some and inherits others, each of which has an object. Fills
- * in the report but its seq. */
-enum err change_mixed(const struct swap_order *order, struct report *report);
+/* Any swap in a child. Fills in the report but its seq. */
+enum err change_child(const struct swap_order *order, struct report *report);
+/* The namespace's own absence of that name (CELL_ABSENT), or none. */
+struct cell_ref change_absence(struct namespace_ref namespace_, const char *name);
 
 /* Whether the cell is in the list. To add one that is there already does nothing. */
 bool list_has(const struct list *list, struct cell_ref cell);

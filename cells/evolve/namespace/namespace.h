@@ -1,7 +1,8 @@
 /* Namespaces: sets of cells that live side by side (thesis §8.3, figure 8.1). A child has every cell of its parent that
- * it does not hold itself, so that a branch costs one record. A cell that is changed in a child is copied on write: the
- * other version is loaded for the child alone, and with it, from their pristine objects, those inherited cells that
- * depend on it, so that tasks of the child reach their own version through their own copies. All else stays shared.
+ * it neither holds itself nor is to lack, so that a branch costs one record. A cell that is changed in a child is
+ * copied on write: the other version is loaded for the child alone, and with it, from their pristine objects, those
+ * inherited cells that depend on it, so that tasks of the child reach their own version through their own copies. All
+ * else stays shared.
  *
  * A cell with static data or an init function is a singleton, unless it says PER_NAMESPACE(): it is never copied,
  * uses the cells of its own namespace whoever calls it, and cannot be changed in a child.
@@ -39,7 +40,8 @@ bool namespace_is_singleton(struct cell_ref cell);
 /* Makes sure that `namespace_` has cell `name`, initialized, with all it needs: its own, an inherited one, or one from
  * the archive, which goes to the root, for all, unless only this namespace has what it needs. An inherited one that
  * reaches what is changed here is copied first. On failure the report's text says why, and *ret_cell is untouched.
- * ERR_INVALID: the archive's file of that name has another version of some cell. */
+ * ERR_INVALID: the archive's file of that name has another version of some cell. ERR_NOT_FOUND: also where the
+ * namespace is to lack the cell. */
 enum err namespace_load(struct namespace_ref namespace_, const char *name, struct cell_ref *ret_cell,
                         struct report *report);
 
@@ -54,6 +56,8 @@ enum err namespace_change(struct namespace_ref namespace_, const struct object_r
                           unsigned flags, struct report *report);
 
 /* Swaps cells as a namespace has them, in one transaction: those that it holds are replaced, inherited ones hidden by
- * cells of its own, with copies of what depends on them. Namespaces that descend from it are made to follow. The
- * objects are the caller's to drop. */
+ * cells of its own, with copies of what depends on them. A child lacks afterwards what goes without an object, even if
+ * its parent has it, and inherits again what order->inherits says and can be. Namespaces that descend from it are made
+ * to follow. The objects are the caller's to drop. When nothing is to be done, ERR_OK, and the report's text says why.
+ * */
 enum err namespace_swap(const struct swap_order *order, struct report *report);

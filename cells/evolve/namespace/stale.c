@@ -1,9 +1,10 @@
 /* What a namespace sees, and which cells a change in it takes along. A cell is hidden from a namespace by a nearer one
- * of the same name. What is inherited and depends on a hidden cell, directly or through others, would have tasks use
- * the hidden cell: it is copied. Singletons are not, and the search ends there. */
+ * of the same name, or by an absence. What is inherited and depends on a hidden cell, directly or through others, would
+ * have tasks use the hidden cell: it is copied. Singletons are not, and the search ends there. */
 #include "cells/evolve/namespace/change.h"
 #include "cells/core/panic/panic.h"
 #include "cells/evolve/namespace/namespace.h"
+#include "cells/lib/string/string.h"
 #include "guest/abi/note.h"
 
 EXPORT(namespace_cell, APPLICATION);
@@ -20,6 +21,18 @@ struct cell_ref namespace_cell(struct namespace_ref namespace_, const char *name
         if (!cell.index || arena_cell(cell)->state == CELL_LIVE)
             return cell;
         namespace_ = arena_namespace(arena_cell(cell)->namespace_)->parent; /* beyond one that is not ready */
+    }
+    return NO_CELL;
+}
+
+struct cell_ref change_absence(struct namespace_ref namespace_, const char *name)
+{
+    GUARD(arena) held = arena_change();
+
+    for_each_cell (i) {
+        const struct arena_cell *c = arena_cell(i);
+        if (c->state == CELL_ABSENT && same(c->namespace_, namespace_) && string_equal(arena_string(c->name), name))
+            return i;
     }
     return NO_CELL;
 }
@@ -66,14 +79,21 @@ void list_add(struct list *list, struct cell_ref cell)
 
 /* ---- what is to be copied ---- */
 
-/* The cells that the namespace's own ones hide, and those that its ancestors' hide. */
-static void add_hidden(struct list *hidden, struct namespace_ref namespace_)
+static bool is_to_be_visible(const struct change *change, struct cell_ref cell)
 {
+    return is_visible(change->namespace_, cell) || list_has(&change->inherited, cell);
+}
+
+/* The cells that the namespace's own ones hide, and those that its ancestors' hide. */
+static void add_hidden(struct change *change)
+{
+    struct namespace_ref namespace_ = change->namespace_;
+
     for_each_cell (i) {
         const struct arena_cell *c = arena_cell(i);
         if (c->state == CELL_LIVE && !same(c->namespace_, namespace_) && change_is_within(namespace_, c->namespace_) &&
-            !is_visible(namespace_, i))
-            list_add(hidden, i);
+            !is_to_be_visible(change, i))
+            list_add(&change->hidden, i);
     }
 }
 
@@ -83,7 +103,7 @@ static void add_user(struct change *change, struct cell_ref user)
     const struct arena_cell *c = arena_cell(user);
 
     if (c->state != CELL_LIVE || same(c->namespace_, change->namespace_) || list_has(&change->hidden, user) ||
-        !is_visible(change->namespace_, user))
+        !is_to_be_visible(change, user))
         return;
     list_add(namespace_is_singleton(user) ? &change->kept : &change->stale, user);
 }
@@ -133,7 +153,7 @@ void change_find_stale(struct change *change)
 {
     GUARD(arena) held = arena_change();
 
-    add_hidden(&change->hidden, change->namespace_);
+    add_hidden(change);
     for (size_t i = 0; i < change->hidden.count; i++)
         add_users(change, change->hidden.cell[i]);
     for (size_t i = 0; i < change->stale.count; i++)

@@ -2,6 +2,7 @@
 #include "cells/evolve/plan/parts.h"
 
 EXPORT(plan_is_current, KERNEL);
+EXPORT(plan_concerns, KERNEL);
 
 static bool is_new(const struct plan *plan, struct cell_ref cell)
 {
@@ -94,13 +95,13 @@ static void add_own(struct plan *plan, struct redirection *redirection, struct e
 
 /* ---- cells that are hidden ---- */
 
-static bool is_within(struct namespace_ref inner, struct namespace_ref outer)
+bool plan_concerns(const struct plan *plan, struct namespace_ref namespace_)
 {
     uint32_t used = arena_header()->table[ARENA_NAMESPACES].used;
 
-    for (uint32_t depth = 0; inner.index && !same(inner, outer) && depth < used; depth++)
-        inner = arena_namespace(inner)->parent;
-    return same(inner, outer);
+    for (uint32_t depth = 0; namespace_.index && !same(namespace_, plan->namespace_) && depth < used; depth++)
+        namespace_ = arena_namespace(namespace_)->parent;
+    return same(namespace_, plan->namespace_);
 }
 
 /* The edge is one of the namespace's own cells, or of a descendant's, that stay: they are to use the new ones. */
@@ -108,7 +109,7 @@ static bool leaves_hidden(const struct plan *plan, struct edge_ref edge)
 {
     struct cell_ref user = arena_section(arena_edge(edge)->from)->cell;
 
-    return arena_cell(user)->state == CELL_LIVE && is_within(arena_cell(user)->namespace_, plan->namespace_) &&
+    return arena_cell(user)->state == CELL_LIVE && plan_concerns(plan, arena_cell(user)->namespace_) &&
            !plan_is_old(plan, user);
 }
 

@@ -92,6 +92,8 @@ static void fill_cells(struct plan *plan, const struct plan_input *input)
                           .besides = input->besides,
                           .hidden = input->hidden,
                           .hiddens = input->hiddens,
+                          .inherited = input->inherited,
+                          .inheriteds = input->inheriteds,
                           .namespace_ = input->namespace_,
                           .fresh = input->fresh};
     for (size_t i = 0; i < input->olds; i++) {
@@ -102,16 +104,34 @@ static void fill_cells(struct plan *plan, const struct plan_input *input)
         plan->new_[i] = input->new_[i];
 }
 
-static void index_new(struct plan *plan, struct cell_ref cell)
+static void index_symbols(struct plan *plan, struct cell_ref cell)
 {
-    uint32_t name = arena_cell(cell)->name;
-
-    for_each_section_of (s, cell)
-        if (!plan_is_beside(plan, cell))
-            index_add(plan->sections, arena_section(s)->name, name, s.index);
     for_each_symbol_of (i, cell)
         if (arena_symbol(i)->access)
-            index_add(plan->symbols, arena_symbol(i)->name, name, i.index);
+            index_add(plan->symbols, arena_symbol(i)->name, arena_cell(cell)->name, i.index);
+}
+
+static void index_section(struct plan *plan, struct section_ref section)
+{
+    index_add(plan->sections, arena_section(section)->name, arena_cell(arena_section(section)->cell)->name,
+              section.index);
+}
+
+static void index_new(struct plan *plan, struct cell_ref cell)
+{
+    for_each_section_of (s, cell)
+        if (!plan_is_beside(plan, cell))
+            index_section(plan, s);
+    index_symbols(plan, cell);
+}
+
+/* Static data is left out: that of the inherited cell is in use, and none is carried over to it. */
+static void index_inherited(struct plan *plan, struct cell_ref cell)
+{
+    for_each_section_of (s, cell)
+        if (!section_is_data(s))
+            index_section(plan, s);
+    index_symbols(plan, cell);
 }
 
 static void index_old(const struct plan *plan, struct index *index)
@@ -138,10 +158,12 @@ static void make_pairs(struct plan *plan, struct pair *pair, const struct index 
 struct plan *plan_new(const struct plan_input *input)
 {
     struct sizes old = sizes_of(input->old, input->olds), new_ = sizes_of(input->new_, input->news);
+    struct sizes inherited = sizes_of(input->inherited, input->inheriteds);
     size_t incoming = old.incoming + sizes_of(input->hidden, input->hiddens).incoming;
     size_t redirections = (incoming * sizeof(struct redirection) + 7) & ~7ul,
            pairs = old.sections * sizeof(struct pair);
-    size_t sections = index_bytes(new_.sections), symbols = index_bytes(new_.symbols);
+    size_t new_sections = new_.sections + inherited.sections, new_symbols = new_.symbols + inherited.symbols;
+    size_t sections = index_bytes(new_sections), symbols = index_bytes(new_symbols);
     OWN(mapped_pages)
     struct mapped_pages *memory = page_map(sizeof(struct plan) + sizeof(struct recipes) + redirections + pairs +
                                                sections + symbols + index_bytes(old.sections),
@@ -157,10 +179,12 @@ struct plan *plan_new(const struct plan_input *input)
         plan->recipes = recipes;
     plan->redirection = take(&rest, redirections);
     struct pair *pair = take(&rest, pairs);
-    plan->sections = index_make(take(&rest, sections), new_.sections);
-    plan->symbols = index_make(take(&rest, symbols), new_.symbols);
+    plan->sections = index_make(take(&rest, sections), new_sections);
+    plan->symbols = index_make(take(&rest, symbols), new_symbols);
     for (size_t i = 0; i < plan->news; i++)
         index_new(plan, plan->new_[i]);
+    for (size_t i = 0; i < plan->inheriteds; i++)
+        index_inherited(plan, plan->inherited[i]);
     struct index *index = index_make(rest, old.sections);
     index_old(plan, index);
     make_pairs(plan, pair, index);

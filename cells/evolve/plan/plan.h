@@ -48,6 +48,8 @@ struct plan {
     size_t besides;                /* the last so many new cells replace no old ones, but hide cells of ancestors */
     const struct cell_ref *hidden; /* those; borrowed */
     size_t hiddens;
+    const struct cell_ref *inherited; /* live cells that take the place of old ones of their names; borrowed */
+    size_t inheriteds;
     struct namespace_ref namespace_; /* of the new cells */
     struct span {
         uint64_t start, bytes;
@@ -70,8 +72,8 @@ struct plan {
 struct plan_input {
     const struct cell_ref *old, *new_; /* up to SWAP_SET_MAX of each */
     size_t olds, news;
-    const struct cell_ref *hidden; /* as in struct swap_order */
-    size_t hiddens, besides;
+    const struct cell_ref *hidden, *inherited; /* as in struct swap_order */
+    size_t hiddens, inheriteds, besides;
     struct namespace_ref namespace_;
     bool fresh;          /* do not carry static data */
     const void *recipes; /* passed by plan_check_recipes; NULL: none */
@@ -95,6 +97,8 @@ bool plan_is_current(const struct plan *plan);
 
 /* Whether the cell is one of those that are to be replaced. */
 bool plan_is_old(const struct plan *plan, struct cell_ref cell);
+/* Whether the namespace is that of the new cells, or descends from it. */
+bool plan_concerns(const struct plan *plan, struct namespace_ref namespace_);
 /* Whether a new cell takes the place of a hidden one, so that nothing is carried over to it. */
 bool plan_is_beside(const struct plan *plan, struct cell_ref new_);
 /* The section that takes the place of an old one, and the old one whose place a new one takes, or none. */
@@ -215,9 +219,10 @@ static inline void preview_add(struct preview *preview, const struct plan_item *
     preview->count++;
 }
 
-/* An old cell, the object of its new one and, when that has been staged, the new cell; each may be none. */
-void preview_cell(struct preview *preview, struct cell_ref old, struct object_ref object, struct cell_ref new_,
-                  enum plan_cell_treatment treatment);
+/* An old cell, the object of its new one and, when that has been staged, the new cell; each may be none. `namespace_`:
+ * the one whose cell it is, or is to be. */
+void preview_cell(struct preview *preview, struct namespace_ref namespace_, struct cell_ref old,
+                  struct object_ref object, struct cell_ref new_, enum plan_cell_treatment treatment);
 /* An edge that is to be rewritten. */
 void preview_edge(struct preview *preview, struct edge_ref edge);
 /* Sections, transfer functions, dependents and what waits for quiescence. ERR_NOMEM: dependents and the rest are

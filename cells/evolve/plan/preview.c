@@ -1,6 +1,7 @@
 /* See plan.h: a plan, item by item, for people. */
 #include "cells/evolve/plan/parts.h"
 #include "guest/abi/elf.h"
+#include "cells/core/lifecycle/lifecycle.h"
 #include "cells/lib/sort/sort.h"
 #include "cells/lib/string/string.h"
 
@@ -10,25 +11,32 @@ EXPORT(preview_plan, KERNEL);
 EXPORT(preview_name_from, KERNEL);
 EXPORT(preview_name_to, KERNEL);
 
+static void label_cell_of(struct section_ref section, char ret_label[LIFECYCLE_LABEL_BYTES])
+{
+    const struct arena_cell *c = arena_cell(arena_section(section)->cell);
+
+    lifecycle_label(c->namespace_, arena_string(c->name), ret_label);
+}
+
 void preview_name_from(struct plan_item *item, struct section_ref section)
 {
-    string_copy(item->cell, section_cell_name(section), sizeof item->cell);
+    label_cell_of(section, item->cell);
     string_copy(item->name, section_name(section), sizeof item->name);
 }
 
 void preview_name_to(struct plan_item *item, struct section_ref section)
 {
-    string_copy(item->to_cell, section_cell_name(section), sizeof item->to_cell);
+    label_cell_of(section, item->to_cell);
     string_copy(item->to, section_name(section), sizeof item->to);
 }
 
-void preview_cell(struct preview *preview, struct cell_ref old, struct object_ref object, struct cell_ref new_,
-                  enum plan_cell_treatment treatment)
+void preview_cell(struct preview *preview, struct namespace_ref namespace_, struct cell_ref old,
+                  struct object_ref object, struct cell_ref new_, enum plan_cell_treatment treatment)
 {
     const struct arena_cell *was = old.index ? arena_cell(old) : NULL;
     struct plan_item item = {.kind = PLAN_CELL, .treatment = treatment};
 
-    string_copy(item.cell, arena_string(was ? was->name : arena_object(object)->name), sizeof item.cell);
+    lifecycle_label(namespace_, arena_string(was ? was->name : arena_object(object)->name), item.cell);
     if (was) {
         item.old_version = was->version;
         item.old_object = was->object.index ? arena_object(was->object)->hash : 0;

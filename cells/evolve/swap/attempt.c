@@ -2,6 +2,7 @@
 #include "cells/evolve/swap/attempt.h"
 #include "cells/core/arena/arena.h"
 #include "cells/core/cpu/cpu.h"
+#include "cells/core/lifecycle/lifecycle.h"
 #include "cells/evolve/roll_back/roll_back.h"
 #include "cells/evolve/swap/carry.h"
 #include "cells/evolve/swap/commit.h"
@@ -181,6 +182,8 @@ static enum attempt commit_parked(struct trial *trial) NEEDS(loader_lock)
     for (size_t i = 0; i < plan->news; i++)
         inherit(plan, plan->new_[i]);
     heirs_note(plan);
+    for (size_t i = 0; i < job->order->absences; i++)
+        lifecycle_turn_absence(job->order->absence[i]);
     job->report->words = trial->words.count;
     job->report->tasks = (uint32_t)trial->words.stacks.tasks;
     undo.commit = NULL;
@@ -330,6 +333,8 @@ enum attempt attempt_swap(struct job *job)
                                       .news = job->news,
                                       .hidden = order->hidden,
                                       .hiddens = order->hiddens,
+                                      .inherited = order->inherited,
+                                      .inheriteds = order->inheriteds,
                                       .besides = job->news ? order->besides : 0,
                                       .namespace_ = order->namespace_,
                                       .fresh = order->flags & SWAP_FRESH_DATA,

@@ -1,31 +1,31 @@
 /* See dry_run.h. Sorts the words: they are not going to be rewritten. */
 #include "cells/evolve/swap/dry_run.h"
 #include "cells/core/arena/arena.h"
+#include "cells/core/lifecycle/lifecycle.h"
 #include "cells/core/page/page.h"
 #include "cells/lib/sort/sort.h"
 #include "cells/lib/string/string.h"
 #include "cells/task/task/task.h"
 
-/* Whether the cell gets a copy for the namespace, from the object that it has. */
-static bool is_copied(const struct swap_order *order, const struct arena_change *change)
+static enum plan_cell_treatment treatment_of(const struct arena_change *change)
 {
-    for (size_t i = 0; i < order->hiddens; i++)
-        if (string_equal(arena_string(arena_cell(order->hidden[i])->name), change->cell))
-            return change->old_object == change->new_object;
-    return false;
+    if (change->new_side == CHANGE_INHERITED)
+        return PLAN_CELL_INHERIT;
+    bool copied = change->old_side == CHANGE_INHERITED && change->old_object == change->new_object;
+    return copied ? PLAN_CELL_COPY : PLAN_CELL_SWAP;
 }
 
-void dry_run_cells(struct preview *preview, const struct record *record, const struct swap_order *order)
+void dry_run_cells(struct preview *preview, const struct record *record)
 {
     for (uint32_t i = 0; i < record->changes; i++) {
         const struct arena_change *change = &record->change[i];
         struct plan_item item = {.kind = PLAN_CELL,
-                                 .treatment = is_copied(order, change) ? PLAN_CELL_COPY : PLAN_CELL_SWAP,
+                                 .treatment = treatment_of(change),
                                  .old_version = change->old_version,
                                  .new_version = change->new_version,
                                  .old_object = change->old_object,
                                  .new_object = change->new_object};
-        string_copy(item.cell, change->cell, sizeof item.cell);
+        lifecycle_label(record->namespace_, change->cell, item.cell);
         preview_add(preview, &item);
     }
 }

@@ -6,7 +6,7 @@
 #include "cells/evolve/swap/words.h"
 
 /* Adds what is replaced by what. */
-void dry_run_cells(struct preview *preview, const struct record *record, const struct swap_order *order);
+void dry_run_cells(struct preview *preview, const struct record *record);
 /* Adds the tasks that can reach the old cells; returns how many they are. */
 uint32_t dry_run_tasks(struct preview *preview, const struct reach *reach);
 /* Adds words that a commit would redirect. Sorts and changes them, so that no commit may use them afterwards. */

@@ -8,6 +8,16 @@ EXPORT(swap_heirs, KERNEL);
 
 static uint32_t swap_number GUARDED_BY(loader_lock);
 
+/* The swap that made the inherited cell, which has old ones of its own, counts as what replaced the namespace's. */
+static void note_inherited(const struct plan *plan, struct arena_cell *inherited) NEEDS(loader_lock)
+{
+    if (!inherited->came)
+        inherited->came = swap_number;
+    for (size_t i = 0; i < plan->olds; i++)
+        if (arena_cell(plan->old[i])->name == inherited->name)
+            arena_cell(plan->old[i])->went = inherited->came;
+}
+
 void heirs_begin(void)
 {
     swap_number++;
@@ -19,6 +29,8 @@ void heirs_note(const struct plan *plan)
         arena_cell(plan->new_[i])->came = swap_number;
     for (size_t i = 0; i < plan->olds; i++)
         arena_cell(plan->old[i])->went = swap_number;
+    for (size_t i = 0; i < plan->inheriteds; i++)
+        note_inherited(plan, arena_cell(plan->inherited[i]));
 }
 
 static bool is_heir(struct cell_ref cell, const struct cell_ref *old, size_t olds) NEEDS(loader_lock)

@@ -24,8 +24,25 @@ static void note_old(struct record *record, struct cell_ref cell) NEEDS(loader_l
     struct arena_change *change = change_of(record, c->name);
 
     change->old_version = c->version;
-    change->inherited = !same(c->namespace_, record->namespace_);
+    change->old_side = same(c->namespace_, record->namespace_) ? CHANGE_OWN : CHANGE_INHERITED;
     change->old_object = c->object.index ? arena_object(c->object)->hash : 0;
+}
+
+static void note_inherited(struct record *record, struct cell_ref cell) NEEDS(loader_lock)
+{
+    const struct arena_cell *c = arena_cell(cell);
+    struct arena_change *change = change_of(record, c->name);
+
+    change->new_version = c->version;
+    change->new_side = CHANGE_INHERITED;
+    change->new_object = c->object.index ? arena_object(c->object)->hash : 0;
+}
+
+static void note_absence(struct record *record, struct cell_ref absence) NEEDS(loader_lock)
+{
+    struct arena_change *change = change_of(record, arena_cell(absence)->name);
+
+    *(arena_cell(absence)->state == CELL_ABSENT ? &change->old_side : &change->new_side) = CHANGE_LACKED;
 }
 
 void record_begin(struct record *record, const struct swap_order *order)
@@ -41,6 +58,10 @@ void record_begin(struct record *record, const struct swap_order *order)
         const struct arena_object *o = arena_object(order->object[i]);
         change_of(record, o->name)->new_object = o->hash;
     }
+    for (size_t i = 0; i < order->inheriteds; i++)
+        note_inherited(record, order->inherited[i]);
+    for (size_t i = 0; i < order->absences; i++)
+        note_absence(record, order->absence[i]);
 }
 
 void record_staged(struct record *record, const struct cell_ref *new_, size_t news)

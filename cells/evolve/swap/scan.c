@@ -183,11 +183,19 @@ struct tasks_redirection {
     bool back;
 };
 
-static void redirect_function(struct task_function *function, const struct tasks_redirection *redirection)
+/* On the way back: whether the task is another namespace's, and has long been in a cell that was to be inherited. */
+static bool has_been_there(const struct plan *plan, const struct task *task, struct section_ref from)
+{
+    return !same(arena_cell(arena_section(from)->cell)->namespace_, plan->namespace_) &&
+           !plan_concerns(plan, task->record->namespace_);
+}
+
+static void redirect_function(struct task_function *function, const struct task *task,
+                              const struct tasks_redirection *redirection)
 {
     struct section_ref from = function->section, to = {};
 
-    if (from.index)
+    if (from.index && !(redirection->back && has_been_there(redirection->plan, task, from)))
         to = redirection->back ? plan_old_section(redirection->plan, from) : plan_new_section(redirection->plan, from);
     if (!to.index || (!redirection->back && !plan_map(redirection->plan, arena_section(from)->virt)))
         return; /* of another type: the task ends in the old function */
@@ -199,9 +207,9 @@ static void redirect_task(struct task *task, void *context) NEEDS(arena_writer)
 {
     const struct tasks_redirection *redirection = context;
 
-    redirect_function(&task->functions.entry, redirection);
-    redirect_function(&task->functions.ended, redirection);
-    redirect_function(&task->functions.main, redirection);
+    redirect_function(&task->functions.entry, task, redirection);
+    redirect_function(&task->functions.ended, task, redirection);
+    redirect_function(&task->functions.main, task, redirection);
     if (same(task->record->entry_section, task->functions.entry.section))
         return;
     task->record->entry_section = task->functions.entry.section;

@@ -8,8 +8,8 @@
 
 bool staging_is_sound(const struct swap_order *order)
 {
-    bool sound = order->olds <= SWAP_SET_MAX && order->objects <= SWAP_SET_MAX && order->olds + order->objects > 0 &&
-                 order->besides <= order->objects;
+    bool sound = order->olds <= SWAP_SET_MAX && order->objects <= SWAP_SET_MAX &&
+                 order->olds + order->objects + order->absences > 0 && order->besides <= order->objects;
 
     for (size_t i = 0; sound && i < order->olds; i++)
         sound = order->old[i].index != 0;
@@ -99,7 +99,9 @@ static enum err stage(struct job *job)
                                       .object = order->object,
                                       .objects = order->objects,
                                       .old = order->hiddens ? unseen : order->old,
-                                      .olds = order->olds + order->hiddens};
+                                      .olds = order->olds + order->hiddens,
+                                      .inherited = order->inherited,
+                                      .inheriteds = order->inheriteds};
 
     if (order->hiddens && !unseen)
         return ERR_NOMEM;
@@ -133,13 +135,15 @@ static enum err initialize_needs_of(struct job *job, struct section_ref section)
 
 enum err staging_initialize_needs(struct job *job)
 {
-    enum err error;
+    enum err error = ERR_OK;
 
-    for (size_t i = 0; i < job->news; i++)
+    for (size_t i = 0; i < job->order->inheriteds && !error; i++)
+        error = loader_initialize(job->order->inherited[i], job->report);
+    for (size_t i = 0; i < job->news && !error; i++)
         for_each_section_of (s, job->new_[i])
             if ((error = initialize_needs_of(job, s)))
                 return error;
-    return ERR_OK;
+    return error;
 }
 
 /* Whether the cells that replace old ones have neither data, which is carried over only in the commit, nor functions of
@@ -194,7 +198,9 @@ void staging_end(struct job *job)
 
     for (size_t i = 0; i < job->news && job->committed; i++)
         edge_rehash(job->new_[i]);
-    for (size_t i = 0; i < order->olds && job->news; i++)
+    for (size_t i = 0; i < order->inheriteds; i++)
+        edge_rehash(order->inherited[i]);
+    for (size_t i = 0; i < order->olds && job->news + order->inheriteds; i++)
         if (order->old[i].index)
             edge_rehash(order->old[i]);
     if (job->news && !job->committed)

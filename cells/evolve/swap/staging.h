@@ -6,7 +6,7 @@
 bool staging_is_sound(const struct swap_order *order);
 /* Checks the order against what is loaded, and stages its objects into job->new_. */
 enum err staging_load(struct job *job);
-/* Initializes cells that the new ones need and that were loaded for them. */
+/* Initializes cells that the new ones need and that were loaded for them, and those that are to be inherited. */
 enum err staging_initialize_needs(struct job *job);
 /* Initializes the cells beside the old ones before anybody uses them, unless the others' data or init functions, which
  * come later, may matter to them. An error refuses the swap. */

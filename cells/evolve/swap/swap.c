@@ -3,6 +3,7 @@
 #include "cells/evolve/swap/swap.h"
 #include "cells/core/arena/arena.h"
 #include "cells/core/cpu/cpu.h"
+#include "cells/core/lifecycle/lifecycle.h"
 #include "cells/evolve/swap/attempt.h"
 #include "cells/evolve/swap/dry_run.h"
 #include "cells/evolve/swap/record.h"
@@ -51,10 +52,8 @@ static enum err swap_staged(struct job *job) NEEDS(loader_lock)
 static void count_swap(const struct job *job)
 {
     arena_count(COUNTER_swaps, 1);
-    for (size_t i = 0; i < job->news; i++) {
-        const struct arena_cell *c = arena_cell(job->new_[i]);
-        arena_event(EVENT_CELL_SWAPPED, job->new_[i].index, c->version, arena_string(c->name));
-    }
+    for (size_t i = 0; i < job->news; i++)
+        lifecycle_event(EVENT_CELL_SWAPPED, job->new_[i]);
 }
 
 static enum err conclude(struct job *job, enum err error)
@@ -108,7 +107,7 @@ enum err swap_cells(const struct swap_order *order, struct report *report)
     enum err error = staging_load(&job);
     record_staged(&record, job.new_, job.news);
     if (order->flags & SWAP_DRY_RUN)
-        dry_run_cells(order->preview, &record, order);
+        dry_run_cells(order->preview, &record);
     if (!error)
         error = swap_staged(&job);
     error = conclude(&job, error);

@@ -35,6 +35,18 @@ struct swap_order {
      * `besides` objects take their place, under their names and with fresh data. Borrowed. */
     const struct cell_ref *hidden;
     size_t hiddens, besides;
+    /* Live cells of the ancestors, which stay as they are, and which the namespace inherits in the place of old cells
+     * of the same names. Those have no static data: it would be lost. Borrowed. */
+    const struct cell_ref *inherited;
+    size_t inheriteds;
+    /* Absences of the namespace (CELL_ABSENT): those of state CELL_OLD take effect with the commit, the others end with
+     * it and are CELL_OLD then. Borrowed. */
+    const struct cell_ref *absence;
+    size_t absences;
+    /* For namespace_swap, which works out all of the above: for the last so many objects the parent's cell is to be
+     * inherited, if it is from the same object. The namespace's own one is kept, or swapped for the object, where it
+     * has static data, or where the parent's depends on what is another one in the namespace. */
+    size_t inherits;
     /* A struct recipe_set (guest/abi/recipe.h), borrowed, which nobody else writes; NULL: none. */
     const void *recipes;
     size_t recipe_bytes;

@@ -177,11 +177,12 @@ static enum err handle_swap_set(const struct asked *asked, const void *body, str
         return ERR_TRUNCATED;
     memcpy(set, body, sizeof *set);
     if (set->bytes != request->mailbox_bytes || set->olds > SWAP_SET_MAX || set->objects > SWAP_SET_MAX ||
-        !(set->olds + set->objects))
+        set->inherits > set->objects || !(set->olds + set->objects))
         return ERR_CORRUPT;
     e = copy_recipes(set, body, &recipes, report);
     kept.order.recipes = recipes;
     kept.order.recipe_bytes = set->recipes_bytes;
+    kept.order.inherits = set->inherits;
     for (uint32_t i = 0; i < set->olds && !e; i++)
         e = resolve_old(&kept.order, set->old[i], report);
     for (uint32_t i = 0; i < set->objects && !e; i++)
@@ -266,6 +267,15 @@ static void load_log_guard_end(struct load_log_guard *log)
     log_root_change(NO_CELL, log->object, NO_CELL, log->report);
 }
 
+static enum err load_into_child(const struct asked *asked, struct object_ref object, struct report *report)
+{
+    struct swap_order order = order_of(asked);
+
+    order.object[0] = object;
+    order.objects = 1;
+    return namespace_swap(&order, report);
+}
+
 static enum err handle_load(const struct asked *asked, const void *body, struct report *report)
 {
     uint64_t since = cpu_ns();
@@ -280,7 +290,7 @@ static enum err handle_load(const struct asked *asked, const void *body, struct 
         return report_refuse(report, ERR_EXISTS, "%s is loaded already; swap replaces it", name);
     report_phase(report, "copy", &since);
     if (!same(asked->namespace_, NAMESPACE_ROOT))
-        return namespace_change(asked->namespace_, &kept.object, 1, 0, report);
+        return load_into_child(asked, kept.object, report);
     GUARD(staged) staged = {}; /* is logged before it goes, and its object with it */
     GUARD(load_log) log = {kept.object, report, arena_header()->fault_seq};
     e = report->error = load_into_root(kept.object, since, &staged, report);
@@ -301,6 +311,24 @@ static struct cell_ref first_user(struct cell_ref cell)
     return NO_CELL;
 }
 
+/* What uses the cell of a child is redirected to that of the same name which the child inherits without it. ERR_BUSY:
+ * there is none. */
+static enum err give_up(const struct asked *asked, struct cell_ref cell, struct cell_ref user, struct report *report)
+{
+    struct cell_ref parents =
+        namespace_cell(arena_namespace(asked->namespace_)->parent, arena_string(arena_cell(cell)->name));
+    struct swap_order order = order_of(asked);
+
+    if (!parents.index || !arena_cell(parents)->object.index)
+        return report_refuse(report, ERR_BUSY, "%s is used by %s", asked->request.target,
+                             arena_string(arena_cell(user)->name));
+    order.old[0] = cell;
+    order.object[0] = arena_cell(parents)->object;
+    order.olds = order.objects = order.inherits = 1;
+    enum err e = namespace_swap(&order, report);
+    return e || arena_cell(cell)->state != CELL_LIVE ? e : ERR_BUSY; /* the report says why it stays */
+}
+
 /* Retracts the cell's symbols at once; the teardown task frees its memory when nothing refers to it. */
 static enum err handle_unload(const struct asked *asked, const void *, struct report *report)
 {
@@ -314,8 +342,7 @@ static enum err handle_unload(const struct asked *asked, const void *, struct re
         return report_refuse(report, cell.index ? ERR_NOT_SWAPPABLE : ERR_NOT_FOUND, "%s", request->target);
     struct cell_ref user = first_user(cell);
     if (user.index)
-        return report_refuse(report, ERR_BUSY, "%s is used by %s", request->target,
-                             arena_string(arena_cell(user)->name));
+        return give_up(asked, cell, user, report);
     lifecycle_retract(cell);
     report->result = cell.index;
     log_root_change(cell, NO_OBJECT, NO_CELL, report);

@@ -548,6 +548,7 @@ static void warm_up(const struct testing *test)
     testing_need(test, ORDER(NAMESPACE_ROOT, "figure_a", figure_a_v2) == ERR_OK);
     testing_need(test, ORDER(NAMESPACE_ROOT, "figure_a", figure_a) == ERR_OK);
     held_in_part(test);
+    taken_back(test);
     later(test);
     testing_need(test, all_reaped());
 }
@@ -571,6 +572,11 @@ static int test_namespaces_main(int, char **)
     forget();
     expect_use(&test, &unused);
     testing_ok(&test, "of a set a namespace may hold some and inherit others");
+    for (int i = 0; i < 3; i++)
+        taken_back(&test);
+    forget();
+    expect_use(&test, &unused);
+    testing_ok(&test, "a namespace inherits again what it held, and lacks what its parent has");
     what_was_is_kept(&test);
     testing_ok(&test, "a namespace is taken back to what it was, as long as its objects are kept");
     all_of_it(&test, testing_has_recovery());

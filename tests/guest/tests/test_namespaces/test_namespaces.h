@@ -36,3 +36,5 @@ enum err change_bytes(struct namespace_ref namespace_, const void *data, size_t 
 
 /* part.c: a set of which a namespace holds some and inherits others, swapped while its tasks run. */
 void held_in_part(const struct testing *test);
+/* back.c: cells of a namespace that are given up for the parent's, and lacked, while its tasks run. */
+void taken_back(const struct testing *test);
