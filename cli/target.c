@@ -143,7 +143,7 @@ static enum err replace_view(struct target *t)
 {
     bool first = !t->view;
     enum err e;
-    struct view *fresh = view_take_anyway(t->ram, t->ram_bytes, &e);
+    struct view *fresh = view_take_patiently(t->ram, t->ram_bytes, &e);
 
     if (!fresh)
         return e;

@@ -9,7 +9,7 @@
 #include "introspect/read.h"
 
 /* No cell comes near the sizes; they bound what hostile records can make us do. */
-enum { TRIES = 5, PIECE_MAX = 8 << 20, WORK_MAX = 512 << 20 };
+enum { TRIES = 5, TRIES_TORN = 2, PIECE_MAX = 8 << 20, WORK_MAX = 512 << 20 };
 
 struct run {
     const struct view *view;
@@ -224,6 +224,19 @@ static void verify_section(struct run *r, struct section_ref section, const stru
     }
 }
 
+/* A replaced cell loses its edges first, with all that are freed together with it; its memory follows later. */
+static bool is_being_freed(const struct view *v, struct cell_ref cell)
+{
+    struct view_sections sections = view_sections_of(v, cell);
+
+    if (view_cell(v, cell)->state != CELL_OLD)
+        return false;
+    for (size_t n = 0; n < sections.count; n++)
+        if (view_section(v, sections.item[n])->first_out.index)
+            return false;
+    return true;
+}
+
 static void verify_cell(struct run *r, struct cell_ref cell)
 {
     const struct arena_cell *c = view_cell(r->view, cell);
@@ -232,7 +245,7 @@ static void verify_cell(struct run *r, struct cell_ref cell)
     CLOSED_BY(pristine_done) struct pristine object = {0};
 
     r->cell = cell;
-    if (c->state == CELL_LOADING)
+    if (c->state == CELL_LOADING || is_being_freed(r->view, cell))
         return;
     if (!view_is_sound(r->view, ARENA_CELLS, cell.index)) {
         skip(r, "", "its record in the arena is damaged");
@@ -309,24 +322,70 @@ enum err verify_view(const struct view *view, const struct verify_scope *scope, 
     return ERR_OK;
 }
 
+/* ---- a guest that changes meanwhile ---- */
+
+static bool is_same_difference(const struct verify_difference *a, const struct verify_difference *b)
+{
+    return same(a->live, b->live) && a->offset == b->offset && a->expected == b->expected && a->found == b->found &&
+           strcmp(a->cell, b->cell) == 0 && strcmp(a->namespace_, b->namespace_) == 0 &&
+           strcmp(a->section, b->section) == 0;
+}
+
+static bool has_difference(const struct verify_report *report, const struct verify_difference *difference)
+{
+    for (size_t i = 0; i < report->differing_kept; i++)
+        if (is_same_difference(&report->differing[i], difference))
+            return true;
+    return false;
+}
+
+/* Keeps those differences that were found before too: what the guest wrote between the copy of its tables and the
+ * comparison differs once. */
+static void keep_common(struct verify_report *report, const struct verify_report *before)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < report->differing_kept; i++)
+        if (has_difference(before, &report->differing[i]))
+            report->differing[kept++] = report->differing[i];
+    report->differing_kept = report->differing_count = kept;
+}
+
+/* Compares once. *ret_tries: how often it is to be done in all; 1: the guest has changed nothing meanwhile. */
+static enum err verify_once(const uint8_t *ram, size_t bytes, const struct verify_scope *scope,
+                            struct verify_report *ret, int *ret_tries)
+{
+    enum err e;
+    OWN(view) struct view *view = view_take_patiently(ram, bytes, &e);
+
+    if (view)
+        e = verify_view(view, scope, ret);
+    if (!e)
+        *ret_tries = view_is_torn(view) ? TRIES_TORN : view_is_current(view) ? 1 : TRIES;
+    return e;
+}
+
 enum err verify_run(const uint8_t *ram, size_t bytes, const struct verify_scope *scope, struct verify_report *ret)
 {
+    CLOSED_BY(verify_done) struct verify_report before = {0};
+
     for (int i = 0;; i++) {
         CLOSED_BY(verify_done) struct verify_report report = {0};
-        enum err e;
-        OWN(view) struct view *view = view_take_anyway(ram, bytes, &e);
+        int tries = 1;
+        enum err e = verify_once(ram, bytes, scope, &report, &tries);
 
-        if (!view)
-            return e;
-        e = verify_view(view, scope, &report);
         if (e)
             return e;
-        bool unchanged = !view_is_torn(view) && view_is_current(view);
-        if (report.differing_count == 0 || unchanged || i == TRIES - 1) {
-            report.changing = !unchanged;
+        report.changing = tries > 1;
+        if (report.changing && i > 0)
+            keep_common(&report, &before);
+        if (report.differing_count == 0 || i + 1 >= tries) {
             *ret = report;
             report = (struct verify_report){0};
             return ERR_OK;
         }
+        verify_done(&before);
+        before = report;
+        report = (struct verify_report){0};
     }
 }

@@ -32,13 +32,14 @@ struct verify_report {
     size_t differing_kept, differing_count;
     struct verify_skip *skipped; /* sections that could not be compared */
     size_t skipped_kept, skipped_count;
-    bool changing; /* the guest kept changing its cells meanwhile: differences may be its doing */
+    bool changing; /* the guest kept changing its cells meanwhile: differences are those found each time */
 };
 
 /* Compares the live bytes of one view. ERR_NOMEM, ERR_NOT_FOUND (scope->only): *ret is untouched. */
 enum err verify_view(const struct view *view, const struct verify_scope *scope, struct verify_report *ret);
 
-/* The same with views of its own, up to five times, until the guest did not change its cells during the comparison.
- * ERR_NOMEM, ERR_NOT_FOUND, or why there is no view. */
+/* The same with views of its own, up to five times, until the guest did not change its cells during the comparison;
+ * twice where it does not end a change. A difference counts then if it was found each time. ERR_NOMEM, ERR_NOT_FOUND,
+ * or why there is no view. */
 enum err verify_run(const uint8_t *ram, size_t bytes, const struct verify_scope *scope, struct verify_report *ret);
 void verify_done(struct verify_report *report);

@@ -40,6 +40,11 @@ struct view *view_take_anyway(const uint8_t *ram, size_t bytes, enum err *ret_er
     return take_view(ram, bytes, (struct copy_patience){200, 1000, true}, ret_err);
 }
 
+struct view *view_take_patiently(const uint8_t *ram, size_t bytes, enum err *ret_err)
+{
+    return take_view(ram, bytes, (struct copy_patience){3000, 6000, true}, ret_err);
+}
+
 struct view *view_take_soon(const uint8_t *ram, size_t bytes, enum err *ret_err)
 {
     return take_view(ram, bytes, (struct copy_patience){20, 20, true}, ret_err);

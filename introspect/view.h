@@ -31,10 +31,13 @@ RELEASED_BY(view_free) struct view *view_take(const uint8_t *ram, size_t bytes, 
 /* The same, but returns an inconsistent copy where view_take fails with ERR_BUSY; view_is_torn() tells. For a guest
  * that died in the middle of a change. */
 RELEASED_BY(view_free) struct view *view_take_anyway(const uint8_t *ram, size_t bytes, enum err *ret_err);
+/* As view_take_anyway, but waits some seconds for the end of a change, or for a pause between changes: a busy host may
+ * not run the guest for a while. */
+RELEASED_BY(view_free) struct view *view_take_patiently(const uint8_t *ram, size_t bytes, enum err *ret_err);
 /* As view_take_anyway, but waits only 20 ms: for a screen, which takes the next view soon. */
 RELEASED_BY(view_free) struct view *view_take_soon(const uint8_t *ram, size_t bytes, enum err *ret_err);
 
-/* Whether the copy is inconsistent: only of view_take_anyway and view_take_soon. */
+/* Whether the copy is inconsistent: not of view_take. */
 bool view_is_torn(const struct view *view);
 const struct arena_header *view_header(const struct view *view);
 const uint8_t *view_ram(const struct view *view, size_t *ret_bytes); /* live, shared with the guest */

@@ -129,6 +129,7 @@ void scan_tasks_redirect(const struct plan *, bool)
 
 bool scan_tasks_refer(const struct plan *)
 {
+    stand_in.searches++;
     return stand_in.held;
 }
 

@@ -17,6 +17,7 @@ EXPORT(namespace_find, APPLICATION);
 EXPORT(namespace_branch, KERNEL);
 EXPORT(namespace_remove, KERNEL);
 EXPORT(namespace_reap, KERNEL);
+EXPORT(namespace_reap_in_background, KERNEL);
 
 #define NAME_BYTES 32
 
@@ -171,7 +172,8 @@ static enum err check_remove(struct namespace_ref namespace_, const struct group
     if (same(namespace_, NAMESPACE_ROOT))
         return report_refuse(report, ERR_REFUSED, "%s is what all others come from", name);
     if (child.index)
-        return report_refuse(report, ERR_BUSY, "%s is a branch of %s; remove it first", name_of_namespace(child), name);
+        return report_refuse(report, ERR_BUSY, "%s is a branch of %s; %s", name_of_namespace(child), name,
+                             is_live(child) ? "remove it first" : "it is removed, but something holds its memory yet");
     if (task.index)
         return refuse_for_task(namespace_, task, report);
     for (size_t i = 0; i < group->count; i++) {
@@ -230,17 +232,57 @@ enum err namespace_remove(struct namespace_ref namespace_, struct report *report
     return ERR_OK;
 }
 
+static bool is_removed(struct namespace_ref namespace_)
+{
+    return arena_namespace(namespace_)->state == NAMESPACE_REMOVED;
+}
+
+/* False: the namespace is removed, and something still holds its cells. */
+static bool try_namespace(struct namespace_ref namespace_)
+{
+    GUARD(loader) locked = loader_hold();
+    OWN(heap) struct group *group = is_removed(namespace_) ? group_of_namespace(namespace_) : NULL;
+
+    return !is_removed(namespace_) || (group && reap(namespace_, group));
+}
+
 size_t namespace_reap(void)
 {
     size_t still = 0;
 
-    for_each_namespace (i) {
-        if (arena_namespace(i)->state != NAMESPACE_REMOVED)
-            continue;
-        GUARD(loader) locked = loader_hold();
-        OWN(heap) struct group *group = arena_namespace(i)->state == NAMESPACE_REMOVED ? group_of_namespace(i) : NULL;
-        if (group && !reap(i, group))
-            still++;
-    }
+    for_each_namespace (i)
+        still += !try_namespace(i);
     return still;
+}
+
+/* The next removed namespace in the circle of all records; none: there is none. */
+static struct namespace_ref next_removed(struct namespace_ref after)
+{
+    struct namespace_ref first = NO_NAMESPACE;
+
+    for_each_namespace (i) {
+        if (!is_removed(i))
+            continue;
+        if (i.index > after.index)
+            return i;
+        if (!first.index)
+            first = i;
+    }
+    return first;
+}
+
+void namespace_reap_in_background(void)
+{
+    static struct namespace_ref namespace_; /* tried last */
+    static struct reap_share share;
+
+    if (!reap_may_try(&share))
+        return;
+    while ((namespace_ = next_removed(namespace_)).index) {
+        uint64_t began_ns = cpu_ns();
+        if (try_namespace(namespace_))
+            continue;
+        reap_failed(&share, began_ns);
+        return;
+    }
 }

@@ -30,8 +30,11 @@ enum err namespace_branch(struct namespace_ref parent, const char *name, const s
 /* Ends a namespace and frees its cells. ERR_BUSY: tasks are in it, it has children, or cells of others have edges to
  * its own. Cells that something else still points to are freed by namespace_reap. */
 enum err namespace_remove(struct namespace_ref namespace_, struct report *report);
-/* Frees what it can of removed namespaces; called now and then by the teardown task. Number of those still held. */
+/* Frees what it can of removed namespaces. Number of those still held. */
 size_t namespace_reap(void);
+/* As namespace_reap, but after one that is still held it returns, and does nothing in the next calls, so that such
+ * namespaces cost everybody a small share of the time. For the teardown task, which calls it again and again. */
+void namespace_reap_in_background(void);
 
 /* The live cell of that name that the namespace has, its own or an inherited one, or none. */
 struct cell_ref namespace_cell(struct namespace_ref namespace_, const char *name);

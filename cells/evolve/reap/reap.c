@@ -13,9 +13,11 @@ FOUNDATION();
 EXPORT(reap_replaced, KERNEL);
 EXPORT(reap_in_background, KERNEL);
 EXPORT(reap_cells, KERNEL);
+EXPORT(reap_may_try, KERNEL);
+EXPORT(reap_failed, KERNEL);
 
 #define TRAP_BYTE    0xcc
-#define SHARE        50          /* attempts that free nothing take at most one part in so many of the time */
+#define SHARE        100         /* attempts that free nothing take at most one part in so many of the time */
 #define PAUSE_MAX_NS 5000000000u /* between two of them: also where time has stood still during one */
 
 static bool are_referenced(const struct cell_ref *cells, size_t count) NEEDS(loader_lock)
@@ -197,20 +199,32 @@ static struct cell_ref next_replaced(struct cell_ref after)
     return first;
 }
 
+/* ---- in the background ---- */
+
+bool reap_may_try(const struct reap_share *share)
+{
+    return cpu_ns() >= share->next_ns;
+}
+
+void reap_failed(struct reap_share *share, uint64_t began_ns)
+{
+    uint64_t end = cpu_ns(), pause = (end - began_ns) * (SHARE - 1);
+
+    share->next_ns = end + (pause < PAUSE_MAX_NS ? pause : PAUSE_MAX_NS);
+}
+
 void reap_in_background(void)
 {
     static struct cell_ref cell; /* tried last */
-    static uint64_t next_ns;
-    uint64_t begin = cpu_ns();
+    static struct reap_share share;
 
-    if (begin < next_ns)
+    if (!reap_may_try(&share))
         return;
     while ((cell = next_replaced(cell)).index) {
-        begin = cpu_ns();
+        uint64_t began_ns = cpu_ns();
         if (try_cell(cell))
             continue;
-        uint64_t end = cpu_ns(), pause = (end - begin) * (SHARE - 1);
-        next_ns = end + (pause < PAUSE_MAX_NS ? pause : PAUSE_MAX_NS);
+        reap_failed(&share, began_ns);
         return;
     }
 }

@@ -14,3 +14,13 @@ void reap_in_background(void);
 /* Frees `count` cells that may refer to each other, unless something else refers to them. Returns how many it has
  * freed; these are the first ones of `cells` then. */
 size_t reap_cells(struct cell_ref *cells, size_t count);
+
+/* What attempts in the background to free something may take of the time, if they free nothing: a small share, since
+ * what lingers may linger for ever. For those who call again and again: each of them has one, of zeros at first. */
+struct reap_share {
+    uint64_t next_ns; /* when the next attempt may begin */
+};
+/* Whether it is time for the next attempt. */
+bool reap_may_try(const struct reap_share *share);
+/* An attempt that began at `began_ns` has freed nothing. */
+void reap_failed(struct reap_share *share, uint64_t began_ns);

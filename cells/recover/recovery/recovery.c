@@ -367,7 +367,7 @@ static void run_now_and_then(void)
     audit_tasks();
     close_faults_without_task();
     reap_in_background();
-    (void)namespace_reap();
+    namespace_reap_in_background();
 }
 
 static enum err recovery_init(void)
