@@ -9,6 +9,7 @@
 #include "cells/core/edge/edge.h"
 #include "cells/core/exception/exception.h"
 #include "cells/core/loader/loader.h"
+#include "cells/core/lock/lock.h"
 #include "cells/core/page/page.h"
 #include "cells/core/vector/vector.h"
 #include "cells/lib/format/format.h"
@@ -43,6 +44,7 @@ static struct {
     struct deadline now;
     uint64_t looked_ns;
     uint64_t text_low, text_bytes; /* of the cell */
+    uint64_t lock_low, lock_bytes; /* of the cell of locks */
     uint64_t rip, rflags;          /* of the function that is being ended */
     uint32_t cpu;                  /* that the counter interrupts */
     uint32_t idle_nmi;             /* 1: an NMI has found nothing to watch, and has not started the counter again */
@@ -68,12 +70,14 @@ static void count_time(void)
 /* ---- at an NMI ---- */
 
 /* Whether the interrupted code is the task's, outside of interrupt handlers and the unwinder, and in the cell that it
- * called, or has been out of that for long. */
+ * called, or has been out of that for long. Not where a lock is taken or released, since no guard releases it there;
+ * whoever waits there without end panics. */
 static bool may_end(const struct cpu *cpu, const struct trap_frame *frame)
 {
     const struct arena_task *record = watch.now.task->record;
 
     return cpu->interrupt_depth == 1 && frame->rsp - record->stack_virt <= record->stack_bytes &&
+           frame->rip - watch.lock_low >= watch.lock_bytes &&
            (frame->rip - watch.text_low < watch.text_bytes || watch.now.used_ns > limit_ns() + GRACE_NS);
 }
 
@@ -234,7 +238,7 @@ static void watch_only(const struct deadline *deadline)
     watch.oversleeps = watch.asleep = 0;
     if (!task) {
         counter_stop();
-        watch.text_low = watch.rip = 0; /* an address would keep its cell in memory */
+        watch.text_low = watch.lock_low = watch.rip = 0; /* an address would keep its cell in memory */
         return;
     }
     watch.now.cell = deadline->cell;
@@ -243,6 +247,9 @@ static void watch_only(const struct deadline *deadline)
     watch.now.used_ns = deadline->used_ns;
     watch.text_low = arena_cell(deadline->cell)->text_virt;
     watch.text_bytes = arena_cell(deadline->cell)->text_bytes;
+    const struct arena_cell *lock = arena_cell(arena_cell_at((uint64_t)lock_take));
+    watch.lock_low = lock->text_virt;
+    watch.lock_bytes = lock->text_bytes;
     watch.cpu = cpu_this()->index;
     watch.idle_nmi = 0;
     counter_route(cpu_this()->apic_id);
