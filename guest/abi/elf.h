@@ -80,6 +80,18 @@ static inline size_t relocation_bytes(uint32_t type)
     }
 }
 
+typedef uint64_t __attribute__((aligned(1), may_alias)) any_uint64;
+typedef uint32_t __attribute__((aligned(1), may_alias)) any_uint32;
+
+/* Writes so many bytes of the value, 4 or 8, in one store: another CPU may read them meanwhile. */
+static inline __attribute__((always_inline)) void relocation_write(void *at, uint64_t value, size_t bytes)
+{
+    if (bytes == 8)
+        *(volatile any_uint64 *)at = value;
+    else
+        *(volatile any_uint32 *)at = (uint32_t)value;
+}
+
 /* Whether the field holds the distance to the target, not its address. */
 static inline bool relocation_is_relative(uint32_t type)
 {

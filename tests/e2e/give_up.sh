@@ -19,7 +19,7 @@ run() { # WORDS PATTERN: on this command line the last thing that is said
 }
 
 run on_panic=exit 'PANIC: recovery has failed'
-run '' 'recovery: stubborn faults again and again; rebooting'
+run '' 'recovery has failed; rebooting'
 
 # Nothing but these clocks has a rate that is known: without all of them no time can be told.
 guest_run build/delias.elf build/tests/guest.archive on_panic=exit 1 "$log" -machine pit=off,hpet=off,acpi=off || true

@@ -214,8 +214,8 @@ try 2 ns $machine diff side "$newest" nothing
 try 0 ns $machine checkout side root --dry-run
 try 0 ns $machine checkout side root --dry-run --json --timeout 60
 try 0 ns $machine checkout side root --transfer-ms 2000
-try 0 ns checkout side "$newest" --recipes build/tests/ledger.recipes
-try 0 ns checkout -m $machine side root
+try 0 ns checkout side "$newest"
+try 0 ns checkout -m $machine side root --recipes build/tests/ledger.recipes
 try 0 ns checkout side root --json
 try 3 ns $machine checkout side 4000000000
 try 3 ns $machine checkout nowhere root

@@ -190,25 +190,37 @@ uint32_t cpu_park_round(void)
     return __atomic_load_n(park_round(), __ATOMIC_ACQUIRE);
 }
 
+/* Ends the wait also when a fault does. */
+struct wait_guard {
+    struct cpu *cpu;
+};
+
+static void wait_guard_end(struct wait_guard *wait)
+{
+    __atomic_store_n(&wait->cpu->parked, CPU_RUNS, __ATOMIC_SEQ_CST);
+    flush_tlb();
+}
+
 /* Pushes the callers' registers, so that a scan of the stacks finds what they hold. */
 void cpu_park(uint32_t round)
 {
     struct cpu *cpu = cpu_this();
+    void (**hook)(void) = &cpu_park_hook;
     uint32_t a = 0, c = 0;
 
+    __asm__("" : "+r"(hook)); /* not by a relocation of the loop below: a swap of this cell writes those meanwhile */
     if (cpu_park_round() != round)
         return;
     cpu->parked_round = round;
+    GUARD(wait) wait = {cpu};
     __asm__ volatile("mov %%rsp, %0" : "=m"(cpu->parked_rsp)::"rbx", "r12", "r13", "r14", "r15", "memory");
     __atomic_store_n(&cpu->parked, CPU_PARKED, __ATOMIC_SEQ_CST);
     while (__atomic_load_n(park_round(), __ATOMIC_ACQUIRE) == round) {
-        void (*hook)(void) = __atomic_load_n(&cpu_park_hook, __ATOMIC_RELAXED);
-        if (hook)
-            hook();
+        void (*call)(void) = __atomic_load_n(hook, __ATOMIC_RELAXED);
+        if (call)
+            call();
         cpu_relax();
     }
-    __atomic_store_n(&cpu->parked, CPU_RUNS, __ATOMIC_SEQ_CST);
-    flush_tlb();
     __asm__ volatile("cpuid" : "+a"(a), "+c"(c)::"rbx", "rdx", "memory");
 }
 

@@ -22,7 +22,7 @@ bool loader_write_edge(const struct arena_edge *edge)
 
     if (!relocation_fits(edge->type, value))
         return false;
-    memcpy(place_of(edge), &value, relocation_bytes(edge->type));
+    relocation_write(place_of(edge), value, relocation_bytes(edge->type));
     return true;
 }
 

@@ -31,9 +31,6 @@ struct switchover {
     struct carried *carried;
 };
 
-typedef uint64_t __attribute__((aligned(1), may_alias)) any_uint64;
-typedef uint32_t __attribute__((aligned(1), may_alias)) any_uint32;
-
 /* Room for a copy in which words are aligned as in the original. */
 static size_t copy_bytes(struct section_ref section)
 {
@@ -161,14 +158,6 @@ PLAN_INLINE void remember(const struct carried *c)
         ((volatile uint8_t *)c->after)[i] = c->to[i];
 }
 
-PLAN_INLINE void write_field(const struct field *f, uint64_t value)
-{
-    if (f->bytes == 8)
-        *(volatile any_uint64 *)f->at = value;
-    else
-        *(volatile any_uint32 *)f->at = (uint32_t)value;
-}
-
 PLAN_INLINE void serialize(void)
 {
     uint32_t a = 0, c = 0;
@@ -199,7 +188,7 @@ static __attribute__((noinline)) void take_effect(struct switchover *s, unsigned
     }
     for (size_t i = 0; i < s->fields; i++) {
         STEP(i, s->fields);
-        write_field(&s->field[i], s->field[i].value);
+        relocation_write(s->field[i].at, s->field[i].value, s->field[i].bytes);
     }
     for (size_t i = 0; i < words->count; i++) {
         volatile uint64_t *at = words->word[i].at;
@@ -223,7 +212,7 @@ static __attribute__((noinline)) void reverse_effect(struct switchover *s)
             *at = words->word[i - 1].before;
     }
     for (size_t i = s->fields; i > 0; i--)
-        write_field(&s->field[i - 1], s->field[i - 1].before);
+        relocation_write(s->field[i - 1].at, s->field[i - 1].before, s->field[i - 1].bytes);
     for (size_t i = 0; i < s->taken; i++) {
         const struct carried *c = &s->carried[i];
         if (c->pair->recipe)

@@ -18,6 +18,8 @@ EXPORT(park_all, KERNEL);
 EXPORT(park_guard_end, KERNEL);
 EXPORT(park_abandon, KERNEL);
 
+#define ASK_AGAIN_NS 1000000 /* a fault may have taken a CPU out of its wait before it was seen there */
+
 static unsigned vector;
 static uint32_t holder;             /* CPU index plus one */
 static uint32_t asked = UINT32_MAX; /* the round that the CPUs are asked to park for, or were last; by the holder */
@@ -52,17 +54,27 @@ static bool is_in(const struct cpu *cpu, uint32_t state)
     return now == CPU_HALTED || (now == state && (state == CPU_RUNS || cpu->parked_round == asked));
 }
 
+static void await_cpu(const struct cpu *cpu, uint32_t state)
+{
+    uint64_t asked_ns = cpu_ns();
+
+    while (!is_in(cpu, state)) {
+        if (lock_wait_hook)
+            lock_wait_hook(); /* that CPU may wait for this one */
+        if (state == CPU_PARKED && cpu_ns() - asked_ns > ASK_AGAIN_NS) {
+            ipi_send(cpu->apic_id, vector);
+            asked_ns = cpu_ns();
+        }
+        cpu_relax();
+    }
+}
+
 /* Waits until every other CPU is in `state`. */
 static void await_cpus(uint32_t state)
 {
-    for (unsigned i = 0; i < cpu_count(); i++) {
-        const struct cpu *cpu = cpu_get(i);
-        while (cpu != cpu_this() && !is_in(cpu, state)) {
-            if (lock_wait_hook)
-                lock_wait_hook(); /* that CPU may wait for this one */
-            cpu_relax();
-        }
-    }
+    for (unsigned i = 0; i < cpu_count(); i++)
+        if (cpu_get(i) != cpu_this())
+            await_cpu(cpu_get(i), state);
 }
 
 /* False: another CPU parks. */

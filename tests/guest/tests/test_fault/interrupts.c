@@ -1,4 +1,5 @@
-/* Interrupts: their entry damaged, a handler that fails in its cleanup too, and one that comes too late. */
+/* Interrupts: their entry damaged, a handler that fails in its cleanup too, one that comes too late, one that fails
+ * while its CPU is parked. */
 #include "cells/core/arena/arena.h"
 #include "cells/core/cpu/cpu.h"
 #include "cells/core/exception/exception.h"
@@ -141,4 +142,49 @@ void test_fault_late_interrupt(const struct testing *test)
         testing_need(test, task && testing_await(__atomic_load_n(&task->life.finished, __ATOMIC_ACQUIRE)));
     }
     GUARD(park) parked = park_all();
+}
+
+/* ---- a CPU that fails while it is parked ---- */
+
+static uint32_t fails;
+
+/* Called by parked CPUs: the first one fails. */
+static void fail_once(void)
+{
+    if (__atomic_exchange_n(&fails, 0, __ATOMIC_RELAXED))
+        *(volatile uint64_t *)UINT64_C(0x5a5a5a5a5a5a5a58) = 0; /* no canonical address */
+}
+
+/* Whether the handler that has failed with this fault has been left. */
+static bool is_left(uint64_t seq)
+{
+    const struct arena_fault *fault = fault_record(seq);
+
+    return fault && __atomic_load_n(&fault->action, __ATOMIC_RELAXED) == FAULT_ACTION_UNWIND;
+}
+
+static void park_until_left(uint64_t seq)
+{
+    void (*before)(void) = cpu_park_hook;
+    uint64_t since = 0;
+    GUARD(park) parked = park_all();
+
+    __atomic_store_n(&cpu_park_hook, fail_once, __ATOMIC_RELAXED);
+    while (!is_left(seq) && testing_is_time(&since))
+        cpu_relax();
+    __atomic_store_n(&cpu_park_hook, before, __ATOMIC_RELAXED);
+}
+
+void test_fault_parked(const struct testing *test)
+{
+    uint64_t seq = arena_header()->fault_seq + 1;
+
+    if (cpu_count() == 1)
+        return;
+    fails = 1;
+    park_until_left(seq);
+    testing_need(test, test_fault_settled() && arena_header()->fault_seq == seq);
+    for (unsigned i = 0; i < 2; i++) {
+        GUARD(park) parked = park_all();
+    }
 }

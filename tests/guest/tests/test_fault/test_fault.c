@@ -525,6 +525,7 @@ static const struct fault_case {
     {test_fault_nested_in_handler, "in the cleanup of a handler that has failed: both faults are closed"},
     {test_fault_damaged_entry, "in the entry stub of an interrupt: its CPU hears the next one"},
     {test_fault_late_interrupt, "an interrupt to park that comes too late parks nobody"},
+    {test_fault_parked, "while its CPU is parked: it can be parked again"},
     {test_fault_return_address, "with a flipped bit in a return address: the caller's landing pads run"},
     {test_fault_own_text, "with damaged text of memset and its like: the record is whole, and closed"},
     {test_fault_path, "with the path of exceptions damaged: it is mended, and the task is given up"},

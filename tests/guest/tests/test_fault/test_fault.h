@@ -21,6 +21,7 @@ void test_fault_lock_list(const struct testing *test);
 void test_fault_damaged_entry(const struct testing *test);
 void test_fault_nested_in_handler(const struct testing *test);
 void test_fault_late_interrupt(const struct testing *test);
+void test_fault_parked(const struct testing *test);
 void test_fault_return_address(const struct testing *test);
 void test_fault_own_text(const struct testing *test);
 void test_fault_path(const struct testing *test);
