@@ -37,10 +37,15 @@ static const struct arena_event *find_event(const struct delivery *d, const char
     return NULL;
 }
 
+uint64_t delivery_right(uint64_t number)
+{
+    return rounds_right[number % ROUNDS_CYCLE];
+}
+
 static bool is_right(const struct delivery *d, const char *text)
 {
     const struct arena_event *e = find_event(d, text);
-    uint64_t right = rounds_right[d->number % ROUNDS_CYCLE];
+    uint64_t right = delivery_right(d->number);
 
     if (e && e->b == right)
         return true;

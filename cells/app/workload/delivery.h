@@ -15,6 +15,8 @@ struct delivery {
     bool right;                /* DELIVERY_DONE: what the event says is right */
 };
 
+/* The checksum of round `number`. */
+uint64_t delivery_right(uint64_t number);
 /* Begins the delivery of a round. Fill in number, checksum, ns and owner before. */
 void delivery_begin(struct delivery *delivery);
 /* Publishes the round that was begun, and counts it: as bad if the event does not have the right checksum. At the end

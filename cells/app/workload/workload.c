@@ -17,7 +17,6 @@
 #include "cells/task/scheduler/scheduler.h"
 #include "cells/task/task/task.h"
 #include "guest/abi/layout.h"
-#include "guest/abi/rounds.h"
 
 CELL("workload", APPLICATION, 1);
 
@@ -46,7 +45,7 @@ static void deliver_round(struct board *board, const struct job *job, const uint
 {
     uint64_t number = board->tally.rounds, checksum = pattern_round(job->index, value);
 
-    if (checksum != rounds_right[number % ROUNDS_CYCLE])
+    if (checksum != delivery_right(number))
         panic("the checksum of a round is wrong");
     board->delivery = (struct delivery){.number = number, .checksum = checksum, .ns = ns, .owner = board->owner};
     delivery_begin(&board->delivery);

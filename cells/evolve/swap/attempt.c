@@ -18,6 +18,7 @@
 #define STACK_WORDS        1024       /* room for what scans find on stacks only when the others are parked */
 #define QUIESCENCE_NS      4000000000 /* how long to wait for it */
 #define QUIESCENCE_STEP_NS 200000     /* between two checks, at first */
+#define QUIESCENCE_REST_NS 20000000   /* and at last: who is often inside is found outside once in many checks */
 #define QUIESCENCE_POLL_NS 10000000   /* a step below this is no sleep, which would last until a tick */
 #define QUIESCENCE_WALK_NS 20000      /* how long others are parked for walks of stacks alone, at first */
 
@@ -271,7 +272,7 @@ static enum attempt commit(struct trial *trial) NEEDS(loader_lock)
         if (quiescence == QUIESCENCE_UNKNOWN)
             continue;
         let_run(step_ns); /* longer each time: tasks cannot leave while CPUs are parked */
-        step_ns *= 2;
+        step_ns = step_ns < QUIESCENCE_REST_NS / 2 ? step_ns * 2 : QUIESCENCE_REST_NS;
     }
     end_phase(trial->job, "publish");
     if (attempt == ATTEMPT_DONE)
