@@ -35,7 +35,8 @@ jq -r '.[] | .file + "\t" + .command' build/compile_commands.json | awk -F '\t' 
         gsub(/ -(MMD|MP|mgeneral-regs-only|fno-ipa-icf|fno-partial-inlining|fnon-call-exceptions)/, "", $2)
         gsub(/ -(fno-reorder-blocks-and-partition|fsanitize[^ ]*|o [^ ]+)/, "", $2)
         print $1 " " $2 }' |
-    WORK=$work xargs -P "$(nproc)" -d '\n' -n 1 bash -c 'writes $1' _ > "$work/complaints"
+    WORK=$work xargs -P "$(nproc)" -d '\n' -n 1 bash -c 'writes $1 > "$(mktemp "$WORK/complaints.XXXXXX")"' _
+cat "$work"/complaints.* > "$work/complaints"
 
 perl - "$work/complaints" <<'END'
 use strict;
