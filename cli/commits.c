@@ -88,8 +88,8 @@ static struct side side_now(const struct view *v, struct namespace_ref namespace
 
     if (!c || c->state != CELL_LIVE)
         return (struct side){.held_by = ""};
-    return (struct side){view_namespace_name(v, c->namespace_), o ? o->hash : 0, c->version, cell,
-                         !same(c->namespace_, namespace_)};
+    bool inherited = !same(c->namespace_, namespace_);
+    return (struct side){view_namespace_name(v, c->namespace_), o ? o->hash : 0, c->version, cell, inherited};
 }
 
 static struct side side_at(const struct view *v, const struct point *p, const char *name)

@@ -28,12 +28,15 @@ static uint64_t *sequence_word(void)
 
 static enum sequence try_copy(const struct fence *fence, uint64_t *word, void *to, const void *from, size_t bytes)
 {
-    __asm__ goto(SEQUENCE("movq %[to], %%rdi\n movq %[from], %%rsi\n movq %[bytes], %%rcx\n rep movsb\n")
-                 :
-                 : [word] "m"(*word), [holder] "m"(*fence->holder), [me] "r"(fence->me), [to] "r"(to), [from] "r"(from),
-                   [bytes] "r"(bytes)
-                 : "rax", "rcx", "rdi", "rsi", "cc", "memory"
-                 : lost, again);
+    const uint64_t *holder = fence->holder;
+    uint64_t me = fence->me;
+
+    __asm__ goto(
+        SEQUENCE("movq %[to], %%rdi\n movq %[from], %%rsi\n movq %[bytes], %%rcx\n rep movsb\n")
+        :
+        : [word] "m"(*word), [holder] "m"(*holder), [me] "r"(me), [to] "r"(to), [from] "r"(from), [bytes] "r"(bytes)
+        : "rax", "rcx", "rdi", "rsi", "cc", "memory"
+        : lost, again);
     return SEQUENCE_DONE;
 lost:
     return SEQUENCE_LOST;
@@ -45,12 +48,15 @@ again:
 static enum sequence try_exchange(const struct fence *fence, uint64_t *word, uint64_t *to, uint64_t before,
                                   uint64_t after)
 {
-    __asm__ goto(SEQUENCE("movq %[before], %%rax\n lock cmpxchgq %[after], (%[to])\n") "jne %l[lost]\n"
-                 :
-                 : [word] "m"(*word), [holder] "m"(*fence->holder), [me] "r"(fence->me), [to] "r"(to),
-                   [before] "r"(before), [after] "r"(after)
-                 : "rax", "cc", "memory"
-                 : lost, again);
+    const uint64_t *holder = fence->holder;
+    uint64_t me = fence->me;
+
+    __asm__ goto(
+        SEQUENCE("movq %[before], %%rax\n lock cmpxchgq %[after], (%[to])\n") "jne %l[lost]\n"
+        :
+        : [word] "m"(*word), [holder] "m"(*holder), [me] "r"(me), [to] "r"(to), [before] "r"(before), [after] "r"(after)
+        : "rax", "cc", "memory"
+        : lost, again);
     return SEQUENCE_DONE;
 lost:
     return SEQUENCE_LOST;

@@ -76,7 +76,7 @@ START_TEST(tags_of_files_are_told_apart)
     static const char first[] = SAY "struct o; struct r { int x; }; static struct { struct r *r; struct o *o; } d;\n"
                                     "void *f(void); EXPORT(f, KERNEL); void *f(void) { d.r = d.r; return &d; }";
     static const char second[] = "struct r { int %s; }; struct o { struct r *r; }; struct o o;";
-    char text[256], was[1024], is[1024];
+    char text[256], was[1024] = "", is[1024] = "";
 
     compile("first", first);
     for (int i = 0; i < 2; i++) {
