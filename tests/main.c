@@ -1,7 +1,7 @@
 /* Runs every libcheck suite, and side by side with them every script (parts.h), and prints one closing line for all.
  * usage: delias-tests [WORD]     with a word: the scripts whose command contains it, and no suite
  * CK_RUN_SUITE=NAME selects one suite or group of scripts (tools, guest, e2e, fuzz, lab). TEST_PATIENCE=N multiplies
- * all limits of time (limits.h). */
+ * all limits of time (limits.h); TEST_RETRIES=N has up to N scripts that failed run again (parts.h). */
 #include "tests/limits.h"
 #include "tests/parts.h"
 #include <check.h>
@@ -108,14 +108,14 @@ static void set_limit_of_checks(unsigned seconds)
 
 int main(int argc, char **argv)
 {
-    const char *word = argc > 1 ? argv[1] : NULL, *only = getenv("CK_RUN_SUITE");
+    const char *word = argc > 1 ? argv[1] : NULL, *only = getenv("CK_RUN_SUITE"), *retries = getenv("TEST_RETRIES");
     SRunner *runner = srunner_create(NULL);
     bool complete = true;
     time_t started = time(NULL);
 
     set_limit_of_checks(limit_seconds(CHECK_SECONDS));
     parts_find(only, word);
-    if (!parts_start(limit_seconds(SCRIPT_SECONDS)))
+    if (!parts_start(limit_seconds(SCRIPT_SECONDS), retries ? (unsigned)atoi(retries) : 0))
         return 1;
     srunner_set_fork_status(runner, CK_FORK);
     for (size_t i = 0; suites[i].name; i++)

@@ -179,7 +179,8 @@ static void print_result(const struct part *part)
 {
     const char *word = part->status == 0 ? "passed" : part->status == PART_SKIPPED ? "skipped" : "FAILED";
 
-    fprintf(stderr, "%-9s %s (%u s, %u s of CPU)\n", word, part->command, part->seconds, part->cpu_seconds);
+    fprintf(stderr, "%-9s %s (%u s, %u s of CPU%s)\n", word, part->command, part->seconds, part->cpu_seconds,
+            part->second ? "; it was run again, alone" : "");
     if (part->status != 0)
         print_file(part->log);
 }
@@ -230,7 +231,28 @@ static bool all_done(void)
     return true;
 }
 
-static _Noreturn void run_all(unsigned limit)
+static bool has_failed(const struct part *part)
+{
+    return part->status != 0 && part->status != PART_SKIPPED;
+}
+
+/* Once all are done: has those that failed run again, each on all cores, unless there are more than `retries`. */
+static void begin_second_attempts(unsigned retries)
+{
+    unsigned failed = 0;
+
+    for (size_t i = 0; i < parts->count; i++)
+        failed += has_failed(&parts->part[i]);
+    for (struct part *part = parts->part; failed <= retries && part < parts->part + parts->count; part++) {
+        if (!has_failed(part))
+            continue;
+        part->cores = all_cores();
+        part->second = true;
+        part->done = false;
+    }
+}
+
+static void run_until_done(unsigned limit)
 {
     unsigned used = 0;
     int status;
@@ -247,10 +269,19 @@ static _Noreturn void run_all(unsigned limit)
             usleep(50000);
         }
     }
+}
+
+static _Noreturn void run_all(unsigned limit, unsigned retries)
+{
+    run_until_done(limit);
+    while (!parts->waited_for)
+        usleep(50000);
+    begin_second_attempts(retries);
+    run_until_done(limit);
     _exit(0);
 }
 
-bool parts_start(unsigned limit)
+bool parts_start(unsigned limit, unsigned retries)
 {
     if (system("mkdir -p " LOGS) != 0)
         return false;
@@ -258,7 +289,7 @@ bool parts_start(unsigned limit)
     pool = fork();
     if (pool == 0) {
         prctl(PR_SET_PDEATHSIG, SIGTERM);
-        run_all(limit);
+        run_all(limit, retries);
     }
     return pool > 0;
 }

@@ -17,7 +17,8 @@ struct part {
     time_t started;
     /* Once it has ended: */
     bool done;
-    int status; /* its exit status; 128 + N: signal N ended it; 124: the limit did */
+    bool second; /* it failed once, and was run again alone */
+    int status;  /* its exit status; 128 + N: signal N ended it; 124: the limit did */
     unsigned seconds;
     unsigned cpu_seconds; /* of all its processes, those that its script left behind too */
 };
@@ -30,9 +31,10 @@ size_t parts_count(void);
 const struct part *parts_at(size_t i);
 
 /* Runs the parts in a process of its own, as many as there are cores for; one core is left alone until parts_wait is
- * called. Ends a part that takes `limit` seconds; prints a line for each that has ended. False: no process or file can
- * be had. */
-bool parts_start(unsigned limit);
+ * called. Ends a part that takes `limit` seconds; prints a line for each that has ended, and its output when it failed.
+ * Up to `retries` that failed are run a second time, one by one, after all others: more have not failed by the load of
+ * the machine. False: no process or file can be had. */
+bool parts_start(unsigned limit, unsigned retries);
 
 /* Waits until all parts have ended. */
 void parts_wait(void);

@@ -3,6 +3,7 @@
 #include "vmm/vmm.h"
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -138,6 +139,25 @@ static void handle_io(struct vcpu *cpu)
                  (unsigned char *)run + run->io.data_offset);
 }
 
+/* With what KVM tells of it: data words of an internal error, and where the vCPU was. */
+static void report_unknown_exit(struct vcpu *cpu)
+{
+    const struct kvm_run *run = cpu->run;
+    bool internal = run->exit_reason == KVM_EXIT_INTERNAL_ERROR;
+    size_t words = internal ? run->internal.ndata : 0, most = sizeof run->internal.data / sizeof *run->internal.data;
+    struct kvm_regs regs = {};
+    char data[17 * 20] = "";
+
+    ioctl(cpu->fd, KVM_GET_REGS, &regs);
+    for (size_t i = 0, at = 0; i < words && i < most; i++)
+        at += (size_t)snprintf(data + at, sizeof data - at, " %#llx", (unsigned long long)run->internal.data[i]);
+    enum err e =
+        vmm_fail(ERR_IO, "vCPU %u: KVM gave up at %#llx (exit %u, suberror %u%s%s); the machine waits for a reset",
+                 cpu->id, (unsigned long long)regs.rip, run->exit_reason, internal ? run->internal.suberror : 0,
+                 *data ? ", data" : "", data);
+    (void)e;
+}
+
 static void handle_exit(struct vcpu *cpu)
 {
     struct kvm_run *run = cpu->run;
@@ -157,13 +177,9 @@ static void handle_exit(struct vcpu *cpu)
     case KVM_EXIT_HLT:
     case KVM_EXIT_IRQ_WINDOW_OPEN:
         break;
-    default: {
-        enum err e =
-            vmm_fail(ERR_IO, "vCPU %u: KVM gave up (exit %u, suberror %u); the machine waits for a reset", cpu->id,
-                     run->exit_reason, run->exit_reason == KVM_EXIT_INTERNAL_ERROR ? run->internal.suberror : 0);
-        (void)e;
+    default:
+        report_unknown_exit(cpu);
         vmm_request(cpu->vmm, REQUEST_BROKEN, 0);
-    }
     }
 }
 
