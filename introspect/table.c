@@ -399,7 +399,7 @@ const struct column table_faults[] = {
     {"action", COLUMN_TEXT, .read = fault_action},
     {"outcome", COLUMN_TEXT, .read = fault_outcome},
     {"recovery_ns", COLUMN_NUMBER, .read = fault_recovery},
-    {"message", COLUMN_TEXT, COLUMN_TABLE, .read = fault_message},
+    {"message", COLUMN_TEXT, .read = fault_message},
     {0},
 };
 

@@ -76,6 +76,8 @@ await rounds $((rounds + 20)) # more than the cycle has
 [ "$(counter checksums_bad)" -eq 0 ] || fail 'something wrong was delivered'
 must 0 verify $machine
 "$delias" faults $machine | grep -q 'panic .* is wrong$' || fail 'no fault says what was wrong'
+"$delias" faults $machine --json | jq -e 'any(.kind == "panic" and (.message | test(" is wrong$")))' > /dev/null ||
+    fail 'no fault says in JSON what was wrong'
 echo 'ok: wrong values are faults, and are not delivered'
 
 refused 3 "there is no cell 'nothing'" inject $machine --into cell:nothing:.text
