@@ -13,8 +13,8 @@ head -c 5000 build/bin/delias-vmm > "$dir/module"
 
 fail() {
     echo "FAILED: $*"
-    [ ! -s "$dir/serial.log" ] || sed 's/^/serial: /' "$dir/serial.log"
     cat "$dir/err"
+    [ ! -s "$dir/serial.log" ] || tail -n 20 "$dir/serial.log" | sed 's/^/serial: /'
     exit 1
 }
 
