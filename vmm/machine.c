@@ -57,6 +57,15 @@ static int route_interrupts(struct vmm *vmm)
     return ioctl(vmm->vm_fd, KVM_SET_GSI_ROUTING, &table);
 }
 
+/* Of kernels before 5.15 the guest gets an invalid opcode at once. */
+static bool let_emulation_repeat(struct vmm *vmm)
+{
+    struct kvm_enable_cap cap = {.cap = KVM_CAP_EXIT_ON_EMULATION_FAILURE, .args = {true}};
+
+    return ioctl(vmm->vm_fd, KVM_CHECK_EXTENSION, KVM_CAP_EXIT_ON_EMULATION_FAILURE) > 0 &&
+           ioctl(vmm->vm_fd, KVM_ENABLE_CAP, &cap) == 0;
+}
+
 static enum err create_chips(struct vmm *vmm)
 {
     struct kvm_pit_config pit = {.flags = KVM_PIT_SPEAKER_DUMMY}; /* the kernel answers port 0x61, too */
@@ -97,6 +106,7 @@ enum err vmm_create(struct vmm *vmm)
         e = vmm_fail(ERR_IO, "eventfd: %s", strerror(errno));
     if (e == ERR_OK)
         e = create_chips(vmm);
+    vmm->emulation_repeats = e == ERR_OK && let_emulation_repeat(vmm);
     for (unsigned c = 0; e == ERR_OK && c < vmm->cpus; c++)
         e = vcpu_new(vmm, c, &vmm->cpu[c]);
     return e;

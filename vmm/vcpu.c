@@ -158,10 +158,23 @@ static void report_unknown_exit(struct vcpu *cpu)
     (void)e;
 }
 
+/* KVM emulates each access to its chips, and reads the instruction from memory for that. What it reads may be in the
+ * middle of being changed by another vCPU, which the processor itself would not have noticed: it is entered again. */
+static bool emulation_may_succeed(struct vcpu *cpu)
+{
+    enum { EMULATIONS_MAX = 10 };
+
+    return cpu->vmm->emulation_repeats && cpu->run->exit_reason == KVM_EXIT_INTERNAL_ERROR &&
+           cpu->run->internal.suberror == KVM_INTERNAL_ERROR_EMULATION && ++cpu->failed_emulations < EMULATIONS_MAX;
+}
+
 static void handle_exit(struct vcpu *cpu)
 {
     struct kvm_run *run = cpu->run;
 
+    if (emulation_may_succeed(cpu))
+        return;
+    cpu->failed_emulations = 0;
     switch (run->exit_reason) {
     case KVM_EXIT_IO:
         handle_io(cpu);

@@ -43,13 +43,15 @@ struct vcpu {
     struct kvm_run *run;
     pthread_t thread;
     bool started;
+    unsigned failed_emulations; /* one after the other, with no other exit between them */
     struct vcpu_state initial;
 };
 
 struct vmm {
     const char *name;
     int kvm_fd, vm_fd, wake_fd;
-    unsigned run_bytes; /* of the area shared with KVM per vCPU */
+    unsigned run_bytes;     /* of the area shared with KVM per vCPU */
+    bool emulation_repeats; /* an instruction that KVM cannot emulate raises nothing, and can be entered again */
     struct ram ram;
     struct boot boot;
 

@@ -39,6 +39,8 @@ qmp() {
         socat -t $wait_seconds - "UNIX-CONNECT:$dir/qmp"
 }
 
+broken() { grep -q internal-error <<< "$(qmp query-status)"; }
+
 expect() {
     grep -q -- "$2" <<< "$1" || fail "expected $2 in: $1"
 }
@@ -101,6 +103,15 @@ expect "$(qmp query-commands)" '"system_reset"'
 expect "$(qmp nonsense)" 'CommandNotFound'
 expect "$(echo '{"execute":"stop"}' | socat -t $wait_seconds - "UNIX-CONNECT:$dir/qmp")" 'CommandNotFound'
 echo 'QMP: stop, cont, reset while paused, refusals'
+
+type_in f
+wait_until broken || fail 'an instruction that cannot be emulated'
+grep -q 'KVM gave up at 0x' "$dir/err" || fail 'no word of what KVM cannot do'
+expect "$(qmp cont)" '"error"'
+expect "$(qmp system_reset query-status)" '"status": *"paused"'
+expect "$(qmp cont)" '"event": *"RESUME"'
+await ready 10
+echo 'an instruction that KVM cannot emulate stops the machine until it is reset'
 
 # Hostile clients: garbage, depth, a message without end, many connections, one that never reads.
 head -c 100000 /dev/urandom | socat -t 0.2 - "UNIX-CONNECT:$dir/qmp" > /dev/null 2>&1
