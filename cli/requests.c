@@ -1,4 +1,4 @@
-/* The verbs that ask the guest for something: swap, reload, load, unload, spawn, ping. */
+/* The verbs that ask the guest for something: swap, reload, load, unload, spawn, kill, ping. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -204,6 +204,49 @@ enum cli_status verb_spawn(struct call *call)
     status = asking_post(&a, &r, call->argv[0], &c);
     if (!status && !call->json)
         printf("spawned task %u\n", c.result);
+    return status;
+}
+
+/* The id that the word is, or that of the only task that has this name. */
+static enum cli_status find_task(struct asking *a, const char *word, uint32_t *ret_id)
+{
+    const struct arena_task *found = NULL;
+    unsigned count = 0;
+    enum cli_status status = target_look(&a->target);
+
+    if (status)
+        return status;
+    bool number = *word && strspn(word, "0123456789") == strlen(word);
+    view_each_task (ref, a->target.view) {
+        const struct arena_task *task = view_task(a->target.view, ref);
+        if (task->state == TASK_FREE)
+            continue;
+        if (number ? task->id == strtoul(word, NULL, 10) : strcmp(task->name, word) == 0) {
+            found = task;
+            count++;
+        }
+    }
+    if (!found)
+        return cli_fail(CLI_UNKNOWN, "machine %s has no task '%s'", a->target.name, word);
+    if (count > 1)
+        return cli_fail(CLI_USAGE, "%u tasks are called '%s'; say which by its id (delias tasks)", count, word);
+    *ret_id = found->id;
+    return CLI_DONE;
+}
+
+enum cli_status verb_kill(struct call *call)
+{
+    CLOSED_BY(asking_close) struct asking a = {0};
+    struct request r = {.kind = REQUEST_KILL};
+    struct arena_completion c = {0};
+    enum cli_status status = asking_open(&a, call);
+
+    if (!status)
+        status = find_task(&a, call->argv[0], &r.argument);
+    if (!status)
+        status = asking_post(&a, &r, call->argv[0], &c);
+    if (!status && !call->json)
+        printf("killed task %u%s%s\n", r.argument, *c.detail ? ": " : "", c.detail);
     return status;
 }
 

@@ -39,6 +39,7 @@ enum cli_status verb_reload(struct call *call);
 enum cli_status verb_load(struct call *call);
 enum cli_status verb_unload(struct call *call);
 enum cli_status verb_spawn(struct call *call);
+enum cli_status verb_kill(struct call *call);
 enum cli_status verb_ping(struct call *call);
 /* ns.c, commits.c */
 enum cli_status ns_log(struct call *call);

@@ -100,6 +100,7 @@ static const struct word event_kinds[] = {
     {EVENT_LOG, "log"},
     {EVENT_ROUND, "round"},
     {EVENT_MENDED, "mended"},
+    {EVENT_TASK_KILLED, "task killed"},
 };
 
 static const struct word plan_section_treatments[] = {

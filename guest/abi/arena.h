@@ -376,7 +376,7 @@ enum task_state {
     TASK_BLOCKED = 3,
     TASK_EXITED = 4, /* ended, not yet joined */
     TASK_UNWINDING = 5,
-    TASK_FAILED = 6, /* unwound after a fault, not yet taken down */
+    TASK_FAILED = 6, /* unwound after a fault, or since it was killed; not yet taken down */
     TASK_NEW = 7,    /* made, not yet ready: whoever makes it is about to call scheduler_ready */
 };
 
@@ -487,6 +487,7 @@ enum event_kind {
     EVENT_LOG,
     EVENT_ROUND,
     EVENT_MENDED,
+    EVENT_TASK_KILLED,
 };
 
 struct arena_event {
@@ -509,6 +510,7 @@ enum request_kind {
     REQUEST_SWAP_SET = 7, /* struct swap_set in the mailbox; argument as of a swap */
     REQUEST_BRANCH = 8,   /* target: name of the new namespace; argument: CPU index + 1 that it is bound to, or 0 */
     REQUEST_REMOVE = 9,   /* target: namespace */
+    REQUEST_KILL = 10,    /* argument: id of a task of an application */
 };
 /* Argument of a swap: how many milliseconds each TRANSFER function may take, at most so many; 0: as usual. */
 #define REQUEST_TRANSFER_MS_MAX 60000
@@ -547,7 +549,7 @@ struct arena_completion {
     uint64_t frames;      /* of tasks, found on stacks in the old cells */
     uint64_t transferred_bytes;
     uint32_t tasks;                  /* whose stacks were scanned */
-    uint32_t result;                 /* task id of a spawn, cell index of a load */
+    uint32_t result;                 /* task id of a spawn or kill, cell index of a load */
     uint32_t items;                  /* of a dry run: struct plan_item (guest/abi/plan.h) in the mailbox */
     uint32_t items_lost;             /* there was no room for so many more */
     char detail[ARENA_DETAIL_BYTES]; /* names the symbol, section or cell that the error is about */

@@ -177,6 +177,14 @@ try 0 load $machine build/cells/ledger.o
 try 0 swap $machine ledger=build/cells/ledger_v2.o --recipes build/tests/ledger.recipes
 try 0 unload -m $machine ledger
 try 3 unload $machine ledger
+try 0 load $machine build/cells/restless.o
+try 0 spawn $machine restless b
+try 0 kill $machine restless
+try 0 spawn $machine restless f
+try 0 kill -m $machine restless --json --timeout 60
+try 1 kill $machine host_link
+try 3 kill $machine restless_child
+try 0 unload $machine restless
 try 0 spawn --json --timeout 60 -m $machine echo_args
 for model in flip flips:3 stuck0 trap; do
     try 0 inject $machine --into cell:echo_args:.text --model $model --seed 5

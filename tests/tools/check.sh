@@ -136,7 +136,7 @@ check_layers() { tests/tools/layers; }
 
 check_parts() { # a cell's part of struct task is touched by that cell only (cells/task/task/task.h)
     local part
-    for part in life:task run_queue:run_queue scheduler:scheduler wait_queue:wait_queue; do
+    for part in life:task kill:kill run_queue:run_queue scheduler:scheduler wait_queue:wait_queue; do
         ! git grep -nE "[>.]${part%:*}\\." -- 'cells/*.[ch]' |
             grep -vE "^cells/[a-z]+/${part#*:}(_v[0-9])?/" || return 1
     done

@@ -1,4 +1,5 @@
-/* See shell.h: the commands that change the system. The request cell executes swap and spawn. */
+/* See shell.h: the commands that change the system. The request cell executes swap, spawn, unload and kill.
+ */
 #include "cells/app/shell/shell.h"
 #include "cells/core/cpu/cpu.h"
 #include "cells/core/panic/panic.h"
@@ -57,6 +58,37 @@ void shell_spawn(const struct terminal *on, int words, char **word)
     print_outcome(on, word[1], done);
     if (!done->error)
         shell_print(on, "task %u\n", done->result);
+}
+
+static void execute(const struct terminal *on, const struct arena_request *request, const char *what)
+{
+    OWN(heap) struct report *done = heap_alloc(sizeof *done);
+
+    if (!done) {
+        shell_error(on, what, ERR_NOMEM);
+        return;
+    }
+    request_execute(request, NULL, done);
+    print_outcome(on, what, done);
+    if (!done->error && *done->text)
+        shell_print(on, "%s: %s\n", what, done->text);
+}
+
+void shell_unload(const struct terminal *on, int, char **word)
+{
+    struct arena_request request = {.kind = REQUEST_UNLOAD};
+
+    string_copy(request.target, word[1], sizeof request.target);
+    execute(on, &request, word[1]);
+}
+
+void shell_kill(const struct terminal *on, int, char **word)
+{
+    struct arena_request request = {.kind = REQUEST_KILL};
+
+    for (const char *c = word[1]; *c >= '0' && *c <= '9'; c++)
+        request.argument = request.argument * 10 + (uint32_t)(*c - '0');
+    execute(on, &request, "kill");
 }
 
 void shell_panic(const struct terminal *, int, char **)

@@ -56,6 +56,8 @@ static const struct command commands[] = {
     {"free", "", "free memory", 1, shell_free},
     {"swap", "CELL [OBJECT]", "replace a cell by OBJECT of the archive, or by itself", 2, shell_swap},
     {"spawn", "APP [ARGUMENT]...", "run an application", 2, shell_spawn},
+    {"unload", "CELL", "unload a cell, and end the tasks in it", 2, shell_unload},
+    {"kill", "TASK", "end a task of an application, by its id", 2, shell_kill},
     {"ls", "[PATH]", "list a directory", 1, shell_ls},
     {"cat", "PATH", "show a file", 2, shell_cat},
     {"write", "PATH TEXT...", "add a line to a file", 3, shell_write},

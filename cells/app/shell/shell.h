@@ -53,6 +53,8 @@ void shell_free(const struct terminal *on, int words, char **word);
 /* act.c: change something */
 void shell_swap(const struct terminal *on, int words, char **word);
 void shell_spawn(const struct terminal *on, int words, char **word);
+void shell_unload(const struct terminal *on, int words, char **word);
+void shell_kill(const struct terminal *on, int words, char **word);
 void shell_panic(const struct terminal *on, int words, char **word);
 void shell_reboot(const struct terminal *on, int words, char **word);
 void shell_poweroff(const struct terminal *on, int words, char **word);

@@ -110,6 +110,14 @@ static inline struct task *cpu_task(void)
 
 struct cpu *cpu_get(unsigned index); /* NULL: there is none */
 unsigned cpu_count(void);            /* CPUs that are initialized */
+/* The CPU that runs the task, or NULL. Good for as long as CPUs are parked. */
+static inline const struct cpu *cpu_running(const struct task *task)
+{
+    for (unsigned i = 0; i < cpu_count(); i++)
+        if (cpu_get(i) && cpu_get(i)->task == task)
+            return cpu_get(i);
+    return NULL;
+}
 
 /* ---- GDT, TSS, fault stacks and data behind GS ---- */
 

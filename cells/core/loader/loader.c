@@ -14,6 +14,7 @@ EXPORT(loader_init, KERNEL);
 EXPORT(loader_hold, KERNEL);
 EXPORT(loader_guard_end, KERNEL);
 EXPORT(loader_abandon, KERNEL);
+EXPORT(loader_is_held_by, KERNEL);
 EXPORT(loader_wait_hook, KERNEL);
 EXPORT(loader_call_hook, KERNEL);
 EXPORT(loader_load, KERNEL);
@@ -300,6 +301,11 @@ UNCHECKED void loader_abandon(void)
     depth = 0;
     __atomic_store_n(&arena_reserve_user, NULL, __ATOMIC_RELAXED);
     __atomic_store_n(&holder, NULL, __ATOMIC_RELEASE);
+}
+
+UNCHECKED bool loader_is_held_by(const struct task *task)
+{
+    return __atomic_load_n(&holder, __ATOMIC_RELAXED) == (const void *)task;
 }
 
 /* ---- what a load leaves behind ---- */

@@ -28,6 +28,8 @@ struct loader_guard loader_hold(void) HOLDS(loader_lock);
 void loader_guard_end(struct loader_guard *guard);
 /* Releases the loader lock if the running task holds it: for a task whose stack could not be unwound to its end. */
 void loader_abandon(void);
+struct task;
+bool loader_is_held_by(const struct task *task);
 /* Called repeatedly while the loader lock is waited for. The scheduler binds its yield here; NULL: the wait spins. */
 extern void (*loader_wait_hook)(void);
 

@@ -4,25 +4,12 @@
 #include "cells/core/arena/arena.h"
 #include "cells/core/cpu/cpu.h"
 #include "cells/recover/unwind/unwind.h"
+#include "cells/task/park/park.h"
 #include "cells/task/task/task.h"
 
 EXPORT(stack_scan, KERNEL);
 EXPORT(stack_scan_own, KERNEL);
 EXPORT(stack_is_referenced, KERNEL);
-
-/* Where the CPU has put the registers of what the park interrupt has interrupted. */
-static uint64_t frame_below(uint64_t interrupted_rsp)
-{
-    return (interrupted_rsp & ~15ul) - sizeof(struct trap_frame);
-}
-
-static const struct cpu *cpu_running(const struct task *task)
-{
-    for (unsigned i = 0; i < cpu_count(); i++)
-        if (cpu_get(i) && cpu_get(i)->task == task)
-            return cpu_get(i);
-    return NULL;
-}
 
 /* The part of the task's stack that is in use. */
 static bool live_stack(const struct task *task, uint64_t own_rsp, uint64_t *ret_low, uint64_t *ret_high)
@@ -153,7 +140,7 @@ static void search_other(const struct task *task, const struct cpu *cpu, struct 
     else if (!cpu->record)
         search->found = true;
     else
-        frame = *(const struct trap_frame *)frame_below(cpu->record->current_rsp);
+        frame = *park_frame(cpu);
     if (!search->found)
         unwind_walk(&frame, low, high, search_frame, search);
 }

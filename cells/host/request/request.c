@@ -9,16 +9,22 @@
 #include "cells/evolve/namespace/namespace.h"
 #include "cells/evolve/reap/reap.h"
 #include "cells/evolve/swap/swap.h"
+#include "cells/lib/format/format.h"
 #include "cells/lib/string/string.h"
 #include "cells/memory/heap/heap.h"
 #include "cells/recover/fault/fault.h"
+#include "cells/recover/kill/kill.h"
 #include "cells/task/application/application.h"
+#include "cells/task/scheduler/scheduler.h"
 #include "cells/task/task/task.h"
 
 CELL("request", KERNEL, 1);
 EXPORT(request_execute, APPLICATION);
 EXPORT(request_execute_seen, KERNEL);
 EXPORT(request_execute_member, APPLICATION);
+
+#define ENDS_MAX_NS  2000000000 /* what a request waits at most for tasks to end */
+#define ENDS_LOOK_NS 2000000
 
 _Static_assert((int)REQUEST_DRY_RUN == (int)SWAP_DRY_RUN);
 
@@ -329,8 +335,8 @@ static enum err give_up(const struct asked *asked, struct cell_ref cell, struct 
     return e || arena_cell(cell)->state != CELL_LIVE ? e : ERR_BUSY; /* the report says why it stays */
 }
 
-/* Retracts the cell's symbols at once; the teardown task frees its memory when nothing refers to it. */
-static enum err handle_unload(const struct asked *asked, const void *, struct report *report)
+/* Retracts the cell's symbols, and asks the tasks that run in it to end. *ret_cell is none if it was only given up. */
+static enum err retract(const struct asked *asked, struct cell_ref *ret_cell, size_t *ret_tasks, struct report *report)
 {
     const struct arena_request *request = &asked->request;
     GUARD(loader) held = loader_hold();
@@ -346,8 +352,54 @@ static enum err handle_unload(const struct asked *asked, const void *, struct re
     lifecycle_retract(cell);
     report->result = cell.index;
     log_root_change(cell, NO_OBJECT, NO_CELL, report);
-    if (reap_replaced() && arena_cell(cell)->state == CELL_OLD)
+    *ret_cell = cell;
+    *ret_tasks = kill_all_in(cell);
+    return ERR_OK;
+}
+
+/* Waits, for a moment, until the tasks that were asked to end have gone. Returns how many have not. */
+static size_t await_ends(void)
+{
+    uint64_t since_ns = cpu_ns();
+    size_t left;
+
+    while ((left = kill_again()) && cpu_ns() - since_ns < ENDS_MAX_NS)
+        scheduler_sleep_ns(ENDS_LOOK_NS);
+    return left;
+}
+
+/* The teardown task frees the cell's memory when nothing refers to it, if that is later. */
+static enum err handle_unload(const struct asked *asked, const void *, struct report *report)
+{
+    struct cell_ref cell = NO_CELL;
+    size_t tasks = 0, left = 0;
+    enum err e = retract(asked, &cell, &tasks, report);
+
+    if (e || !cell.index)
+        return e;
+    if (tasks)
+        left = await_ends();
+    bool lingers = reap_replaced() && arena_cell(cell)->state == CELL_OLD;
+    if (tasks)
+        format_print(report->text, sizeof report->text, "%zu %s in it %s%s", tasks, tasks == 1 ? "task" : "tasks",
+                     left         ? "will end"
+                     : tasks == 1 ? "has ended"
+                                  : "have ended",
+                     lingers ? "; its memory is freed when nothing holds it" : "");
+    else if (lingers)
         string_copy(report->text, "its memory is freed when nothing holds it", sizeof report->text);
+    return ERR_OK;
+}
+
+static enum err handle_kill(const struct asked *asked, const void *, struct report *report)
+{
+    enum err e = kill_by_id(asked->request.argument, report);
+
+    if (e)
+        return e;
+    report->result = asked->request.argument;
+    if (await_ends())
+        string_copy(report->text, "it ends when it is out of what it has called", sizeof report->text);
     return ERR_OK;
 }
 
@@ -427,6 +479,7 @@ static const struct kind {
     [REQUEST_SWAP_SET] = {"swap", handle_swap_set, false, true, REQUEST_DRY_RUN, REQUEST_TRANSFER_MS_MAX},
     [REQUEST_BRANCH] = {"branch", handle_branch, true, false, REQUEST_SIMD, UINT32_MAX},
     [REQUEST_REMOVE] = {"remove", handle_remove, true, false, 0, 0},
+    [REQUEST_KILL] = {"kill", handle_kill, false, false, 0, UINT32_MAX},
 };
 
 /* Names of namespaces follow the rule for names of cells. */

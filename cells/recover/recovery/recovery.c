@@ -12,6 +12,7 @@
 #include "cells/host/log/log.h"
 #include "cells/lib/string/string.h"
 #include "cells/recover/fault/fault.h"
+#include "cells/recover/kill/kill.h"
 #include "cells/recover/mend/mend.h"
 #include "cells/recover/unwind/unwind.h"
 #include "cells/task/park/park.h"
@@ -306,7 +307,7 @@ static const char *done_about(const struct arena_fault *fault, bool restarted)
 static bool restart_failed_task(struct task *task)
 {
     struct arena_fault *fault = open_fault_of(task, arena_header()->fault_seq);
-    bool restart = task->record->restartable;
+    bool restart = task->record->restartable && !task->killed;
 
     for (struct arena_fault *earlier; fault; fault = earlier) {
         earlier = open_fault_of(task, fault->seq - 1);
@@ -366,6 +367,7 @@ static void run_now_and_then(void)
 {
     audit_tasks();
     close_faults_without_task();
+    (void)kill_again();
     reap_in_background();
     namespace_reap_in_background();
 }

@@ -30,6 +30,8 @@ EXPORT(unwind_stack, KERNEL);
 EXPORT(unwind_bind_end, KERNEL);
 EXPORT(unwind_roll_back, KERNEL);
 EXPORT(unwind_is_active, KERNEL);
+EXPORT(unwind_end_sleep, KERNEL);
+EXPORT(unwind_point, KERNEL);
 EXPORT(_Unwind_Resume, APPLICATION);
 EXPORT(__gcc_personality_v0, APPLICATION);
 
@@ -44,7 +46,7 @@ EXPORT(__gcc_personality_v0, APPLICATION);
 /* The state of an unwinding, kept apart from the stack that is unwound. */
 struct progress {
     uint64_t active;                     /* 1 from the fault until everything is released */
-    uint64_t fault_seq;                  /* the newest fault that this is for; 0: a roll-back */
+    uint64_t fault_seq;                  /* the newest fault that this is for; 0: a roll-back, or a killed task */
     uint64_t first_seq;                  /* the oldest one */
     uint64_t registers[DWARF_REGISTERS]; /* of the frame reached */
     uint64_t exception;                  /* only its address matters: a pad hands it to _Unwind_Resume */
@@ -136,7 +138,7 @@ static struct walk saved_walk(const struct progress *progress)
 
 /* ---- leaving the unwinder ---- */
 
-/* The record of the fault that this is for. NULL: a roll-back, or a newer fault has the record. */
+/* The record of the fault that this is for. NULL: there is none, or a newer fault has the record. */
 static struct arena_fault *fault_of_unwinding(const struct progress *progress)
 {
     struct arena_fault *fault = arena_record(ARENA_FAULTS, arena_ring_index(progress->fault_seq, ARENA_FAULTS_MAX));
@@ -333,7 +335,7 @@ static uint64_t choose_pad(const struct progress *progress, const struct walk *w
         return 0;
     if (!pad.nearest)
         return pad.address;
-    if (progress->back_cfa) /* every frame is at a call, and every call with something to clean up is in the table */
+    if (!progress->fault_seq) /* rolled back or killed: the table has each place with something to clean up */
         return 0;
     at_pad.registers.value[DWARF_RIP] = pad.address;
     at_pad.exact = true;
@@ -502,20 +504,25 @@ void unwind_give_up(struct task *task, uint64_t fault_seq)
     finish(progress);
 }
 
-void unwind_roll_back(struct task *task, struct call *call, uint64_t cfa, void (*entry)(void))
+/* As if unwind_enter_roll_back had called task_switch, and had itself been called where task_switch was. */
+void unwind_end_sleep(struct task *task)
 {
     struct task_saved *saved = (struct task_saved *)task->rsp;
     struct task_saved *lower = (struct task_saved *)((uint64_t *)saved - 1);
 
-    call->rolled_back = 1;
-    progress_of(task)->back_call = call;
-    progress_of(task)->back_cfa = cfa;
-    progress_of(task)->back_entry = (uint64_t)entry;
-    /* as if unwind_enter_roll_back had called task_switch, and had itself been called where task_switch was */
     memmove(lower, saved, offsetof(struct task_saved, rip));
     lower->rip = (uint64_t)unwind_enter_roll_back;
     task->rsp = (uint64_t)lower;
     task->record->saved_rsp = task->rsp;
+}
+
+void unwind_roll_back(struct task *task, struct call *call, uint64_t cfa, void (*entry)(void))
+{
+    call->rolled_back = 1;
+    progress_of(task)->back_call = call;
+    progress_of(task)->back_cfa = cfa;
+    progress_of(task)->back_entry = (uint64_t)entry;
+    unwind_end_sleep(task);
 }
 
 /* Called by unwind_enter_roll_back on the fault stack, interrupts off. */
@@ -537,12 +544,24 @@ void unwind_start_roll_back(const struct task_saved *saved)
                                   .back_call = progress->back_call,
                                   .back_cfa = progress->back_cfa,
                                   .back_entry = progress->back_entry};
+    if (!progress->back_cfa)
+        cpu->task->record->state = TASK_UNWINDING; /* it does not go on */
     struct walk walk = walk_from(&frame, low, high);
     walk.exact = false; /* rip is a return address */
     unwind(progress, &walk);
 }
 
 /* ---- walking only ---- */
+
+enum unwind_point unwind_point(const struct task *task, const struct trap_frame *frame)
+{
+    uint64_t low, high;
+
+    if (!unwind_stack(task, &low, &high))
+        return UNWIND_POINT_ANY;
+    struct walk walk = walk_from(frame, low, high);
+    return walk_point(&walk);
+}
 
 void unwind_walk(const struct trap_frame *from, uint64_t stack_low, uint64_t stack_high,
                  bool (*visit)(const struct unwind_frame *frame, void *context), void *context)

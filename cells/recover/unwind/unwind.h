@@ -13,7 +13,7 @@
  * unwind_bind_end has bound, and task_fail. If an interrupt handler has failed, to the interrupt entry: the interrupted
  * code then resumes. An instruction that no call-site region holds gets the pad of the nearest region: GCC believed
  * that it cannot fault, so text or registers are corrupt. Call on the fault stack, interrupts off. `fault_seq`: the
- * fault that this is for. */
+ * fault that this is for; 0: none, the task was killed. */
 _Noreturn void unwind_task(struct task *task, const struct trap_frame *frame, uint64_t fault_seq);
 
 /* Ends the task, or restarts it if it is immortal, without unwinding it: what it ran is lost. What its frames hold is
@@ -26,6 +26,17 @@ _Noreturn void unwind_give_up(struct task *task, uint64_t fault_seq);
  * the roll-back ends there. A fault in a pad makes it a fault like any other. Other CPUs parked; the caller makes
  * the task ready. */
 void unwind_roll_back(struct task *task, struct call *call, uint64_t cfa, void (*entry)(void));
+/* Has a task that sleeps, and does not run, end as if the call in which it sleeps had failed: when it runs next, it is
+ * unwound. The caller has claimed its wait, and makes it ready. */
+void unwind_end_sleep(struct task *task);
+/* How well gcc's tables say what is to be released if the task ends at this instruction. */
+enum unwind_point {
+    UNWIND_POINT_ANY,   /* not at all: gcc has believed that it cannot fail, or a call has just returned something */
+    UNWIND_POINT_CALL,  /* it is a call: what is passed with it may have no other owner */
+    UNWIND_POINT_PAD,   /* the same, with a landing pad: it is less likely */
+    UNWIND_POINT_EXACT, /* they say all */
+};
+enum unwind_point unwind_point(const struct task *task, const struct trap_frame *frame);
 /* Whether the task is being unwound, or is about to roll back a call. */
 bool unwind_is_active(const struct task *task);
 

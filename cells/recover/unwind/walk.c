@@ -6,6 +6,8 @@
 #define FRAMES_MAX  4096 /* more than a stack of TASK_STACK_BYTES can hold */
 #define CALL_BYTES  5    /* of a direct call */
 #define CALL_DIRECT 0xe8
+#define JUMP_DIRECT 0xe9
+#define REX         0x40 /* prefix, with four flags */
 
 static bool is_inside(uint64_t virt, uint64_t start, uint64_t bytes)
 {
@@ -108,6 +110,39 @@ static bool is_after_call(uint64_t address, uint64_t room)
         if (end[-bytes] == 0xff && (end[1 - bytes] & 0x38) == 0x10)
             return true;
     return false;
+}
+
+/* Whether a call begins there, or a jump that may be the call of a function that returns to the caller's. */
+static bool is_call(const uint8_t *code)
+{
+    if ((*code & 0xf0) == REX)
+        code++;
+    return *code == CALL_DIRECT || *code == JUMP_DIRECT || (*code == 0xff && (code[1] & 0x38) >= 0x10);
+}
+
+/* Whether it belongs to the end of a function, where a register may hold what that returns. */
+static bool is_epilogue(const uint8_t *code)
+{
+    if ((*code & 0xf0) == REX)
+        code++;
+    bool frees = (*code == 0x81 || *code == 0x83) && code[1] == 0xc4; /* add $N, %rsp */
+
+    return frees || (*code & 0xf8) == 0x58 || *code == 0xc3 || *code == 0xc9; /* pop, ret, leave */
+}
+
+enum unwind_point walk_point(const struct walk *walk)
+{
+    const uint64_t rip = walk->registers.value[DWARF_RIP];
+    const uint8_t *code = (const uint8_t *)rip;
+    struct walk_frame frame;
+    struct dwarf_pad pad;
+
+    if (walk_look_up(walk, &frame) || is_after_call(rip, rip - frame.function.start) ||
+        walk_pad(walk, &frame, false, &pad) || pad.nearest)
+        return UNWIND_POINT_ANY;
+    if (is_call(code))
+        return pad.address ? UNWIND_POINT_PAD : UNWIND_POINT_CALL;
+    return !frame.function.lsda && is_epilogue(code) ? UNWIND_POINT_ANY : UNWIND_POINT_EXACT;
 }
 
 /* Whether a call instruction of a function in the tables ends at `address`. */

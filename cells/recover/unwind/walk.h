@@ -2,6 +2,7 @@
  * or by words that look like return addresses. Runs no code of the frames. Private to the unwind cell. */
 #pragma once
 #include "cells/recover/unwind/dwarf.h"
+#include "cells/recover/unwind/unwind.h"
 #include "cells/core/exception/exception.h"
 #include "guest/abi/arena.h"
 
@@ -25,6 +26,8 @@ struct walk_frame {
 struct walk walk_from(const struct trap_frame *frame, uint64_t stack_low, uint64_t stack_high);
 /* Looks the frame reached up in the tables. Any error: they do not help. */
 enum err walk_look_up(const struct walk *walk, struct walk_frame *ret_frame);
+/* See unwind_point. The walk has just begun. */
+enum unwind_point walk_point(const struct walk *walk);
 /* Goes on to the caller's frame. False: there is none, or it is not found. */
 bool walk_next(struct walk *walk);
 /* Finds the landing pad of the frame reached, which `frame` describes. Address 0: it has none. See dwarf_pad_find. */

@@ -160,6 +160,15 @@ static void publish_task(struct task *task)
     by_record[task->ref.index] = task;
 }
 
+/* Whoever looks for tasks that are to end either finds this one, or has asked its maker before. */
+static void inherit_end(struct task *task)
+{
+    const struct task *maker = task_this();
+
+    if (maker && __atomic_load_n(&maker->killed, __ATOMIC_SEQ_CST) && !task->immortal)
+        __atomic_store_n(&task->killed, true, __ATOMIC_SEQ_CST);
+}
+
 static struct task *make_task(const char *name, void (*entry)(uint64_t argument), uint64_t argument,
                               const struct task_options *options)
 {
@@ -183,6 +192,7 @@ static struct task *make_task(const char *name, void (*entry)(uint64_t argument)
         return NULL;
     prepare_stack(task);
     publish_task(task);
+    inherit_end(task);
     arena_count(COUNTER_spawns, 1);
     arena_event(EVENT_TASK_SPAWNED, task->ref.index, task->id, name);
     task->life.references++; /* its own, which the teardown task gives back */
@@ -224,6 +234,7 @@ static void free_task(struct task *task)
     if (task->ref.index)
         release_record(task);
     mapped_pages_put(task->life.stack);
+    task->functions = (struct task_functions){}; /* an address in a free block would keep its cell in memory */
     heap_free(task);
 }
 
@@ -321,7 +332,7 @@ void task_fail(void)
 {
     struct task *task = task_this();
 
-    arena_event(EVENT_TASK_FAILED, task->ref.index, task->id, task->record->name);
+    arena_event(task->killed ? EVENT_TASK_KILLED : EVENT_TASK_FAILED, task->ref.index, task->id, task->record->name);
     memset(&task->unwind, 0, sizeof task->unwind);
     task->calls = NULL;
     if (!task->immortal) {
@@ -343,7 +354,7 @@ enum join task_join(struct task *taken, int32_t *ret_exit_code)
     while (!task->life.finished)
         (void)wait_queue_wait(&task->life.done, &held, 0);
     if (task->life.failed)
-        return JOIN_FAILED;
+        return task->killed ? JOIN_KILLED : JOIN_FAILED;
     if (ret_exit_code)
         *ret_exit_code = task->life.exit_code;
     return JOIN_ENDED;

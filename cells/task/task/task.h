@@ -59,16 +59,22 @@ struct task_unwind {
     uint64_t word[TASK_UNWIND_BYTES / 8];
 };
 
+/* The kill cell's part. */
+struct task_kill {
+    uint32_t steps; /* instructions that the task was watched for, without one where it could end */
+};
+
 struct task {
     /* Everybody may read these; who writes them is said. ref, record, id, pinned and immortal do not change. */
     uint64_t rsp;    /* at offset 0: saved stack pointer while it does not run; by task_switch */
     uint32_t on_cpu; /* at offset 8: 1 while a CPU uses its stack; set by who has it run, cleared by task_switch */
     struct task_ref ref;
-    struct arena_task *record;       /* at offset 16 */
-    struct simd_part simd;           /* at offset 24; belongs to the simd cell */
-    uint32_t id;                     /* never used again */
-    uint32_t pinned;                 /* CPU index + 1; 0: any */
-    bool immortal;                   /* see struct task_options */
+    struct arena_task *record; /* at offset 16 */
+    struct simd_part simd;     /* at offset 24; belongs to the simd cell */
+    uint32_t id;               /* never used again */
+    uint32_t pinned;           /* CPU index + 1; 0: any */
+    bool immortal;             /* see struct task_options */
+    bool killed;               /* it is to end: by the kill cell, and from the beginning if the task that makes it is */
     struct task_functions functions; /* rewritten by swaps */
     struct call *calls;              /* repeatable calls in progress, the innermost first (cells/task/call/call.h) */
     /* Each of these belongs to the cell it is named after, which has functions for others. `life` is this cell's. */
@@ -77,6 +83,7 @@ struct task {
     struct scheduler_part scheduler;
     struct wait_queue_part wait_queue;
     struct task_unwind unwind;
+    struct task_kill kill;
 };
 
 struct task_options {
@@ -100,17 +107,18 @@ struct task *task_spawn(const char *name, void (*entry)(uint64_t argument), uint
 RELEASED_BY(task_put)
 struct task *task_new(const char *name, void (*entry)(uint64_t argument), uint64_t argument,
                       const struct task_options *options);
-enum [[nodiscard]] join{JOIN_ENDED, JOIN_FAILED, JOIN_SELF};
+enum [[nodiscard]] join{JOIN_ENDED, JOIN_FAILED, JOIN_KILLED, JOIN_SELF};
 /* Waits until the task has ended, and consumes the handle. JOIN_FAILED: it ended by a fault, or recovery gave it up.
- * JOIN_SELF: it is the caller. `ret_exit_code` may be NULL, and is written on JOIN_ENDED only. */
+ * JOIN_KILLED: somebody has asked for its end (cells/recover/kill). JOIN_SELF: it is the caller. `ret_exit_code` may be
+ * NULL, and is written on JOIN_ENDED only. */
 enum join task_join(TAKES struct task *task, int32_t *ret_exit_code);
 
 /* The running task, borrowed. NULL before the scheduler runs. */
 struct task *task_this(void);
 /* Ends the running task. */
 _Noreturn void task_exit(int32_t exit_code);
-/* Ends the running task after a fault, or restarts it if it is immortal. Call at the top of its stack, which has been
- * unwound. */
+/* Ends the running task after a fault or since it was killed, or restarts it if it is immortal. Call at the top of its
+ * stack, which has been unwound. */
 _Noreturn void task_fail(void);
 
 /* Binds what decides about failed tasks. `restart_failed` runs in the teardown task, interrupts on, before the task is

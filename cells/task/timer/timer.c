@@ -22,12 +22,13 @@ EXPORT(timer_delay_us, DRIVER);
 #define SAMPLE_HZ 100 /* a sample takes 1/100 s */
 #define SAMPLES   3
 #define POLLS_MAX 10000000
+#define LOOKS     4
 
 static unsigned vector;
 static uint32_t ticks_per_period;
 static uint64_t tsc_hz;
 static void (*tick_handler)(void);
-static void (*look_handler)(struct trap_frame *frame);
+static void (*look_handlers[LOOKS])(struct trap_frame *frame);
 
 enum err timer_bind_tick(void (*tick)(void))
 {
@@ -36,7 +37,10 @@ enum err timer_bind_tick(void (*tick)(void))
 
 enum err timer_bind_look(void (*look)(struct trap_frame *frame))
 {
-    return edge_bind(&look_handler, look);
+    for (size_t i = 0; i < LOOKS; i++)
+        if (!look_handlers[i] || look_handlers[i] == look)
+            return edge_bind(&look_handlers[i], look);
+    return ERR_FULL;
 }
 
 static void on_tick(struct trap_frame *frame)
@@ -49,8 +53,8 @@ static void on_tick(struct trap_frame *frame)
         record->ticks++;
         record->heartbeat_ns = cpu_ns();
     }
-    if (look_handler)
-        look_handler(frame);
+    for (size_t i = 0; i < LOOKS && look_handlers[i]; i++)
+        look_handlers[i](frame);
     if (tick_handler)
         tick_handler();
 }

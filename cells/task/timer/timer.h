@@ -7,7 +7,7 @@
 
 /* Binds what each CPU calls at its tick: in the interrupt handler, interrupts off. */
 enum err timer_bind_tick(void (*tick)(void));
-/* Binds what each CPU calls there before, with what its tick has interrupted, which it may change. */
+/* Binds what each CPU calls there before, with what its tick has interrupted, which it may change. Several may. */
 struct trap_frame;
 enum err timer_bind_look(void (*look)(struct trap_frame *frame));
 

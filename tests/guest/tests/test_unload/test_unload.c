@@ -41,7 +41,8 @@ static void while_it_fails(const struct testing *test, uint32_t restarts)
     while (__atomic_load_n(&task->record->restarts, __ATOMIC_RELAXED) < restarts)
         scheduler_yield();
     unload(test);
-    testing_need(test, task_join(MOVE(task), &code) == JOIN_ENDED && code == APPLICATION_GONE);
+    enum join join = task_join(MOVE(task), &code);
+    testing_need(test, join == JOIN_KILLED || (join == JOIN_ENDED && code == APPLICATION_GONE));
     testing_need(test, testing_await(!reap_replaced()) && !arena_cell_find(NAMESPACE_ROOT, "hopeless").index);
     all_blame(test, from, "hopeless");
 }
