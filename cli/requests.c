@@ -7,14 +7,34 @@
 #include "cli/explain.h"
 #include "cli/verbs.h"
 
+/* Whether there is nothing before or behind a comma. */
+static bool has_gap(const char *words, size_t length)
+{
+    for (size_t i = 0; i < length; i++)
+        if (words[i] == ',' && (i == 0 || i + 1 == length || words[i + 1] == ','))
+            return true;
+    return false;
+}
+
+static enum cli_status check_operand_pair(const char *pair)
+{
+    const char *equals = strchr(pair, '=');
+
+    if (!equals)
+        return cli_fail(CLI_USAGE, "'%s' is not OLD[,OLD]=NEW.o[,NEW.o]", pair);
+    if (!pair[1])
+        return cli_fail(CLI_USAGE, "'=' names neither a cell nor an object; say OLD[,OLD]=NEW.o[,NEW.o]");
+    if (has_gap(pair, (size_t)(equals - pair)) || has_gap(equals + 1, strlen(equals + 1)))
+        return cli_fail(CLI_USAGE, "'%s' has nothing before or behind a comma; say OLD[,OLD]=NEW.o[,NEW.o]", pair);
+    return CLI_DONE;
+}
+
 /* Adds OLD[,OLD...]=NEW.o[,NEW.o...] to the set. With one side empty, cells are added or removed. */
 static enum cli_status add_operand_pair(struct asking *a, struct bundle *b, char *pair)
 {
     char *equals = strchr(pair, '='), *rest, *word;
     enum cli_status status = CLI_DONE;
 
-    if (!equals || !pair[1])
-        return cli_fail(CLI_USAGE, "'%s' is not OLD[,OLD]=NEW.o[,NEW.o]", pair);
     *equals = '\0';
     for (word = strtok_r(pair, ",", &rest); word && !status; word = strtok_r(NULL, ",", &rest))
         status = bundle_old(a, b, word);
@@ -27,9 +47,8 @@ static enum cli_status add_operands(struct asking *a, struct bundle *b)
 {
     enum cli_status status = CLI_DONE;
 
-    for (int i = 0; i < a->call->argc; i++)
-        if (!strchr(a->call->argv[i], '='))
-            return cli_fail(CLI_USAGE, "'%s' is not OLD[,OLD]=NEW.o[,NEW.o]", a->call->argv[i]);
+    for (int i = 0; i < a->call->argc && !status; i++)
+        status = check_operand_pair(a->call->argv[i]);
     for (int i = 0; i < a->call->argc && !status; i++)
         status = add_operand_pair(a, b, a->call->argv[i]);
     return status || !a->call->recipes ? status : bundle_add(b, a->call->recipes, bundle_recipes);

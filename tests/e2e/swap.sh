@@ -65,6 +65,22 @@ refuse 'relocatable' "$work/executable.o"
 refuse 'x86-64\|architecture' "$work/arm.o"
 refuse 'channel' build/cells/checksum.o
 must 2 swap $machine channel=$v2 channel
+misused() { # WORDS OPERAND
+    must 2 swap $machine "$2"
+    grep -qF -- "$1" "$work/err" || fail "not '$1': $2"
+}
+for operand in ,=, ,= =, ,=$v2 channel=, channel,=$v2 ,channel=$v2 channel,,log=$v2 channel=$v2,,$v1 channel=$v2,; do
+    misused "'$operand' has nothing before or behind a comma" "$operand"
+done
+misused 'names neither a cell nor an object' =
+misused "',' is not OLD" ,
+for operand in 'a b=' ' =' "channel =$v2"; do
+    must 3 swap $machine "$operand"
+    grep -qF "${operand%%=*}" "$work/err" || fail "the name is not said: $operand"
+done
+must 1 swap $machine channel=' '
+must 1 swap $machine channel="$work/no such file.o"
+grep -q 'no such file.o: No such file' "$work/err" || fail 'a path with spaces'
 [ "$(cells)" = "$before" ] || fail 'wrong usage has changed something'
 must 3 spawn $machine a_name_that_is_longer_than_31_bytes
 grep -q 'so long a name' "$work/err" || fail 'a name that is too long for a request'
