@@ -14,6 +14,7 @@
 #include "cells/evolve/plan/recipe.h"
 #include "cells/evolve/reap/reap.h"
 #include "cells/evolve/swap/swap.h"
+#include "cells/recover/kill/kill.h"
 #include "tests/hosted/stand_in.h"
 #include <setjmp.h>
 #include <stdio.h>
@@ -83,6 +84,23 @@ struct task *task_spawn(const char *name, void (*entry)(uint64_t argument), uint
 void task_put(struct task *task)
 {
     assert(!task);
+}
+
+/* There are no tasks. */
+size_t kill_all_in(struct cell_ref cell)
+{
+    assert(cell.index);
+    return 0;
+}
+
+enum err kill_by_id(uint32_t id, struct report *report)
+{
+    return report_refuse(report, ERR_NOT_FOUND, "no task %u", id);
+}
+
+size_t kill_again(void)
+{
+    return 0;
 }
 
 void *heap_alloc(size_t bytes)
