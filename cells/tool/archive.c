@@ -44,21 +44,6 @@ static size_t put_member(FILE *f, size_t at, unsigned number, unsigned mode, con
     return end + m->bytes + (-m->bytes & 3);
 }
 
-static uint8_t *read_object_file(const char *path, size_t *ret_bytes)
-{
-    OWN(file) FILE *f = fopen(path, "rb");
-    long bytes = f && fseek(f, 0, SEEK_END) == 0 ? ftell(f) : -1;
-    OWN(memory) uint8_t *data = bytes >= 0 && bytes <= INT32_MAX ? malloc((size_t)bytes + 1) : NULL;
-
-    if (!data)
-        return NULL;
-    rewind(f);
-    if (fread(data, 1, (size_t)bytes, f) != (size_t)bytes)
-        return NULL;
-    *ret_bytes = (size_t)bytes;
-    return MOVE(data);
-}
-
 /* A file NAME_vN.o with version N of cell NAME, or NAME_avx2.o with a build of it that uses SIMD registers, keeps
  * the name of its file, since NAME.o is loaded by name; every other member is named after its cell. */
 static void name_member(struct member *m, const char *path, const struct note_cell *cell)
@@ -86,8 +71,12 @@ static enum err read_archive_member(struct member *m, const char *path)
         return e;
     name_member(m, path, &notes.cell);
     m->path = path;
-    m->data = read_object_file(path, &m->bytes);
-    return m->data ? ERR_OK : complain(ERR_IO, path, "cannot be read: %s", strerror(errno));
+    m->data = o.bytes <= INT32_MAX ? malloc(o.bytes) : NULL;
+    if (!m->data)
+        return complain(ERR_NOMEM, path, "out of memory");
+    m->bytes = o.bytes;
+    memcpy(m->data, o.data, o.bytes);
+    return ERR_OK;
 }
 
 static enum err read_members(struct member *member, char *const objects[], size_t count)

@@ -36,11 +36,10 @@ static enum err read_build_member(struct build *build, const char *path, const c
         return complain(ERR_NOMEM, path, "out of memory");
     enum err e = elf_file_open(&m.object, m.path);
     if (e == ERR_OK)
-        e = elf_file_hash(&m.object, &m.hash);
-    if (e == ERR_OK)
         e = notes_read(&m.notes, &m.object);
     if (e != ERR_OK)
         return e;
+    m.hash = elf_file_hash(&m.object);
     size_t n = strlen(m.notes.cell.name);
     if (strcmp(m.notes.cell.name, "nano_core") == 0) {
         close_member(&build->image);

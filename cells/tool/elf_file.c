@@ -9,6 +9,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#define READ_BYTES (1 << 16)
+
 enum err complain(enum err e, const char *path, const char *format, ...)
 {
     va_list args;
@@ -110,19 +112,39 @@ static enum err read_tables(struct elf_file *o)
     return e;
 }
 
+/* Until the end of the file, which may grow or shrink meanwhile. False: errno says why. */
+static bool read_contents(struct elf_file *o, int fd)
+{
+    size_t room = 0;
+    ssize_t n;
+
+    do {
+        if (o->bytes == room) {
+            room = 2 * room + READ_BYTES;
+            uint8_t *data = realloc(o->data, room);
+            if (!data)
+                return false;
+            o->data = data;
+        }
+        n = read(fd, o->data + o->bytes, room - o->bytes);
+        o->bytes += n > 0 ? (size_t)n : 0;
+    } while (n > 0);
+    return n == 0;
+}
+
 enum err elf_file_open(struct elf_file *ret_object, const char *path)
 {
     OWN(descriptor) int fd = open(path, O_RDONLY | O_CLOEXEC);
     CLOSED_BY(elf_file_close) struct elf_file o = {.path = path};
 
-    if (fd < 0)
+    if (fd < 0 || !read_contents(&o, fd))
         return complain(ERR_IO, path, "%s", strerror(errno));
     elf_version(EV_CURRENT);
-    o.elf = elf_begin(fd, ELF_C_READ, NULL);
+    if (!o.bytes)
+        return complain(ERR_NOT_ELF, path, "is not an ELF file");
+    o.elf = elf_memory((char *)o.data, o.bytes);
     if (!o.elf)
         return complain(ERR_NOT_ELF, path, "%s", elf_errmsg(-1));
-    o.fd = fd;
-    fd = -1;
     enum err e = read_tables(&o);
     if (e == ERR_OK) {
         *ret_object = o;
@@ -135,10 +157,9 @@ void elf_file_close(struct elf_file *object)
 {
     free(object->section);
     free(object->symbol);
-    if (object->elf) {
+    if (object->elf)
         elf_end(object->elf);
-        close(object->fd);
-    }
+    free(object->data);
     *object = (struct elf_file){0};
 }
 
@@ -165,13 +186,7 @@ bool elf_file_relocations(const struct elf_file *object, size_t rela,
     return true;
 }
 
-enum err elf_file_hash(const struct elf_file *object, uint64_t *ret_hash)
+uint64_t elf_file_hash(const struct elf_file *object)
 {
-    size_t bytes;
-    const char *data = elf_rawfile(object->elf, &bytes);
-
-    if (!data)
-        return complain(ERR_IO, object->path, "%s", elf_errmsg(-1));
-    *ret_hash = object_hash(data, bytes);
-    return ERR_OK;
+    return object_hash(object->data, object->bytes);
 }

@@ -21,7 +21,8 @@ struct symbol {
 
 struct elf_file {
     const char *path;
-    int fd; /* open while `elf` is */
+    uint8_t *data; /* all of it, read once: who replaces the file meanwhile changes nothing */
+    size_t bytes;
     Elf *elf;
     GElf_Ehdr header;
     struct section *section; /* by section header index */
@@ -30,12 +31,12 @@ struct elf_file {
     size_t symbols;
 };
 
-/* Opens and validates; prints the reason when it fails, and *ret_object is untouched. `path` is borrowed. */
+/* Reads and validates; prints the reason when it fails, and *ret_object is untouched. `path` is borrowed. */
 enum err elf_file_open(struct elf_file *ret_object, const char *path);
 void elf_file_close(struct elf_file *object); /* accepts zeros */
 
-/* Computes the hash of the file, as the guest does when an object arrives. Prints why it cannot be read. */
-enum err elf_file_hash(const struct elf_file *object, uint64_t *ret_hash);
+/* The hash of the file, as the guest computes it when an object arrives. */
+uint64_t elf_file_hash(const struct elf_file *object);
 
 /* Returns the index of the first section of that name; 0: there is none. */
 size_t elf_file_section(const struct elf_file *object, const char *name);

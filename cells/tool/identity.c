@@ -1,5 +1,6 @@
 /* See identity.h. */
 #include "cells/tool/identity.h"
+#include "cells/tool/elf_file.h"
 #include "cells/tool/list.h"
 #include "guest/abi/object.h"
 #include "guest/abi/fnv.h"
@@ -92,26 +93,16 @@ static void add_salt(struct datum *datum, struct names *, uint64_t salt)
     datum->salt = salt;
 }
 
-static uint64_t hash_of_file(const char *path)
+bool identify_data(struct datum *data, size_t count, const struct elf_file *file, struct names *names)
 {
-    OWN(file) FILE *f = fopen(path, "r");
-    uint64_t hash = FNV_START;
-    uint8_t part[4096];
+    uint64_t salt = fnv_add(FNV_START, file->data, file->bytes) ?: 1;
 
-    for (size_t n; f && (n = fread(part, 1, sizeof part, f)) > 0;)
-        hash = fnv_add(hash, part, n);
-    return hash ?: 1;
-}
-
-bool identify_data(struct datum *data, size_t count, const char *path, struct names *names)
-{
     for (size_t i = 0; i < count; i++) {
         data[i].identity = data[i].function ? names_join(names, data[i].function, ".", data[i].name) : data[i].name;
         Dwarf_Die die = data[i].die; /* it may stand in a file that the unit includes */
         data[i].file = data[i].local ? file_of(dwarf_decl_file(&die) ?: data[i].unit, names) : NULL;
     }
-    return change_shared(data, count, names, 0, add_unit_to) &&
-           change_shared(data, count, names, hash_of_file(path), add_salt);
+    return change_shared(data, count, names, 0, add_unit_to) && change_shared(data, count, names, salt, add_salt);
 }
 
 /* ---- sections ---- */

@@ -6,6 +6,8 @@
 #include <stdint.h>
 #include "cells/tool/hash.h"
 
+struct elf_file;
+
 /* Strings that are made here. */
 struct names {
     char **name;
@@ -18,8 +20,8 @@ const char *names_join(struct names *names, const char *a, const char *b, const 
 void names_done(struct names *names); /* accepts zeros */
 
 /* Gives each datum its identity. Those that share one, as variables of two blocks of a function do, get a salt that is
- * made of the bytes of file `path`: nothing tells which of them is which in another version. False: no memory. */
-bool identify_data(struct datum *data, size_t count, const char *path, struct names *names);
+ * made of the bytes of the file: nothing tells which of them is which in another version. False: no memory. */
+bool identify_data(struct datum *data, size_t count, const struct elf_file *file, struct names *names);
 
 /* The name by which a section's pair is found in another version: that of its only datum or function, whatever place
  * and number the compiler gave it. Both return `name` where there is no better one. `symbol`: the function's. */

@@ -7,12 +7,9 @@
 #include "guest/abi/elf.h"
 #include "introspect/base/output.h"
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/sendfile.h>
-#include <unistd.h>
 
 static bool begins_with(const char *name, const char *prefix)
 {
@@ -116,17 +113,14 @@ static enum err find_simd(const struct elf_file *in, struct declaration *declara
 
 static const struct packing cell_packing = {.section = keep_in_cell, .relocation = check_relocation_of_cell};
 
-static enum err copy_file(const char *from, const char *to)
+static enum err write_copy(const struct elf_file *of, const char *to)
 {
-    OWN(descriptor) int in = open(from, O_RDONLY | O_CLOEXEC);
-    OWN(output) struct output *output = in < 0 ? NULL : output_new(to);
-    ssize_t n;
+    OWN(output) struct output *output = output_new(to);
 
-    if (in < 0 || !output)
-        return complain(ERR_IO, in < 0 ? from : to, "%s", strerror(errno));
-    while ((n = sendfile(output_descriptor(output), in, NULL, 1 << 20)) > 0)
-        ;
-    if (n < 0 || !output_commit(output))
+    if (!output)
+        return complain(ERR_IO, to, "%s", strerror(errno));
+    fwrite(of->data, 1, of->bytes, output_stream(output));
+    if (!output_commit(output))
         return complain(ERR_IO, to, "could not be written: %s", strerror(errno));
     return ERR_OK;
 }
@@ -143,42 +137,43 @@ static enum err check_compiled(const struct elf_file *in)
     return ERR_OK;
 }
 
-static enum err convert_object(const char *path, const char *out, const struct packing *packing)
+static enum err convert_object(const struct elf_file *in, const char *out, const struct packing *packing)
 {
-    CLOSED_BY(elf_file_close) struct elf_file in = {0};
     CLOSED_BY(declaration_done) struct declaration declaration = {0};
-    enum err e = elf_file_open(&in, path);
 
+    if (in->header.e_type != ET_REL)
+        return complain(ERR_NOT_OBJECT, in->path, "is not a relocatable object");
+    enum err e = check_compiled(in);
+    if (e == ERR_OK)
+        e = declaration_read(&declaration, in);
+    if (e == ERR_OK)
+        e = find_simd(in, &declaration);
     if (e != ERR_OK)
         return e;
-    if (in.header.e_type != ET_REL)
-        return complain(ERR_NOT_OBJECT, path, "is not a relocatable object");
-    e = check_compiled(&in);
-    if (e == ERR_OK)
-        e = declaration_read(&declaration, &in);
-    if (e == ERR_OK)
-        e = find_simd(&in, &declaration);
-    if (e != ERR_OK)
-        return e;
-    OWN(types) struct types *types = types_open(path);
-    return types ? pack_object(&in, packing, &declaration, types, out) : ERR_CORRUPT;
+    OWN(types) struct types *types = types_open(in);
+    return types ? pack_object(in, packing, &declaration, types, out) : ERR_CORRUPT;
 }
 
 enum err make_cell(const char *raw, const char *out, const char *debug)
 {
-    enum err e = convert_object(raw, out, &cell_packing);
+    CLOSED_BY(elf_file_close) struct elf_file in = {0};
+    enum err e = elf_file_open(&in, raw);
 
-    return e == ERR_OK && debug ? copy_file(raw, debug) : e;
+    if (e == ERR_OK)
+        e = convert_object(&in, out, &cell_packing);
+    return e == ERR_OK && debug ? write_copy(&in, debug) : e;
 }
 
 enum err describe_image(const char *kernel, const char *map, const char *raw, const char *out)
 {
     struct packing packing = {.section = keep_in_image, .relocation = check_relocation_type, .untyped = true};
+    CLOSED_BY(elf_file_close) struct elf_file in = {0};
     OWN(memory) void *places = NULL;
     enum err e = places_read(kernel, map, &places, &packing.places_bytes);
 
     if (e != ERR_OK)
         return e;
     packing.places = places;
-    return convert_object(raw, out, &packing);
+    e = elf_file_open(&in, raw);
+    return e == ERR_OK ? convert_object(&in, out, &packing) : e;
 }

@@ -84,7 +84,7 @@ static enum err open_linked(struct linked *linked)
 {
     enum err e = elf_file_open(&linked->file, linked->path);
 
-    if (e == ERR_OK && !(linked->types = types_open(linked->path)))
+    if (e == ERR_OK && !(linked->types = types_open(&linked->file)))
         e = ERR_CORRUPT;
     return e == ERR_OK ? section_names_make(&linked->names, &linked->file, linked->types) : e;
 }

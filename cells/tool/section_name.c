@@ -242,8 +242,7 @@ enum err section_names_make(struct section_names *ret_names, const struct elf_fi
     CLOSED_BY(section_names_done)
     struct section_names names = {.name = calloc(in->sections + 1, sizeof *names.name)};
 
-    if (!names.name || !list_code(&code, in, types) ||
-        !identify_data(code.function, code.functions, in->path, &names.made))
+    if (!names.name || !list_code(&code, in, types) || !identify_data(code.function, code.functions, in, &names.made))
         return complain(ERR_NOMEM, in->path, "out of memory");
     for (size_t i = 0; i < in->sections; i++)
         names.name[i] = name_section(&names.made, in, types, &code, i);

@@ -67,14 +67,11 @@ static void add_side_function(struct side *side, const struct note_data *note)
         (struct side_section){.index = note->section, .name = s->name, .bytes = s->header.sh_size, .note = *note};
 }
 
-static enum err fill_side_sections(struct side *side)
+static enum err fill_side_sections(struct side *side, const struct elf_file *debug)
 {
-    CLOSED_BY(elf_file_close) struct elf_file debug = {0};
     CLOSED_BY(section_names_done) struct section_names names = {0};
-    enum err e = elf_file_open(&debug, side->debug);
+    enum err e = section_names_make(&names, debug, side->types);
 
-    if (e == ERR_OK)
-        e = section_names_make(&names, &debug, side->types);
     if (e != ERR_OK)
         return e;
     side->section = calloc(side->notes.datas + 1, sizeof *side->section);
@@ -85,7 +82,7 @@ static enum err fill_side_sections(struct side *side)
         if (is_function_note(side, &side->notes.data[i]))
             add_side_function(side, &side->notes.data[i]);
         else
-            e = fill_side_section(side, &debug, &names, &side->notes.data[i]);
+            e = fill_side_section(side, debug, &names, &side->notes.data[i]);
     return e;
 }
 
@@ -98,16 +95,20 @@ bool side_has_types(const char *path)
 
 static enum err read_side(struct side *side)
 {
-    enum err e = elf_file_hash(&side->object, &side->hash);
-    if (e == ERR_OK)
-        e = notes_read(&side->notes, &side->object);
+    CLOSED_BY(elf_file_close) struct elf_file debug = {0};
+    enum err e = notes_read(&side->notes, &side->object);
+
     if (e != ERR_OK)
         return e;
     side->debug = debug_path(side->path);
     if (!side->debug)
         return complain(ERR_NOMEM, side->path, "out of memory");
-    side->types = types_open(side->debug);
-    return side->types ? fill_side_sections(side) : ERR_CORRUPT;
+    side->hash = elf_file_hash(&side->object);
+    e = elf_file_open(&debug, side->debug);
+    if (e != ERR_OK)
+        return e;
+    side->types = types_open(&debug);
+    return side->types ? fill_side_sections(side, &debug) : ERR_CORRUPT;
 }
 
 enum err side_open(struct side *ret_side, const char *path)

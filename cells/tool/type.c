@@ -12,6 +12,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 #include "guest/abi/fnv.h"
 #include "guest/abi/note.h"
 
@@ -316,7 +318,7 @@ static void drop_doubles(struct types *types)
     types->data = kept;
 }
 
-static const char *sort_types(struct types *types, const char *path)
+static const char *sort_types(struct types *types, const struct elf_file *file)
 {
     if (types->entries)
         qsort(types->entry, types->entries, sizeof *types->entry, compare_names_of_types);
@@ -327,12 +329,29 @@ static const char *sort_types(struct types *types, const char *path)
     if (types->starts)
         qsort(types->start, types->starts, sizeof *types->start, compare_starts);
     tags_sort(&types->tags);
-    return identify_data(types->datum, types->data, path, &types->names) && !types->names.failed ? NULL
+    return identify_data(types->datum, types->data, file, &types->names) && !types->names.failed ? NULL
                                                                                                  : "out of memory";
 }
 
+/* libdwfl reads files: it gets what has been read before, not what the path names by now. */
+static Dwfl_Module *report_file(Dwfl *dwfl, const struct elf_file *file)
+{
+    OWN(descriptor) int copy = memfd_create("object", MFD_CLOEXEC);
+
+    for (size_t done = 0; copy >= 0 && done < file->bytes;) {
+        ssize_t n = write(copy, file->data + done, file->bytes - done);
+        if (n < 0)
+            return NULL;
+        done += (size_t)n;
+    }
+    Dwfl_Module *module = copy < 0 ? NULL : dwfl_report_offline(dwfl, file->path, file->path, copy);
+    if (module)
+        copy = -1; /* it is the module's */
+    return module;
+}
+
 /* Returns what is wrong, or NULL. */
-static const char *read_types(struct types *types, const char *path)
+static const char *read_types(struct types *types, const struct elf_file *file)
 {
     static const Dwfl_Callbacks callbacks = {.find_elf = dwfl_build_id_find_elf,
                                              .find_debuginfo = dwfl_standard_find_debuginfo,
@@ -340,7 +359,7 @@ static const char *read_types(struct types *types, const char *path)
     Dwarf_Die *unit = NULL;
 
     types->dwfl = dwfl_begin(&callbacks);
-    Dwfl_Module *module = types->dwfl ? dwfl_report_offline(types->dwfl, path, path, -1) : NULL;
+    Dwfl_Module *module = types->dwfl ? report_file(types->dwfl, file) : NULL;
     if (!module || dwfl_report_end(types->dwfl, NULL, NULL) != 0)
         return dwfl_errmsg(-1);
     if (!dwfl_module_getdwarf(module, &types->bias))
@@ -351,17 +370,17 @@ static const char *read_types(struct types *types, const char *path)
     const char *problem = find_other_places(types->elf);
     while (!problem && (unit = dwfl_module_nextcu(module, unit, &types->bias)) != NULL)
         problem = add_unit(types, unit);
-    return problem ?: sort_types(types, path);
+    return problem ?: sort_types(types, file);
 }
 
-struct types *types_open(const char *path)
+struct types *types_open(const struct elf_file *file)
 {
     OWN(types) struct types *types = calloc(1, sizeof *types);
-    const char *problem = types ? read_types(types, path) : "out of memory";
+    const char *problem = types ? read_types(types, file) : "out of memory";
 
     if (!problem)
         return MOVE(types);
-    (void)complain(ERR_CORRUPT, path, "%s", problem);
+    (void)complain(ERR_CORRUPT, file->path, "%s", problem);
     return NULL;
 }
 

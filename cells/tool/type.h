@@ -8,10 +8,11 @@
 #include "introspect/base/own.h"
 
 struct types;
+struct elf_file;
 
 /* Indexes the functions and variables of the file. NULL: no memory, or no DWARF that is readable and understood, which
  * was reported. */
-struct types *types_open(const char *path);
+struct types *types_open(const struct elf_file *file);
 void types_close(struct types *types); /* accepts NULL */
 OWNABLE(types, types_close)
 

@@ -282,6 +282,22 @@ START_TEST(refuses_what_cannot_be_printed)
 }
 END_TEST
 
+/* Who replaces a file while it is read must not get a cell of two builds: from a pipe nothing can be read twice. */
+START_TEST(reads_each_file_once)
+{
+    ck_assert_msg(make("one", SAY "int f(void); EXPORT(f, KERNEL); int f(void) { static int n; return ++n; }") == 0,
+                  "%s", output);
+    ck_assert_msg(run("cat @/one.r | build/bin/cell make /dev/stdin -o @/piped.o --debug @/piped.full") == 0, "%s",
+                  output);
+    ck_assert_int_eq(run("cmp @/piped.o @/one.o && cmp @/piped.full @/one.full && cmp @/piped.full @/one.r"), 0);
+    ck_assert_int_eq(run("build/bin/cell archive -o @/one.archive @/one.o"), 0);
+    ck_assert_msg(run("cat @/one.o | build/bin/cell archive -o @/piped.archive /dev/stdin") == 0, "%s", output);
+    ck_assert_int_eq(run("cmp @/piped.archive @/one.archive"), 0);
+    ck_assert_int_eq(run("build/bin/cell make /dev/null -o @/x.o"), 1);
+    ck_assert_ptr_nonnull(strstr(output, "is not an ELF file"));
+}
+END_TEST
+
 START_TEST(refuses_other_files)
 {
     compile("one", SAY "int f(void); EXPORT(f, KERNEL); int f(void) { return 1; }");
@@ -477,6 +493,7 @@ Suite *suite_tool(void)
     tcase_add_checked_fixture(refusals, setup, teardown);
     tcase_add_loop_test(refusals, refuses, 0, sizeof refused / sizeof *refused);
     tcase_add_test(refusals, refuses_what_cannot_be_printed);
+    tcase_add_test(refusals, reads_each_file_once);
     tcase_add_test(refusals, refuses_other_files);
     suite_add_tcase(s, refusals);
     return s;
