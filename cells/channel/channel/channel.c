@@ -27,15 +27,6 @@ void channel_totals(struct channel_totals *ret_totals)
     ret_totals->bytes = __atomic_load_n(&totals.bytes, __ATOMIC_RELAXED);
 }
 
-/* Messages in the ring. Panics when the counts cannot be true; unwinding then closes the channel. */
-static uint64_t depth_of(const struct channel_ring *ring) NEEDS(ring->lock)
-{
-    uint64_t depth = ring->sent - ring->received;
-
-    assert(depth <= ring->slots);
-    return depth;
-}
-
 static uint8_t *slot(struct channel_ring *ring, uint64_t message) NEEDS(ring->lock)
 {
     return ring->body + message % ring->slots * ring->bytes;
@@ -45,12 +36,14 @@ static uint8_t *slot(struct channel_ring *ring, uint64_t message) NEEDS(ring->lo
 static enum channel_err wait_for_slot(struct channel_ring *ring, struct lock_guard *held, uint64_t deadline)
     NEEDS(ring->lock)
 {
-    while (!ring->closed[CHANNEL_RECEIVER] && depth_of(ring) >= ring->slots) {
+    channel_ring_check(ring);
+    while (!channel_side_is_closed(ring, CHANNEL_RECEIVER) && ring->waiting >= ring->slots) {
         enum channel_err e = sleep_on(ring, CHANNEL_SENDER, held, deadline);
         if (e != CHANNEL_OK)
             return e;
+        channel_ring_check(ring);
     }
-    return ring->closed[CHANNEL_RECEIVER] ? CHANNEL_CLOSED : CHANNEL_OK;
+    return channel_side_is_closed(ring, CHANNEL_RECEIVER) ? CHANNEL_CLOSED : CHANNEL_OK;
 }
 
 enum channel_err channel_send(struct channel_end *sender, const void *message, uint64_t timeout_ns)
@@ -67,6 +60,7 @@ enum channel_err channel_send(struct channel_end *sender, const void *message, u
     count_message(ring->bytes);
     memcpy(slot(ring, ring->sent), message, ring->bytes);
     ring->sent++;
+    ring->waiting++;
     wait_queue_wake_one(&ring->queue[CHANNEL_RECEIVER]);
     arena_count(COUNTER_messages, 1);
     return CHANNEL_OK;
@@ -80,15 +74,18 @@ enum channel_err channel_receive(struct channel_end *receiver, void *message, ui
     REPEATABLE(call, channel_receive, (uint64_t)receiver, (uint64_t)message, timeout_ns);
     assert(receiver->side == CHANNEL_RECEIVER);
     GUARD(lock) held = lock_take(&ring->lock);
-    while (!ring->closed[CHANNEL_SENDER] && !depth_of(ring)) {
+    channel_ring_check(ring);
+    while (!channel_side_is_closed(ring, CHANNEL_SENDER) && !ring->waiting) {
         enum channel_err e = sleep_on(ring, CHANNEL_RECEIVER, &held, deadline);
         if (e != CHANNEL_OK)
             return e;
+        channel_ring_check(ring);
     }
-    if (!depth_of(ring))
+    if (!ring->waiting || ring->broken)
         return CHANNEL_CLOSED;
     memcpy(message, slot(ring, ring->received), ring->bytes);
     ring->received++;
+    ring->waiting--;
     wait_queue_wake_one(&ring->queue[CHANNEL_SENDER]);
     return CHANNEL_OK;
 }
@@ -98,7 +95,7 @@ size_t channel_waiting(const struct channel_end *end)
     struct channel_ring *ring = end->ring;
     GUARD(lock) held = lock_take(&ring->lock);
 
-    return depth_of(ring);
+    return ring->waiting;
 }
 
 static enum err channel_transfer(const struct cell_transfer *transfer)

@@ -67,6 +67,7 @@ enum err channel_new(size_t slots, size_t bytes, struct channel_end **ret_sender
         return ERR_NOMEM;
     ring->slots = slots;
     ring->bytes = bytes;
+    ring->shape = channel_shape(slots, bytes);
     ring->references = 2;
     (void)MOVE(ring);
     *ret_sender = MOVE(sender);
@@ -74,27 +75,23 @@ enum err channel_new(size_t slots, size_t bytes, struct channel_end **ret_sender
     return ERR_OK;
 }
 
-/* True: it was the last end, and the caller frees the ring. */
-static bool close_side(struct channel_ring *ring, uint32_t side)
+/* Returns the ring if this was the last end, so that the caller frees it; else NULL. */
+static struct channel_ring *close_side(struct channel_ring *ring, uint32_t side)
 {
     GUARD(lock) held = lock_take(&ring->lock);
 
-    ring->closed[side] = 1;
+    if (channel_side_close(ring, side))
+        return ring;
     wait_queue_wake_all(&ring->queue[!side]);
-    assert(ring->references > 0);
-    return --ring->references == 0;
+    return NULL;
 }
 
 void channel_end_put(TAKES struct channel_end *end)
 {
-    if (!end)
-        return;
-    struct channel_ring *ring = end->ring;
-    bool last = close_side(ring, end->side);
+    OWN(heap) struct channel_end *own = end; /* freed also when the other side cannot be woken */
 
-    heap_free(end);
-    if (last)
-        heap_free(ring);
+    if (own)
+        heap_free(close_side(own->ring, own->side));
 }
 
 static uint64_t deadline_of(uint64_t timeout_ns)

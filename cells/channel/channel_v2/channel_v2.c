@@ -75,6 +75,7 @@ enum err channel_new(size_t slots, size_t bytes, struct channel_end **ret_sender
         return ERR_NOMEM;
     ring->slots = slots;
     ring->bytes = bytes;
+    ring->shape = channel_shape(slots, bytes);
     ring->references = 2;
     (void)MOVE(ring);
     *ret_sender = MOVE(ends.end[CHANNEL_SENDER]);
@@ -82,25 +83,24 @@ enum err channel_new(size_t slots, size_t bytes, struct channel_end **ret_sender
     return ERR_OK;
 }
 
-/* True: it was the last end, and the caller frees the ring. */
-static bool drop_end(struct channel_ring *ring, uint32_t side)
+/* Returns the ring if this was the last end, so that the caller frees it; else NULL. */
+static struct channel_ring *drop_end(struct channel_ring *ring, uint32_t side)
 {
     GUARD(lock) held = lock_take(&ring->lock);
 
-    assert(ring->references > 0);
-    ring->references--;
-    ring->closed[side] = 1;
+    if (channel_side_close(ring, side))
+        return ring;
     if (ring->sleepers[!side])
         wait_queue_wake_all(&ring->queue[!side]);
-    return !ring->references;
+    return NULL;
 }
 
 void channel_end_put(TAKES struct channel_end *end)
 {
     OWN(heap) struct channel_end *own = end;
 
-    if (own && drop_end(own->ring, own->side))
-        heap_free(own->ring);
+    if (own)
+        heap_free(drop_end(own->ring, own->side));
 }
 
 /* Messages are mostly a few words: a call of memcpy and its length checks would cost more than the copy. */
@@ -115,15 +115,6 @@ static void copy_message(uint8_t *to, const uint8_t *from, size_t bytes)
     }
     for (; done < bytes; done++)
         to[done] = from[done];
-}
-
-/* Messages in the ring. Panics when the counts cannot be true; unwinding then closes the channel. */
-static uint64_t depth_of(const struct channel_ring *ring) NEEDS(ring->lock)
-{
-    uint64_t depth = ring->sent - ring->received;
-
-    assert(depth <= ring->slots);
-    return depth;
 }
 
 /* Wakes a task of that side, if one sleeps. */
@@ -170,9 +161,10 @@ static enum channel_err wait_until_room(struct channel_ring *ring, struct lock_g
     uint64_t deadline = 0;
 
     for (;;) {
-        if (ring->closed[CHANNEL_RECEIVER])
+        channel_ring_check(ring);
+        if (channel_side_is_closed(ring, CHANNEL_RECEIVER))
             return CHANNEL_CLOSED;
-        if (depth_of(ring) < ring->slots)
+        if (ring->waiting < ring->slots)
             return CHANNEL_OK;
         enum channel_err e = sleep_once(ring, CHANNEL_SENDER, held, timeout_ns, &deadline);
         if (e != CHANNEL_OK)
@@ -191,9 +183,10 @@ enum channel_err channel_send(struct channel_end *sender, const void *message, u
     if (e != CHANNEL_OK)
         return e;
     count_on_cpu(ring);
-    __atomic_fetch_add(&statistics.depth[depth_of(ring) * DEPTHS / ring->slots], 1, __ATOMIC_RELAXED);
+    __atomic_fetch_add(&statistics.depth[ring->waiting * DEPTHS / ring->slots], 1, __ATOMIC_RELAXED);
     copy_message(ring->body + ring->sent % ring->slots * ring->bytes, message, ring->bytes);
     ring->sent++;
+    ring->waiting++;
     arena_count(COUNTER_messages, 1);
     wake_side(ring, CHANNEL_RECEIVER);
     return CHANNEL_OK;
@@ -207,15 +200,18 @@ enum channel_err channel_receive(struct channel_end *receiver, void *message, ui
     REPEATABLE(call, channel_receive, (uint64_t)receiver, (uint64_t)message, timeout_ns);
     assert(receiver->side == CHANNEL_RECEIVER);
     GUARD(lock) held = lock_take(&ring->lock);
-    while (!depth_of(ring)) {
-        if (ring->closed[CHANNEL_SENDER])
+    channel_ring_check(ring);
+    while (!ring->waiting || ring->broken) {
+        if (channel_side_is_closed(ring, CHANNEL_SENDER))
             return CHANNEL_CLOSED;
         enum channel_err e = sleep_once(ring, CHANNEL_RECEIVER, &held, timeout_ns, &deadline);
         if (e != CHANNEL_OK)
             return e;
+        channel_ring_check(ring);
     }
     copy_message(message, ring->body + ring->received % ring->slots * ring->bytes, ring->bytes);
     ring->received++;
+    ring->waiting--;
     wake_side(ring, CHANNEL_SENDER);
     return CHANNEL_OK;
 }
@@ -225,7 +221,7 @@ size_t channel_waiting(const struct channel_end *end)
     struct channel_ring *ring = end->ring;
     GUARD(lock) held = lock_take(&ring->lock);
 
-    return depth_of(ring);
+    return ring->waiting;
 }
 
 /* Takes over all of this version's data; of others the totals, as those of CPU 0. */

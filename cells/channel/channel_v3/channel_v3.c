@@ -2,7 +2,7 @@
  * copied the message from where the sender has it. Its exports and rings are those of version 1. The ring stays
  * empty: messages that another version has left in it are received first, and a later version may fill it again.
  *
- * A waiting send has an offer: in its frame, and in a list that other versions do not know. So senders must be
+ * A waiting send has an offer: in its frame, and in a list that other versions do not look at. So senders must be
  * rolled back before another version takes over, where they then send again. An offer is in the list exactly until
  * it is taken or withdrawn. */
 #include "cells/channel/channel/channel.h"
@@ -18,7 +18,7 @@ EXPORT(channel_receive, APPLICATION);
 EXPORT(channel_waiting, APPLICATION);
 EXPORT(channel_totals, APPLICATION);
 
-/* A message whose sender waits for a receiver. Is changed under the lock of its ring, and of the list. */
+/* A message whose sender waits for a receiver. Is changed under the lock of its ring. */
 struct offer_guard {
     struct channel_ring *ring;
     const void *message;
@@ -26,20 +26,18 @@ struct offer_guard {
     struct offer_guard *next;
 };
 
-/* Other versions find the totals by the name and the first field. The offers are of all channels, the oldest first.
- * They are in this section so that its type differs from version 1's: a swap is then quiescent, and no task stays in
- * another version, where it would wait for messages that are never put into the ring. */
+/* Other versions find the totals by the name and the first field. The type differs from version 1's, so that a swap is
+ * quiescent and no task stays in another version, where it would wait for messages that are never put into the ring. */
 static struct {
     struct channel_totals sum;
-    struct lock lock;
-    struct offer_guard *first;
+    uint64_t withdrawn; /* offers that nobody has taken */
 } totals;
 
+/* The newest is the last. */
 static void make_offer(struct offer_guard *offer, struct channel_ring *ring, const void *message, struct call *call)
     NEEDS(ring->lock)
 {
-    GUARD(lock) held = lock_take(&totals.lock);
-    struct offer_guard **link = &totals.first;
+    struct offer_guard **link = &ring->offers;
 
     offer->message = message;
     offer->call = call;
@@ -49,40 +47,35 @@ static void make_offer(struct offer_guard *offer, struct channel_ring *ring, con
     *link = offer;
 }
 
-static void remove_offer(struct offer_guard *offer) NEEDS(totals.lock)
+/* False: it is not there any more. */
+static bool remove_offer(struct channel_ring *ring, const struct offer_guard *offer) NEEDS(ring->lock)
 {
-    for (struct offer_guard **link = &totals.first; *link; link = &(*link)->next)
+    for (struct offer_guard **link = &ring->offers; *link; link = &(*link)->next)
         if (*link == offer) {
             *link = offer->next;
-            return;
+            return true;
         }
+    return false;
 }
 
-static void offer_guard_end(struct offer_guard *offer)
+UNCHECKED static void offer_guard_end(struct offer_guard *offer)
 {
-    if (!offer->ring)
-        return;
-    GUARD(lock) held = lock_take(&totals.lock);
-    remove_offer(offer);
+    if (offer->ring && remove_offer(offer->ring, offer))
+        __atomic_fetch_add(&totals.withdrawn, 1, __ATOMIC_RELAXED);
 }
 
+/* Of a sending end that is released nothing is left: its task may have failed, with the offer in a frame. */
 static struct offer_guard *first_offer(const struct channel_ring *ring) NEEDS(ring->lock)
 {
-    GUARD(lock) held = lock_take(&totals.lock);
-    struct offer_guard *at = totals.first;
-
-    while (at && at->ring != ring)
-        at = at->next;
-    return at;
+    return channel_side_is_closed(ring, CHANNEL_SENDER) ? NULL : ring->offers;
 }
 
 static size_t count_offers(const struct channel_ring *ring) NEEDS(ring->lock)
 {
-    GUARD(lock) held = lock_take(&totals.lock);
     size_t n = 0;
 
-    for (const struct offer_guard *at = totals.first; at; at = at->next)
-        n += at->ring == ring;
+    for (const struct offer_guard *at = first_offer(ring); at; at = at->next)
+        n++;
     return n;
 }
 
@@ -109,44 +102,38 @@ __attribute__((noinline)) enum channel_err channel_send(struct channel_end *send
     assert(sender->side == CHANNEL_SENDER);
     GUARD(lock) held = lock_take(&ring->lock);
     GUARD(offer) mine = {0};
-    if (ring->closed[CHANNEL_RECEIVER])
+    channel_ring_check(ring);
+    if (channel_side_is_closed(ring, CHANNEL_RECEIVER))
         return CHANNEL_CLOSED;
     make_offer(&mine, ring, message, &call);
     wait_queue_wake_one(&ring->queue[CHANNEL_RECEIVER]);
     while (!is_taken(&call)) {
-        enum channel_err e =
-            ring->closed[CHANNEL_RECEIVER] ? CHANNEL_CLOSED : sleep_on(ring, CHANNEL_SENDER, &held, deadline);
+        bool closed = channel_side_is_closed(ring, CHANNEL_RECEIVER);
+        enum channel_err e = closed ? CHANNEL_CLOSED : sleep_on(ring, CHANNEL_SENDER, &held, deadline);
         if (e != CHANNEL_OK && !is_taken(&call))
             return e;
+        if (!is_taken(&call))
+            channel_ring_check(ring);
     }
     return CHANNEL_OK;
-}
-
-/* Messages that another version has left in the ring. Panics when the counts cannot be true; unwinding then closes the
- * channel. */
-static uint64_t left_in(const struct channel_ring *ring) NEEDS(ring->lock)
-{
-    uint64_t depth = ring->sent - ring->received;
-
-    assert(depth <= ring->slots);
-    return depth;
 }
 
 /* Copies the oldest message. False: there is none. Wakes all senders, since one that waits for another version's
  * slot may be among them. */
 static bool take_message(struct channel_ring *ring, void *message) NEEDS(ring->lock)
 {
-    struct offer_guard *offered = left_in(ring) ? NULL : first_offer(ring);
+    channel_ring_check(ring);
+    struct offer_guard *offered = ring->waiting ? NULL : first_offer(ring); /* another version may have left messages */
 
-    if (!offered && !left_in(ring))
+    if ((!offered && !ring->waiting) || ring->broken)
         return false;
     memcpy(message, offered ? offered->message : ring->body + ring->received % ring->slots * ring->bytes, ring->bytes);
     if (!offered) {
         ring->received++;
+        ring->waiting--;
     } else {
-        GUARD(lock) held = lock_take(&totals.lock);
         call_decide(offered->call, CHANNEL_OK);
-        remove_offer(offered);
+        (void)remove_offer(ring, offered);
         __atomic_fetch_add(&totals.sum.messages, 1, __ATOMIC_RELAXED);
         __atomic_fetch_add(&totals.sum.bytes, ring->bytes, __ATOMIC_RELAXED);
         arena_count(COUNTER_messages, 1);
@@ -165,8 +152,8 @@ __attribute__((noinline)) enum channel_err channel_receive(struct channel_end *r
     assert(receiver->side == CHANNEL_RECEIVER);
     GUARD(lock) held = lock_take(&ring->lock);
     while (!take_message(ring, message)) {
-        enum channel_err e =
-            ring->closed[CHANNEL_SENDER] ? CHANNEL_CLOSED : sleep_on(ring, CHANNEL_RECEIVER, &held, deadline);
+        bool closed = channel_side_is_closed(ring, CHANNEL_SENDER);
+        enum channel_err e = closed ? CHANNEL_CLOSED : sleep_on(ring, CHANNEL_RECEIVER, &held, deadline);
         if (e != CHANNEL_OK)
             return e;
     }
@@ -178,7 +165,7 @@ size_t channel_waiting(const struct channel_end *end)
     struct channel_ring *ring = end->ring;
     GUARD(lock) held = lock_take(&ring->lock);
 
-    return left_in(ring) + count_offers(ring);
+    return ring->waiting + count_offers(ring);
 }
 
 /* Takes over the totals, but not the offers. */
