@@ -12,6 +12,7 @@ EXPORT(lock_guard_end, APPLICATION);
 EXPORT(lock_held, APPLICATION);
 EXPORT(lock_abandon, KERNEL);
 EXPORT(lock_wait_hook, KERNEL);
+EXPORT(lock_unwinding_hook, KERNEL);
 
 #define LOCK_SPINS   1024          /* between two readings of the clock */
 #define LOCK_LOST_NS 3000000000ull /* after so long a holder will not release it: no hypervisor pauses a CPU longer */
@@ -20,6 +21,9 @@ EXPORT(lock_wait_hook, KERNEL);
 #define LOCK_LOST    UINT32_MAX    /* holder of a lock that is never released */
 
 void (*lock_wait_hook)(void);
+bool (*lock_unwinding_hook)(void);
+
+static bool forget(struct cpu *cpu, const struct lock *lock);
 
 static bool try_take(struct lock *lock, uint32_t holder)
 {
@@ -104,6 +108,10 @@ static __attribute__((noinline)) void wait_for(struct lock *lock, uint32_t holde
     uint64_t looked_ns = 0;
 
     if (lock_held(lock) && lists(cpu, lock)) {
+        if (lock_unwinding_hook && lock_unwinding_hook()) {
+            (void)forget(cpu, lock); /* the caller puts it in the list */
+            return;
+        }
         cpu_interrupts_restore(rflags);
         panic("lock taken twice by one CPU");
     }

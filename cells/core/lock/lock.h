@@ -20,8 +20,8 @@ struct lock_guard {
     uint64_t rflags;
 };
 
-/* Takes the lock until the end of the scope: GUARD(lock) held = lock_take(&l). Panics when this CPU holds it already,
- * or when another CPU has not released it for seconds. */
+/* Takes the lock until the end of the scope: GUARD(lock) held = lock_take(&l). Panics when this CPU holds it already
+ * (but see lock_unwinding_hook), or when another CPU has not released it for seconds. */
 struct lock_guard lock_take(struct lock *lock) HOLDS(lock);
 void lock_guard_end(struct lock_guard *guard);
 /* Releases every lock that this CPU holds: for a task whose stack could not be unwound to its end. Does not change the
@@ -33,3 +33,7 @@ bool lock_held(const struct lock *lock);
 /* Called repeatedly while a CPU waits for a lock, interrupts off. Serves requests of other CPUs (TLB shootdown), so
  * that the holder of the lock can wait for this CPU. Set through edge_bind. */
 extern void (*lock_wait_hook)(void);
+/* Whether the running task is being unwound. It may then take a lock that its CPU holds: a landing pad that does so is
+ * that of a frame outside of the one that took it first, which has been left without releasing it. NULL: it is not. Set
+ * through edge_bind. */
+extern bool (*lock_unwinding_hook)(void);

@@ -582,8 +582,17 @@ void unwind_walk(const struct trap_frame *from, uint64_t stack_low, uint64_t sta
     } while (more);
 }
 
+static bool is_unwinding(void)
+{
+    const struct task *task = cpu_task();
+
+    return (task && unwind_is_active(task)) || interrupts[cpu_this()->index].active;
+}
+
 static enum err unwind_init(void)
 {
-    return edge_bind(&exception_unwind_resume, _Unwind_Resume);
+    enum err e = edge_bind(&lock_unwinding_hook, is_unwinding);
+
+    return e ? e : edge_bind(&exception_unwind_resume, _Unwind_Resume);
 }
 INIT(unwind_init);

@@ -77,17 +77,6 @@ enum err walk_pad(const struct walk *walk, const struct walk_frame *frame, bool 
     return dwarf_pad_find(&lsda, &frame->function, ip_of(walk), nearest, ret_pad);
 }
 
-struct walk walk_from(const struct trap_frame *frame, uint64_t stack_low, uint64_t stack_high)
-{
-    return (struct walk){
-        .stack = {(const uint8_t *)stack_low, stack_high - stack_low, stack_low},
-        .registers = {{frame->rax, frame->rdx, frame->rcx, frame->rbx, frame->rsi, frame->rdi, frame->rbp, frame->rsp,
-                       frame->r8, frame->r9, frame->r10, frame->r11, frame->r12, frame->r13, frame->r14, frame->r15,
-                       frame->rip}},
-        .exact = true,
-    };
-}
-
 /* ---- without tables ---- */
 
 static bool read_stack_word(const struct walk *walk, uint64_t address, uint64_t *ret_word)
@@ -206,9 +195,28 @@ static bool take_return_address(struct walk *walk, uint64_t at)
     return true;
 }
 
-/* Finds the caller's frame, in this order. After a call of an address that is no code: the return address on top of the
- * stack, where all registers are right. Else it is guessed: the return address above where rbp points; else the first
- * word that is a return address, with the saved rbp below it. */
+/* A return to an address that is no code: the word still stands below the top of the stack, and the frame that it
+ * belongs to has all its registers. */
+static bool take_damaged_return(struct walk *walk)
+{
+    uint64_t rip = walk->registers.value[DWARF_RIP], rsp = walk->registers.value[DWARF_RSP], word;
+
+    if (!walk->exact || cell_of_text(rip).index || !read_stack_word(walk, rsp - 8, &word) || word != rip)
+        return false;
+    uint64_t right = find_neighbour(rip, 0, true);
+    if (!right)
+        return false;
+    walk->registers.value[DWARF_RIP] = right;
+    walk->cfa = rsp;
+    walk->exact = false;
+    walk->guessed = false;
+    return true;
+}
+
+/* Finds the caller's frame, in this order. After a return to an address that is no code: the frame that was meant.
+ * After a call of such an address: the return address on top of the stack, where all registers are right. Else it is
+ * guessed: the return address above where rbp points; else the first word that is a return address, with the saved rbp
+ * below it. */
 static bool guess_next(struct walk *walk)
 {
     uint64_t rsp = walk->registers.value[DWARF_RSP], rbp = walk->registers.value[DWARF_RBP], saved, floor = walk->cfa;
@@ -216,6 +224,8 @@ static bool guess_next(struct walk *walk)
     if (rsp < walk->stack.virt)
         rsp = walk->stack.virt;
     rsp = (rsp > floor ? rsp : floor) & ~7ul;
+    if (take_damaged_return(walk))
+        return true;
     if (walk->exact && !cell_of_text(walk->registers.value[DWARF_RIP]).index && take_return_address(walk, rsp)) {
         walk->guessed = false;
         return true;
@@ -281,10 +291,55 @@ static enum dwarf_step step_by_tables(struct walk *walk)
     return registers.value[DWARF_RIP] ? STEP_DONE : STEP_FAILED;
 }
 
+/* ---- a damaged frame pointer ---- */
+
+/* Whether `address` is behind a direct call of `function`. */
+static bool is_behind_call(uint64_t address, uint64_t function)
+{
+    struct cell_ref cell = cell_of_text(address - CALL_BYTES);
+
+    return cell.index && is_inside(address - 1, arena_cell(cell)->text_virt, arena_cell(cell)->text_bytes) &&
+           calls(address, function);
+}
+
+/* The frame reached has saved rbp, and sets it: if it points out of the stack, it is found again by the return address
+ * above it, which is behind a call of this function. So its landing pads, and the frames outside of it, are reached. */
+static void right_frame_pointer(struct walk *walk)
+{
+    uint64_t rsp = walk->registers.value[DWARF_RSP], rbp = walk->registers.value[DWARF_RBP], address, saved;
+    uint64_t end = walk->stack.virt + walk->stack.bytes;
+    struct walk_frame frame;
+
+    if (!rbp || (rbp >= rsp && rbp < end) || walk_look_up(walk, &frame) || frame.row.cfa_register != DWARF_RBP)
+        return;
+    for (uint64_t at = (rsp + 15) & ~7ul; at < end; at += 8)
+        if (read_stack_word(walk, at, &address) && is_behind_call(address, frame.function.start) &&
+            read_stack_word(walk, at - 8, &saved) && (!saved || is_inside(saved, at, end - at))) {
+            walk->registers.value[DWARF_RBP] = at - 8;
+            return;
+        }
+}
+
+struct walk walk_from(const struct trap_frame *frame, uint64_t stack_low, uint64_t stack_high)
+{
+    struct walk walk = {
+        .stack = {(const uint8_t *)stack_low, stack_high - stack_low, stack_low},
+        .registers = {{frame->rax, frame->rdx, frame->rcx, frame->rbx, frame->rsi, frame->rdi, frame->rbp, frame->rsp,
+                       frame->r8, frame->r9, frame->r10, frame->r11, frame->r12, frame->r13, frame->r14, frame->r15,
+                       frame->rip}},
+        .exact = true,
+    };
+    right_frame_pointer(&walk);
+    return walk;
+}
+
 bool walk_next(struct walk *walk)
 {
     if (++walk->frames > FRAMES_MAX)
         return false;
     enum dwarf_step step = step_by_tables(walk);
-    return step == STEP_FAILED ? guess_next(walk) : step == STEP_DONE;
+    bool found = step == STEP_FAILED ? guess_next(walk) : step == STEP_DONE;
+    if (found)
+        right_frame_pointer(walk);
+    return found;
 }
