@@ -3,8 +3,20 @@
 #include "cells/core/arena/arena.h"
 #include "cells/task/park/park.h"
 #include "cells/task/scheduler/scheduler.h"
+#include "cells/task/task/task.h"
+#include "cells/task/wait_queue/wait_queue.h"
 
 static uint64_t audited; /* the newest fault at the last audit; two CPUs that audit at once do no harm */
+
+static void empty_queue(struct task *task, void *)
+{
+    wait_queue_empty_of(task);
+}
+
+static void enter_queue(struct task *task, void *)
+{
+    wait_queue_enter_again(task);
+}
 
 void audit_tasks(void)
 {
@@ -15,4 +27,6 @@ void audit_tasks(void)
     GUARD(park) parked = park_all();
     audited = newest;
     scheduler_rebuild();
+    task_each(empty_queue, NULL);
+    task_each(enter_queue, NULL);
 }

@@ -1,8 +1,8 @@
-/* Finds tasks that a fault in the scheduler or in a waker has lost: they could run, but no queue holds them. Private
- * to the recovery cell. */
+/* Finds tasks that a fault in the scheduler or in a waker has lost: they could run, but no queue holds them, or they
+ * sleep and nobody wakes them. Private to the recovery cell. */
 #pragma once
 #include "cells/cell.h"
 
-/* Has the scheduler build its queues again. Does nothing when there has been no fault since the last time. From a
- * task, no lock held. */
+/* Has the scheduler build its queues again, and wakes all tasks that sleep in wait queues, so that each looks again at
+ * what it waits for. Does nothing when there has been no fault since the last time. From a task, no lock held. */
 void audit_tasks(void);

@@ -11,6 +11,8 @@ FOUNDATION();
 EXPORT(wait_queue_wait, APPLICATION);
 EXPORT(wait_queue_wake_one, APPLICATION);
 EXPORT(wait_queue_wake_all, APPLICATION);
+EXPORT(wait_queue_empty_of, KERNEL);
+EXPORT(wait_queue_enter_again, KERNEL);
 
 /* A task is in a queue until the end of the scope. */
 struct place_guard {
@@ -18,17 +20,22 @@ struct place_guard {
     struct task *task;
 };
 
-static struct place_guard place_take(struct wait_queue *queue, struct task *task)
+static void append(struct wait_queue *queue, struct task *task) NEEDS(queue->lock)
 {
-    GUARD(lock) held = lock_take(&queue->lock);
-
     task->wait_queue = (struct wait_queue_part){.queue = queue};
-    scheduler_begin_wait(&task->scheduler);
     if (queue->last)
         queue->last->wait_queue.next = task;
     else
         queue->first = task;
     queue->last = task;
+}
+
+static struct place_guard place_take(struct wait_queue *queue, struct task *task)
+{
+    GUARD(lock) held = lock_take(&queue->lock);
+
+    scheduler_begin_wait(&task->scheduler);
+    append(queue, task);
     return (struct place_guard){queue, task};
 }
 
@@ -116,4 +123,32 @@ size_t wait_queue_wake_all(struct wait_queue *queue)
     while (wake_first(queue))
         woken++;
     return woken;
+}
+
+/* ---- after a fault ---- */
+
+/* Whether the task is between place_take and place_guard_end. The record of one that has failed says so. */
+static bool is_in_queue(const struct task *task)
+{
+    uint32_t state = task->record->state;
+
+    return task->wait_queue.queue && (state == TASK_BLOCKED || state == TASK_RUNNABLE || state == TASK_RUNNING);
+}
+
+/* No CPU is in a queue's critical section, but where it waits for a lock in order to wake a task of it: that task is in
+ * the queue before and after. */
+UNCHECKED void wait_queue_empty_of(struct task *task)
+{
+    if (is_in_queue(task))
+        task->wait_queue.queue->first = task->wait_queue.queue->last = NULL;
+    else
+        task->wait_queue = (struct wait_queue_part){0};
+}
+
+UNCHECKED void wait_queue_enter_again(struct task *task)
+{
+    if (!is_in_queue(task))
+        return;
+    append(task->wait_queue.queue, task);
+    (void)scheduler_wake(task, WAKE_EVENT);
 }

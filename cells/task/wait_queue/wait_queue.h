@@ -24,3 +24,9 @@ enum wake wait_queue_wait(struct wait_queue *queue, struct lock_guard *held, uin
 bool wait_queue_wake_one(struct wait_queue *queue);
 /* Wakes all tasks. From any context. Returns how many slept. */
 size_t wait_queue_wake_all(struct wait_queue *queue);
+
+/* After a fault that may have damaged queues, or lost a wake-up: makes each queue again from what its tasks say, in any
+ * order, and wakes them all. Call the first for every task, then the second for every task; other CPUs parked. A task
+ * that has failed leaves its queue. */
+void wait_queue_empty_of(struct task *task);
+void wait_queue_enter_again(struct task *task);
