@@ -340,7 +340,8 @@ static void print_fault(const struct arena_fault *fault)
     panic_print("\n");
 }
 
-/* Mends foundation cells before they are needed: those on the stack; or all, also when the fault is in no cell. */
+/* Mends foundation cells before they are needed, and the unwind tables of other cells: of those on the stack; or of
+ * all, also when the fault is in no cell. */
 static void mend_foundation(const struct arena_fault *fault, bool all)
 {
     struct cell_ref cells[FAULT_CELLS];
@@ -349,8 +350,8 @@ static void mend_foundation(const struct arena_fault *fault, bool all)
 
     for (uint32_t i = 0; i < count; i++) {
         struct cell_ref cell = {known ? cells[i].index : i + 1};
-        if (arena_cell(cell)->state == CELL_LIVE && mend_is_needed(cell))
-            (void)mend_cell(cell);
+        if (arena_cell(cell)->state == CELL_LIVE)
+            (void)(mend_is_needed(cell) ? mend_cell(cell) : mend_tables(cell));
     }
 }
 

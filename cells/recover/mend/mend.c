@@ -9,6 +9,7 @@
 
 CELL("mend", KERNEL, 1);
 FOUNDATION();
+EXPORT(mend_tables, KERNEL);
 EXPORT(mend_cell, KERNEL);
 EXPORT(mend_section, KERNEL);
 EXPORT(mend_is_damaged, KERNEL);
@@ -292,7 +293,7 @@ bool mend_section(struct section_ref section, struct mend_found *ret_found)
     return right;
 }
 
-unsigned mend_cell(struct cell_ref cell)
+static unsigned mend_sections(struct cell_ref cell, bool tables_only)
 {
     const struct arena_cell *c = cell_record(cell);
     unsigned mended = 0;
@@ -304,10 +305,22 @@ unsigned mend_cell(struct cell_ref cell)
          i = section_record(i)->next_in_cell, left--) {
         const struct arena_section *section = section_record(i);
         struct mend_found found;
+        if (tables_only && section->kind != SECTION_EH_FRAME && section->kind != SECTION_EXCEPT)
+            continue;
         if (section->kind == SECTION_BSS)
             mended += mend_section(i, &found) ? found.count : 0;
         else if (differs(section))
             mended += mend_section(i, &found);
     }
     return mended;
+}
+
+unsigned mend_cell(struct cell_ref cell)
+{
+    return mend_sections(cell, false);
+}
+
+unsigned mend_tables(struct cell_ref cell)
+{
+    return mend_sections(cell, true);
 }

@@ -20,6 +20,8 @@ bool mend_section(struct section_ref section, struct mend_found *ret_found);
 /* Mends every section of `cell` that differs from what the loader wrote. Returns how many sections and pointers it
  * has mended. A section whose object or edges are damaged too is left as it is, and not counted. */
 unsigned mend_cell(struct cell_ref cell);
+/* The same for its unwind tables only, in which nothing is executed. */
+unsigned mend_tables(struct cell_ref cell);
 /* Whether the cell says CORE(). Also true when its record is damaged. */
 bool mend_is_core(struct cell_ref cell);
 /* Whether the cell says CORE() or FOUNDATION(), so that recovery needs it. Also true when its record is damaged. */
