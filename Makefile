@@ -80,9 +80,9 @@ ASAN_PROGRAMS := $(B)/asan/bin/delias $(B)/asan/bin/cell
 
 # ---- targets -----------------------------------------------------------------------------------------------------
 
-.PHONY: all deps run test soak mutants check lab iso bench figures help clean fuzz
+.PHONY: all deps run test soak mutants check lab iso bench figures faults13 help clean fuzz
 help: ## this list
-	@grep -hE '^[a-z]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 10
+	@grep -hE '^[a-z0-9]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 10
 
 deps: ## install what is missing, from Debian by name
 	@configs/deps.sh
@@ -124,6 +124,10 @@ bench: deps ## measurements, each with its peer in the same run
 figures: deps ## figure 9.1 of the thesis, 1,000 swaps of each case (FIGURES_RUNS=N), into build/figures
 	@$(MAKE) --no-print-directory all $(TEST_ARCHIVE)
 	@tests/bench/figures.sh
+
+faults13: deps ## the thirteen faults of the thesis into both channels on 1, 2 and 4 CPUs, and their downtime
+	@$(MAKE) --no-print-directory all $(TEST_ARCHIVE)
+	@tests/bench/faults13.sh $(CPUS)
 
 fuzz: deps ## every fuzz target, FUZZ_SECONDS each (default 600)
 	@$(MAKE) --no-print-directory all $(FUZZ:%=$(B)/fuzz/%)

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # run.sh NAME [CPUS]: runs a guest test of tests/guest/list on each number of CPUs in its line, or on CPUs. It passes if
-# its cell prints the line "TEST cell: done".
+# its cell prints the line "TEST cell: done", and the judge agrees where its line in the list names one.
 set -eu
 cd "$(dirname "$0")/../.."
 . tests/lib.sh
 
 name=${1:?usage: run.sh NAME [CPUS]}
-words="app=$name" qemu= ram=
+words="app=$name" qemu= ram= judge=
 line=$(grep "^$name " tests/guest/list) || { echo "$name: not in tests/guest/list" >&2; exit 2; }
 read -r _ cpus settings <<< "$line"
 eval "$settings"
@@ -25,6 +25,10 @@ run_on() { # CPUS
     if ! grep -aq "TEST $cell: done" "$log" || grep -aqE 'FAILED|PANIC' "$log"; then
         tail -n 40 "$log"
         echo "$name: failed on $1 CPUs, the hypervisor's status $status, all of the output: $log" >&2
+        return 1
+    fi
+    if [ -n "$judge" ] && ! "$judge" "$log"; then
+        echo "$name: the host judges otherwise, all of the output: $log" >&2
         return 1
     fi
     echo "$1 CPUs:"
