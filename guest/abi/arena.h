@@ -429,8 +429,8 @@ struct arena_cpu {
 enum fault_kind {
     FAULT_EXCEPTION = 1, /* number in `vector` */
     FAULT_PANIC = 2,     /* an assertion or panic(); text in `message` */
-    FAULT_HANG = 3,      /* a function that has exceeded its deadline; which one: text in `message` */
-    FAULT_DAMAGE = 4,    /* found by the scrubber before anything failed; which: text in `message` */
+    FAULT_HANG = 3,      /* a function that has exceeded its deadline, or a CPU without ticks; text in `message` */
+    FAULT_DAMAGE = 4,    /* found before anything failed; which: text in `message` */
 };
 
 enum fault_action {

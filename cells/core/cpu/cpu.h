@@ -8,6 +8,7 @@
 #define CPU_FAULT_STEP        0x4000 /* a fault within a fault handler gets the next; nobody handles the last */
 #define CPU_IST_BYTES         0x2000 /* the stack of NMIs, which follows that of faults, and that of machine checks */
 #define CPU_AREA_BYTES        512    /* data and descriptor tables of a CPU */
+#define CPU_HANG_MS           4000   /* without a tick: longer than anything keeps interrupts off, on a busy host too */
 
 struct task;
 struct lock;
@@ -41,6 +42,8 @@ struct cpu {
     uint64_t parked_rsp;           /* while it is parked: its stack is in use from here up */
     struct lock *held[CPU_LOCKS];  /* the first lock_depth of them, outermost first */
     uint64_t lock_looks;           /* changes while it waits for a lock */
+    uint64_t waits;                /* for other CPUs, that have taken a while */
+    uint32_t waits_for;            /* index of the CPU that it waits for now, plus one; its own: for any of them */
 };
 
 /* The task state segment (AMD64 manual, volume 2, section 12.2.5). */

@@ -14,11 +14,11 @@ EXPORT(lock_abandon, KERNEL);
 EXPORT(lock_wait_hook, KERNEL);
 EXPORT(lock_unwinding_hook, KERNEL);
 
-#define LOCK_SPINS   1024          /* between two readings of the clock */
-#define LOCK_LOST_NS 3000000000ull /* after so long a holder will not release it: no hypervisor pauses a CPU longer */
-#define LOCK_FREE_NS 20000000ull   /* after so long without it in any CPU's list its word may count as corrupt */
-#define LOCK_LOOK_NS 10000000ull   /* counted at most between two readings: more means that the machine was paused */
-#define LOCK_LOST    UINT32_MAX    /* holder of a lock that is never released */
+#define LOCK_SPINS   1024                       /* between two readings of the clock */
+#define LOCK_LOST_NS (CPU_HANG_MS * 1500000ull) /* a holder does not release it: one that hangs has failed by then */
+#define LOCK_FREE_NS 20000000ull /* after so long without it in any CPU's list its word may count as corrupt */
+#define LOCK_LOOK_NS 10000000ull /* counted at most between two readings: more means that the machine was paused */
+#define LOCK_LOST    UINT32_MAX  /* holder of a lock that is never released */
 
 void (*lock_wait_hook)(void);
 bool (*lock_unwinding_hook)(void);

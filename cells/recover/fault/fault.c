@@ -14,6 +14,7 @@
 #include "cells/task/apic/apic.h"
 #include "cells/task/deadline/deadline.h"
 #include "cells/task/task/task.h"
+#include "cells/task/watchdog/watchdog.h"
 #include "guest/abi/layout.h"
 
 CELL("fault", KERNEL, 1);
@@ -38,13 +39,21 @@ EXPORT(fault_log_damage, KERNEL);
 #define KEYBOARD_RESET 0xfe
 
 static const char *const vector_names[EXCEPTIONS] = {
-    [0] = "divide error",          [4] = "overflow",
-    [5] = "bound range exceeded",  [EXCEPTION_UD] = "invalid opcode",
-    [7] = "SIMD in a plain task",  [EXCEPTION_DF] = "double fault",
-    [10] = "invalid task state",   [11] = "segment not present",
-    [12] = "stack segment fault",  [EXCEPTION_GP] = "general protection fault",
-    [EXCEPTION_PF] = "page fault", [16] = "x87 fault",
-    [17] = "alignment check",      [EXCEPTION_MC] = "machine check",
+    [0] = "divide error",
+    [EXCEPTION_NMI] = "NMI",
+    [4] = "overflow",
+    [5] = "bound range exceeded",
+    [EXCEPTION_UD] = "invalid opcode",
+    [7] = "SIMD in a plain task",
+    [EXCEPTION_DF] = "double fault",
+    [10] = "invalid task state",
+    [11] = "segment not present",
+    [12] = "stack segment fault",
+    [EXCEPTION_GP] = "general protection fault",
+    [EXCEPTION_PF] = "page fault",
+    [16] = "x87 fault",
+    [17] = "alignment check",
+    [EXCEPTION_MC] = "machine check",
     [19] = "SIMD fault",
 };
 
@@ -60,6 +69,7 @@ static struct stack_cells {
 static struct pending {
     struct trap_frame *frame;
     uint64_t seq;
+    uint64_t by_watchdog; /* 1: it has ended what the CPU ran */
 } pending[CPU_MAX];
 
 static const char *vector_name(uint32_t vector)
@@ -196,7 +206,7 @@ static void log_stack(struct arena_fault *fault, const struct trap_frame *frame,
 
     cells->count = 0;
     cells->seq = seq;
-    struct cell_ref tried = deadline_cell(task);
+    struct cell_ref tried = pending[fault->cpu].by_watchdog ? NO_CELL : deadline_cell(task);
     if (fault->kind == FAULT_PANIC || deadline_is_asleep())
         culprit.caller = tried;
     if (tried.index && arena_cell(tried)->object.index)
@@ -274,6 +284,14 @@ static uint64_t begin_record(const struct trap_frame *frame, const struct cpu *c
     return seq;
 }
 
+static void describe_hang(struct arena_fault *fault)
+{
+    if (pending[fault->cpu].by_watchdog)
+        watchdog_describe(fault->message, sizeof fault->message);
+    else
+        deadline_describe(fault->message, sizeof fault->message);
+}
+
 /* Adds what is found out by calling other cells. */
 static void complete_record(struct arena_fault *fault, const struct trap_frame *frame, const struct task *task,
                             uint64_t seq)
@@ -287,7 +305,7 @@ static void complete_record(struct arena_fault *fault, const struct trap_frame *
     if (fault->kind == FAULT_PANIC)
         log_message(fault, task, frame->rdi);
     else if (fault->kind == FAULT_HANG)
-        deadline_describe(fault->message, sizeof fault->message);
+        describe_hang(fault);
     if (fault->cell.index)
         __atomic_add_fetch(&arena_cell(fault->cell)->faults, 1, __ATOMIC_RELAXED);
     __atomic_store_n(&fault->seq, seq, __ATOMIC_RELEASE);
@@ -426,14 +444,36 @@ static bool is_in_interrupt(const struct trap_frame *frame, const struct task *t
     return found;
 }
 
-/* Whether the fault is a hang that is put off, since an interrupt handler runs. */
-static bool is_put_off(struct trap_frame *frame, const struct cpu *cpu, enum fault_kind *ret_kind)
+/* Makes a CPU that gets no interrupts hear them again, and logs it: what runs there has not failed. */
+static void hear(void)
 {
-    *ret_kind = deadline_take(frame) ? FAULT_HANG : FAULT_EXCEPTION;
-    if (*ret_kind != FAULT_HANG || !is_in_interrupt(frame, cpu->task))
-        return false;
-    deadline_put_off();
-    return true;
+    char text[64];
+    unsigned vector = watchdog_hear(text, sizeof text);
+    uint64_t handler = vector ? (uint64_t)exception_handlers[vector] : 0;
+    const struct fault_damage damage = {.cell = arena_cell_at(handler),
+                                        .section = arena_section_at(handler),
+                                        .address = handler,
+                                        .place = "local APIC",
+                                        .message = text};
+
+    fault_log_damage(&damage);
+}
+
+/* Whether the exception stands for something that is dealt with here: a CPU that is deaf, or a function that exceeds
+ * its deadline, which is put off, since an interrupt handler runs. */
+static bool is_done(struct trap_frame *frame, const struct cpu *cpu, enum fault_kind *ret_kind)
+{
+    enum watchdog_found found = watchdog_take(frame);
+    bool late = found == WATCHDOG_NOTHING && deadline_take(frame);
+
+    if (found == WATCHDOG_DEAF)
+        hear();
+    pending[cpu->index].by_watchdog = found == WATCHDOG_HANG;
+    *ret_kind = late || found == WATCHDOG_HANG ? FAULT_HANG : FAULT_EXCEPTION;
+    bool put_off = late && is_in_interrupt(frame, cpu->task);
+    if (put_off)
+        deadline_put_off();
+    return put_off || found == WATCHDOG_DEAF;
 }
 
 /* Logs the fault, or what can be logged of the one whose logging has faulted: `*frame` is that one's then. Returns its
@@ -448,7 +488,7 @@ static uint64_t log_fault(struct trap_frame **frame, const struct cpu *cpu)
     if (again)
         *frame = mine->frame;
     mine->frame = *frame;
-    if (!again && is_put_off(*frame, cpu, &kind))
+    if (!again && is_done(*frame, cpu, &kind))
         seq = 0;
     else
         seq = mine->seq ? mine->seq : begin_record(*frame, cpu, kind);

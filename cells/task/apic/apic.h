@@ -14,6 +14,8 @@ void apic_eoi(void);
 /* Ends all interrupts that the running CPU's local APIC counts as being handled: after a fault in a handler, or in the
  * entry before it. Interrupts off. */
 void apic_end_interrupts(void);
+/* The highest vector that the running CPU's local APIC counts as being handled; 0: none. */
+unsigned apic_in_service(void);
 /* The APIC id of the running CPU. */
 uint32_t apic_id(void);
 

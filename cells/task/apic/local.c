@@ -9,6 +9,7 @@
 EXPORT(apic_start_cpu, KERNEL);
 EXPORT(apic_eoi, DRIVER);
 EXPORT(apic_end_interrupts, KERNEL);
+EXPORT(apic_in_service, KERNEL);
 EXPORT(apic_id, KERNEL);
 EXPORT(apic_command, KERNEL);
 EXPORT(apic_timer_left, KERNEL);
@@ -76,19 +77,20 @@ void apic_eoi(void)
     local_write(REG_EOI, 0);
 }
 
-static bool is_in_service(void)
+unsigned apic_in_service(void)
 {
-    uint32_t bits = 0;
-
-    for (unsigned i = 0; i < IN_SERVICE_WORDS; i++)
-        bits |= local_read((enum local_register)(REG_IN_SERVICE + i));
-    return bits;
+    for (unsigned i = IN_SERVICE_WORDS; i-- > 0;) {
+        uint32_t bits = local_read((enum local_register)(REG_IN_SERVICE + i));
+        if (bits)
+            return i * 32 + 31 - (unsigned)__builtin_clz(bits);
+    }
+    return 0;
 }
 
 /* Each end of interrupt is that of the highest vector; handlers do not nest, so that one is enough as a rule. */
 void apic_end_interrupts(void)
 {
-    for (unsigned i = 0; i < IN_SERVICE_WORDS * 32 && is_in_service(); i++)
+    for (unsigned i = 0; i < IN_SERVICE_WORDS * 32 && apic_in_service(); i++)
         apic_eoi();
 }
 

@@ -2,8 +2,8 @@
  * call of the cells apic, ioapic, ipi and shootdown, and no more: every interrupt of a device goes to the first CPU, as
  * an edge; the timer has one period. A swap exchanges this one cell for these four, or back.
  *
- * What is the same there is in files of those cells: local.c, lines.c, nmi.c, send.c, flush.c. Their static data are
- * carried as they are. */
+ * What is the same there is in files of those cells: local.c, lines.c, nmi.c, send.c, await.c, flush.c. Their static
+ * data are carried as they are. */
 #include "cells/core/cpu/cpu.h"
 #include "cells/task/apic/apic.h"
 #include "cells/task/apic/local.h"

@@ -34,6 +34,11 @@ void counter_route(uint32_t id)
         (void)ioapic_route_nmi(PIT_IRQ, id);
 }
 
+bool counter_exists(void)
+{
+    return counter != COUNTER_CPUS;
+}
+
 static void start_pit(uint32_t us)
 {
     uint16_t count = (uint16_t)((uint64_t)us * PIT_HZ / 1000000);

@@ -10,6 +10,8 @@ void counter_route(uint32_t id);
 /* One NMI in `us` microseconds, 54000 at most; the one before does not come any more, or comes too. From any context,
  * an NMI too. When two CPUs call it, one of them does. */
 void counter_start(uint32_t us);
+/* Whether this machine has what sends the NMI by itself. */
+bool counter_exists(void);
 /* No more NMIs. */
 void counter_stop(void);
 /* True, once for each counter_start, when its time is over and there is nothing in this machine that sends the NMI:

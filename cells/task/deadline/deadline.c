@@ -29,11 +29,14 @@ EXPORT(deadline_put_off, KERNEL);
 EXPORT(deadline_cell, KERNEL);
 EXPORT(deadline_is_asleep, KERNEL);
 EXPORT(deadline_describe, KERNEL);
+EXPORT(deadline_bind_watch, KERNEL);
+EXPORT(deadline_has_counter, KERNEL);
 
 #define LOOK_US     54000 /* between two looks */
 #define RETRY_US    1000
-#define LOOK_MAX_NS 110000000ull /* counted at most between two looks: more means that the CPU did not run */
-#define GRACE_NS    200000000ull /* how long a function may be in another cell: then it is ended there */
+#define LOOK_MAX_NS 110000000ull  /* counted at most between two looks: more means that the CPU did not run */
+#define GRACE_NS    200000000ull  /* how long a function may be in another cell: then it is ended there */
+#define LOST_NS     1000000000ull /* after so long without an NMI of the counter it is started again */
 #define NS_PER_MS   1000000ull
 #define RFLAGS_IF   0x200ull
 
@@ -51,6 +54,10 @@ static struct {
     uint32_t oversleeps;           /* 1: it is late, and runs on no CPU */
     uint32_t asleep;               /* 1: it is ended in its sleep */
 } watch;
+
+/* Of the watchdog, which looks when no function is watched too. */
+static void (*nmi_hook)(struct trap_frame *frame);
+static void (*tick_hook)(void);
 
 static uint32_t parked_looks; /* CPUs that look while they are parked */
 
@@ -128,6 +135,16 @@ static void look(const struct task *task, struct trap_frame *frame)
         counter_start(late ? RETRY_US : LOOK_US);
 }
 
+/* No function is watched. */
+static void look_at_nothing(void)
+{
+    watch.idle_nmi = 1;
+    if (!nmi_hook || cpu_this()->index != watch.cpu)
+        return;
+    watch.looked_ns = cpu_ns();
+    counter_start(LOOK_US);
+}
+
 static void on_nmi(struct trap_frame *frame)
 {
     const struct task *task = __atomic_load_n(&watch.now.task, __ATOMIC_ACQUIRE);
@@ -135,7 +152,10 @@ static void on_nmi(struct trap_frame *frame)
     if (task)
         look(task, frame);
     else
-        watch.idle_nmi = 1;
+        look_at_nothing();
+    void (*hook)(struct trap_frame *) = nmi_hook;
+    if (hook)
+        hook(frame);
 }
 
 /* ---- at a tick, and while CPUs are parked ---- */
@@ -163,12 +183,17 @@ static void end_sleep(struct task *task)
     scheduler_ready(task);
 }
 
-static void on_tick(struct trap_frame *frame)
+/* The counter interrupts the first CPU. */
+static void start_idle(void)
 {
-    struct task *task = __atomic_load_n(&watch.now.task, __ATOMIC_ACQUIRE);
+    watch.cpu = 0;
+    watch.looked_ns = cpu_ns();
+    counter_route(cpu_get(0)->apic_id);
+    counter_start(LOOK_US);
+}
 
-    if (!task)
-        return;
+static void tick_task(struct task *task, struct trap_frame *frame)
+{
     bool due = counter_is_due(), here = watch.cpu == cpu_this()->index;
     if (due && here)
         look(task, frame);
@@ -176,6 +201,19 @@ static void on_tick(struct trap_frame *frame)
         ipi_send_nmi(cpu_get(watch.cpu)->apic_id);
     if (watch.oversleeps)
         end_sleep(task);
+}
+
+static void on_tick(struct trap_frame *frame)
+{
+    struct task *task = __atomic_load_n(&watch.now.task, __ATOMIC_ACQUIRE);
+
+    if (task)
+        tick_task(task, frame);
+    else if (nmi_hook && cpu_this()->index == watch.cpu && cpu_ns() - watch.looked_ns > LOST_NS)
+        start_idle();
+    void (*hook)(void) = tick_hook;
+    if (hook)
+        hook();
 }
 
 /* What may be rewritten while CPUs are parked does not run but for a watch, whose end waits for it. */
@@ -237,7 +275,10 @@ static void watch_only(const struct deadline *deadline)
         cpu_relax();
     watch.oversleeps = watch.asleep = 0;
     if (!task) {
-        counter_stop();
+        if (nmi_hook)
+            start_idle();
+        else
+            counter_stop();
         watch.text_low = watch.lock_low = watch.rip = 0; /* an address would keep its cell in memory */
         return;
     }
@@ -284,6 +325,25 @@ void deadline_abandon(void)
 {
     if (watch.now.task && watch.now.task == cpu_task())
         watch_only(&(struct deadline){});
+}
+
+/* ---- the watchdog ---- */
+
+enum err deadline_bind_watch(void (*nmi)(struct trap_frame *frame), void (*tick)(void))
+{
+    GUARD(interrupts) off = interrupts_off();
+    enum err e = edge_bind(&tick_hook, tick);
+
+    if (!e)
+        e = edge_bind(&nmi_hook, nmi);
+    if (!e && !watch.now.task)
+        start_idle();
+    return e;
+}
+
+bool deadline_has_counter(void)
+{
+    return counter_exists();
 }
 
 /* What the loader calls in place of an init function, and of a done function. */

@@ -38,6 +38,14 @@ void deadline_guard_end(struct deadline_guard *guard);
 /* Ends what the running task has begun: for a task whose stack could not be unwound to its end. */
 void deadline_abandon(void);
 
+/* ---- for the watchdog cell ---- */
+
+/* Binds what is called at each NMI, after the deadline was looked at, and at each tick, interrupts off. From then on
+ * NMIs come to the first CPU as long as no function is watched. ERR_FULL: no edge is free. */
+enum err deadline_bind_watch(void (*nmi)(struct trap_frame *frame), void (*tick)(void));
+/* Whether the PIT or the HPET sends them. */
+bool deadline_has_counter(void);
+
 /* ---- for the fault cell ---- */
 
 /* At the fault by which a deadline ends a function: true, and `frame` is then where the function was. */

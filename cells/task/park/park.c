@@ -8,6 +8,7 @@
 #include "cells/core/panic/panic.h"
 #include "cells/core/vector/vector.h"
 #include "cells/task/apic/apic.h"
+#include "cells/task/ipi/await.h"
 #include "cells/task/ipi/ipi.h"
 #include "cells/task/simd/simd.h"
 #include "cells/task/task/task.h"
@@ -57,8 +58,10 @@ static bool is_in(const struct cpu *cpu, uint32_t state)
 static void await_cpu(const struct cpu *cpu, uint32_t state)
 {
     uint64_t asked_ns = cpu_ns();
+    GUARD(answer) wait = ipi_await(cpu);
 
     while (!is_in(cpu, state)) {
+        ipi_await_more(&wait);
         if (lock_wait_hook)
             lock_wait_hook(); /* that CPU may wait for this one */
         if (state == CPU_PARKED && cpu_ns() - asked_ns > ASK_AGAIN_NS) {

@@ -8,6 +8,7 @@
 #include "cells/core/page/page.h"
 #include "cells/core/vector/vector.h"
 #include "cells/task/apic/apic.h"
+#include "cells/task/ipi/await.h"
 #include "cells/task/ipi/ipi.h"
 #include "cells/task/shootdown/flush.h"
 
@@ -48,6 +49,16 @@ static bool must_answer(unsigned index, uint64_t number)
            !__atomic_load_n(&cpu->parked, __ATOMIC_SEQ_CST);
 }
 
+static void await_answer(unsigned index, uint64_t number)
+{
+    GUARD(answer) wait = ipi_await(cpu_get(index));
+
+    while (must_answer(index, number)) {
+        ipi_await_more(&wait);
+        cpu_relax();
+    }
+}
+
 /* Asks the other CPUs, and waits for their answers. A CPU that is parked now is not waited for: it may resume
  * meanwhile, and then has flushed already. */
 static void request_flush(unsigned count, uint64_t number)
@@ -60,8 +71,8 @@ static void request_flush(unsigned count, uint64_t number)
             ipi_send(cpu_get(i)->apic_id, vector);
     }
     for (unsigned i = 0; i < count; i++)
-        while (asked[i] && must_answer(i, number))
-            cpu_relax();
+        if (asked[i])
+            await_answer(i, number);
 }
 
 struct request_guard {
@@ -79,8 +90,11 @@ static bool try_request(void)
 
 static struct request_guard take_request(void)
 {
+    GUARD(answer) wait = ipi_await(cpu_this());
+
     while (!try_request()) {
         shootdown_answer();
+        ipi_await_more(&wait);
         cpu_relax();
     }
     return (struct request_guard){.held = true};

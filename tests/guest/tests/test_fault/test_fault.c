@@ -249,8 +249,10 @@ static void keep_lock(uint64_t faults)
     GUARD(lock) held = lock_take(&lock);
     uint64_t until = cpu_ns() + KEEP_NS;
 
-    while (test_fault_counter(COUNTER_faults) == faults && cpu_ns() < until)
+    while (test_fault_counter(COUNTER_faults) == faults && cpu_ns() < until) {
+        cpu_this()->lock_looks++; /* as if it waited for another lock: else the watchdog ends it */
         cpu_relax();
+    }
 }
 
 /* As if its CPU were stopped for long between the lock's word and its own list. */

@@ -1,0 +1,2 @@
+/* As in cell ipi. */
+#include "cells/task/ipi/await.c"
