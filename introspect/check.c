@@ -298,6 +298,17 @@ static void check_cell_links(struct view *v, uint32_t i)
     }
 }
 
+/* What a section says of its cell's unwind table. */
+static void check_unwind_entry(struct view *v, uint32_t i)
+{
+    const struct arena_section *s = usable(v, ARENA_SECTIONS, i);
+    const struct arena_cell *c = s ? usable(v, ARENA_CELLS, s->cell.index) : NULL;
+    const struct arena_section *table = c ? view_section(v, c->eh_frame_section) : NULL;
+
+    if (s && s->unwind_entry && (s->kind != SECTION_TEXT || !table || s->unwind_entry > table->bytes))
+        DAMAGED(v, ARENA_SECTIONS, i, "its entry in the unwind table is beyond the end of that");
+}
+
 /* ---- lists: what the guest would find by walking must be what the records say ---- */
 
 /* One list: starts at `first`, goes on through the word at `next` of each record, whose word at `owner` names its
@@ -425,6 +436,7 @@ enum err check_all(struct view *v)
         each(v, steps[i].table, steps[i].check);
     check_parents(v);
     each(v, ARENA_CELLS, check_cell_links);
+    each(v, ARENA_SECTIONS, check_unwind_entry);
 
     enum err e = group_all(v);
     if (e)

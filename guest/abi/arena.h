@@ -27,7 +27,7 @@
 #include "guest/abi/capacity.h"
 
 #define ARENA_MAGIC   0x00415341494c4544 /* "DELIASA" */
-#define ARENA_VERSION 8
+#define ARENA_VERSION 9
 
 enum arena_table {
     ARENA_NAMESPACES = 0,
@@ -296,12 +296,14 @@ struct arena_section {
     uint32_t next_free;
     uint32_t name; /* string: as in the object, ".text.channel_send" */
     struct cell_ref cell;
-    uint32_t kind;         /* enum arena_section_kind */
+    uint16_t kind; /* enum arena_section_kind */
+    uint16_t align;
     uint32_t object_index; /* section header index in the object; 0 in the nano_core */
     uint64_t virt;
     uint64_t phys;
     uint32_t bytes;
-    uint32_t align;
+    uint32_t
+        unwind_entry; /* of text: offset + 1 of its first function's entry in the cell's unwind table; 0: not known */
     struct section_ref next_in_cell;
     uint32_t hash; /* arena_check() of the loaded bytes of text, rodata and tables after relocation; else 0 */
     uint64_t type_hash, deep_hash; /* of data and functions, as struct note_data has them; 0: not known */

@@ -407,6 +407,12 @@ static void set_section_huge(void)
     build_seal(ram, ARENA_SECTIONS, BUILD_ALPHA_TEXT);
 }
 
+static void set_unwind_entry(void)
+{
+    ((struct arena_section *)build_record(ram, ARENA_SECTIONS, BUILD_ALPHA_TEXT))->unwind_entry = 1 << 20;
+    build_seal(ram, ARENA_SECTIONS, BUILD_ALPHA_TEXT);
+}
+
 static void set_name_middle(void)
 {
     ((struct arena_cell *)build_record(ram, ARENA_CELLS, BUILD_ALPHA))->name++;
@@ -498,6 +504,7 @@ static const struct {
     {set_in_use, ARENA_TABLES},         {set_too_large, ARENA_TABLES},
     {set_offset, ARENA_TABLES},         {set_string_control, ARENA_STRINGS},
     {set_no_string_end, ARENA_STRINGS}, {set_long_table, ARENA_TABLES},
+    {set_unwind_entry, ARENA_SECTIONS},
 };
 
 START_TEST(damage_with_right_check_words)

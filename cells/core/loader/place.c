@@ -37,11 +37,11 @@ struct section_ref link_add_section(struct section_list *list, const char *name,
         return section;
     struct arena_section *s = arena_section(section);
     s->cell = list->cell;
-    s->kind = kind;
+    s->kind = (uint16_t)kind;
     s->virt = virt;
     s->phys = phys;
     s->bytes = bytes;
-    s->align = align;
+    s->align = (uint16_t)align;
     arena_seal(section);
     if (list->last.index) {
         arena_section(list->last)->next_in_cell = section;

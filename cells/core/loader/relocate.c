@@ -5,6 +5,8 @@
 #include "cells/core/page/page.h"
 #include "cells/lib/string/string.h"
 
+#define UNWIND_START 8 /* where an entry of an unwind table says where its function starts */
+
 static uint64_t value_of(const struct arena_edge *edge)
 {
     return relocation_value(edge->type, arena_edge_target(edge, arena_section(edge->to)),
@@ -195,6 +197,22 @@ void link_find_needs(const struct link *link)
     }
 }
 
+/* Tells the unwinder where to look for the functions of each section: an entry of the table has a relocation to the one
+ * that it is about. The list of edges begins with the last one, so that the first entry of a section is noted. */
+static void note_unwind_entries(struct section_ref table)
+{
+    GUARD(arena) held = arena_change();
+
+    for_each_edge_from (edge, table) {
+        const struct arena_edge *e = arena_edge(edge);
+        struct arena_section *to = arena_section(e->to);
+        if (e->type == R_X86_64_PC32 && same(to->cell, arena_section(table)->cell)) {
+            to->unwind_entry = e->offset - UNWIND_START + 1;
+            arena_seal(e->to);
+        }
+    }
+}
+
 static enum err relocate_section(const struct link *link, struct section_ref section, const struct elf_section *rela,
                                  struct report *report)
 {
@@ -206,6 +224,8 @@ static enum err relocate_section(const struct link *link, struct section_ref sec
         if ((err = relocate_one(link, section, &r, report)))
             return err;
     }
+    if (arena_section(section)->kind == SECTION_EH_FRAME)
+        note_unwind_entries(section);
     return ERR_OK;
 }
 

@@ -41,6 +41,11 @@ struct dwarf_function {
  * there. */
 enum err dwarf_find(const struct dwarf_slice *eh_frame, uint64_t ip, struct dwarf_function *ret_function);
 
+/* The same, but reads only the entry that begins at `offset` and its CIE. ERR_NOT_FOUND: that is the entry of another
+ * function, or none. */
+enum err dwarf_find_at(const struct dwarf_slice *eh_frame, uint64_t offset, uint64_t ip,
+                       struct dwarf_function *ret_function);
+
 enum dwarf_how {
     DWARF_SAME,
     DWARF_UNDEFINED,
@@ -65,12 +70,13 @@ struct dwarf_row {
     uint64_t cfa_register;
     int64_t cfa_offset;
     struct dwarf_slice cfa_expression; /* bytes > 0: in place of register and offset */
+    uint64_t args_bytes;               /* of arguments on the stack, which are gone at the landing pad */
     struct dwarf_rule rule[DWARF_REGISTERS];
 };
 
-/* Makes the row for `ip`, which the function holds. ERR_CORRUPT: its program cannot be run. */
-enum err dwarf_row_at(const struct dwarf_function *function, uint64_t ip, struct dwarf_row *ret_row);
-/* Whether both rows find the same registers in the same places. */
+/* Makes the row for `ip`, which the function holds. ERR_CORRUPT: its program cannot be run; then *row has anything. */
+enum err dwarf_row_at(const struct dwarf_function *function, uint64_t ip, struct dwarf_row *row);
+/* Whether both rows find the same registers in the same places, whatever arguments are on the stack. */
 bool dwarf_row_same(const struct dwarf_row *a, const struct dwarf_row *b);
 
 struct dwarf_registers {

@@ -100,7 +100,7 @@ static enum err parse_fde(struct reader r, const struct cie *cie, struct dwarf_f
  * any but GCC's usual encoding. Spares nearly all FDEs the full parse. */
 static bool is_other_function(const struct cie *cie, struct reader r, uint64_t ip)
 {
-    uint64_t base = r.virt;
+    uint64_t base = reader_virt(&r);
 
     if (cie->pointer_encoding != POINTER_USUAL || r.end - r.at < 8)
         return false;
@@ -145,4 +145,28 @@ enum err dwarf_find(const struct dwarf_slice *eh_frame, uint64_t ip, struct dwar
         }
     }
     return ERR_NOT_FOUND;
+}
+
+enum err dwarf_find_at(const struct dwarf_slice *eh_frame, uint64_t offset, uint64_t ip,
+                       struct dwarf_function *ret_function)
+{
+    struct reader r = reader_of(eh_frame);
+    struct dwarf_function function;
+    struct cie cie;
+
+    reader_slice(&r, offset);
+    uint32_t length = reader_word(&r);
+    struct dwarf_slice body = reader_slice(&r, length);
+    struct reader entry = reader_of(&body);
+    const uint8_t *id_at = entry.at;
+    uint32_t back = reader_word(&entry);
+    if (r.truncated || entry.truncated || back == 0)
+        return ERR_NOT_FOUND;
+    enum err e = find_cie(eh_frame, id_at, back, &cie);
+    if (e || (e = parse_fde(entry, &cie, &function)))
+        return e;
+    if (ip - function.start >= function.bytes)
+        return ERR_NOT_FOUND;
+    *ret_function = function;
+    return ERR_OK;
 }

@@ -1,9 +1,11 @@
 /* See dwarf.h. Runs the call frame instructions of a function up to an address: their result is the row of the
- * unwind table for that address (DWARF 4 §6.4.2). A program runs at most STEPS_MAX instructions. */
+ * unwind table for that address (DWARF 4 §6.4.2). A program runs at most STEPS_MAX instructions that run_common does
+ * not know. */
 #include "cells/recover/unwind/reader.h"
 
-#define STEPS_MAX 4096 /* GCC's longest programs have a few dozen */
-#define SAVED_MAX 4    /* remembered rows: they are on the fault stack */
+#define STEPS_MAX      4096 /* GCC's longest programs have a few dozen */
+#define ARGS_BYTES_MAX 4096
+#define SAVED_MAX      4 /* remembered rows: they are on the fault stack */
 
 /* Call frame instructions: in the high two bits, or, where those are 0, in the low six. */
 enum { CFA_ADVANCE = 1, CFA_OFFSET = 2, CFA_RESTORE = 3 };
@@ -33,18 +35,21 @@ enum {
     CFA_GNU_ARGS_SIZE = 0x2e,
 };
 
+/* `initial` and those of `saved` that are in use are written before they are read: to clear them all would cost more
+ * than most programs. */
 struct machine {
-    struct dwarf_row row, initial;
-    struct dwarf_row saved[SAVED_MAX];
-    unsigned saves;
     uint64_t at, stop;
     const struct dwarf_function *function;
+    struct dwarf_row *row;
+    unsigned saves;
+    bool is_initial; /* runs the CIE's program */
+    struct dwarf_row initial, saved[SAVED_MAX];
 };
 
 static void set_rule(struct machine *m, uint64_t reg, enum dwarf_how how, int64_t value)
 {
     if (reg < DWARF_REGISTERS)
-        m->row.rule[reg] = (struct dwarf_rule){.how = how, .value = value};
+        m->row->rule[reg] = (struct dwarf_rule){.how = how, .value = value};
 }
 
 static void set_expression(struct machine *m, struct reader *r, enum dwarf_how how)
@@ -54,14 +59,14 @@ static void set_expression(struct machine *m, struct reader *r, enum dwarf_how h
     struct dwarf_slice slice = reader_slice(r, bytes);
 
     if (reg < DWARF_REGISTERS)
-        m->row.rule[reg] = (struct dwarf_rule){.how = how, .bytes = slice.bytes, .expression = slice.data};
+        m->row->rule[reg] = (struct dwarf_rule){.how = how, .bytes = slice.bytes, .expression = slice.data};
 }
 
-static void set_cfa(struct machine *m, uint64_t reg, int64_t offset)
+static void set_cfa(struct dwarf_row *row, uint64_t reg, int64_t offset)
 {
-    m->row.cfa_register = reg;
-    m->row.cfa_offset = offset;
-    m->row.cfa_expression = (struct dwarf_slice){};
+    row->cfa_register = reg;
+    row->cfa_offset = offset;
+    row->cfa_expression.bytes = 0;
 }
 
 /* Sets the rule of a register to a number that follows; factored: in units of the function's alignment. */
@@ -74,19 +79,21 @@ static void set_numbered_rule(struct machine *m, struct reader *r, enum dwarf_ho
 
 static void restore_rule(struct machine *m, uint64_t reg)
 {
-    if (reg < DWARF_REGISTERS)
-        m->row.rule[reg] = m->initial.rule[reg];
+    if (m->is_initial)
+        set_rule(m, reg, DWARF_SAME, 0);
+    else if (reg < DWARF_REGISTERS)
+        m->row->rule[reg] = m->initial.rule[reg];
 }
 
 /* Runs an instruction about remembered rows. False: none of these, or there is no room or no row. */
 static bool run_state(struct machine *m, uint8_t op)
 {
     if (op == CFA_REMEMBER_STATE && m->saves < SAVED_MAX) {
-        m->saved[m->saves++] = m->row;
+        m->saved[m->saves++] = *m->row;
         return true;
     }
     if (op == CFA_RESTORE_STATE && m->saves > 0) {
-        m->row = m->saved[--m->saves];
+        *m->row = m->saved[--m->saves];
         return true;
     }
     return false;
@@ -101,23 +108,23 @@ static bool run_cfa(struct machine *m, struct reader *r, uint8_t op)
     switch (op) {
     case CFA_DEF_CFA:
         reg = reader_uleb(r);
-        set_cfa(m, reg, (int64_t)reader_uleb(r));
+        set_cfa(m->row, reg, (int64_t)reader_uleb(r));
         return true;
     case CFA_DEF_CFA_REGISTER:
-        set_cfa(m, reader_uleb(r), m->row.cfa_offset);
+        set_cfa(m->row, reader_uleb(r), m->row->cfa_offset);
         return true;
     case CFA_DEF_CFA_OFFSET:
-        set_cfa(m, m->row.cfa_register, (int64_t)reader_uleb(r));
+        set_cfa(m->row, m->row->cfa_register, (int64_t)reader_uleb(r));
         return true;
     case CFA_DEF_CFA_EXPRESSION:
-        m->row.cfa_expression = reader_slice(r, reader_uleb(r));
-        return m->row.cfa_expression.bytes > 0;
+        m->row->cfa_expression = reader_slice(r, reader_uleb(r));
+        return m->row->cfa_expression.bytes > 0;
     case CFA_DEF_CFA_SF:
         reg = reader_uleb(r);
-        set_cfa(m, reg, (int64_t)((uint64_t)reader_sleb(r) * (uint64_t)align));
+        set_cfa(m->row, reg, (int64_t)((uint64_t)reader_sleb(r) * (uint64_t)align));
         return true;
     case CFA_DEF_CFA_OFFSET_SF:
-        set_cfa(m, m->row.cfa_register, (int64_t)((uint64_t)reader_sleb(r) * (uint64_t)align));
+        set_cfa(m->row, m->row->cfa_register, (int64_t)((uint64_t)reader_sleb(r) * (uint64_t)align));
         return true;
     default:
         return run_state(m, op);
@@ -153,8 +160,8 @@ static bool run_extended(struct machine *m, struct reader *r, uint8_t op)
         set_expression(m, r, op == CFA_EXPRESSION ? DWARF_EXPRESSION : DWARF_VALUE_EXPRESSION);
         return true;
     case CFA_GNU_ARGS_SIZE:
-        reader_uleb(r);
-        return true;
+        m->row->args_bytes = reader_uleb(r);
+        return m->row->args_bytes <= ARGS_BYTES_MAX;
     default:
         return run_cfa(m, r, op);
     }
@@ -175,49 +182,101 @@ static bool run_advance(struct machine *m, struct reader *r, uint8_t op, uint64_
     return true;
 }
 
+/* Runs the instructions that most of a program consists of, up to one of another kind, or with an operand of more than
+ * one byte, or that moves the location behind m->stop. */
+static void run_common(struct machine *m, struct reader *r)
+{
+    const uint64_t code_align = m->function->code_align, data_align = (uint64_t)m->function->data_align;
+    struct dwarf_row *row = m->row;
+    const uint8_t *at = r->at;
+    uint64_t location = m->at;
+
+    for (; at < r->end; at++) {
+        uint8_t op = *at, low = op & 0x3f;
+        if (op >> 6 == CFA_ADVANCE) {
+            uint64_t moved = location + low * code_align;
+            if (moved > m->stop || moved < location)
+                break;
+            location = moved;
+            continue;
+        }
+        if (op == CFA_NOP)
+            continue;
+        if (r->end - at < 2 || at[1] & 0x80)
+            break;
+        if (op >> 6 == CFA_OFFSET && low < DWARF_REGISTERS)
+            row->rule[low] = (struct dwarf_rule){.how = DWARF_OFFSET, .value = (int64_t)(at[1] * data_align)};
+        else if (op == CFA_DEF_CFA_OFFSET)
+            set_cfa(row, row->cfa_register, at[1]);
+        else if (op == CFA_DEF_CFA_REGISTER)
+            set_cfa(row, at[1], row->cfa_offset);
+        else if (op == CFA_DEF_CFA && r->end - at > 2 && !(at[2] & 0x80))
+            set_cfa(row, at[1], at[2]);
+        else
+            break;
+        at += op == CFA_DEF_CFA ? 2 : 1;
+    }
+    r->at = at;
+    m->at = location;
+}
+
+/* Runs one instruction. *ret_end: it moves the location behind m->stop, and has not been run. */
+static enum err run_instruction(struct machine *m, struct reader *r, bool *ret_end)
+{
+    uint8_t op = reader_byte(r);
+    uint64_t advance, low = op & 0x3f;
+
+    if (run_advance(m, r, op, &advance)) {
+        *ret_end = m->at + advance > m->stop || m->at + advance < m->at;
+        m->at += advance;
+    } else if (op >> 6 == CFA_OFFSET) {
+        set_rule(m, low, DWARF_OFFSET, (int64_t)(reader_uleb(r) * (uint64_t)m->function->data_align));
+    } else if (op >> 6 == CFA_RESTORE) {
+        restore_rule(m, low);
+    } else if (!run_extended(m, r, op)) {
+        return ERR_CORRUPT;
+    }
+    return r->truncated ? ERR_CORRUPT : ERR_OK;
+}
+
 /* Runs the program up to the instruction that moves the location behind m->stop. */
 static enum err run_program(struct machine *m, const struct dwarf_slice *program)
 {
     struct reader r = reader_of(program);
+    bool end = false;
+    enum err e;
 
-    for (unsigned steps = 0; r.at < r.end; steps++) {
-        uint8_t op = reader_byte(&r);
-        uint64_t advance, low = op & 0x3f;
-
+    for (unsigned steps = 0; !end; steps++) {
+        run_common(m, &r);
+        if (r.at == r.end)
+            return ERR_OK;
         if (steps == STEPS_MAX)
             return ERR_CORRUPT;
-        if (run_advance(m, &r, op, &advance)) {
-            if (m->at + advance > m->stop || m->at + advance < m->at)
-                return r.truncated ? ERR_CORRUPT : ERR_OK;
-            m->at += advance;
-        } else if (op >> 6 == CFA_OFFSET) {
-            set_rule(m, low, DWARF_OFFSET, (int64_t)(reader_uleb(&r) * (uint64_t)m->function->data_align));
-        } else if (op >> 6 == CFA_RESTORE) {
-            restore_rule(m, low);
-        } else if (!run_extended(m, &r, op)) {
-            return ERR_CORRUPT;
-        }
-        if (r.truncated)
-            return ERR_CORRUPT;
+        if ((e = run_instruction(m, &r, &end)))
+            return e;
     }
     return ERR_OK;
 }
 
-enum err dwarf_row_at(const struct dwarf_function *function, uint64_t ip, struct dwarf_row *ret_row)
+enum err dwarf_row_at(const struct dwarf_function *function, uint64_t ip, struct dwarf_row *row)
 {
-    struct machine m = {.function = function, .at = function->start, .stop = ip};
-    enum err e = run_program(&m, &function->initial);
+    struct machine m;
+    enum err e;
 
-    if (e)
+    m.function = function;
+    m.at = function->start;
+    m.stop = ip;
+    m.row = row;
+    m.saves = 0;
+    m.is_initial = true;
+    *row = (struct dwarf_row){};
+    if ((e = run_program(&m, &function->initial)))
         return e;
-    m.initial = m.row;
+    m.initial = *row;
+    m.is_initial = false;
     m.at = function->start;
     m.saves = 0;
-    e = run_program(&m, &function->program);
-    if (e)
-        return e;
-    *ret_row = m.row;
-    return ERR_OK;
+    return run_program(&m, &function->program);
 }
 
 static bool is_same_slice(const struct dwarf_slice *a, const struct dwarf_slice *b)

@@ -174,7 +174,7 @@ static bool evaluate(const struct dwarf_slice *expression, const uint64_t *first
 static bool apply_rule(const struct dwarf_rule *rule, uint64_t cfa, const struct dwarf_slice *stack,
                        const struct dwarf_registers *registers, uint64_t *value)
 {
-    struct dwarf_slice expression = {rule->expression, rule->bytes, 0};
+    struct dwarf_slice expression;
     uint64_t address;
 
     switch ((enum dwarf_how)rule->how) {
@@ -192,9 +192,11 @@ static bool apply_rule(const struct dwarf_rule *rule, uint64_t cfa, const struct
         *value = registers->value[rule->value];
         return true;
     case DWARF_EXPRESSION:
-        return evaluate(&expression, &cfa, stack, registers, &address) && read_stack(stack, address, value);
     case DWARF_VALUE_EXPRESSION:
-        return evaluate(&expression, &cfa, stack, registers, value);
+        expression = (struct dwarf_slice){rule->expression, rule->bytes, 0};
+        if (rule->how == DWARF_VALUE_EXPRESSION)
+            return evaluate(&expression, &cfa, stack, registers, value);
+        return evaluate(&expression, &cfa, stack, registers, &address) && read_stack(stack, address, value);
     }
     return false;
 }
@@ -217,7 +219,7 @@ enum dwarf_step dwarf_step(const struct dwarf_row *row, const struct dwarf_slice
     }
     caller.value[DWARF_RSP] = cfa;
     for (unsigned i = 0; i < DWARF_REGISTERS; i++)
-        if (!apply_rule(&row->rule[i], cfa, stack, registers, &caller.value[i]))
+        if (row->rule[i].how != DWARF_SAME && !apply_rule(&row->rule[i], cfa, stack, registers, &caller.value[i]))
             return STEP_FAILED;
     if (row->rule[DWARF_RIP].how == DWARF_SAME)
         return STEP_FAILED;

@@ -26,7 +26,6 @@ uint64_t reader_fixed(struct reader *r, unsigned bytes)
     for (unsigned i = 0; i < bytes; i++)
         v |= (uint64_t)r->at[i] << (8 * i);
     r->at += bytes;
-    r->virt += bytes;
     return v;
 }
 
@@ -55,7 +54,7 @@ static uint64_t reader_leb(struct reader *r, bool is_signed)
     return v;
 }
 
-uint64_t reader_uleb(struct reader *r)
+uint64_t reader_uleb_long(struct reader *r)
 {
     return reader_leb(r, false);
 }
@@ -91,9 +90,9 @@ static uint64_t read_encoded(struct reader *r, uint8_t form)
     }
 }
 
-uint64_t reader_pointer(struct reader *r, uint8_t encoding)
+uint64_t reader_pointer_any(struct reader *r, uint8_t encoding)
 {
-    uint64_t base = r->virt;
+    uint64_t base = reader_virt(r);
 
     if (encoding == POINTER_OMIT)
         return 0;

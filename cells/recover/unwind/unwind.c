@@ -242,7 +242,7 @@ static _Noreturn void return_from_interrupt(struct progress *progress, const str
 static _Noreturn void enter_pad(struct progress *progress, const struct walk *walk, const struct walk_frame *frame,
                                 uint64_t address)
 {
-    uint64_t rsp = walk->registers.value[DWARF_RSP];
+    uint64_t rsp = walk->registers.value[DWARF_RSP] + frame->row.args_bytes;
     struct cpu *cpu = cpu_this();
 
     progress->last_pad = address;
@@ -363,11 +363,11 @@ static _Noreturn void unwind(struct progress *progress, struct walk *walk)
 {
     for (;;) {
         struct walk_frame frame;
-        bool nearest;
+        bool nearest, known = walk_look_up(walk, &frame) == ERR_OK;
 
         save_walk(progress, walk);
         progress->call = call_in_frame(progress, walk);
-        if (walk_look_up(walk, &frame) == ERR_OK) {
+        if (known) {
             if (frame.function.signal && !walk->exact && progress != progress_of(task_this()))
                 return_from_interrupt(progress, walk);
             uint64_t pad = choose_pad(progress, walk, &frame, &nearest);
@@ -376,7 +376,7 @@ static _Noreturn void unwind(struct progress *progress, struct walk *walk)
                 enter_pad(progress, walk, &frame, pad);
             }
         }
-        if (!walk_next(walk))
+        if (!walk_leave(walk, known ? &frame : NULL))
             finish(progress);
         if (progress->back_cfa)
             end_roll_back_here(progress, walk);
@@ -387,11 +387,13 @@ static _Noreturn void unwind(struct progress *progress, struct walk *walk)
 static bool in_interrupt(struct walk walk)
 {
     struct walk_frame frame;
+    bool known;
 
     do {
-        if (walk_look_up(&walk, &frame) == ERR_OK && frame.function.signal && !walk.exact)
+        known = walk_look_up(&walk, &frame) == ERR_OK;
+        if (known && frame.function.signal && !walk.exact)
             return true;
-    } while (walk_next(&walk));
+    } while (walk_leave(&walk, known ? &frame : NULL));
     return false;
 }
 
@@ -571,10 +573,11 @@ void unwind_walk(const struct trap_frame *from, uint64_t stack_low, uint64_t sta
 
     do {
         struct unwind_frame frame = {.rip = walk.registers.value[DWARF_RIP], .rsp = walk.registers.value[DWARF_RSP]};
-        uint64_t ip = frame.rip - !walk.exact;
+        uint64_t ip = walk_ip(&walk);
+        bool known = walk_place(&walk, ip);
 
-        frame.cell = arena_cell_at(ip);
-        frame.section = arena_section_at(ip);
+        frame.cell = known ? walk.place.cell : arena_cell_at(ip);
+        frame.section = known ? walk.place.section : arena_section_at(ip);
         more = walk_next(&walk);
         frame.cfa = walk.cfa;
         if (!visit(&frame, context))

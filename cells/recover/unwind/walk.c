@@ -14,67 +14,109 @@ static bool is_inside(uint64_t virt, uint64_t start, uint64_t bytes)
     return virt - start < bytes;
 }
 
-/* The cell whose text holds `ip`. None: there is none, or its record is damaged. */
-static struct cell_ref cell_of_text(uint64_t ip)
+/* The bytes from `start` on of a section whose record is intact, as is that of its cell. No bytes: they are not in the
+ * read-only region of the cell. */
+static struct dwarf_slice bytes_from(const struct arena_section *s, const struct arena_cell *cell, uint64_t start)
 {
-    struct cell_ref cell = arena_cell_at(ip);
-
-    if (!cell.index || !arena_sound(cell) || !is_inside(ip, arena_cell(cell)->text_virt, arena_cell(cell)->text_bytes))
-        return NO_CELL;
-    return cell;
-}
-
-/* The bytes of a section from `start` on. False: they are not in the read-only region of its cell. */
-static bool table_from(struct section_ref section, uint64_t start, struct dwarf_slice *ret_slice)
-{
-    if (!arena_sound(section))
-        return false;
-    const struct arena_section *s = arena_section(section);
-    if (!arena_sound(s->cell))
-        return false;
-    const struct arena_cell *cell = arena_cell(s->cell);
     if (!is_inside(start, s->virt, s->bytes) || !is_inside(s->virt, cell->rodata_virt, cell->rodata_bytes) ||
         s->bytes > cell->rodata_virt + cell->rodata_bytes - s->virt)
+        return (struct dwarf_slice){};
+    return (struct dwarf_slice){(const uint8_t *)start, s->virt + s->bytes - start, start};
+}
+
+/* ---- where an address is ---- */
+
+/* The unwind table of `cell`, whose record is intact; in the image it belongs to another cell. */
+static struct dwarf_slice table_of(struct cell_ref cell, const struct arena_cell *c)
+{
+    if (!c->eh_frame_section.index || !arena_sound(c->eh_frame_section))
+        return (struct dwarf_slice){};
+    const struct arena_section *s = arena_section(c->eh_frame_section);
+    if (!same(s->cell, cell)) {
+        if (!arena_sound(s->cell))
+            return (struct dwarf_slice){};
+        c = arena_cell(s->cell);
+    }
+    return bytes_from(s, c, s->virt);
+}
+
+/* Whether the cell's record is intact and says that its text holds the address. Then *place is about that cell. */
+static bool is_in_text(struct walk_place *place, struct cell_ref cell, uint64_t address)
+{
+    if (!cell.index || !arena_sound(cell))
         return false;
-    *ret_slice = (struct dwarf_slice){(const uint8_t *)start, s->virt + s->bytes - start, start};
+    const struct arena_cell *c = arena_cell(cell);
+    if (!is_inside(address, c->text_virt, c->text_bytes))
+        return false;
+    *place = (struct walk_place){
+        .cell = cell, .eh_frame = table_of(cell, c), .text_virt = c->text_virt, .text_bytes = c->text_bytes};
     return true;
 }
 
-static enum err look_up_function(uint64_t ip, struct walk_frame *ret_frame)
+/* The section's record need not be intact: no address is read by it, and what it says of the table is checked there. */
+static bool find_place(struct walk_place *place, uint64_t address)
 {
-    struct dwarf_slice eh_frame;
-    struct cell_ref cell = cell_of_text(ip);
-    struct section_ref section = cell.index ? arena_cell(cell)->eh_frame_section : NO_SECTION;
+    bool is_known = place->cell.index && is_inside(address, place->text_virt, place->text_bytes);
 
-    if (!section.index || !arena_sound(section) || !table_from(section, arena_section(section)->virt, &eh_frame))
+    if (is_known && is_inside(address, place->virt, place->bytes))
+        return true;
+    struct section_ref section = arena_section_at(address);
+    const struct arena_section *s = section.index ? arena_section(section) : NULL;
+    if (!is_known && !is_in_text(place, s ? s->cell : NO_CELL, address) &&
+        !is_in_text(place, arena_cell_at(address), address))
+        return false;
+    if (s && same(s->cell, place->cell)) {
+        place->section = section;
+        place->virt = s->virt;
+        place->bytes = s->bytes;
+        place->entry = s->unwind_entry;
+    } else {
+        place->section = NO_SECTION;
+        place->bytes = 0;
+    }
+    return true;
+}
+
+bool walk_place(struct walk *walk, uint64_t address)
+{
+    return find_place(&walk->place, address);
+}
+
+/* ---- by tables ---- */
+
+static enum err look_up_function(struct walk_place *place, uint64_t ip, struct walk_frame *ret_frame)
+{
+    if (!find_place(place, ip) || !place->eh_frame.bytes)
         return ERR_NOT_FOUND;
-    ret_frame->cell = cell;
-    return dwarf_find(&eh_frame, ip, &ret_frame->function);
+    ret_frame->cell = place->cell;
+    if (place->section.index && place->entry &&
+        dwarf_find_at(&place->eh_frame, place->entry - 1, ip, &ret_frame->function) == ERR_OK)
+        return ERR_OK;
+    return dwarf_find(&place->eh_frame, ip, &ret_frame->function);
 }
 
-/* The address to look up: a return address may be behind the end of the function that calls. */
-static uint64_t ip_of(const struct walk *walk)
+enum err walk_look_up(struct walk *walk, struct walk_frame *ret_frame)
 {
-    return walk->registers.value[DWARF_RIP] - !walk->exact;
-}
+    enum err e = look_up_function(&walk->place, walk_ip(walk), ret_frame);
 
-enum err walk_look_up(const struct walk *walk, struct walk_frame *ret_frame)
-{
-    enum err e = look_up_function(ip_of(walk), ret_frame);
-
-    return e ? e : dwarf_row_at(&ret_frame->function, ip_of(walk), &ret_frame->row);
+    return e ? e : dwarf_row_at(&ret_frame->function, walk_ip(walk), &ret_frame->row);
 }
 
 enum err walk_pad(const struct walk *walk, const struct walk_frame *frame, bool nearest, struct dwarf_pad *ret_pad)
 {
-    struct dwarf_slice lsda;
+    uint64_t start = frame->function.lsda;
 
     *ret_pad = (struct dwarf_pad){};
-    if (!frame->function.lsda || !frame->function.personality)
+    if (!start || !frame->function.personality)
         return ERR_OK;
-    if (!table_from(arena_section_at(frame->function.lsda), frame->function.lsda, &lsda))
+    struct section_ref section = arena_section_at(start);
+    if (!arena_sound(section) || !arena_sound(arena_section(section)->cell))
         return ERR_CORRUPT;
-    return dwarf_pad_find(&lsda, &frame->function, ip_of(walk), nearest, ret_pad);
+    const struct arena_section *s = arena_section(section);
+    struct dwarf_slice lsda = bytes_from(s, arena_cell(s->cell), start);
+    if (!lsda.bytes)
+        return ERR_CORRUPT;
+    return dwarf_pad_find(&lsda, &frame->function, walk_ip(walk), nearest, ret_pad);
 }
 
 /* ---- without tables ---- */
@@ -119,7 +161,7 @@ static bool is_epilogue(const uint8_t *code)
     return frees || (*code & 0xf8) == 0x58 || *code == 0xc3 || *code == 0xc9; /* pop, ret, leave */
 }
 
-enum unwind_point walk_point(const struct walk *walk)
+enum unwind_point walk_point(struct walk *walk)
 {
     const uint64_t rip = walk->registers.value[DWARF_RIP];
     const uint8_t *code = (const uint8_t *)rip;
@@ -137,9 +179,10 @@ enum unwind_point walk_point(const struct walk *walk)
 /* Whether a call instruction of a function in the tables ends at `address`. */
 static bool is_return_address(uint64_t address)
 {
+    struct walk_place place = {};
     struct walk_frame frame;
 
-    return look_up_function(address - 1, &frame) == ERR_OK && address - frame.function.start >= CALL_BYTES &&
+    return look_up_function(&place, address - 1, &frame) == ERR_OK && address - frame.function.start >= CALL_BYTES &&
            is_after_call(address, address - frame.function.start);
 }
 
@@ -153,11 +196,11 @@ static bool calls(uint64_t address, uint64_t function)
 
 /* Of the return addresses in this text that differ from `damaged` in one bit: the one behind a direct call of
  * `function`. 0: there is none. */
-static uint64_t find_call(const struct arena_cell *cell, uint64_t damaged, uint64_t function)
+static uint64_t find_call(const struct walk_place *place, uint64_t damaged, uint64_t function)
 {
     for (unsigned bit = 0; bit < 64; bit++) {
         uint64_t address = damaged ^ 1ull << bit;
-        if (is_inside(address - CALL_BYTES, cell->text_virt, cell->text_bytes) && calls(address, function))
+        if (is_inside(address - CALL_BYTES, place->text_virt, place->text_bytes) && calls(address, function))
             return address;
     }
     return 0;
@@ -201,7 +244,7 @@ static bool take_damaged_return(struct walk *walk)
 {
     uint64_t rip = walk->registers.value[DWARF_RIP], rsp = walk->registers.value[DWARF_RSP], word;
 
-    if (!walk->exact || cell_of_text(rip).index || !read_stack_word(walk, rsp - 8, &word) || word != rip)
+    if (!walk->exact || walk_place(walk, rip) || !read_stack_word(walk, rsp - 8, &word) || word != rip)
         return false;
     uint64_t right = find_neighbour(rip, 0, true);
     if (!right)
@@ -226,7 +269,7 @@ static bool guess_next(struct walk *walk)
     rsp = (rsp > floor ? rsp : floor) & ~7ul;
     if (take_damaged_return(walk))
         return true;
-    if (walk->exact && !cell_of_text(walk->registers.value[DWARF_RIP]).index && take_return_address(walk, rsp)) {
+    if (walk->exact && !walk_place(walk, walk->registers.value[DWARF_RIP]) && take_return_address(walk, rsp)) {
         walk->guessed = false;
         return true;
     }
@@ -249,33 +292,29 @@ static bool guess_next(struct walk *walk)
 /* Where the caller of the frame goes on, of which the stack says `rip`: a word that is no return address, or that of a
  * direct call of another function, is put right if one bit of it is wrong. It may be right all the same: a swap has
  * redirected the call, or a gate was closed there. 0: not known. */
-static uint64_t caller_of(const struct walk_frame *frame, uint64_t rip)
+static uint64_t caller_of(struct walk *walk, const struct dwarf_function *function, uint64_t rip)
 {
-    uint64_t function = frame->function.start;
-    struct cell_ref cell = cell_of_text(frame->function.signal ? rip : rip - 1);
+    bool known = walk_place(walk, function->signal ? rip : rip - 1);
 
-    if (frame->function.signal)
-        return cell.index ? rip : 0;
-    if (!cell.index)
-        return find_neighbour(rip, function, true);
-    const struct arena_cell *c = arena_cell(cell);
-    bool called = is_after_call(rip, rip - c->text_virt);
-    if (called && (*(const uint8_t *)(rip - CALL_BYTES) != CALL_DIRECT || calls(rip, function)))
+    if (function->signal)
+        return known ? rip : 0;
+    if (!known)
+        return find_neighbour(rip, function->start, true);
+    bool called = is_after_call(rip, rip - walk->place.text_virt);
+    if (called && (*(const uint8_t *)(rip - CALL_BYTES) != CALL_DIRECT || calls(rip, function->start)))
         return rip;
-    uint64_t right = called ? find_call(c, rip, function) : find_neighbour(rip, function, false);
+    uint64_t right =
+        called ? find_call(&walk->place, rip, function->start) : find_neighbour(rip, function->start, false);
     return right ? right : rip;
 }
 
 /* On failure the registers are the caller's if they are known, but for rip. */
-static enum dwarf_step step_by_tables(struct walk *walk)
+static enum dwarf_step step_by_tables(struct walk *walk, const struct walk_frame *frame)
 {
-    struct walk_frame frame;
     struct dwarf_registers registers = walk->registers;
     uint64_t cfa;
+    enum dwarf_step step = dwarf_step(&frame->row, &walk->stack, &registers, &cfa);
 
-    if (walk_look_up(walk, &frame))
-        return STEP_FAILED;
-    enum dwarf_step step = dwarf_step(&frame.row, &walk->stack, &registers, &cfa);
     if (step != STEP_DONE)
         return step;
     if (cfa % 8 || cfa <= walk->cfa || cfa <= walk->stack.virt || cfa > walk->stack.virt + walk->stack.bytes)
@@ -283,10 +322,10 @@ static enum dwarf_step step_by_tables(struct walk *walk)
     uint64_t rip = registers.value[DWARF_RIP];
     if (rip == 0)
         return STEP_OUTERMOST;
-    registers.value[DWARF_RIP] = caller_of(&frame, rip);
+    registers.value[DWARF_RIP] = caller_of(walk, &frame->function, rip);
     walk->registers = registers;
     walk->cfa = cfa;
-    walk->exact = frame.function.signal;
+    walk->exact = frame->function.signal;
     walk->guessed = false;
     return registers.value[DWARF_RIP] ? STEP_DONE : STEP_FAILED;
 }
@@ -296,9 +335,9 @@ static enum dwarf_step step_by_tables(struct walk *walk)
 /* Whether `address` is behind a direct call of `function`. */
 static bool is_behind_call(uint64_t address, uint64_t function)
 {
-    struct cell_ref cell = cell_of_text(address - CALL_BYTES);
+    struct walk_place place = {};
 
-    return cell.index && is_inside(address - 1, arena_cell(cell)->text_virt, arena_cell(cell)->text_bytes) &&
+    return find_place(&place, address - CALL_BYTES) && is_inside(address - 1, place.text_virt, place.text_bytes) &&
            calls(address, function);
 }
 
@@ -333,13 +372,20 @@ struct walk walk_from(const struct trap_frame *frame, uint64_t stack_low, uint64
     return walk;
 }
 
-bool walk_next(struct walk *walk)
+bool walk_leave(struct walk *walk, const struct walk_frame *frame)
 {
     if (++walk->frames > FRAMES_MAX)
         return false;
-    enum dwarf_step step = step_by_tables(walk);
+    enum dwarf_step step = frame ? step_by_tables(walk, frame) : STEP_FAILED;
     bool found = step == STEP_FAILED ? guess_next(walk) : step == STEP_DONE;
     if (found)
         right_frame_pointer(walk);
     return found;
+}
+
+bool walk_next(struct walk *walk)
+{
+    struct walk_frame frame;
+
+    return walk_leave(walk, walk_look_up(walk, &frame) ? NULL : &frame);
 }

@@ -1,5 +1,6 @@
 /* A fault of any kind releases what its task holds, in the faulting frame and in its callers': a lock, a heap block, an
- * end of a channel. */
+ * end of a channel. With pace=1 on the command line, for a machine whose clock counts instructions: what a frame
+ * costs. */
 #include "cells/channel/channel/channel.h"
 #include "cells/core/arena/arena.h"
 #include "cells/core/cpu/cpu.h"
@@ -11,6 +12,7 @@
 #include "cells/recover/fault/fault.h"
 #include "cells/task/task/task.h"
 #include "tests/guest/fixtures/testing/testing.h"
+#include "tests/guest/tests/test_unwind/pace.h"
 
 CELL("test_unwind", KERNEL, 1);
 
@@ -209,6 +211,11 @@ static int test_unwind_main(int argc, char **argv)
 
     (void)argc;
     (void)argv;
+    if (testing_times("pace", 0)) {
+        pace(&test);
+        testing_ok(&test, "what a frame costs");
+        testing_end(&test);
+    }
     run(&test, "in the frame that faults", fail_here, 5, EXCEPTION_PF);
     test = testing_begin("test_unwind");
     uint64_t nearest = arena_header()->counter[COUNTER_nearest_pads];
