@@ -34,6 +34,9 @@ static void walk(const struct dwarf_slice *eh_frame, const struct dwarf_slice *l
     struct dwarf_pad pad;
     uint64_t cfa;
 
+    if (dwarf_find_at(eh_frame, ip % (eh_frame->bytes + 2), ip, &function) == ERR_OK &&
+        ip - function.start >= function.bytes)
+        abort();
     if (dwarf_find(eh_frame, ip, &function))
         return;
     if (dwarf_row_at(&function, ip, &row) == ERR_OK && dwarf_step(&row, &stack, &registers, &cfa) == STEP_DONE &&
