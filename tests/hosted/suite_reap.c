@@ -86,7 +86,16 @@ START_TEST(old_cells_that_refer_to_each_other_are_freed)
 }
 END_TEST
 
-/* Those that nothing refers to go, however many of them, and whoever else stays. */
+static void reap_down_to(size_t cells)
+{
+    for (int i = 0; i < 1000 && stand_in_records(ARENA_CELLS) > cells; i++) {
+        reap_in_background();
+        usleep(1000);
+    }
+    ck_assert_uint_eq(stand_in_records(ARENA_CELLS), cells);
+}
+
+/* Those that nothing refers to go, or that nothing refers to any more, however many of them, and whoever else stays. */
 START_TEST(reaping_in_the_background_goes_on)
 {
     load("left");
@@ -97,12 +106,69 @@ START_TEST(reaping_in_the_background_goes_on)
     for (int i = 0; i < 3; i++)
         replace(1, (const char *[]){"left"});
     ck_assert_uint_eq(stand_in_records(ARENA_CELLS), cells + 4);
-    for (int i = 0; i < 1000 && stand_in_records(ARENA_CELLS) > cells + 1; i++) {
-        reap_in_background();
-        usleep(1000);
-    }
-    ck_assert_uint_eq(stand_in_records(ARENA_CELLS), cells + 1);
+    reap_down_to(cells + 1);
+    struct cell_ref held = loaded_cell("left");
+    replace(1, (const char *[]){"left"});
+    bind(loaded_cell("left"), ".bss.left_calls", held, ".text.left_call");
+    reap_in_background();
+    ck_assert_uint_eq(stand_in_records(ARENA_CELLS), cells + 2);
+    ck_assert_int_eq(edge_bind((void *)section_of(loaded_cell("left"), ".bss.left_calls")->virt, NULL), ERR_OK);
+    reap_down_to(cells + 1);
     ck_assert_uint_eq(arena_cell(old)->state, CELL_OLD);
+}
+END_TEST
+
+/* What one cell costs that stays does not make those wait that were replaced since. */
+START_TEST(what_was_not_tried_is_tried_at_once)
+{
+    load("left");
+    size_t cells = stand_in_records(ARENA_CELLS);
+    struct cell_ref old = loaded_cell("right");
+    replace(1, (const char *[]){"right"});
+    bind(loaded_cell("right"), ".bss.right_total", old, ".text.right_sum");
+    stand_in.clock_ns = 1000000000;
+    reap_in_background();
+    uint64_t after_ns = stand_in.clock_ns;
+    for (int i = 0; i < 3; i++) {
+        replace(1, (const char *[]){"left"});
+        ck_assert_uint_eq(stand_in_records(ARENA_CELLS), cells + 2);
+        stand_in.clock_ns = after_ns;
+        reap_in_background();
+        ck_assert_uint_eq(stand_in_records(ARENA_CELLS), cells + 1);
+    }
+    ck_assert_uint_eq(arena_cell(old)->state, CELL_OLD);
+}
+END_TEST
+
+START_TEST(memory_is_searched_once_for_a_swap)
+{
+    load("left");
+    size_t cells = stand_in_records(ARENA_CELLS);
+    replace(2, (const char *[]){"left", "right"});
+    unsigned before = stand_in.searches;
+    reap_in_background();
+    ck_assert_uint_eq(stand_in_records(ARENA_CELLS), cells);
+    ck_assert_uint_eq(stand_in.searches, before + 1);
+}
+END_TEST
+
+/* Of several versions of each, of which none goes before those that refer to it. */
+START_TEST(what_several_swaps_have_replaced_is_freed_together)
+{
+    load("left");
+    size_t cells = stand_in_records(ARENA_CELLS);
+    struct cell_ref left[3], right[3];
+
+    for (int i = 0; i < 3; i++) {
+        left[i] = loaded_cell("left");
+        right[i] = loaded_cell("right");
+        replace(2, (const char *[]){"left", "right"});
+        bind(right[i], ".bss.right_total", i ? left[i - 1] : left[i], ".text.left_call");
+    }
+    bind(right[0], ".bss.right_total", left[2], ".text.left_call");
+    ck_assert_uint_eq(stand_in_records(ARENA_CELLS), cells + 6);
+    reap_in_background();
+    ck_assert_uint_eq(stand_in_records(ARENA_CELLS), cells);
 }
 END_TEST
 
@@ -114,6 +180,9 @@ Suite *suite_hosted_reap(void)
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_add_test(tc, old_cells_that_refer_to_each_other_are_freed);
     tcase_add_test(tc, reaping_in_the_background_goes_on);
+    tcase_add_test(tc, what_was_not_tried_is_tried_at_once);
+    tcase_add_test(tc, memory_is_searched_once_for_a_swap);
+    tcase_add_test(tc, what_several_swaps_have_replaced_is_freed_together);
     suite_add_tcase(s, tc);
     return s;
 }

@@ -79,29 +79,59 @@ static bool add_referrers_of(struct referrers *referrers, struct cell_ref cell)
     return true;
 }
 
-/* Redirects words of memory and stacks to what took over from the cell alone: cells of one name are told apart by their
- * order in a plan. False: memory is out. */
-static bool redirect_to_heirs(struct cell_ref cell) NEEDS(loader_lock)
+/* Moves some of the first `count` cells to their end: those that one swap has replaced, of different names, since a
+ * plan tells its cells apart by their names. Returns how many the others are. */
+static size_t split_swap(struct cell_ref *cells, size_t count)
 {
-    struct cell_ref heirs[SWAP_SET_MAX];
-    OWN(plan) struct plan *plan = plan_with_heirs(&cell, 1, heirs);
+    const struct arena_cell *last = arena_cell(cells[count - 1]);
+    size_t others = count - 1;
 
-    if (plan)
-        swap_redirect_words(plan);
-    return plan;
+    for (size_t i = others; i-- > 0;) {
+        const struct cell_ref cell = cells[i];
+        bool fits = arena_cell(cell)->went == last->went;
+        for (size_t k = others; k < count && fits; k++)
+            fits = arena_cell(cells[k])->name != arena_cell(cell)->name;
+        if (!fits)
+            continue;
+        cells[i] = cells[--others];
+        cells[others] = cell;
+    }
+    return others;
 }
 
-/* Frees the cell, and with it the replaced cells that refer to it. False: something else refers to one of them. */
+/* Redirects words of memory and stacks to what took over from the cells. For each swap all at once: memory is searched
+ * for them together. False: memory is out. */
+static bool redirect_to_heirs(struct referrers *old) NEEDS(loader_lock)
+{
+    struct cell_ref heirs[SWAP_SET_MAX];
+
+    for (size_t count = old->count; count > 0;) {
+        size_t others = split_swap(old->cell, count);
+        OWN(plan) struct plan *plan = plan_with_heirs(old->cell + others, count - others, heirs);
+        if (!plan)
+            return false;
+        swap_redirect_words(plan);
+        count = others;
+    }
+    return true;
+}
+
+/* Frees the cells, and with them the replaced cells that refer to them. False: something else refers to one of them. */
+static bool reap_with_referrers(struct referrers *old) NEEDS(loader_lock)
+{
+    for (size_t i = 0; i < old->count; i++)
+        if (!add_referrers_of(old, old->cell[i]))
+            return false;
+    if (!redirect_to_heirs(old) || are_referenced(old->cell, old->count))
+        return false;
+    return lifecycle_unload_all(old->cell, old->count) == old->count;
+}
+
 static bool reap_cell(struct cell_ref cell) NEEDS(loader_lock)
 {
     struct referrers old = {.cell = {cell}, .count = 1};
-    bool all = true;
 
-    for (size_t i = 0; all && i < old.count; i++)
-        all = redirect_to_heirs(old.cell[i]) && add_referrers_of(&old, old.cell[i]);
-    if (!all || are_referenced(old.cell, old.count))
-        return false;
-    return lifecycle_unload_all(old.cell, old.count) == old.count;
+    return reap_with_referrers(&old);
 }
 
 /* ---- the image ---- */
@@ -213,12 +243,80 @@ void reap_failed(struct reap_share *share, uint64_t began_ns)
     share->next_ns = end + (pause < PAUSE_MAX_NS ? pause : PAUSE_MAX_NS);
 }
 
+/* A pass over replaced cells that have not been tried: those that swaps from number `tried` + 1 to `last` have
+ * replaced. */
+struct pass {
+    uint32_t tried, last;
+    struct cell_ref cell; /* that was tried last */
+};
+
+/* The next one in the pass, if there is one. Writes the number of the newest swap that has replaced something. */
+static struct cell_ref next_in_pass(const struct pass *pass, uint32_t *ret_newest)
+{
+    struct cell_ref next = NO_CELL;
+
+    *ret_newest = pass->last;
+    for_each_cell (i) {
+        uint32_t went = is_old(i) ? arena_cell(i)->went : 0;
+        if (went > *ret_newest)
+            *ret_newest = went;
+        if (!next.index && i.index > pass->cell.index && went > pass->tried && went <= pass->last)
+            next = i;
+    }
+    return next;
+}
+
+/* Frees all cells of a new pass together, if there are several: memory is searched for them once. */
+static void try_together(const struct pass *pass)
+{
+    GUARD(loader) locked = loader_hold();
+    struct referrers old = {};
+    bool room = true;
+
+    for_each_cell (i)
+        if (is_old(i) && !arena_in_image(arena_cell(i)) && arena_cell(i)->went > pass->tried &&
+            arena_cell(i)->went <= pass->last)
+            room &= add_referrer(&old, i);
+    if (room && old.count > 1)
+        (void)reap_with_referrers(&old);
+}
+
+/* The same; behind the last one a new pass begins, if there has been a swap. None: all have been tried. */
+static struct cell_ref next_untried(struct pass *pass)
+{
+    uint32_t newest;
+
+    pass->cell = next_in_pass(pass, &newest);
+    while (!pass->cell.index && pass->tried < newest) {
+        pass->tried = pass->last;
+        pass->last = newest;
+        try_together(pass);
+        pass->cell = next_in_pass(pass, &newest);
+    }
+    return pass->cell;
+}
+
+/* Tries each replaced cell once, whatever others have cost. False: they have all been tried. */
+static bool try_untried(struct reap_share *share)
+{
+    static struct pass pass;
+
+    for (struct cell_ref cell; (cell = next_untried(&pass)).index;) {
+        uint64_t began_ns = cpu_ns();
+        if (try_cell(cell))
+            continue;
+        reap_failed(share, began_ns);
+        return true;
+    }
+    return false;
+}
+
 void reap_in_background(void)
 {
     static struct cell_ref cell; /* tried last */
     static struct reap_share share;
 
-    if (!reap_may_try(&share))
+    if (try_untried(&share) || !reap_may_try(&share))
         return;
     while ((cell = next_replaced(cell)).index) {
         uint64_t began_ns = cpu_ns();

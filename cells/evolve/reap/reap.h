@@ -8,8 +8,9 @@
  * frame or word of memory), and groups of replaced cells that only each other's edges refer to. Call from a task.
  * Returns how many replaced cells there still are. */
 size_t reap_replaced(void);
-/* As reap_replaced, but after a cell that cannot be freed yet it returns, and does nothing in the next calls, so that
- * such cells cost everybody a small share of the time. For the teardown task, which calls it again and again. */
+/* As reap_replaced, but after a cell that cannot be freed yet it returns, and tries only what was replaced since in the
+ * next calls, so that such cells cost everybody a small share of the time. What a swap has replaced is first tried
+ * together: memory is searched for it once. For the teardown task, which calls it again and again. */
 void reap_in_background(void);
 /* Frees `count` cells that may refer to each other, unless something else refers to them. Returns how many it has
  * freed; these are the first ones of `cells` then. */
