@@ -235,11 +235,23 @@ uint64_t page_phys(const struct mapped_pages *mp)
     return mp->phys;
 }
 
+size_t page_bytes(const struct mapped_pages *mp)
+{
+    return mp->bytes;
+}
+
 struct mapped_pages *page_find(uint64_t virt)
 {
     struct mapped_pages *mp = mapping_below(virt);
 
     return mp && mp->virt == virt ? mp : NULL;
+}
+
+void page_each(void (*visit)(struct mapped_pages *mp, void *context), void *context)
+{
+    for (size_t i = 0; i < array_size(mapping); i++)
+        if (mapping[i].bytes && mapping[i].flags & PAGE_WRITE)
+            visit(&mapping[i], context);
 }
 
 enum err page_translate(uint64_t virt, uint64_t *ret_phys)

@@ -156,6 +156,135 @@ START_TEST(blocks_are_told_from_what_is_none)
 }
 END_TEST
 
+/* ---- after a fault ---- */
+
+#define HEADER_BYTES 16
+#define CHUNK_WORDS  6
+#define GARBAGE      0x3a8a64d63823da39ull
+
+static uint64_t *seal_of(void *block)
+{
+    return (uint64_t *)((uint8_t *)block - HEADER_BYTES);
+}
+
+/* The chunk of a small block: its header says how far away that begins. */
+static uint64_t *chunk_of(void *block)
+{
+    return (uint64_t *)((uint8_t *)seal_of(block) - (uint32_t)seal_of(block)[1]);
+}
+
+static void free_all(void *const *block, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        heap_free(block[i]);
+    heap_trim();
+    ck_assert_uint_eq(stand_in.frames_used, 0);
+    ck_assert_uint_eq(arena_header()->counter[COUNTER_heap_blocks], 0);
+    ck_assert_uint_eq(arena_header()->counter[COUNTER_heap_bytes], 0);
+}
+
+/* Full chunks, half full ones, empty ones, large blocks. */
+START_TEST(rebuilding_loses_nothing)
+{
+    static void *block[BLOCKS];
+
+    for (size_t i = 0; i < BLOCKS; i++) {
+        block[i] = heap_alloc(i * 37 % 5000);
+        memset(block[i], (int)i, i * 37 % 5000);
+    }
+    for (size_t i = 0; i < BLOCKS; i += 3) {
+        heap_free(block[i]);
+        block[i] = NULL;
+    }
+    heap_rebuild();
+    for (size_t i = 0; i < BLOCKS; i += 3) {
+        block[i] = heap_alloc(i * 37 % 5000);
+        ck_assert(is_filled(block[i], i * 37 % 5000, 0));
+        memset(block[i], (int)i, i * 37 % 5000);
+    }
+    heap_rebuild();
+    for (size_t i = 0; i < BLOCKS; i++)
+        ck_assert(is_filled(block[i], i * 37 % 5000, (uint8_t)i));
+    free_all(block, BLOCKS);
+}
+END_TEST
+
+START_TEST(a_damaged_chunk_is_rebuilt)
+{
+    void *block[4] = {heap_alloc(100), heap_alloc(100), heap_alloc(100), NULL};
+    uint64_t *chunk = chunk_of(block[0]);
+
+    ck_assert_ptr_eq(chunk, chunk_of(block[2]));
+    heap_free(MOVE(block[1]));
+    chunk[_i] = GARBAGE;
+    heap_rebuild();
+    block[1] = heap_alloc(100);
+    block[3] = heap_alloc(100);
+    ck_assert_ptr_eq(chunk, chunk_of(block[1]));
+    free_all(block, 4);
+}
+END_TEST
+
+/* A used block can be freed, whatever was written over its seal. */
+START_TEST(a_damaged_used_block_is_rebuilt)
+{
+    void *block[2] = {heap_alloc(100), heap_alloc(100)};
+
+    *seal_of(block[0]) = _i ? *seal_of(block[0]) ^ 1ull << (_i * 7 - 1) : GARBAGE;
+    heap_rebuild();
+    void *other = heap_alloc(100);
+    ck_assert(other != block[0] && other != block[1]);
+    heap_free(other);
+    free_all(block, 2);
+}
+END_TEST
+
+START_TEST(a_flipped_bit_leaves_a_free_block_free)
+{
+    void *block[2] = {heap_alloc(100), heap_alloc(100)};
+    void *last = block[0];
+
+    heap_free(MOVE(block[0]));
+    *seal_of(last) ^= 1ull << _i * 9;
+    heap_rebuild();
+    for (size_t frames = stand_in.frames_used, i = 0; i < 1000 && !block[0]; i++) {
+        static void *others[1000];
+        others[i] = heap_alloc(100);
+        ck_assert_uint_eq(stand_in.frames_used, frames); /* it comes before a new chunk */
+        if (others[i] != last)
+            continue;
+        block[0] = last;
+        while (i)
+            heap_free(others[--i]);
+    }
+    free_all(block, 2);
+}
+END_TEST
+
+/* Nobody knows whether somebody has it. */
+START_TEST(a_free_block_that_was_written_over_is_not_given_out)
+{
+    void *block[2] = {heap_alloc(100), heap_alloc(100)};
+    void *bad = block[0];
+
+    heap_free(MOVE(block[0]));
+    *seal_of(bad) = GARBAGE;
+    heap_rebuild();
+    for (int i = 0; i < 300; i++)
+        ck_assert_ptr_ne(heap_alloc(100), bad);
+}
+END_TEST
+
+START_TEST(a_large_block_knows_its_pages_again)
+{
+    void *block = heap_alloc(50000);
+
+    seal_of(block)[-2] = GARBAGE;
+    heap_rebuild();
+    free_all(&block, 1);
+}
+END_TEST
+
 /* Volatile, so that gcc does not see what is done here on purpose. */
 static void *volatile bad;
 
@@ -175,6 +304,13 @@ START_TEST(freed_inside)
     memset(block, 0x11, 400);
     bad = block + 32;
     heap_free(bad);
+}
+END_TEST
+
+START_TEST(taken_from_a_damaged_chunk)
+{
+    chunk_of(heap_alloc(100))[4] ^= 1ull << 40; /* the size of its blocks, say */
+    bad = heap_alloc(100);
 }
 END_TEST
 
@@ -221,6 +357,13 @@ Suite *suite_hosted_heap(void)
     tcase_add_test(tc, trimming_leaves_nothing_empty);
     tcase_add_test(tc, large_blocks_go_back_at_once);
     tcase_add_test(tc, blocks_are_told_from_what_is_none);
+    tcase_add_test(tc, rebuilding_loses_nothing);
+    tcase_add_loop_test(tc, a_damaged_chunk_is_rebuilt, 0, CHUNK_WORDS);
+    tcase_add_loop_test(tc, a_damaged_used_block_is_rebuilt, 0, 10);
+    tcase_add_loop_test(tc, a_flipped_bit_leaves_a_free_block_free, 0, 8);
+    tcase_add_test(tc, a_free_block_that_was_written_over_is_not_given_out);
+    tcase_add_test(tc, a_large_block_knows_its_pages_again);
+    tcase_add_test_raise_signal(tc, taken_from_a_damaged_chunk, SIGABRT);
     tcase_add_test_raise_signal(tc, freed_twice, SIGABRT);
     tcase_add_test_raise_signal(tc, freed_inside, SIGABRT);
     tcase_add_test_raise_signal(tc, freed_misaligned, SIGABRT);

@@ -26,6 +26,7 @@ EXPORT(page_start, LIBRARY);
 EXPORT(page_phys, LIBRARY);
 EXPORT(page_bytes, LIBRARY);
 EXPORT(page_find, KERNEL);
+EXPORT(page_each, KERNEL);
 EXPORT(page_direct, KERNEL);
 EXPORT(page_translate, KERNEL);
 EXPORT(page_root, KERNEL);
@@ -399,6 +400,17 @@ struct mapped_pages *page_find(uint64_t virt)
         if (mp->virt == virt)
             return mp->live ? mp : NULL;
     return NULL;
+}
+
+/* After a fault a chain may be a circle: no more steps than there can be handles. */
+UNCHECKED void page_each(void (*visit)(struct mapped_pages *mp, void *context), void *context)
+{
+    size_t left = own_frames * (FRAME_BYTES / sizeof *pool);
+
+    for (size_t i = 0; i < BUCKETS; i++)
+        for (struct mapped_pages *mp = buckets[i]; mp && left; mp = mp->next_in_bucket, left--)
+            if (mp->live && mp->owns_frames && mp->flags & PAGE_WRITE)
+                visit(mp, context);
 }
 
 /* ---- boot ---- */

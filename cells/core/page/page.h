@@ -48,6 +48,10 @@ size_t page_bytes(const struct mapped_pages *mp);
 /* The mapping that starts at `virt`, for owners that keep only its address in the arena. Borrowed. NULL: none. */
 struct mapped_pages *page_find(uint64_t virt);
 
+/* Calls `visit` for each mapping of RAM of ours that may be written. Call with the other CPUs parked: it takes no lock.
+ * `visit` must not map or unmap. */
+void page_each(void (*visit)(struct mapped_pages *mp, void *context), void *context);
+
 /* The alias of physical memory in the direct map: always writable, never executable. */
 void *page_direct(uint64_t phys);
 

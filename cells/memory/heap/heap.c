@@ -1,6 +1,8 @@
 /* See heap.h. Small blocks are parts of chunks, one size per chunk, with a lock for each size; a large block is a
  * mapping of its own. Empty chunks are unmapped, but for one per size. Invariant: each block has a header whose seal
- * depends on its address, so that a pointer to no block, a double free and a write beyond a block are noticed. */
+ * depends on its address, so that a pointer to no block, a double free and a write beyond a block are noticed. A chunk
+ * has a seal too while its pool may give out its blocks. Pools and free lists say nothing that does not follow from the
+ * seals. */
 #include "cells/memory/heap/heap.h"
 #include "cells/core/arena/arena.h"
 #include "cells/core/lock/lock.h"
@@ -14,10 +16,13 @@ EXPORT(heap_alloc, APPLICATION);
 EXPORT(heap_free, APPLICATION);
 EXPORT(heap_trim, LIBRARY);
 EXPORT(heap_is_block, KERNEL);
+EXPORT(heap_rebuild, KERNEL);
 
 #define CHUNK_BYTES 16384ul
 #define SEAL_USED   0x75ed5ea1b10c4eadull
-#define SEAL_FREE   0xf4ee5ea1b10c4eadull
+#define SEAL_FREE   0x8a12a15e4ef3b152ull /* far from the other, in bits */
+#define SEAL_CHUNK  0xc40c5ea1b10c4eadull
+#define FLIPS_MAX   8 /* so many flipped bits do not hide that a block is free */
 
 struct header {
     uint64_t seal;
@@ -34,7 +39,9 @@ struct chunk {
     struct mapped_pages *pages;
     struct chunk *next, *previous; /* in its pool, while it has a free block */
     struct free_block *free;
-    uint32_t used, capacity, pool;
+    uint32_t used;
+    uint16_t pool, bytes; /* index of its pool; of a block */
+    uint64_t seal;        /* 0: no pool has it */
 };
 
 struct large {
@@ -45,7 +52,10 @@ struct large {
 
 _Static_assert(sizeof(struct header) == 16 && sizeof(struct chunk) % 16 == 0 && sizeof(struct large) % 16 == 0);
 
-static const uint16_t sizes[] = {32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2080, 3216};
+#define EACH_SIZE(X) X(32) X(48) X(64) X(96) X(128) X(192) X(256) X(384) X(512) X(768) X(1024) X(1536) X(2080) X(3216)
+#define SIZE(bytes)  bytes,
+#define AND(bytes)   +bytes
+static const uint16_t sizes[] = {EACH_SIZE(SIZE)};
 #define POOLS array_size(sizes)
 
 static struct pool {
@@ -62,6 +72,21 @@ static uint64_t seal_at(uint64_t address, uint32_t offset, uint64_t kind)
 static uint64_t seal_of(const struct header *header, uint64_t kind)
 {
     return seal_at((uint64_t)header, header->offset, kind);
+}
+
+static uint64_t seal_of_chunk(const struct chunk *chunk)
+{
+    return seal_at((uint64_t)chunk, (uint32_t)chunk->pool << 16 | chunk->bytes, SEAL_CHUNK);
+}
+
+/* Whether the table of sizes is as it was written. With a wrong size blocks would overlap. */
+static bool are_sizes_right(void)
+{
+    unsigned sum = 0;
+
+    for (size_t i = 0; i < POOLS; i++)
+        sum += __atomic_load_n(&sizes[i], __ATOMIC_RELAXED);
+    return sum == 0 EACH_SIZE(AND);
 }
 
 static void count(int64_t blocks, int64_t bytes)
@@ -83,6 +108,9 @@ static void chunk_link(struct pool *pool, struct chunk *chunk) NEEDS(pool->lock)
 
 static void chunk_unlink(struct pool *pool, struct chunk *chunk) NEEDS(pool->lock)
 {
+    if ((chunk->previous ? chunk->previous->next : pool->chunks) != chunk ||
+        (chunk->next && chunk->next->previous != chunk))
+        panic("heap: the list of chunks was written to");
     if (chunk->previous)
         chunk->previous->next = chunk->next;
     else
@@ -100,28 +128,37 @@ OWNABLE(chunk)
 
 static struct chunk *chunk_new(uint32_t pool)
 {
+    if (!are_sizes_right())
+        panic("heap: the table of sizes was written to");
     OWN(mapped_pages) struct mapped_pages *pages = page_map(CHUNK_BYTES, PAGE_WRITE);
-
     if (!pages)
         return NULL;
     struct chunk *chunk = page_start(pages);
-    chunk->pool = pool;
+    chunk->pool = (uint16_t)pool;
+    chunk->bytes = sizes[pool];
     for (uint64_t at = sizeof *chunk; at + sizes[pool] <= CHUNK_BYTES; at += sizes[pool]) {
         struct free_block *block = (struct free_block *)((uint8_t *)chunk + at);
         block->header.offset = (uint32_t)at;
         block->header.seal = seal_of(&block->header, SEAL_FREE);
         block->next = chunk->free;
         chunk->free = block;
-        chunk->capacity++;
     }
     chunk->pages = MOVE(pages);
     return chunk;
 }
 
-static struct header *chunk_take(struct pool *pool, struct chunk *chunk) NEEDS(pool->lock)
+/* Whether the chunk is one of the pool's, and has blocks of the size that the table says. */
+static bool is_chunk_of(const struct chunk *chunk, const struct pool *pool)
+{
+    return chunk->seal == seal_of_chunk(chunk) && pool == &pools[chunk->pool] && chunk->bytes == sizes[chunk->pool];
+}
+
+static struct header *chunk_take(struct pool *pool, struct chunk *chunk, size_t bytes) NEEDS(pool->lock)
 {
     struct free_block *block = chunk->free;
 
+    if (!is_chunk_of(chunk, pool))
+        panic("heap: a chunk was written to");
     if (block->header.seal != seal_of(&block->header, SEAL_FREE))
         panic("heap: a free block was written to");
     chunk->free = block->next;
@@ -129,20 +166,23 @@ static struct header *chunk_take(struct pool *pool, struct chunk *chunk) NEEDS(p
         pool->empty--;
     if (!chunk->free)
         chunk_unlink(pool, chunk);
+    block->header.bytes = (uint32_t)bytes;
+    block->header.seal = seal_of(&block->header, SEAL_USED); /* under the lock: what is free is in a list */
     return &block->header;
 }
 
 /* ---- small blocks ---- */
 
-static struct header *pool_take(struct pool *pool)
+static struct header *pool_take(struct pool *pool, size_t bytes)
 {
     GUARD(lock) held = lock_take(&pool->lock);
-    return pool->chunks ? chunk_take(pool, pool->chunks) : NULL;
+    return pool->chunks ? chunk_take(pool, pool->chunks, bytes) : NULL;
 }
 
 static void pool_add(struct pool *pool, struct chunk *chunk)
 {
     GUARD(lock) held = lock_take(&pool->lock);
+    chunk->seal = seal_of_chunk(chunk);
     chunk_link(pool, chunk);
     pool->empty++;
 }
@@ -153,17 +193,16 @@ static void *small_alloc(uint32_t index, size_t bytes)
     struct header *header;
 
     /* pages are mapped with no lock held, so other tasks may take all blocks of the new chunk first */
-    while (!(header = pool_take(pool))) {
+    while (!(header = pool_take(pool, bytes))) {
         OWN(chunk) struct chunk *chunk = chunk_new(index);
         if (!chunk)
             return NULL;
         pool_add(pool, MOVE(chunk));
     }
-    memset(header + 1, 0, sizes[index] - sizeof *header);
-    header->bytes = (uint32_t)bytes;
-    header->seal = seal_of(header, SEAL_USED);
     count(1, (int64_t)bytes);
-    return header + 1;
+    OWN(heap) void *block = header + 1;
+    memset(block, 0, sizes[index] - sizeof *header);
+    return MOVE(block);
 }
 
 /* Puts the block into the chunk's free list. Returns the chunk if it is to be freed, else NULL. */
@@ -186,6 +225,7 @@ static struct chunk *pool_give(struct pool *pool, struct chunk *chunk, struct he
         return NULL;
     }
     chunk_unlink(pool, chunk);
+    chunk->seal = 0;
     return chunk;
 }
 
@@ -194,11 +234,10 @@ static void small_free(struct header *header)
     struct chunk *chunk = (struct chunk *)((uint8_t *)header - header->offset);
     int64_t bytes = header->bytes;
 
-    if (chunk->pool >= POOLS)
+    if (chunk->seal != seal_of_chunk(chunk))
         panic("heap: a chunk was written to");
-    struct chunk *empty = pool_give(&pools[chunk->pool], chunk, header);
+    OWN(chunk) struct chunk *empty = pool_give(&pools[chunk->pool], chunk, header);
     count(-1, -bytes);
-    chunk_put(empty);
 }
 
 /* ---- large blocks ---- */
@@ -281,6 +320,7 @@ static struct chunk *pool_take_empty(struct pool *pool)
         if (!chunk->used) {
             chunk_unlink(pool, chunk);
             pool->empty--;
+            chunk->seal = 0;
             return chunk;
         }
     return NULL;
@@ -291,4 +331,106 @@ void heap_trim(void)
     for (size_t i = 0; i < POOLS; i++)
         for (struct chunk *chunk; (chunk = pool_take_empty(&pools[i]));)
             chunk_put(chunk);
+}
+
+/* ---- after a fault ---- */
+
+static bool is_near(uint64_t seal, uint64_t right)
+{
+    unsigned flips = 0;
+
+    for (uint64_t differ = seal ^ right; differ; differ &= differ - 1)
+        flips++;
+    return flips <= FLIPS_MAX;
+}
+
+static struct header *header_at(struct chunk *chunk, uint32_t offset)
+{
+    return (struct header *)((uint8_t *)chunk + offset);
+}
+
+static bool is_block_at(struct chunk *chunk, uint32_t offset)
+{
+    const struct header *header = header_at(chunk, offset);
+
+    return header->seal == seal_at((uint64_t)header, offset, SEAL_USED) ||
+           header->seal == seal_at((uint64_t)header, offset, SEAL_FREE);
+}
+
+/* Finds out what size the blocks have, by the chunk's seal or where the first two blocks are. False: it is no chunk, or
+ * no pool has it. */
+static bool find_size(struct chunk *chunk)
+{
+    if (!chunk->seal)
+        return false;
+    if (chunk->seal == seal_of_chunk(chunk))
+        return true;
+    for (uint16_t pool = 0; pool < POOLS; pool++)
+        if (is_block_at(chunk, sizeof *chunk) && is_block_at(chunk, sizeof *chunk + sizes[pool])) {
+            chunk->pool = pool;
+            chunk->bytes = sizes[pool];
+            chunk->seal = seal_of_chunk(chunk);
+            return true;
+        }
+    return false;
+}
+
+/* A block of which is not known whether it is free counts as used: somebody may have it. */
+static void rebuild_block(struct chunk *chunk, uint32_t offset)
+{
+    struct header *header = header_at(chunk, offset);
+    uint64_t used = seal_at((uint64_t)header, offset, SEAL_USED), free = seal_at((uint64_t)header, offset, SEAL_FREE);
+
+    header->offset = offset;
+    if (is_near(header->seal, free)) {
+        header->seal = free;
+        ((struct free_block *)header)->next = chunk->free;
+        chunk->free = (struct free_block *)header;
+        return;
+    }
+    header->seal = used;
+    if (header->bytes > chunk->bytes - sizeof *header)
+        header->bytes = chunk->bytes - (uint32_t)sizeof *header;
+    chunk->used++;
+}
+
+UNCHECKED static void rebuild_chunk(struct mapped_pages *pages)
+{
+    struct chunk *chunk = page_start(pages);
+
+    if (page_bytes(pages) != CHUNK_BYTES || !find_size(chunk))
+        return;
+    struct pool *pool = &pools[chunk->pool];
+    chunk->pages = pages;
+    chunk->free = NULL;
+    chunk->used = 0;
+    for (uint32_t at = sizeof *chunk; at + chunk->bytes <= CHUNK_BYTES; at += chunk->bytes)
+        rebuild_block(chunk, at);
+    if (chunk->free)
+        chunk_link(pool, chunk);
+    if (!chunk->used)
+        pool->empty++;
+}
+
+static void rebuild_pages(struct mapped_pages *pages, void *context)
+{
+    struct large *large = page_start(pages);
+    uint64_t phys;
+
+    (void)context;
+    if (page_translate((uint64_t)large, &phys) || phys != page_phys(pages))
+        return;
+    if (large->header.seal == seal_at((uint64_t)&large->header, 0, SEAL_USED))
+        large->pages = pages;
+    else
+        rebuild_chunk(pages);
+}
+
+void heap_rebuild(void)
+{
+    if (!are_sizes_right())
+        return;
+    for (size_t i = 0; i < POOLS; i++)
+        pools[i] = (struct pool){};
+    page_each(rebuild_pages, NULL);
 }

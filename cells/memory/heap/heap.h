@@ -16,6 +16,11 @@ bool heap_is_block(const void *address, size_t *ret_bytes);
 /* Frees the one empty chunk that is kept for each size, for tests that count frames. */
 void heap_trim(void);
 
+/* Makes what the heap keeps of its blocks, which are free and where, again from the blocks themselves, and mends their
+ * headers as far as they say what they were. After a fault, with the other CPUs parked and no lock held. Does nothing
+ * while its table of sizes is damaged. */
+void heap_rebuild(void);
+
 /* For OWN(heap) void *p = heap_alloc(n). */
 static inline __attribute__((always_inline)) void heap_own_end(void *own)
 {

@@ -1,6 +1,7 @@
 /* See audit.h. All other CPUs are parked meanwhile, so that no task is between two queues. */
 #include "cells/recover/recovery/audit.h"
 #include "cells/core/arena/arena.h"
+#include "cells/memory/heap/heap.h"
 #include "cells/task/park/park.h"
 #include "cells/task/scheduler/scheduler.h"
 #include "cells/task/task/task.h"
@@ -18,7 +19,7 @@ static void enter_queue(struct task *task, void *)
     wait_queue_enter_again(task);
 }
 
-void audit_tasks(void)
+void audit_all(void)
 {
     uint64_t newest = __atomic_load_n(&arena_header()->fault_seq, __ATOMIC_RELAXED);
 
@@ -29,4 +30,5 @@ void audit_tasks(void)
     scheduler_rebuild();
     task_each(empty_queue, NULL);
     task_each(enter_queue, NULL);
+    heap_rebuild();
 }

@@ -255,9 +255,9 @@ static void repair_after_unwinding(uint64_t seq)
 {
     struct arena_fault *fault = fault_record(seq);
 
+    audit_all(); /* first: a reload needs the heap */
     if (fault)
         (void)repair_damage(fault, false);
-    audit_tasks();
 }
 
 static void log_fault(const struct arena_fault *fault, const char *then)
@@ -365,7 +365,7 @@ static void close_faults_without_task(void)
 /* Called by the teardown task now and then. */
 static void run_now_and_then(void)
 {
-    audit_tasks();
+    audit_all();
     close_faults_without_task();
     (void)kill_again();
     reap_in_background();
@@ -377,7 +377,7 @@ static enum err recovery_init(void)
     enum err error = unwind_bind_end(repair_after_unwinding);
 
     if (!error)
-        error = scheduler_bind_idle(audit_tasks);
+        error = scheduler_bind_idle(audit_all);
     if (!error)
         error = task_bind_failed(restart_failed_task);
     return error ? error : task_bind_idle(run_now_and_then);
