@@ -274,12 +274,6 @@ static uint64_t begin_record(const struct trap_frame *frame, const struct cpu *c
     fault->address = address;
     if (cpu->record)
         fault->time_ns = cpu->record->heartbeat_ns; /* until the clock is read */
-    if (cpu->task) {
-        fault->task = cpu->task->ref;
-        fault->task_id = cpu->task->id;
-        if (cpu->task->record)
-            copy_text(fault->task_name, cpu->task->record->name, sizeof fault->task_name);
-    }
     copy_text(fault->message, vector_name(fault->vector), sizeof fault->message);
     return seq;
 }
@@ -290,6 +284,17 @@ static void describe_hang(struct arena_fault *fault)
         watchdog_describe(fault->message, sizeof fault->message);
     else
         deadline_describe(fault->message, sizeof fault->message);
+}
+
+/* The task is one that is known (task_mend_this), or NULL. */
+static void note_task(struct arena_fault *fault, const struct task *task)
+{
+    if (!task)
+        return;
+    fault->task = task->ref;
+    fault->task_id = task->id;
+    if (task->record)
+        copy_text(fault->task_name, task->record->name, sizeof fault->task_name);
 }
 
 /* Adds what is found out by calling other cells. */
@@ -492,6 +497,8 @@ static uint64_t log_fault(struct trap_frame **frame, const struct cpu *cpu)
         seq = 0;
     else
         seq = mine->seq ? mine->seq : begin_record(*frame, cpu, kind);
+    if (seq)
+        note_task(fault_slot(seq), cpu->task);
     if (seq && !again)
         complete_record(fault_slot(seq), *frame, cpu->task, seq);
     if (seq)
@@ -532,6 +539,8 @@ static void take_last_resort(uint64_t vector, uint64_t rip)
     if (is_too_often(fault))
         fault_reboot(fault, "the path of exceptions fails again and again");
     mend_foundation(fault, true);
+    task_mend_this(0);
+    note_task(fault, cpu->task);
     exception_point_gates();
     apic_end_interrupts();
     fault->time_ns = cpu_ns();
@@ -547,6 +556,8 @@ static void handle_exception(struct trap_frame *frame)
 {
     struct cpu *cpu = cpu_this();
     bool again = pending[cpu->index].frame;
+
+    task_mend_this(frame->rsp);
     uint64_t seq = log_fault(&frame, cpu);
     struct arena_fault *fault = fault_slot(seq);
 

@@ -4,6 +4,6 @@
 #include "cells/cell.h"
 
 /* Has the scheduler build its queues again, wakes all tasks that sleep in wait queues, so that each looks again at what
- * it waits for, and has the heap made again. Does nothing when there has been no fault since the last time. From a task,
- * no lock held. */
+ * it waits for, and has the heap made again. Does nothing when there has been no fault since the last time. Call from a
+ * task, with no lock held. */
 void audit_all(void);

@@ -26,6 +26,7 @@ FOUNDATION();
 #define WINDOW_NS      60000000000 /* faults of one cell within this time count together */
 #define TRIES_MAX      16          /* of one task, blamed on one cell, in the window: then it is given up */
 #define TRIES_UNBLAMED 64          /* the same, of faults that are blamed on no cell */
+#define TRIES_CALLER   2           /* after so many that are blamed on the foundation, what called it is to blame */
 #define TRIES_IMPORTS  4           /* after so many, and after each so many more, what the cell imports is reloaded */
 #define NESTED_FAULTS  8           /* open ones of a task, that may be one failure: it cannot be unwound with more */
 #define LOGGED_FAULTS  (ARENA_FAULTS_MAX - 1)
@@ -98,6 +99,21 @@ static unsigned recurrences(const struct arena_fault *fault, bool same_task)
                  string_equal(earlier->blamed_namespace, fault->blamed_namespace);
     }
     return count;
+}
+
+/* The cell that a remedy is for. After so many faults the foundation is intact and has been reloaded: it fails because
+ * of what the cell that has called it gives it. */
+static struct cell_ref suspect(const struct arena_fault *fault)
+{
+    struct cell_ref blamed = blamed_cell(fault), cells[FAULT_CELLS];
+
+    if (!blamed.index || !mend_is_needed(blamed) || recurrences(fault, true) < TRIES_CALLER)
+        return blamed;
+    unsigned count = fault_cells(fault->seq, cells);
+    for (unsigned i = 0; i < count; i++)
+        if (!mend_is_needed(cells[i]) && is_same_cell(cells[i], fault))
+            return cells[i];
+    return blamed;
 }
 
 /* What to do about a fault that is blamed on `cell`. needed: the code that failed will run again, so the cell has to
@@ -232,7 +248,7 @@ static void reload_imports(struct arena_fault *fault, struct cell_ref cell)
 /* Applies the remedy. False: nothing helps, and the task must not run again. */
 static bool apply_remedy(struct arena_fault *fault, bool needed)
 {
-    struct cell_ref cell = blamed_cell(fault);
+    struct cell_ref cell = suspect(fault);
     enum remedy remedy = choose_remedy(fault, cell, needed);
     bool keeps_data = remedy == REMEDY_RELOAD || mend_is_needed(cell);
 

@@ -26,6 +26,7 @@ TYPED(task_switch);
 EXPORT(task_frame, KERNEL);
 EXPORT(task_each, KERNEL);
 EXPORT(task_mend_all, KERNEL);
+EXPORT(task_mend_this, KERNEL);
 EXPORT(task_bind_failed, KERNEL);
 EXPORT(task_bind_idle, KERNEL);
 
@@ -560,6 +561,31 @@ static unsigned mend_task(struct task *task, uint32_t index)
     if (!is_pin(task->pinned))
         mended += mend_word(&task->pinned, 0, sizeof task->pinned);
     return mended + mend_rsp(task);
+}
+
+/* The task on whose stack `rsp` is; else the one that the CPU's record says; else NULL. */
+UNCHECKED static struct task *find_task(uint64_t rsp)
+{
+    const struct arena_cpu *cpu = cpu_this()->record;
+
+    for (uint32_t i = 1; i < ARENA_TASKS_MAX; i++) {
+        const struct arena_task *record = arena_task((struct task_ref){i});
+        if (by_record[i] && rsp - record->stack_virt < record->stack_bytes)
+            return by_record[i];
+    }
+    return cpu && cpu->current_task.index < ARENA_TASKS_MAX ? by_record[cpu->current_task.index] : NULL;
+}
+
+UNCHECKED void task_mend_this(uint64_t rsp)
+{
+    const struct task *task = cpu_task();
+
+    if (!task)
+        return;
+    for (uint32_t i = 1; i < ARENA_TASKS_MAX; i++)
+        if (by_record[i] == task)
+            return;
+    cpu_this()->task = find_task(rsp);
 }
 
 UNCHECKED unsigned task_mend_all(void)

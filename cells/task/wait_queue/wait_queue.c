@@ -23,7 +23,7 @@ struct place_guard {
 static void append(struct wait_queue *queue, struct task *task) NEEDS(queue->lock)
 {
     task->wait_queue = (struct wait_queue_part){.queue = queue};
-    if (queue->last)
+    if (queue->first) /* `last` of an empty queue counts for nothing: a fault may have left it */
         queue->last->wait_queue.next = task;
     else
         queue->first = task;

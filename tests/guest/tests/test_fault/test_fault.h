@@ -29,3 +29,7 @@ void test_fault_task_fields(const struct testing *test);
 void test_fault_stuck_teardown(const struct testing *test);
 void test_fault_import(const struct testing *test);
 void test_fault_foundation_first(const struct testing *test);
+void test_fault_heap(const struct testing *test);
+void test_fault_caller(const struct testing *test);
+void test_fault_lost_task(const struct testing *test);
+void test_fault_last_waiter(const struct testing *test);
