@@ -32,7 +32,7 @@ static enum cli_status check_operand_pair(const char *pair)
 /* Adds OLD[,OLD...]=NEW.o[,NEW.o...] to the set. With one side empty, cells are added or removed. */
 static enum cli_status add_operand_pair(struct asking *a, struct bundle *b, char *pair)
 {
-    char *equals = strchr(pair, '='), *rest, *word;
+    char *equals = pair + strcspn(pair, "="), *rest, *word;
     enum cli_status status = CLI_DONE;
 
     *equals = '\0';

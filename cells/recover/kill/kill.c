@@ -116,7 +116,7 @@ static void load_breakpoints(void)
     for (unsigned i = 0; i < BREAKPOINTS; i++)
         control |= __atomic_load_n(&breakpoint[i], __ATOMIC_RELAXED) ? 2ull << 2 * i : 0;
     __asm__ volatile(
-        "mov %0, %%db7; mov %1, %%db0; mov %2, %%db1; mov %3, %%db2; mov %4, %%db3; mov %5, %%db7" ::"r"(DR7_NONE),
+        "mov %0, %%dr7; mov %1, %%dr0; mov %2, %%dr1; mov %3, %%dr2; mov %4, %%dr3; mov %5, %%dr7" ::"r"(DR7_NONE),
         "r"(breakpoint[0]), "r"(breakpoint[1]), "r"(breakpoint[2]), "r"(breakpoint[3]), "r"(control));
 }
 
@@ -168,7 +168,7 @@ static void on_debug(struct trap_frame *frame)
     const struct cpu *cpu = cpu_this();
     struct search search = {};
 
-    __asm__ volatile("mov %0, %%db6" ::"r"(DR6_NONE));
+    __asm__ volatile("mov %0, %%dr6" ::"r"(DR6_NONE));
     frame->rflags = (frame->rflags & ~(uint64_t)RFLAGS_STEP) | RFLAGS_RESUME;
     if (!may_end(cpu, frame))
         return;
