@@ -396,7 +396,7 @@ static uint64_t hash_in(struct namespace_ref namespace_, const char *name)
     return arena_object(arena_cell(namespace_cell(namespace_, name))->object)->hash;
 }
 
-static void forget(void)
+void forget(void)
 {
     struct history_bound bound = history_bound;
 
@@ -579,6 +579,8 @@ static int test_namespaces_main(int, char **)
     testing_ok(&test, "a namespace inherits again what it held, and lacks what its parent has");
     what_was_is_kept(&test);
     testing_ok(&test, "a namespace is taken back to what it was, as long as its objects are kept");
+    many_come_and_go(&test);
+    testing_ok(&test, "fifty namespaces come and go, and their frames are free again");
     all_of_it(&test, testing_has_recovery());
     struct use before = count_use();
     later(&test);

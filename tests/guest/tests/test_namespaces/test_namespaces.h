@@ -29,6 +29,7 @@ struct task *start(const struct testing *test, struct namespace_ref namespace_, 
 int32_t outcome(const struct testing *test, struct task *taken);
 int32_t run(const struct testing *test, struct namespace_ref namespace_);
 void remove(const struct testing *test, struct namespace_ref namespace_);
+void forget(void); /* what the history keeps */
 enum err change_bytes(struct namespace_ref namespace_, const void *data, size_t bytes, unsigned flags);
 
 #define CHANGE(namespace_, object, flags)                                                                              \
@@ -38,3 +39,6 @@ enum err change_bytes(struct namespace_ref namespace_, const void *data, size_t 
 void held_in_part(const struct testing *test);
 /* back.c: cells of a namespace that are given up for the parent's, and lacked, while its tasks run. */
 void taken_back(const struct testing *test);
+
+/* many.c: namespaces that come and go, and their frames. */
+void many_come_and_go(const struct testing *test);
