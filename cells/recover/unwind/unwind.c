@@ -3,6 +3,7 @@
  * the rest of the stack. */
 #include "cells/recover/unwind/unwind.h"
 #include "cells/core/edge/edge.h"
+#include "cells/recover/unwind/emergency.h"
 #include "cells/recover/unwind/walk.h"
 #include "cells/core/arena/arena.h"
 #include "cells/core/cpu/cpu.h"
@@ -37,8 +38,7 @@ EXPORT(__gcc_personality_v0, APPLICATION);
 
 #define NESTED_MAX       3    /* faults in a row without a pad that reached its end */
 #define PADS_MAX         2048 /* of one unwinding: more than a stack can hold */
-#define PAD_STACK_BYTES  1024 /* with less left, a pad runs on an emergency stack */
-#define EMERGENCY_BYTES  4096
+#define PAD_STACK_BYTES  4096 /* with less left, a pad runs on the emergency stack */
 #define OVERFLOW_BYTES   4096 /* a stack pointer up to this far below a stack counts as an overflow of it */
 #define RFLAGS_ALWAYS    2
 #define RFLAGS_INTERRUPT 0x200
@@ -55,7 +55,7 @@ struct progress {
     uint64_t cfa, exact, guessed; /* see struct walk */
     uint64_t rflags;              /* interrupt flag for the next pad */
     uint64_t stack_low, stack_high;
-    uint64_t emergency; /* the pad that runs now does so on the CPU's emergency stack */
+    uint64_t emergency; /* enum emergency */
     uint64_t last_pad, last_rbp;
     uint64_t ended;         /* the hook of unwind_bind_end has been called */
     uint64_t back_cfa;      /* of a roll-back: where the frame of the call ends; 0: this is none */
@@ -70,7 +70,6 @@ _Static_assert(sizeof(struct progress) <= sizeof(struct task_unwind));
 
 /* Of interrupt handlers; that of a task is in its struct task_unwind. */
 static struct progress interrupts[CPU_MAX];
-static uint8_t emergency[CPU_MAX][EMERGENCY_BYTES] __attribute__((aligned(16)));
 
 static void (*unwound_hook)(uint64_t fault_seq);
 
@@ -237,8 +236,7 @@ static _Noreturn void return_from_interrupt(struct progress *progress, const str
     resume_at(walk, walk->registers.value[DWARF_RIP], walk->registers.value[DWARF_RSP], 0, 0);
 }
 
-/* A stack that has overflowed has no room for a pad's calls. The pad reaches its variables through rbp, so it may
- * run with rsp on the CPU's emergency stack; the task must stay on that CPU meanwhile. */
+/* A stack that has overflowed has no room for a pad's calls. */
 static _Noreturn void enter_pad(struct progress *progress, const struct walk *walk, const struct walk_frame *frame,
                                 uint64_t address)
 {
@@ -247,10 +245,9 @@ static _Noreturn void enter_pad(struct progress *progress, const struct walk *wa
 
     progress->last_pad = address;
     progress->last_rbp = walk->registers.value[DWARF_RBP];
-    if (rsp < progress->stack_low + PAD_STACK_BYTES && frame->row.cfa_register == DWARF_RBP) {
-        rsp = (uint64_t)emergency[cpu->index] + EMERGENCY_BYTES - 32 + (rsp & 8);
-        progress->emergency = 1;
-        cpu->preempt_off++;
+    if ((rsp < progress->stack_low + PAD_STACK_BYTES || progress->emergency) && frame->row.cfa_register == DWARF_RBP) {
+        rsp = emergency_enter(cpu, rsp);
+        progress->emergency |= EMERGENCY_NOW;
     }
     resume_at(walk, address, rsp, progress->rflags, (uint64_t)&progress->exception);
 }
@@ -399,13 +396,9 @@ static bool in_interrupt(struct walk walk)
 
 static void leave_emergency(struct progress *progress, struct cpu *cpu)
 {
-    if (!progress->emergency)
-        return;
-    progress->emergency = 0;
-    if (cpu->preempt_off)
-        cpu->preempt_off--;
-    for (size_t i = 0; i < EMERGENCY_BYTES; i++)
-        emergency[cpu->index][i] = 0; /* old addresses in it would keep an old cell in memory */
+    if (progress->emergency & EMERGENCY_NOW)
+        emergency_leave(cpu);
+    progress->emergency &= ~(uint64_t)EMERGENCY_NOW;
 }
 
 /* Called by _Unwind_Resume at the end of a pad, on the fault stack, interrupts off. Goes on with the next frame. */
@@ -469,6 +462,8 @@ void unwind_task(struct task *task, const struct trap_frame *frame, uint64_t fau
         simd_begin(&task->simd); /* no pad needs SIMD registers; the fault may have changed MXCSR */
     progress->nested = nested;
     give_up_roll_back(progress);
+    if (nested && !progress->emergency && frame->rsp < low + PAD_STACK_BYTES)
+        progress->emergency = EMERGENCY_ALWAYS;
     leave_emergency(progress, cpu);
     progress->fault_seq = fault_seq;
     if (!nested)

@@ -16,9 +16,13 @@
 
 CELL("test_unwind", KERNEL, 1);
 
-#define PANIC UINT32_MAX /* in place of a vector */
+#define PANIC      UINT32_MAX /* in place of a vector */
+#define SOME_BYTES 3000
+#define MANY_BYTES 6000
+#define DEEP       100 /* frames that a stack holds, at least */
 
 static struct lock outer_lock, inner_lock;
+static uint64_t frames, cleanups;   /* of hungry_deep */
 static struct channel_end *ends[2]; /* what the faulting task holds, until it takes them */
 static volatile uint64_t zero;
 static void (*volatile again)(uint64_t depth); /* the compiler sees no recursion without an end */
@@ -107,6 +111,39 @@ static void overflow_stack(void)
     again(0);
 }
 
+/* A cleanup function that takes far more of the stack than the frames that it cleans up after. */
+static void clean_up(const uint64_t *bytes)
+{
+    volatile uint8_t *room = __builtin_alloca(*bytes);
+
+    for (size_t i = 0; i < *bytes; i += 64)
+        room[i] = 1;
+    cleanups++;
+}
+
+static void hungry_deep(uint64_t bytes)
+{
+    uint64_t need __attribute__((cleanup(clean_up))) = bytes;
+
+    frames++;
+    again(bytes);
+    frames -= !need;
+}
+
+static void overflow_hungry(void)
+{
+    again = hungry_deep;
+    frames = cleanups = 0;
+    again(SOME_BYTES);
+}
+
+static void overflow_greedy(void)
+{
+    again = hungry_deep;
+    frames = cleanups = 0;
+    again(MANY_BYTES);
+}
+
 static const struct way {
     const char *name;
     void (*fail)(void);
@@ -123,6 +160,7 @@ static const struct way {
     {"in the nano_core, called with a bad pointer", copy_from_null, EXCEPTION_PF},
     {"panic in nested calls", panic_nested, PANIC},
     {"stack overflow", overflow_stack, EXCEPTION_PF},
+    {"stack overflow, where cleaning up takes 3,000 bytes", overflow_hungry, EXCEPTION_PF},
 };
 
 /* ---- holding something meanwhile ---- */
@@ -205,6 +243,17 @@ static void run(const struct testing *test, const char *name, void (*entry)(uint
     testing_ok(test, name);
 }
 
+/* A cleanup function overflows the stack itself, where it has more room than others that have run: it is lost, and no
+ * other one. */
+static void overflow_greedily(const struct testing *test)
+{
+    OWN(task) struct task *task = task_spawn("victim", (void (*)(uint64_t))overflow_greedy, 0, NULL);
+
+    testing_need(test, task && task_join(MOVE(task), NULL) == JOIN_FAILED);
+    testing_need(test, frames > DEEP && cleanups + 1 >= frames && cleanups < frames);
+    testing_ok(test, "stack overflow, where cleaning up takes 6,000 bytes");
+}
+
 static int test_unwind_main(int argc, char **argv)
 {
     struct testing test = testing_begin("test_unwind");
@@ -223,7 +272,9 @@ static int test_unwind_main(int argc, char **argv)
     testing_need(&test, arena_header()->counter[COUNTER_nearest_pads] > nearest);
     for (size_t i = 0; i < array_size(ways); i++)
         run(&test, ways[i].name, fail_outside, i, ways[i].vector);
-    testing_need(&test, string_equal(fault_record(arena_header()->fault_seq - 1)->message, "deep within"));
+    testing_need(&test, string_equal(fault_record(arena_header()->fault_seq - 2)->message, "deep within"));
+    testing_need(&test, frames > DEEP && cleanups == frames);
+    overflow_greedily(&test);
     testing_end(&test);
 }
 MAIN(test_unwind_main);
