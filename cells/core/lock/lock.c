@@ -106,8 +106,11 @@ static __attribute__((noinline)) void wait_for(struct lock *lock, uint32_t holde
     struct cpu *cpu = cpu_this();
     struct look look = {0};
     uint64_t looked_ns = 0;
+    bool held = lock_held(lock), listed = held && lists(cpu, lock);
 
-    if (lock_held(lock) && lists(cpu, lock)) {
+    if (held && !listed) /* a fault has come between: nobody else has it while its word says so */
+        return;
+    if (listed) {
         if (lock_unwinding_hook && lock_unwinding_hook()) {
             (void)forget(cpu, lock); /* the caller puts it in the list */
             return;

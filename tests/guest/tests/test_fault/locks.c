@@ -27,3 +27,18 @@ void test_fault_lock_list(const struct testing *test)
     testing_need(test, test_fault_counter(COUNTER_faults) == faults + 3); /* a damaged entry faults once */
     testing_need(test, test_fault_counter(COUNTER_locks_abandoned) == abandoned + 2);
 }
+
+/* Without looking again and again whether somebody lets it go. */
+void test_fault_lock_own(const struct testing *test)
+{
+    static struct lock lock;
+    GUARD(interrupts) off = interrupts_off();
+    uint64_t looks = cpu_this()->lock_looks;
+
+    lock.holder = cpu_this()->index + 1;
+    {
+        GUARD(lock) held = lock_take(&lock);
+        testing_need(test, cpu_this()->lock_looks == looks && lock_held(&lock));
+    }
+    testing_need(test, !lock.holder);
+}

@@ -524,6 +524,7 @@ static const struct fault_case {
     {in_cleanup, "in a cleanup function: those outside of it run"},
     {locks_kept, "with locks that no landing pad releases: they are free"},
     {test_fault_lock_list, "with a list of locks that is wrong: those in it are free"},
+    {test_fault_lock_own, "with a lock whose word says that its CPU has it, though that does not: it is taken at once"},
     {test_fault_nested_in_handler, "in the cleanup of a handler that has failed: both faults are closed"},
     {test_fault_damaged_entry, "in the entry stub of an interrupt: its CPU hears the next one"},
     {test_fault_late_interrupt, "an interrupt to park that comes too late parks nobody"},

@@ -18,6 +18,7 @@ void test_fault_pointers(const struct testing *test);
 void test_fault_circle(const struct testing *test);
 void test_fault_mark(const struct testing *test);
 void test_fault_lock_list(const struct testing *test);
+void test_fault_lock_own(const struct testing *test);
 void test_fault_damaged_entry(const struct testing *test);
 void test_fault_nested_in_handler(const struct testing *test);
 void test_fault_late_interrupt(const struct testing *test);
