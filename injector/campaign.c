@@ -206,11 +206,13 @@ static bool is_recovering(const struct rig *r, const struct glance *g)
     return closed < (logged < room ? logged : room);
 }
 
-/* Whether the workload has delivered its rounds. */
+/* Whether the workload has delivered its rounds. It may count one again for each fault, and once for the injection. */
 static bool has_delivered(const struct rig *r, const struct glance *g)
 {
+    uint64_t again = g->fault_seq - r->before.fault_seq + 1;
+
     return r->deliveries.rounds >= r->plan->rounds ||
-           g->counter[COUNTER_rounds] - r->before.counter[COUNTER_rounds] >= r->plan->rounds;
+           g->counter[COUNTER_rounds] - r->before.counter[COUNTER_rounds] >= r->plan->rounds + again;
 }
 
 static bool has_crashed(const struct rig *r, const struct glance *g)
