@@ -1,7 +1,7 @@
 /* See watchdog.h. An NMI may come at any instruction, also amid a swap: its handler takes no lock, and calls other
  * cells only to send an NMI to a CPU that looks as if it hung. What each CPU has seen of itself only that CPU writes,
- * in the handler of NMIs, which are not nested. What is seen of other CPUs several may write at once: at worst an NMI is
- * sent in vain. */
+ * in the handler of NMIs, which are not nested. What is seen of other CPUs several may write at once: at worst an NMI
+ * is sent in vain. */
 #include "cells/task/watchdog/watchdog.h"
 #include "cells/core/arena/arena.h"
 #include "cells/core/boot/boot.h"
