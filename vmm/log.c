@@ -3,14 +3,29 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-enum err vmm_fail(enum err code, const char *format, ...)
+static void print(const char *format, va_list args)
 {
     char line[1024];
+
+    vsnprintf(line, sizeof line, format, args);
+    fprintf(stderr, "delias-vmm: %s\n", line);
+}
+
+enum err vmm_fail(enum err code, const char *format, ...)
+{
     va_list args;
 
     va_start(args, format);
-    vsnprintf(line, sizeof line, format, args);
+    print(format, args);
     va_end(args);
-    fprintf(stderr, "delias-vmm: %s\n", line);
     return code;
+}
+
+void vmm_say(const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    print(format, args);
+    va_end(args);
 }

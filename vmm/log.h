@@ -1,6 +1,8 @@
-/* Messages of delias-vmm: one line on standard error where the cause is known. */
+/* Messages of delias-vmm: one line on standard error, of a failure where the cause is known. */
 #pragma once
 #include "guest/abi/err.h"
 
 /* Prints "delias-vmm: ..." and returns `code`. */
 enum err vmm_fail(enum err code, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Prints the same of what is no failure of its own. */
+void vmm_say(const char *format, ...) __attribute__((format(printf, 1, 2)));

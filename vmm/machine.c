@@ -10,7 +10,8 @@
 #include <unistd.h>
 
 #define TSS_ADDRESS UINT64_C(0xfffbd000)
-enum { IOAPIC_PINS = 24, PIC_PINS = 16 };
+#define LOCAL_APIC  UINT32_C(0xfee00000)
+enum { IOAPIC_PINS = 24, PIC_PINS = 16, MSI_NMI = 0x400 };
 
 static const int needed[] = {KVM_CAP_USER_MEMORY, KVM_CAP_IRQCHIP,        KVM_CAP_PIT2,        KVM_CAP_PIT_STATE2,
                              KVM_CAP_EXT_CPUID,   KVM_CAP_IMMEDIATE_EXIT, KVM_CAP_VCPU_EVENTS, KVM_CAP_IRQ_ROUTING};
@@ -129,9 +130,17 @@ void vmm_set_irq(struct vmm *vmm, unsigned irq, bool level)
     struct kvm_irq_level line = {.irq = irq, .level = level};
 
     if (ioctl(vmm->vm_fd, KVM_IRQ_LINE, &line) != 0) {
-        enum err e = vmm_fail(ERR_IO, "KVM_IRQ_LINE %u: %s", irq, strerror(errno));
-        (void)e;
+        vmm_say("KVM_IRQ_LINE %u: %s", irq, strerror(errno));
     }
+}
+
+void vmm_nmi(struct vmm *vmm)
+{
+    /* a message to the local APIC of id 0: unlike KVM_NMI it does not wait until the vCPU leaves the guest */
+    struct kvm_msi message = {.address_lo = LOCAL_APIC, .data = MSI_NMI};
+
+    if (ioctl(vmm->vm_fd, KVM_SIGNAL_MSI, &message) < 0)
+        vmm_say("KVM_SIGNAL_MSI: %s: no NMI reaches the guest", strerror(errno));
 }
 
 static enum err reset_chips(struct vmm *vmm)

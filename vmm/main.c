@@ -5,19 +5,21 @@
 #include "vmm/log.h"
 #include "vmm/qmp.h"
 #include "vmm/vmm.h"
+#include "vmm/watchdog.h"
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
+#include <time.h>
 #include <unistd.h>
 
-enum { EXIT_USAGE = 2, DESCRIPTORS_MAX = 1 << 20 };
+enum { EXIT_USAGE = 2, DESCRIPTORS_MAX = 1 << 20, WATCHDOG_S = 60, WATCHDOG_S_MAX = 86400 };
 
 struct options {
     const char *name, *kernel, *archive, *append, *qmp, *serial, *serial_log;
-    struct option_number ram_bytes, ram_fd, cpus;
+    struct option_number ram_bytes, ram_fd, cpus, watchdog_s;
     bool paused;
 };
 
@@ -40,6 +42,8 @@ static const struct option_rule rules[] = {
     TEXT("qmp", qmp, "SOCKET", "where QMP is served"),
     TEXT("serial", serial, "SOCKET", "where the serial line is served"),
     TEXT("serial-log", serial_log, "FILE", "gets what the guest prints"),
+    NUMBER("watchdog", watchdog_s, "SECONDS", "reset a guest that has had no tick for so long (default 60); 0: never",
+           0, WATCHDOG_S_MAX),
     TEXT("name", name, "NAME", "for messages"),
     {"paused", 0, OPTION_FLAG, offsetof(struct options, paused), NULL, "do not start the CPUs", 0, 0},
     {0}};
@@ -48,6 +52,7 @@ static const struct option_rule rules[] = {
 struct program {
     struct vmm vmm;
     struct qmp_server *qmp;
+    struct watchdog watchdog;
     int signal_fd;
     bool done;
     int status;
@@ -58,7 +63,8 @@ static bool parse_options(int argc, char **argv, struct options *o)
     char why[OPTIONS_WHY] = "--kernel is missing, or there is an operand";
     int operands;
 
-    *o = (struct options){.name = "delias", .ram_bytes.value = 64 << 20, .cpus.value = 2};
+    *o = (struct options){
+        .name = "delias", .ram_bytes.value = 64 << 20, .cpus.value = 2, .watchdog_s.value = WATCHDOG_S};
     if (options_parse(argc, argv, rules, OPTIONS_ANYWHERE, o, &operands, why) && operands == argc && o->kernel)
         return true;
     fprintf(stderr, "delias-vmm: %s\nusage: delias-vmm --kernel ELF [OPTION ...]\n", why);
@@ -161,10 +167,43 @@ static void handle_request(struct program *p)
     }
 }
 
+/* How long to wait for something to come; -1: for ever. */
+static int wait_ms(const struct program *p, bool full)
+{
+    enum { FULL_QUEUE_MS = 20 };
+
+    if (full)
+        return FULL_QUEUE_MS;
+    return p->vmm.state == RUN_RUNNING ? watchdog_wait_ms(&p->watchdog) : -1;
+}
+
+static void watch(struct program *p)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    if (p->vmm.state != RUN_RUNNING) {
+        watchdog_begin(&p->watchdog);
+        return;
+    }
+    switch (watchdog_look(&p->watchdog, &p->vmm.ram, (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000)) {
+    case WATCHDOG_NOTHING:
+        break;
+    case WATCHDOG_NMI:
+        vmm_nmi(&p->vmm);
+        break;
+    case WATCHDOG_RESET:
+        vmm_say("%s has had no tick for %llu s, and NMIs have not helped: it is reset; its last faults:", p->vmm.name,
+                (unsigned long long)p->watchdog.limit_ms / 1000);
+        watchdog_print_faults(&p->vmm.ram);
+        if (reset(p, true) != ERR_OK)
+            qmp_server_event(p->qmp, "STOP", false, NULL);
+    }
+}
+
 /* One round of waiting for and serving whatever comes first. */
 static void serve(struct program *p)
 {
-    enum { FULL_QUEUE_MS = 20 };
     struct pollfd fds[2 + SERIAL_POLL_MAX + QMP_POLL_MAX];
     struct vmm *vmm = &p->vmm;
 
@@ -175,7 +214,7 @@ static void serve(struct program *p)
     bool full = vmm->serial.count == SERIAL_QUEUE;
     vmm_unlock_devices(vmm);
     size_t qmp = qmp_server_poll(p->qmp, fds + 2 + serial);
-    if (poll(fds, 2 + serial + qmp, full ? FULL_QUEUE_MS : -1) <= 0)
+    if (poll(fds, 2 + serial + qmp, wait_ms(p, full)) <= 0)
         return;
     if (fds[0].revents)
         handle_request(p);
@@ -203,6 +242,7 @@ static enum err prepare(struct program *p, const struct options *o)
     sigset_t ending;
 
     print_machine(vmm, o);
+    p->watchdog.limit_ms = o->watchdog_s.value * 1000;
     signal(SIGPIPE, SIG_IGN);
     sigemptyset(&ending);
     sigaddset(&ending, SIGTERM);
@@ -234,8 +274,10 @@ int main(int argc, char **argv)
     if (!parse_options(argc, argv, &options))
         return EXIT_USAGE;
     enum err e = prepare(&program, &options);
-    while (e == ERR_OK && !program.done)
+    while (e == ERR_OK && !program.done) {
         serve(&program);
+        watch(&program);
+    }
     vmm_stop_vcpus(&program.vmm); /* also where not all of them could be started */
     if (e == ERR_OK) {
         serial_close(&program.vmm.serial);

@@ -68,6 +68,14 @@ enum err ram_write(struct ram *ram, gpa_t at, const void *from, uint64_t bytes)
     return ERR_OK;
 }
 
+enum err ram_read(const struct ram *ram, gpa_t at, void *to, uint64_t bytes)
+{
+    if (!ram_has(ram, at, bytes))
+        return ERR_RANGE;
+    memcpy(to, ram->base + at.value, bytes);
+    return ERR_OK;
+}
+
 void ram_clear(struct ram *ram)
 {
     if (fallocate(ram->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, (off_t)ram->bytes) != 0)

@@ -31,5 +31,7 @@ void ram_done(struct ram *ram);
 bool ram_has(const struct ram *ram, gpa_t at, uint64_t bytes);
 /* Copies bytes into RAM. ERR_RANGE: not all of them fit, and nothing was written. */
 enum err ram_write(struct ram *ram, gpa_t at, const void *from, uint64_t bytes);
+/* Copies bytes from RAM. ERR_RANGE: not all of them are there, and nothing was copied. */
+enum err ram_read(const struct ram *ram, gpa_t at, void *to, uint64_t bytes);
 /* All of it becomes zero, and takes no memory of the host until it is touched. */
 void ram_clear(struct ram *ram);

@@ -107,6 +107,8 @@ void vmm_done(struct vmm *vmm);
 /* RAM, vCPUs and devices as at power-on. All vCPUs are parked, or not started. */
 enum err vmm_power_on(struct vmm *vmm) EXCLUDES(devices_role);
 void vmm_set_irq(struct vmm *vmm, unsigned irq, bool level);
+/* Sends an NMI to the first vCPU. */
+void vmm_nmi(struct vmm *vmm);
 
 /* control.c: running and not. Main thread only, but for vmm_request. */
 enum err vmm_start_vcpus(struct vmm *vmm);

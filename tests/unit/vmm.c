@@ -1,5 +1,5 @@
 /* The parts of delias-vmm that need no KVM: kernel files sound and damaged, RAM's bounds, ACPI tables, UART, clock,
- * keyboard controller, ports, QMP. */
+ * keyboard controller, ports, QMP, the watchdog. */
 #include <check.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -8,12 +8,15 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
+#include "guest/abi/arena.h"
+#include "guest/abi/layout.h"
 #include "vmm/acpi.h"
 #include "vmm/cmos.h"
 #include "vmm/elf.h"
 #include "vmm/keyboard.h"
 #include "vmm/qmp.h"
 #include "vmm/vmm.h"
+#include "vmm/watchdog.h"
 
 enum { RAM_BYTES = 16 << 20, LOW = 1 << 20 };
 
@@ -399,6 +402,96 @@ START_TEST(test_qmp_server)
 }
 END_TEST
 
+/* ---- the watchdog ---- */
+
+static struct arena_header *guest_arena(void)
+{
+    struct arena_header *header = (struct arena_header *)(ram.base + LAYOUT_ARENA_PHYS);
+
+    *header = (struct arena_header){.magic = ARENA_MAGIC, .version = ARENA_VERSION};
+    return header;
+}
+
+/* Looks as often as it says that it waits, until something is due; then `*now` is when. False: nothing in a day. */
+static bool comes_to(struct watchdog *watchdog, uint64_t *now, enum watchdog_step step)
+{
+    for (uint64_t end = *now + 86400000; *now < end; *now += (uint64_t)watchdog_wait_ms(watchdog))
+        if (watchdog_look(watchdog, &ram, *now) == step)
+            return true;
+    return false;
+}
+
+START_TEST(test_watchdog_hang)
+{
+    struct watchdog watchdog = {.limit_ms = 10000};
+    struct arena_header *header = guest_arena();
+    uint64_t now = 1000, start;
+
+    header->counter[COUNTER_ticks] = 1;
+    start = now;
+    ck_assert(comes_to(&watchdog, &now, WATCHDOG_NMI));
+    ck_assert_uint_eq(now - start, 5000);
+    ck_assert(comes_to(&watchdog, &now, WATCHDOG_RESET));
+    ck_assert_uint_eq(now - start, 10000);
+    ck_assert_int_eq(watchdog_look(&watchdog, &ram, now), WATCHDOG_NOTHING);
+    start = now;
+    ck_assert(comes_to(&watchdog, &now, WATCHDOG_RESET));
+    ck_assert_uint_eq(now - start, 10000);
+}
+END_TEST
+
+START_TEST(test_watchdog_progress)
+{
+    struct watchdog watchdog = {.limit_ms = 10000}, off = {0};
+    struct arena_header *header = guest_arena();
+    uint64_t now = 1000;
+
+    ck_assert(!comes_to(&watchdog, &now, WATCHDOG_NMI)); /* it has not begun to tick */
+    for (int i = 0; i < 1000; i++, now += 4000) {        /* the host was busy, but there was a tick */
+        header->counter[COUNTER_ticks]++;
+        ck_assert_int_eq(watchdog_look(&watchdog, &ram, now), WATCHDOG_NOTHING);
+    }
+    for (int i = 0; i < 4; i++) /* a host that does not run for an hour */
+        ck_assert_int_eq(watchdog_look(&watchdog, &ram, now += 3600000), WATCHDOG_NOTHING);
+    ck_assert(comes_to(&watchdog, &now, WATCHDOG_NMI));
+    header->counter[COUNTER_ticks]++; /* that has helped */
+    ck_assert_int_eq(watchdog_look(&watchdog, &ram, now), WATCHDOG_NOTHING);
+    ck_assert_int_eq(watchdog_wait_ms(&off), -1);
+    ck_assert_int_eq(watchdog_look(&off, &ram, now), WATCHDOG_NOTHING);
+    header->version++; /* another guest */
+    ck_assert(!comes_to(&watchdog, &now, WATCHDOG_NMI));
+}
+END_TEST
+
+/* Whatever the guest has written there, nothing outside of its RAM is read. */
+START_TEST(test_watchdog_faults)
+{
+    static const uint64_t seqs[] = {0, 1, 9, UINT64_MAX};
+    static const uint32_t offsets[] = {0, 0x10000, RAM_BYTES - LAYOUT_ARENA_PHYS - 8, UINT32_MAX};
+    struct arena_header *header = guest_arena();
+
+    header->table[ARENA_FAULTS].record_bytes = sizeof(struct arena_fault);
+    for (size_t i = 0; i < sizeof seqs / sizeof *seqs; i++)
+        for (size_t j = 0; j < sizeof offsets / sizeof *offsets; j++) {
+            header->fault_seq = seqs[i];
+            header->table[ARENA_FAULTS].offset = offsets[j];
+            watchdog_print_faults(&ram);
+        }
+    struct arena_fault *fault = (struct arena_fault *)(ram.base + LAYOUT_ARENA_PHYS + 0x10000) + 1;
+    memset(fault, 0xff, sizeof *fault);
+    fault->seq = header->fault_seq = ARENA_FAULTS_MAX - 1;
+    header->table[ARENA_FAULTS].offset = 0x10000;
+    static char text[1024];
+    FILE *out = freopen("/dev/null", "w", stderr);
+    ck_assert_ptr_nonnull(out);
+    setvbuf(out, text, _IOFBF, sizeof text);
+    watchdog_print_faults(&ram);
+    ck_assert_ptr_nonnull(strstr(text, ": fault 512, at "));
+    for (const char *c = text; *c; c++)
+        ck_assert((*c >= ' ' && *c <= '~') || *c == '\n');
+}
+END_TEST
+
 Suite *suite_vmm(void);
 Suite *suite_vmm(void)
 {
@@ -418,6 +511,9 @@ Suite *suite_vmm(void)
     tcase_add_test(tc, test_ways_to_reset);
     tcase_add_test(tc, test_ports);
     tcase_add_test(tc, test_qmp_server);
+    tcase_add_test(tc, test_watchdog_hang);
+    tcase_add_test(tc, test_watchdog_progress);
+    tcase_add_test(tc, test_watchdog_faults);
     suite_add_tcase(s, tc);
     return s;
 }

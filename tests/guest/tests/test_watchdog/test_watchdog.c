@@ -5,6 +5,7 @@
 #include "cells/core/exception/exception.h"
 #include "cells/core/page/page.h"
 #include "cells/core/vector/vector.h"
+#include "cells/host/log/log.h"
 #include "cells/lib/string/string.h"
 #include "cells/recover/fault/fault.h"
 #include "cells/task/apic/apic.h"
@@ -234,11 +235,35 @@ static void long_sections(const struct testing *test, unsigned cpu)
     testing_need(test, newest() == before);
 }
 
+/* ---- what it costs, on a machine whose clock counts instructions ---- */
+
+#define NMIS       100
+#define NMIS_PER_S 19
+
+/* With NMIs to itself, each of which takes as long as one of the PIT's, and its sending. */
+static void pace(const struct testing *test, unsigned instruction_ns)
+{
+    GUARD(interrupts) off = interrupts_off();
+    uint64_t start = cpu_ns();
+
+    for (int i = 0; i < NMIS; i++)
+        ipi_send_nmi(apic_id());
+    uint64_t each = (cpu_ns() - start) / NMIS / instruction_ns;
+    log_info("TEST %s: an NMI takes %lu instructions, those of a second %lu", test->name, each, each * NMIS_PER_S);
+    testing_need(test, each > 100 && each * NMIS_PER_S < 1000000);
+    testing_ok(test, "it costs less than a thousandth of a CPU");
+}
+
 static int test_watchdog_main(int, char **)
 {
     unsigned last = cpu_count() - 1, vector = vector_new();
     const struct testing warm_up = {.name = "test_watchdog"};
 
+    if (testing_times("pace", 0)) {
+        const struct testing timed = testing_begin("test_watchdog");
+        pace(&timed, testing_times("pace", 0));
+        testing_end(&timed);
+    }
     in_task(&warm_up, 0, HANG_LOOP);
     const struct testing test = testing_begin("test_watchdog");
     for (enum hang_how how = HANG_HALT; how < HANG_COUNT; how++)
