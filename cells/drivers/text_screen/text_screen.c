@@ -15,6 +15,7 @@ EXPORT(text_screen_write, APPLICATION);
 
 #define COLUMNS_MAX 160
 #define ROWS_MAX    64
+#define GROUP       8 /* characters; COLUMNS_MAX is a multiple */
 #define CELL_WIDTH  8 /* pixels of a character on a frame buffer */
 #define CELL_HEIGHT 16
 #define PAPER       0x101820
@@ -76,17 +77,30 @@ static void show_cursor(void) NEEDS(lock)
     ega_register(15, (uint8_t)at);
 }
 
-/* Draws only what changes: most of a screen is blank, and device memory is slow. */
+/* Takes over `below` in place of what is at (x, y). Draws only what changes: most of a screen is blank, and device
+ * memory is slow. */
+static void replace_group(unsigned x, unsigned y, const char *below) NEEDS(lock)
+{
+    for (unsigned i = 0; i < GROUP; i++) {
+        if (grid[y][x + i] == below[i])
+            continue;
+        grid[y][x + i] = below[i];
+        if (x + i < columns)
+            draw(x + i, y);
+    }
+}
+
+/* Compares several characters at once: each line of the log waits for this. */
 static void scroll(void) NEEDS(lock)
 {
-    for (unsigned y = 0; y < rows; y++)
-        for (unsigned x = 0; x < columns; x++) {
-            char below = y + 1 < rows ? grid[y + 1][x] : ' ';
-            if (grid[y][x] == below)
-                continue;
-            grid[y][x] = below;
-            draw(x, y);
-        }
+    static const char blank[] = {[0 ... COLUMNS_MAX - 1] = ' '};
+
+    for (unsigned y = 0; y < rows; y++) {
+        const char *below = y + 1 < rows ? grid[y + 1] : blank;
+        for (unsigned x = 0; x < columns; x += GROUP)
+            if (__builtin_memcmp(&grid[y][x], &below[x], GROUP) != 0)
+                replace_group(x, y, &below[x]);
+    }
 }
 
 static void begin_line(void) NEEDS(lock)
