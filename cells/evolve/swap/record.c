@@ -83,6 +83,15 @@ static uint64_t put_change(const struct arena_change *change, uint64_t swap) NEE
     return seq;
 }
 
+/* A reload names no object that was not named before; what it makes the log forget is dropped at the next swap. */
+static bool changes_objects(const struct record *record)
+{
+    for (uint32_t i = 0; i < record->changes; i++)
+        if (record->change[i].old_object != record->change[i].new_object)
+            return true;
+    return false;
+}
+
 void record_end(const struct record *record, const struct report *report)
 {
     uint64_t seq = arena_header()->swap_seq + 1, first = arena_header()->change_seq + 1;
@@ -99,6 +108,6 @@ void record_end(const struct record *record, const struct report *report)
     report_publish(report, &to->done);
     __atomic_store_n(&to->seq, seq, __ATOMIC_RELEASE);
     __atomic_store_n(&arena_header()->swap_seq, seq, __ATOMIC_RELEASE);
-    if (record->took_effect)
+    if (record->took_effect && changes_objects(record))
         history_keep();
 }

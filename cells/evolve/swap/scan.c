@@ -141,13 +141,28 @@ struct collection {
     struct words *words;
 };
 
+/* The first of the words from `at` on that may be an address in an old cell; `words`: none. All of memory goes through
+ * this. */
+static size_t next_candidate(const struct plan *plan, const uint64_t *word, size_t at, size_t words)
+{
+    const uint64_t low = plan->low, bytes = plan->high - low;
+
+    for (; at + 4 <= words; at += 4)
+        if (word[at] - low < bytes || word[at + 1] - low < bytes || word[at + 2] - low < bytes ||
+            word[at + 3] - low < bytes)
+            break;
+    while (at < words && word[at] - low >= bytes)
+        at++;
+    return at;
+}
+
 static void collect_words(uint64_t *word, size_t words, uint64_t phys, void *context)
 {
     const struct collection *to = context;
     const struct plan *plan = to->plan;
     uint64_t after;
 
-    for (size_t i = 0; i < words; i++)
+    for (size_t i = 0; (i = next_candidate(plan, word, i, words)) < words; i++)
         if (plan_in_old(plan, word[i]) && !is_handle(phys + 8 * i, word[i]) && (after = plan_map(plan, word[i])))
             words_add(to->words, &word[i], word[i], after);
 }
@@ -163,7 +178,7 @@ static void find_reference(uint64_t *word, size_t words, uint64_t phys, void *co
 {
     struct referrer *referrer = context;
 
-    for (size_t i = 0; i < words && !referrer->found; i++)
+    for (size_t i = 0; !referrer->found && (i = next_candidate(referrer->plan, word, i, words)) < words; i++)
         if (plan_in_old(referrer->plan, word[i]) && !is_handle(phys + 8 * i, word[i]))
             referrer->found = !plan_in_old_text(referrer->plan, word[i]) || plan_is_entry(word[i]);
 }
