@@ -274,14 +274,12 @@ bool mend_is_damaged(struct section_ref section)
     return is_record_sound(ARENA_SECTIONS, section.index) && differs(section_record(section));
 }
 
-bool mend_section(struct section_ref section, struct mend_found *ret_found)
+/* The records of the section and of its cell are sound. */
+static bool mend_sound_section(const struct arena_section *s, struct mend_found *ret_found)
 {
-    const struct arena_section *s = section_record(section);
     struct mend_found found = {0};
     bool right = true;
 
-    if (!is_record_sound(ARENA_SECTIONS, section.index) || !is_record_sound(ARENA_CELLS, s->cell.index))
-        return false;
     if (s->kind == SECTION_BSS) {
         mend_pointers(s, &found);
     } else if (differs(s)) {
@@ -291,6 +289,14 @@ bool mend_section(struct section_ref section, struct mend_found *ret_found)
     if (right)
         *ret_found = found;
     return right;
+}
+
+bool mend_section(struct section_ref section, struct mend_found *ret_found)
+{
+    const struct arena_section *s = section_record(section);
+
+    return is_record_sound(ARENA_SECTIONS, section.index) && is_record_sound(ARENA_CELLS, s->cell.index) &&
+           mend_sound_section(s, ret_found);
 }
 
 static unsigned mend_sections(struct cell_ref cell, bool tables_only)
@@ -305,12 +311,13 @@ static unsigned mend_sections(struct cell_ref cell, bool tables_only)
          i = section_record(i)->next_in_cell, left--) {
         const struct arena_section *section = section_record(i);
         struct mend_found found;
-        if (tables_only && section->kind != SECTION_EH_FRAME && section->kind != SECTION_EXCEPT)
+        if (!same(section->cell, cell) ||
+            (tables_only && section->kind != SECTION_EH_FRAME && section->kind != SECTION_EXCEPT))
             continue;
         if (section->kind == SECTION_BSS)
-            mended += mend_section(i, &found) ? found.count : 0;
+            mended += mend_sound_section(section, &found) ? found.count : 0;
         else if (differs(section))
-            mended += mend_section(i, &found);
+            mended += mend_sound_section(section, &found);
     }
     return mended;
 }
