@@ -30,6 +30,8 @@ FOUNDATION();
 #define TRIES_IMPORTS  4           /* after so many, and after each so many more, what the cell imports is reloaded */
 #define NESTED_FAULTS  8           /* open ones of a task, that may be one failure: it cannot be unwound with more */
 #define LOGGED_FAULTS  (ARENA_FAULTS_MAX - 1)
+#define REPAIRS        16
+#define UNLOGGED_MAX   8
 #define RECENT_FAULTS  64 /* that are searched for open ones without a failed task */
 
 enum remedy { REMEDY_NONE, REMEDY_RELOAD, REMEDY_RELOAD_FRESH, REMEDY_RELOAD_IMPORTS, REMEDY_GIVE_UP };
@@ -219,7 +221,8 @@ static bool reload_if_damaged(struct arena_fault *fault, struct cell_ref cell)
     return reload_cell(fault, cell, 0) || mend_in_place(fault, cell);
 }
 
-/* Reloads damaged cells: of those that had frames on the stack, or of all. Returns how many. */
+/* Reloads damaged cells: of those that had frames on the stack, or of all. Returns how many. Those of the foundation on
+ * the stack have been mended when the fault was logged. */
 static unsigned repair_damage(struct arena_fault *fault, bool all)
 {
     GUARD(loader) locked = loader_hold();
@@ -228,7 +231,7 @@ static unsigned repair_damage(struct arena_fault *fault, bool all)
     uint32_t used = arena_header()->table[ARENA_CELLS].used;
 
     for (uint32_t i = 0; !all && i < known; i++)
-        repaired += is_same_cell(cells[i], fault) && reload_if_damaged(fault, cells[i]);
+        repaired += is_same_cell(cells[i], fault) && !mend_is_needed(cells[i]) && reload_if_damaged(fault, cells[i]);
     for (struct cell_ref cell = {1}; all && cell.index < used; cell.index++)
         repaired += reload_if_damaged(fault, cell);
     return repaired;
@@ -245,6 +248,15 @@ static void reload_imports(struct arena_fault *fault, struct cell_ref cell)
         (void)reload_cell(fault, imports[i], SWAP_FRESH_DATA);
 }
 
+/* The last faults after whose unwinding the cells on the stack were looked at. One that is missing here costs another
+ * look. */
+static uint64_t repaired[REPAIRS];
+
+static bool was_repaired(uint64_t seq)
+{
+    return repaired[seq % REPAIRS] == seq;
+}
+
 /* Applies the remedy. False: nothing helps, and the task must not run again. */
 static bool apply_remedy(struct arena_fault *fault, bool needed)
 {
@@ -252,6 +264,8 @@ static bool apply_remedy(struct arena_fault *fault, bool needed)
     enum remedy remedy = choose_remedy(fault, cell, needed);
     bool keeps_data = remedy == REMEDY_RELOAD || mend_is_needed(cell);
 
+    if (remedy == REMEDY_NONE && was_repaired(fault->seq))
+        return true;
     if (repair_damage(fault, remedy != REMEDY_NONE) || remedy == REMEDY_NONE)
         return true;
     if (remedy == REMEDY_GIVE_UP && cell.index && arena_cell(cell)->kind != CELL_APPLICATION) {
@@ -272,8 +286,10 @@ static void repair_after_unwinding(uint64_t seq)
     struct arena_fault *fault = fault_record(seq);
 
     audit_all(); /* first: a reload needs the heap */
-    if (fault)
+    if (fault) {
         (void)repair_damage(fault, false);
+        repaired[seq % REPAIRS] = seq;
+    }
 }
 
 static void log_fault(const struct arena_fault *fault, const char *then)
@@ -319,6 +335,32 @@ static const char *done_about(const struct arena_fault *fault, bool restarted)
     return restarted ? "restarted" : "cleaned up";
 }
 
+/* Faults whose tasks are restarted: writing a line takes longer than all else that the teardown task does about them.
+ * It does so when it has nothing else to do. */
+static uint64_t unlogged[UNLOGGED_MAX];
+static unsigned unlogged_count;
+
+/* False: there is no room, and it is to be logged now. */
+static bool log_later(const struct arena_fault *fault)
+{
+    if (unlogged_count >= UNLOGGED_MAX)
+        return false;
+    unlogged[unlogged_count++] = fault->seq;
+    return true;
+}
+
+static void log_restarts(void)
+{
+    unsigned count = unlogged_count < UNLOGGED_MAX ? unlogged_count : UNLOGGED_MAX;
+
+    unlogged_count = 0;
+    for (unsigned i = 0; i < count; i++) {
+        const struct arena_fault *fault = fault_record(unlogged[i]);
+        if (fault)
+            log_fault(fault, done_about(fault, true));
+    }
+}
+
 /* Called by the teardown task for each failed task. True: restart it. */
 static bool restart_failed_task(struct task *task)
 {
@@ -330,7 +372,8 @@ static bool restart_failed_task(struct task *task)
         if (!earlier && !apply_remedy(fault, restart))
             restart = false;
         close_fault(fault, restart ? FAULT_ACTION_RESTART : FAULT_ACTION_UNWIND, FAULT_OUTCOME_RECOVERED);
-        log_fault(fault, done_about(fault, restart));
+        if (!restart || !log_later(fault))
+            log_fault(fault, done_about(fault, restart));
     }
     return restart;
 }
@@ -381,6 +424,7 @@ static void close_faults_without_task(void)
 /* Called by the teardown task now and then. */
 static void run_now_and_then(void)
 {
+    log_restarts();
     audit_all();
     close_faults_without_task();
     (void)kill_again();

@@ -459,7 +459,8 @@ static void teardown_run(uint64_t argument)
         struct task *task = next_ended(self);
         if (task)
             take_down(self, task);
-        if (teardown_idle_hook && cpu_ns() >= next_idle_ns) {
+        uint64_t late_ns = task ? TEARDOWN_IDLE_NS : 0; /* what has been restarted goes first */
+        if (teardown_idle_hook && cpu_ns() >= next_idle_ns + late_ns) {
             teardown_idle_hook();
             next_idle_ns = cpu_ns() + TEARDOWN_IDLE_NS;
         }
