@@ -14,19 +14,19 @@
 #define HIGH_BIT      (1ull << 45) /* of an address: nothing is mapped there then */
 
 const struct fault_form fault_forms[FAULTS] = {
-    [FAULT_MESSAGE] = {"pointer to the message", PLACE_CALL},
-    [FAULT_WAIT_LINK] = {"wait-queue link", PLACE_WAKE},
-    [FAULT_LOCK_WORD] = {"lock word", PLACE_LOCK},
-    [FAULT_STATUS] = {"status word", PLACE_LOCK, .in_ring = true},
-    [FAULT_INDEX] = {"buffer index", PLACE_LOCK, .in_ring = true},
-    [FAULT_RETURN] = {"return address", PLACE_LOCK},
-    [FAULT_REGISTER] = {"saved register", PLACE_LOCK},
-    [FAULT_FUNCTION] = {"function pointer", PLACE_WAIT, .other_first = true, .times_out = true},
-    [FAULT_LENGTH] = {"length", PLACE_LOCK, .in_ring = true},
-    [FAULT_REFERENCES] = {"reference count", PLACE_LOCK, .in_ring = true},
-    [FAULT_ENTRY_TEXT] = {"text byte at entry", PLACE_CALL},
-    [FAULT_LOOP_TEXT] = {"text byte in the loop", PLACE_WAIT, .other_first = true},
-    [FAULT_READ_ONLY] = {"read-only data", PLACE_CALL},
+    [FAULT_MESSAGE] = {.name = "pointer to the message", .place = PLACE_CALL},
+    [FAULT_WAIT_LINK] = {.name = "wait-queue link", .place = PLACE_WAKE},
+    [FAULT_LOCK_WORD] = {.name = "lock word", .place = PLACE_LOCK},
+    [FAULT_STATUS] = {.name = "status word", .place = PLACE_LOCK, .in_ring = true},
+    [FAULT_INDEX] = {.name = "buffer index", .place = PLACE_LOCK, .in_ring = true},
+    [FAULT_RETURN] = {.name = "return address", .place = PLACE_LOCK},
+    [FAULT_REGISTER] = {.name = "saved register", .place = PLACE_LOCK},
+    [FAULT_FUNCTION] = {.name = "function pointer", .place = PLACE_WAIT, .other_first = true, .times_out = true},
+    [FAULT_LENGTH] = {.name = "length", .place = PLACE_LOCK, .in_ring = true},
+    [FAULT_REFERENCES] = {.name = "reference count", .place = PLACE_LOCK, .in_ring = true},
+    [FAULT_ENTRY_TEXT] = {.name = "text byte at entry", .place = PLACE_CALL},
+    [FAULT_LOOP_TEXT] = {.name = "text byte in the loop", .place = PLACE_WAIT, .other_first = true},
+    [FAULT_READ_ONLY] = {.name = "read-only data", .place = PLACE_CALL},
 };
 
 static struct {
