@@ -1,5 +1,4 @@
-/* See shell.h: the commands that change the system. The request cell executes swap, spawn, unload and kill.
- */
+/* See shell.h: the commands that change the system. The request cell executes swap, spawn, unload and kill. */
 #include "cells/app/shell/shell.h"
 #include "cells/core/cpu/cpu.h"
 #include "cells/core/panic/panic.h"
