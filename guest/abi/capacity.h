@@ -5,7 +5,7 @@
 
 /* Kept free for the arena by the program headers of the image: all of it where the tables of 64 MiB are enough, else
  * only its header, and the tables are elsewhere. */
-#define LAYOUT_ARENA_BYTES 0x508000
+#define LAYOUT_ARENA_BYTES 0x500000
 
 /* The rule: for each MiB of usable RAM beyond 64, up to so many, a table that grows gets one part in so many of the
  * capacity that it has at 64 MiB: 1 GiB has room for 12,500 cells and 780 namespaces. */
@@ -28,7 +28,7 @@
 #define ARENA_TASKS_MAX       256
 #define ARENA_CPUS_MAX        17
 #define ARENA_FAULTS_MAX      513
-#define ARENA_EVENTS_MAX      2049
+#define ARENA_EVENTS_MAX      1729
 #define ARENA_REQUESTS_MAX    17
 #define ARENA_COMPLETIONS_MAX 17
 #define ARENA_SWAPS_MAX       129
