@@ -248,49 +248,7 @@ static void reload_imports(struct arena_fault *fault, struct cell_ref cell)
         (void)reload_cell(fault, imports[i], SWAP_FRESH_DATA);
 }
 
-/* The last faults after whose unwinding the cells on the stack were looked at. One that is missing here costs another
- * look. */
-static uint64_t repaired[REPAIRS];
-
-static bool was_repaired(uint64_t seq)
-{
-    return repaired[seq % REPAIRS] == seq;
-}
-
-/* Applies the remedy. False: nothing helps, and the task must not run again. */
-static bool apply_remedy(struct arena_fault *fault, bool needed)
-{
-    struct cell_ref cell = suspect(fault);
-    enum remedy remedy = choose_remedy(fault, cell, needed);
-    bool keeps_data = remedy == REMEDY_RELOAD || mend_is_needed(cell);
-
-    if (remedy == REMEDY_NONE && was_repaired(fault->seq))
-        return true;
-    if (repair_damage(fault, remedy != REMEDY_NONE) || remedy == REMEDY_NONE)
-        return true;
-    if (remedy == REMEDY_GIVE_UP && cell.index && arena_cell(cell)->kind != CELL_APPLICATION) {
-        log_warn("recovery: %s faults again and again; rebooting", arena_string(arena_cell(cell)->name));
-        fault_reboot(fault, "recovery has failed");
-    }
-    if (remedy == REMEDY_GIVE_UP)
-        return false;
-    if (remedy == REMEDY_RELOAD_IMPORTS)
-        reload_imports(fault, cell);
-    (void)reload_cell(fault, cell, keeps_data ? 0 : SWAP_FRESH_DATA);
-    return true;
-}
-
-/* Runs in the failed task, before it needs the damaged cells again: to hand itself to the teardown task, for one. */
-static void repair_after_unwinding(uint64_t seq)
-{
-    struct arena_fault *fault = fault_record(seq);
-
-    audit_all(); /* first: a reload needs the heap */
-    if (fault) {
-        (void)repair_damage(fault, false);
-        repaired[seq % REPAIRS] = seq;
-    }
-}
+/* ---- lines on the log ---- */
 
 static void log_fault(const struct arena_fault *fault, const char *then)
 {
@@ -298,32 +256,6 @@ static void log_fault(const struct arena_fault *fault, const char *then)
              *fault->task_name ? fault->task_name : "none", fault->message, fault->namespace_,
              *fault->namespace_ ? "/" : "", *fault->cell_name ? fault->cell_name : "no cell", fault->symbol, fault->ip,
              fault->address, fault->landing_pads, then, fault->recovery_ns);
-}
-
-/* The remedy has been applied: the record says what was done and how long it took. */
-static void close_fault(struct arena_fault *fault, enum fault_action action, enum fault_outcome outcome)
-{
-    if (fault->action < (uint32_t)action)
-        fault->action = action;
-    fault->recovery_ns = cpu_ns() - fault->time_ns;
-    fault->outcome = outcome;
-    if (outcome == FAULT_OUTCOME_RECOVERED)
-        arena_count(COUNTER_recoveries, 1);
-}
-
-/* ---- failed tasks ---- */
-
-/* The newest open fault of the task, up to `seq`. NULL: none. The oldest is the cause; the others came while
- * unwinding. */
-static struct arena_fault *open_fault_of(const struct task *task, uint64_t seq)
-{
-    for (unsigned i = 0; seq > 0 && i < LOGGED_FAULTS; i++, seq--) {
-        struct arena_fault *fault = fault_record(seq);
-        if (fault && same(fault->task, task->ref) && fault->task_id == task->id &&
-            fault->outcome == FAULT_OUTCOME_OPEN && fault->action != FAULT_ACTION_UNWIND)
-            return fault;
-    }
-    return NULL;
 }
 
 static const char *done_about(const struct arena_fault *fault, bool restarted)
@@ -359,6 +291,79 @@ static void log_restarts(void)
         if (fault)
             log_fault(fault, done_about(fault, true));
     }
+}
+
+/* ---- applying remedies ---- */
+
+/* The last faults after whose unwinding the cells on the stack were looked at. One that is missing here costs another
+ * look. */
+static uint64_t repaired[REPAIRS];
+
+static bool was_repaired(uint64_t seq)
+{
+    return repaired[seq % REPAIRS] == seq;
+}
+
+/* Applies the remedy. False: nothing helps, and the task must not run again. */
+static bool apply_remedy(struct arena_fault *fault, bool needed)
+{
+    struct cell_ref cell = suspect(fault);
+    enum remedy remedy = choose_remedy(fault, cell, needed);
+    bool keeps_data = remedy == REMEDY_RELOAD || mend_is_needed(cell);
+
+    if (remedy == REMEDY_NONE && was_repaired(fault->seq))
+        return true;
+    if (repair_damage(fault, remedy != REMEDY_NONE) || remedy == REMEDY_NONE)
+        return true;
+    if (remedy == REMEDY_GIVE_UP && cell.index && arena_cell(cell)->kind != CELL_APPLICATION) {
+        log_restarts();
+        log_warn("recovery: %s faults again and again; rebooting", arena_string(arena_cell(cell)->name));
+        fault_reboot(fault, "recovery has failed");
+    }
+    if (remedy == REMEDY_GIVE_UP)
+        return false;
+    if (remedy == REMEDY_RELOAD_IMPORTS)
+        reload_imports(fault, cell);
+    (void)reload_cell(fault, cell, keeps_data ? 0 : SWAP_FRESH_DATA);
+    return true;
+}
+
+/* Runs in the failed task, before it needs the damaged cells again: to hand itself to the teardown task, for one. */
+static void repair_after_unwinding(uint64_t seq)
+{
+    struct arena_fault *fault = fault_record(seq);
+
+    audit_all(); /* first: a reload needs the heap */
+    if (fault) {
+        (void)repair_damage(fault, false);
+        repaired[seq % REPAIRS] = seq;
+    }
+}
+
+/* The remedy has been applied: the record says what was done and how long it took. */
+static void close_fault(struct arena_fault *fault, enum fault_action action, enum fault_outcome outcome)
+{
+    if (fault->action < (uint32_t)action)
+        fault->action = action;
+    fault->recovery_ns = cpu_ns() - fault->time_ns;
+    fault->outcome = outcome;
+    if (outcome == FAULT_OUTCOME_RECOVERED)
+        arena_count(COUNTER_recoveries, 1);
+}
+
+/* ---- failed tasks ---- */
+
+/* The newest open fault of the task, up to `seq`. NULL: none. The oldest is the cause; the others came while
+ * unwinding. */
+static struct arena_fault *open_fault_of(const struct task *task, uint64_t seq)
+{
+    for (unsigned i = 0; seq > 0 && i < LOGGED_FAULTS; i++, seq--) {
+        struct arena_fault *fault = fault_record(seq);
+        if (fault && same(fault->task, task->ref) && fault->task_id == task->id &&
+            fault->outcome == FAULT_OUTCOME_OPEN && fault->action != FAULT_ACTION_UNWIND)
+            return fault;
+    }
+    return NULL;
 }
 
 /* Called by the teardown task for each failed task. True: restart it. */
