@@ -5,6 +5,7 @@
 #include "cells/core/arena/arena.h"
 #include "cells/core/cpu/cpu.h"
 #include "cells/core/page/page.h"
+#include "cells/core/panic/panic.h"
 #include "cells/core/vector/vector.h"
 #include "cells/lib/string/string.h"
 
@@ -46,16 +47,14 @@ static struct arena_section *section_named(const char *cell, const char *name)
     for_each_section_of (i, arena_cell_find(NAMESPACE_ROOT, cell))
         if (string_equal(arena_string(arena_section(i)->name), name))
             return arena_section(i);
-    return NULL;
+    panic("no section of this name");
 }
 
 /* ---- what each fault changes ---- */
 
 static uint64_t *word_of(const char *cell, const char *section)
 {
-    const struct arena_section *s = section_named(cell, section);
-
-    return s ? page_direct(s->phys) : NULL;
+    return page_direct(section_named(cell, section)->phys);
 }
 
 /* Text is written by its physical address; what executes it sees that at once. */

@@ -78,7 +78,7 @@ static void in_task(const struct testing *test, unsigned cpu, enum hang_how how)
 
 static void all_at_once(const struct testing *test)
 {
-    struct task *task[CPU_MAX];
+    struct task *task[CPU_MAX] = {};
     uint64_t before = newest();
 
     for (unsigned i = cpu_count(); i-- > 0;) {
