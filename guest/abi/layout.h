@@ -6,6 +6,8 @@
 #define LAYOUT_IMAGE_PHYS 0x200000 /* the nano_core image, linked at LAYOUT_IMAGE_VIRT + this */
 #define LAYOUT_ARENA_PHYS 0x300000 /* the metadata arena, part of the image's memory (not of its file) */
 #define LAYOUT_AP_PHYS    0x8000   /* page that application processors start in (SIPI vector 8) */
+/* near its end: the handler of NMIs in real mode, for a CPU that is reset while one is under way */
+#define LAYOUT_REAL_NMI_PHYS (LAYOUT_AP_PHYS + 0xff0)
 
 #define LAYOUT_IMAGE_VIRT  0xffffffff80000000 /* physical 0 .. 256 MiB of the image, nothing else relies on it */
 #define LAYOUT_CELL_VIRT   0xffffffffa0000000 /* loaded cells */

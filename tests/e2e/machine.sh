@@ -76,6 +76,11 @@ must 0 $delias reset one
 [ "$(state one)" = paused ] || fail 'a reset let a paused machine go'
 must 0 $delias resume one
 wait_until started one $((before + 2)) || fail 'nothing started after the second reset'
+# At any moment, also while an NMI is under way, which the firmware then begins with.
+for more in 3 4 5 6 7 8 9 10; do
+    must 0 $delias reset one
+    wait_until started one $((before + more)) || fail "nothing started after reset $more"
+done
 [ "$(pid one)" = "$first" ] || fail 'a reset changed the process'
 echo 'pause, resume, reset'
 

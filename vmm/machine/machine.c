@@ -346,15 +346,14 @@ enum err machine_resume(struct machine *machine)
     return run_qmp_command(machine, "cont", NULL);
 }
 
-/* But for the firmware's own copy of itself below 1 MiB: the chipset maps it in place of the ROM, also after a
- * reset. */
+/* But for the first MiB, which is the firmware's: its copy of itself is there, which the chipset maps in place of the
+ * ROM also after a reset, and the vector that a CPU may need before it (LAYOUT_REAL_NMI_PHYS). */
 static enum err clear_ram(const struct machine_info *info)
 {
-    enum { FIRMWARE = 0xc0000, FIRMWARE_END = 0x100000, HOLE = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE };
+    enum { FIRMWARE_END = 0x100000, HOLE = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE };
     OWN(descriptor) int fd = open(info->ram_file, O_RDWR | O_CLOEXEC);
 
-    if (fd < 0 || fallocate(fd, HOLE, 0, FIRMWARE) != 0 ||
-        fallocate(fd, HOLE, FIRMWARE_END, (off_t)info->ram_bytes - FIRMWARE_END) != 0)
+    if (fd < 0 || fallocate(fd, HOLE, FIRMWARE_END, (off_t)info->ram_bytes - FIRMWARE_END) != 0)
         return machine_fail(ERR_IO, "%s: %s", info->ram_file, strerror(errno));
     return ERR_OK;
 }

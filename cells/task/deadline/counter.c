@@ -2,10 +2,15 @@
  * to send the NMI: at its tick, or while it is parked. */
 #include "cells/task/deadline/counter.h"
 #include "cells/core/cpu/cpu.h"
+#include "cells/core/page/page.h"
 #include "cells/task/apic/apic.h"
 #include "cells/task/hpet/hpet.h"
 #include "cells/task/ioapic/ioapic.h"
 #include "cells/task/pit/pit.h"
+#include "guest/abi/layout.h"
+
+#define NMI_VECTOR_PHYS 8    /* in real mode: the address of the handler, as segment and offset */
+#define IRET            0xcf /* the instruction, in real mode too */
 
 enum { COUNTER_PIT, COUNTER_HPET, COUNTER_CPUS };
 
@@ -14,8 +19,17 @@ static struct hpet hpet;
 static uint64_t due_ns;      /* COUNTER_CPUS: by cpu_ns; UINT64_MAX: nothing is due */
 static uint32_t is_starting; /* 1: a CPU writes to the counter */
 
+/* A CPU that is reset may find that an NMI is under way, before the firmware has its tables: QEMU resets the PIT after
+ * the CPU, and the I/O APIC after the PIT. In real mode, where it begins, the handler does nothing. */
+static void make_real_mode_handler(void)
+{
+    *(volatile uint8_t *)page_direct(LAYOUT_REAL_NMI_PHYS) = IRET;
+    *(volatile uint32_t *)page_direct(NMI_VECTOR_PHYS) = LAYOUT_REAL_NMI_PHYS >> 4 << 16;
+}
+
 void counter_init(void)
 {
+    make_real_mode_handler();
     pit_set(UINT16_MAX);
     bool has_pit = pit_exists(pit_status());
     pit_start(UINT16_MAX);
