@@ -61,7 +61,7 @@ static void store(uint64_t *word, uint64_t value)
     __atomic_store_n(word, value, __ATOMIC_RELAXED);
 }
 
-/* The CPU that waits for that one. NULL: none. */
+/* A CPU that waits for `cpu`. NULL: there is none. */
 static const struct cpu *waiter_for(const struct cpu *cpu)
 {
     const struct cpu *other;

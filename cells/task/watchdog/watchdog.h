@@ -4,7 +4,8 @@
  * APIC waits for the end of an interrupt, or its timer stands. That is put right, and nobody fails.
  *
  * Who sends NMIs: the PIT or the HPET to the first CPU, 18 times a second, and each CPU, at its ticks and at such an
- * NMI, to those whose ticks stand still; and a CPU that waits for another one (cells/task/ipi/await.h) to that one.
+ * NMI, to those whose ticks stand still; and a CPU that waits for an answer (cells/task/ipi/await.h) to the one that
+ * owes it.
  * Who judges: the CPU itself, by the NMIs that have reached it. Between two of them little time counts, so that a CPU
  * that the host does not run, or a machine that was stopped, does not seem to hang.
  *
