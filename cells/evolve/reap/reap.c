@@ -79,8 +79,8 @@ static bool add_referrers_of(struct referrers *referrers, struct cell_ref cell)
     return true;
 }
 
-/* Moves some of the first `count` cells to their end: those that one swap has replaced, of different names, since a
- * plan tells its cells apart by their names. Returns how many the others are. */
+/* Sorts the first `count` cells: those that the same swap has replaced as the last one come to the end, with it. Of two
+ * with the same name only one does, since a plan finds its cells by name. Returns how many stay in front of them. */
 static size_t split_swap(struct cell_ref *cells, size_t count)
 {
     const struct arena_cell *last = arena_cell(cells[count - 1]);
