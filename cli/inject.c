@@ -103,7 +103,7 @@ static void print_injection(const struct asked *a, const struct injection *injec
         inject_where(a->target.view, c, where, sizeof where);
         change_print(c, what, sizeof what);
         printf("  %s%s%s%s\n", where, *where ? "  " : "", what,
-               c->before == c->after && !a->call->dry_run ? " (was so already)" : "");
+               c->before == c->after && !c->skip && !a->call->dry_run ? " (was so already)" : "");
     }
 }
 
@@ -131,6 +131,8 @@ static void peek(const struct asked *a, struct injection *injection)
         const struct model_memory memory = {.ram = copy, .bytes = sizeof copy};
         uint64_t phys = c->phys;
 
+        if (c->skip)
+            continue;
         for (unsigned n = 0; n < c->bytes; n++)
             copy[n] = a->target.ram[phys + n];
         c->phys = 0;

@@ -2,6 +2,7 @@
 #include "injector/campaign.h"
 #include "introspect/base/own.h"
 #include "guest/abi/fnv.h"
+#include "injector/activation.h"
 #include "injector/deliveries.h"
 #include "injector/exact.h"
 #include "injector/snapshot.h"
@@ -254,9 +255,10 @@ static bool is_over(void *context, bool stands)
 }
 
 /* The same, at moments of the guest's own. It stands still then. */
-static enum err watch_exactly(struct rig *r, struct glance *ret_glance, bool *ret_crashed, struct why *why)
+static enum err watch_exactly(struct rig *r, const struct exact_touch *touch, struct glance *ret_glance,
+                              bool *ret_crashed, struct why *why)
 {
-    enum err e = exact_run(&r->target, COUNTER_rounds, r->plan->timeout_ms, is_over, r, why);
+    enum err e = exact_watch(&r->target, COUNTER_rounds, r->plan->timeout_ms, is_over, r, touch, why);
 
     *ret_glance = watch_glance(r->target.ram, r->target.bytes);
     *ret_crashed = has_crashed(r, ret_glance);
@@ -315,23 +317,40 @@ static void judge_experiment(struct rig *r, const struct glance *g, bool crashed
         x->outcome[rule] = outcome_classify(&x->evidence, rule);
 }
 
-/* Injects what is planned in `x`, waits, judges. */
-static enum err rig_try(struct rig *r, struct experiment *x, bool holds, struct why *why)
+/* Injects and waits. An exact campaign skips an instruction while it watches. */
+static enum err inject_and_watch(struct rig *r, struct experiment *x, struct glance *ret_glance, bool *ret_crashed,
+                                 struct why *why)
 {
+    struct activation activation;
+    enum err e = ERR_OK;
+
+    if (r->plan->exact)
+        activation_begin(&activation, &r->target, r->view, &x->injection);
+    if (!r->plan->exact || !x->model.model->skips)
+        e = inject_apply(&r->target, r->view, &x->injection, why);
+    if (e != ERR_OK)
+        return e;
+    if (r->plan->exact) {
+        e = watch_exactly(r, &activation.touch, ret_glance, ret_crashed, why);
+        x->activation_known = activation.known;
+        x->activated = activation.used;
+        return e;
+    }
+    *ret_glance = watch_workload(r, &x->injection, x->model.model->holds, ret_crashed);
+    return ERR_OK;
+}
+
+/* Injects what is planned in `x`, waits, judges. */
+static enum err rig_try(struct rig *r, struct experiment *x, struct why *why)
+{
+    struct glance g;
     bool crashed;
 
     for (size_t i = 0; i < x->injection.changes; i++)
         inject_where(r->view, &x->injection.change[i], x->where[i], sizeof x->where[i]);
     x->at_round = r->before.counter[COUNTER_rounds];
     uint64_t start = watch_now_ns();
-    enum err e = inject_apply(&r->target, r->view, &x->injection, why);
-    if (e != ERR_OK)
-        return e;
-    struct glance g;
-    if (r->plan->exact)
-        e = watch_exactly(r, &g, &crashed, why);
-    else
-        g = watch_workload(r, &x->injection, holds, &crashed);
+    enum err e = inject_and_watch(r, x, &g, &crashed, why);
     if (e != ERR_OK)
         return e;
     x->run_ms = (unsigned)((watch_now_ns() - start) / 1000000);
@@ -376,6 +395,7 @@ static enum err run_one(struct rig *r, uint64_t index, struct experiment *x, str
         return e;
     memset(x, 0, sizeof *x);
     x->index = index;
+    x->model = plan->model;
     snprintf(x->target, sizeof x->target, "%s", plan->target[t].words);
     x->delay_ms = plan->jitter_ms ? (unsigned)prng_below(&prng, plan->jitter_ms) : 0;
     x->delay_switches = plan->jitter_switches ? (unsigned)prng_below(&prng, plan->jitter_switches) : 0;
@@ -388,7 +408,7 @@ static enum err run_one(struct rig *r, uint64_t index, struct experiment *x, str
         e = check_targets(r, why);
     if (e == ERR_OK)
         e = inject_plan(r->view, &plan->target[t].place, &plan->model, &prng, &x->injection, why);
-    return e == ERR_OK ? rig_try(r, x, plan->model.model->holds, why) : e;
+    return e == ERR_OK ? rig_try(r, x, why) : e;
 }
 
 static void add_outcome(void *context, const char *target, const enum outcome outcome[OUTCOME_RULES], uint64_t count)
@@ -451,6 +471,7 @@ static enum err replay_experiment(struct rig *r, const struct experiment *record
     if (e != ERR_OK)
         return e;
     *x = (struct experiment){.index = recorded->index,
+                             .model = recorded->model,
                              .injection = recorded->injection,
                              .delay_ms = recorded->delay_ms,
                              .delay_switches = recorded->delay_switches};
@@ -460,7 +481,7 @@ static enum err replay_experiment(struct rig *r, const struct experiment *record
         e = rig_look(r, why);
     for (size_t i = 0; i < x->injection.changes && e == ERR_OK; i++)
         e = inject_find(r->view, recorded->where[i], &x->injection.change[i], why);
-    return e == ERR_OK ? rig_try(r, x, r->plan->model.model->holds, why) : e;
+    return e == ERR_OK ? rig_try(r, x, why) : e;
 }
 
 enum err campaign_replay(struct database *database, const char *path, const struct plan *plan,

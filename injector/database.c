@@ -410,6 +410,7 @@ static enum err get_changes(struct database *d, struct experiment *x, struct why
     for (; n < MODEL_CHANGES_MAX && sqlite3_step(s) == SQLITE_ROW; n++) {
         copy_column(x->where[n], sizeof x->where[n], s, 0);
         x->injection.change[n] = (struct change){.phys = (uint64_t)sqlite3_column_int64(s, 1),
+                                                 .skip = x->model.model->skips,
                                                  .bytes = (uint32_t)sqlite3_column_int64(s, 2),
                                                  .keep = column_hex(s, 3),
                                                  .set = column_hex(s, 4),
@@ -448,8 +449,9 @@ enum err database_get(struct database *d, uint64_t index, struct experiment *ret
 {
     CLOSED_BY(finalize) sqlite3_stmt *s = NULL;
 
-    if (!prepare_outcomes(d, d->is_old ? "target, at_round, delay_ms, 0" : "target, at_round, delay_ms, delay_switches",
-                          "FROM experiment WHERE idx = ?", &s))
+    if (!prepare_outcomes(
+            d, d->is_old ? "target, at_round, delay_ms, 0, model" : "target, at_round, delay_ms, delay_switches, model",
+            "FROM experiment WHERE idx = ?", &s))
         return failed(d, why);
     sqlite3_bind_int64(s, 1, (sqlite3_int64)index);
     if (sqlite3_step(s) != SQLITE_ROW)
@@ -460,7 +462,12 @@ enum err database_get(struct database *d, uint64_t index, struct experiment *ret
     ret_experiment->at_round = (uint64_t)sqlite3_column_int64(s, 1);
     ret_experiment->delay_ms = (unsigned)sqlite3_column_int64(s, 2);
     ret_experiment->delay_switches = (unsigned)sqlite3_column_int64(s, 3);
-    if (!read_outcomes(s, 4, ret_experiment->outcome))
+    char model[PLAN_WORDS];
+    copy_column(model, sizeof model, s, 4);
+    enum err e = model_parse(model, &ret_experiment->model, why);
+    if (e != ERR_OK)
+        return e;
+    if (!read_outcomes(s, 5, ret_experiment->outcome))
         return why_set(why, ERR_CORRUPT, "database %s: experiment %llu has an outcome that is none", d->path,
                        (unsigned long long)index);
     return get_changes(d, ret_experiment, why);

@@ -69,26 +69,58 @@ static bool is_late(struct limits *l, const struct inject_target *t, bool stands
                        (host_ns - l->host_ns) / 1000000 >= STUCK_HOST_MS);
 }
 
-enum err exact_run(const struct inject_target *t, enum arena_counter counter, unsigned guest_ms, exact_done *is_done,
-                   void *context, struct why *why)
+static enum err add_points(struct stop *stop, const struct exact_touch *touch)
+{
+    enum err e = ERR_OK;
+
+    for (size_t i = 0; touch && i < touch->points && e == ERR_OK; i++)
+        e = stop_add(stop, touch->point[i].kind, touch->point[i].gva, touch->point[i].bytes);
+    return e;
+}
+
+/* The guest stands still. False in *ret_counted: because of `touch`, which is told. */
+static enum err look_why(struct stop *stop, uint64_t counter_gva, const struct exact_touch *touch, bool *ret_counted)
+{
+    struct stop_reason reason = {STOP_WRITE, counter_gva};
+    bool enough = false;
+    enum err e = touch ? stop_why(stop, &reason) : ERR_OK;
+
+    *ret_counted = reason.kind == STOP_WRITE && reason.gva == counter_gva;
+    if (e == ERR_OK && !*ret_counted)
+        e = touch->touched(touch->context, stop, &reason, &enough);
+    return e == ERR_OK && enough ? stop_drop(stop) : e;
+}
+
+enum err exact_watch(const struct inject_target *t, enum arena_counter counter, unsigned guest_ms, exact_done *is_done,
+                     void *context, const struct exact_touch *touch, struct why *why)
 {
     uint64_t gva = LAYOUT_DIRECT_VIRT + LAYOUT_ARENA_PHYS + offsetof(struct arena_header, counter) + 8 * counter;
     struct limits limits = limits_begin(t, guest_ms);
     OWN(stop) struct stop *stop = NULL;
-    enum err e = stop_open(t->machine, gva, 8, &stop);
+    enum err e = stop_open(t->machine, STOP_WRITE, gva, 8, &stop);
 
-    if (e != ERR_OK)
-        return why_set(why, e, "%s", machine_last_error());
-    for (;;) {
+    if (e == ERR_OK)
+        e = add_points(stop, touch);
+    while (e == ERR_OK) {
         e = stop_run(stop, SLICE_MS);
+        bool stands = e == ERR_OK;
+        if (stands)
+            e = look_why(stop, gva, touch, &stands);
+        else if (e == ERR_TIMEOUT)
+            e = ERR_OK;
         if (e == ERR_NOT_RUNNING || !machine_is_alive(t->machine))
             return ERR_OK;
-        if (e != ERR_OK && e != ERR_TIMEOUT)
-            return why_set(why, e, "%s", machine_last_error());
-        bool stands = e == ERR_OK, late = is_late(&limits, t, stands), done = is_done(context, stands);
-        if (late || (stands && done))
+        bool late = is_late(&limits, t, stands), done = is_done(context, stands);
+        if (e == ERR_OK && (late || (stands && done)))
             return ERR_OK;
     }
+    return why_set(why, e, "%s", machine_last_error());
+}
+
+enum err exact_run(const struct inject_target *t, enum arena_counter counter, unsigned guest_ms, exact_done *is_done,
+                   void *context, struct why *why)
+{
+    return exact_watch(t, counter, guest_ms, is_done, context, NULL, why);
 }
 
 struct goal {

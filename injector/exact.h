@@ -18,3 +18,20 @@ enum err exact_until(const struct inject_target *target, enum arena_counter coun
 typedef bool exact_done(void *context, bool stands);
 enum err exact_run(const struct inject_target *target, enum arena_counter counter, unsigned guest_ms,
                    exact_done *is_done, void *context, struct why *why);
+
+/* What is to be seen meanwhile: the first time that the guest executes, reads or writes something. */
+struct exact_touch {
+    struct stop_point {
+        enum stop_kind kind;
+        uint64_t gva;
+        unsigned bytes;
+    } point[STOP_POINTS_MAX];
+    size_t points;
+    /* Called for each time, while the guest stands still. *ret_enough: nothing more is to be seen. */
+    enum err (*touched)(void *context, struct stop *stop, const struct stop_reason *reason, bool *ret_enough);
+    void *context;
+};
+
+/* As exact_run; `touch` may be NULL. */
+enum err exact_watch(const struct inject_target *target, enum arena_counter counter, unsigned guest_ms,
+                     exact_done *is_done, void *context, const struct exact_touch *touch, struct why *why);

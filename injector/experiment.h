@@ -6,11 +6,14 @@
 struct experiment {
     uint64_t index;   /* in the campaign; with its seed it names the experiment */
     char target[128]; /* as the campaign file has it */
+    struct model_use model;
     struct injection injection;
     char where[MODEL_CHANGES_MAX][160]; /* cell:section+offset, by change; empty: outside of every section */
     uint64_t at_round;                  /* rounds ended before the injection */
     unsigned delay_ms;                  /* after the warm-up, by the seed */
     unsigned delay_switches;            /* the same of an exact campaign */
+    bool activation_known;              /* of exact campaigns */
+    bool activated;                     /* what was changed was used afterwards (activation.h) */
     struct evidence evidence;
     uint64_t restarts, recoveries;
     enum outcome outcome[OUTCOME_RULES];

@@ -1,11 +1,14 @@
 /* See inject.h. */
 #include "injector/inject.h"
+#include "guest/abi/layout.h"
 #include "introspect/base/own.h"
 #include "introspect/disasm.h"
 #include "introspect/qualified.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+enum { SKIP_MS = 10000 }; /* for a CPU to come to an instruction */
 
 static enum err write_text(void *context, uint64_t phys, const void *data, size_t bytes)
 {
@@ -24,25 +27,51 @@ static struct model_memory memory_of(const struct inject_target *t)
     return (struct model_memory){.ram = t->ram, .bytes = t->bytes, .write_text = write_text, .context = t->machine};
 }
 
-/* Of an offset and the start of its instruction: fills in the second, told of each instruction in order. */
-static void find_start(const struct disasm_line *line, void *context)
-{
-    uint32_t *start = context;
+/* An offset in a section, and the instruction that it lies in. */
+struct instruction {
+    uint32_t offset, start, bytes;
+};
 
-    if (line->offset <= start[0])
-        start[1] = line->offset;
+/* Told of each instruction in order. */
+static void find_instruction(const struct disasm_line *line, void *context)
+{
+    struct instruction *i = context;
+
+    if (line->offset > i->offset)
+        return;
+    i->start = line->offset;
+    i->bytes = line->bytes;
 }
 
 /* Moves a change in text back to where its instruction begins: in the middle of one, what the bytes mean together with
- * those before them would be anybody's guess. */
+ * those before them would be anybody's guess. A skip takes the whole instruction. */
 static void move_to_start(const struct view *view, struct change *c)
 {
-    uint32_t start[2] = {c->offset, c->offset};
+    struct instruction i = {.offset = c->offset, .start = c->offset, .bytes = 1};
 
-    if (!is_text(view, c) || disasm_section(view, c->section, find_start, start) != ERR_OK)
+    if (!is_text(view, c) || disasm_section(view, c->section, find_instruction, &i) != ERR_OK)
         return;
-    c->phys -= c->offset - start[1];
-    c->offset = start[1];
+    c->phys -= c->offset - i.start;
+    c->offset = i.start;
+    if (c->skip)
+        c->bytes = i.bytes;
+}
+
+/* Leaves ranges of code only. */
+static enum err keep_text(const struct view *view, struct place_ranges *ranges, struct why *why)
+{
+    size_t kept = 0;
+
+    ranges->bytes = 0;
+    for (size_t i = 0; i < ranges->count; i++) {
+        const struct arena_section *s = view_section(view, ranges->range[i].section);
+        if (!s || s->kind != SECTION_TEXT)
+            continue;
+        ranges->bytes += ranges->range[i].bytes;
+        ranges->range[kept++] = ranges->range[i];
+    }
+    ranges->count = kept;
+    return kept ? ERR_OK : why_set(why, ERR_INVALID, "there is no code, of which an instruction could be skipped");
 }
 
 enum err inject_plan(const struct view *view, const struct place *place, const struct model_use *use, struct prng *prng,
@@ -51,40 +80,14 @@ enum err inject_plan(const struct view *view, const struct place *place, const s
     CLOSED_BY(place_ranges_done) struct place_ranges ranges = {0};
     enum err e = place_resolve(place, view, &ranges, why);
 
+    if (e == ERR_OK && use->model->skips)
+        e = keep_text(view, &ranges, why);
     if (e != ERR_OK)
         return e;
     ret_injection->changes = model_plan(use, &ranges, prng, ret_injection->change);
     for (size_t i = 0; use->model->replaces && i < ret_injection->changes; i++)
         move_to_start(view, &ret_injection->change[i]);
     return ERR_OK;
-}
-
-enum err inject_apply(const struct inject_target *target, const struct view *view, struct injection *injection,
-                      struct why *why)
-{
-    struct model_memory memory = memory_of(target);
-
-    for (size_t i = 0; i < injection->changes; i++) {
-        struct change *c = &injection->change[i];
-        enum err e = change_apply(c, &memory, is_text(view, c));
-
-        if (e == ERR_OK)
-            continue;
-        injection->changes = i;
-        return why_set(why, e, "phys %#llx could not be written: %s", (unsigned long long)c->phys,
-                       e == ERR_RANGE ? err_text(e) : machine_last_error());
-    }
-    return ERR_OK;
-}
-
-void inject_hold(const struct inject_target *target, const struct view *view, const struct injection *injection)
-{
-    struct model_memory memory = memory_of(target);
-
-    for (size_t i = 0; i < injection->changes; i++) {
-        struct change again = injection->change[i];
-        (void)!change_apply(&again, &memory, is_text(view, &again));
-    }
 }
 
 /* The task in whose stack `phys` lies, or NULL. */
@@ -97,6 +100,83 @@ static const struct arena_task *stack_owner(const struct view *view, uint64_t ph
             return t;
     }
     return NULL;
+}
+
+uint64_t inject_gva(const struct view *view, const struct change *c)
+{
+    const struct arena_section *s = view_section(view, c->section);
+    const struct arena_task *t = s ? NULL : stack_owner(view, c->phys);
+
+    return s ? s->virt + c->offset : t ? t->stack_virt + (c->phys - t->stack_phys) : LAYOUT_DIRECT_VIRT + c->phys;
+}
+
+enum err inject_skip(struct stop *stop, struct change *c, uint64_t gva)
+{
+    enum err e = stop_set_ip(stop, gva + c->bytes);
+
+    c->before = gva;
+    c->after = e == ERR_OK ? gva + c->bytes : gva;
+    return e;
+}
+
+/* Waits for a CPU that comes to the instruction, and lets it leave it out. */
+static enum err skip_once(const struct inject_target *target, uint64_t gva, struct change *c, struct why *why)
+{
+    OWN(stop) struct stop *stop = NULL;
+    enum err e = stop_open(target->machine, STOP_BEFORE, gva, 1, &stop);
+
+    if (e == ERR_OK)
+        e = stop_run(stop, SKIP_MS);
+    if (e == ERR_TIMEOUT)
+        return why_set(why, e, "no CPU came to the instruction within %d ms", SKIP_MS);
+    if (e == ERR_OK)
+        e = inject_skip(stop, c, gva);
+    return e == ERR_OK ? ERR_OK : why_set(why, e, "%s", machine_last_error());
+}
+
+static enum err skip(const struct inject_target *target, const struct view *view, struct change *c, struct why *why)
+{
+    enum err e = skip_once(target, inject_gva(view, c), c, why);
+
+    (void)!machine_resume(target->machine);
+    return e;
+}
+
+static enum err apply(const struct inject_target *target, const struct view *view, struct change *c, struct why *why)
+{
+    struct model_memory memory = memory_of(target);
+
+    if (c->skip)
+        return skip(target, view, c, why);
+    enum err e = change_apply(c, &memory, is_text(view, c));
+    return e == ERR_OK ? ERR_OK
+                       : why_set(why, e, "phys %#llx could not be written: %s", (unsigned long long)c->phys,
+                                 e == ERR_RANGE ? err_text(e) : machine_last_error());
+}
+
+enum err inject_apply(const struct inject_target *target, const struct view *view, struct injection *injection,
+                      struct why *why)
+{
+    for (size_t i = 0; i < injection->changes; i++) {
+        enum err e = apply(target, view, &injection->change[i], why);
+
+        if (e == ERR_OK)
+            continue;
+        injection->changes = i;
+        return e;
+    }
+    return ERR_OK;
+}
+
+void inject_hold(const struct inject_target *target, const struct view *view, const struct injection *injection)
+{
+    struct model_memory memory = memory_of(target);
+
+    for (size_t i = 0; i < injection->changes; i++) {
+        struct change again = injection->change[i];
+        if (!again.skip)
+            (void)!change_apply(&again, &memory, is_text(view, &again));
+    }
 }
 
 void inject_where(const struct view *view, const struct change *change, char *ret_text, size_t bytes)

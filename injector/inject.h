@@ -1,7 +1,7 @@
 /* One injection into a machine: resolve the place, plan, change memory. */
 #pragma once
 #include "injector/model.h"
-#include "vmm/machine/machine.h"
+#include "vmm/machine/stop.h"
 
 struct injection {
     struct change change[MODEL_CHANGES_MAX];
@@ -14,7 +14,8 @@ struct inject_target {
     size_t bytes;
 };
 
-/* Applied in order; on failure the first `changes` of them have been made. */
+/* Applied in order; on failure the first `changes` of them have been made. A skip waits for a CPU that comes to the
+ * instruction (QEMU only), ERR_TIMEOUT: not within 10 s; the machine runs afterwards. */
 enum err inject_apply(const struct inject_target *target, const struct view *view, struct injection *injection,
                       struct why *why);
 
@@ -22,6 +23,12 @@ enum err inject_apply(const struct inject_target *target, const struct view *vie
  * changes. Changes nothing in the guest. On failure `why` says what the place or the model lacks. */
 enum err inject_plan(const struct view *view, const struct place *place, const struct model_use *use, struct prng *prng,
                      struct injection *ret_injection, struct why *why);
+
+/* Where a change is, as the guest's code has it. */
+uint64_t inject_gva(const struct view *view, const struct change *change);
+
+/* The CPU that `stop` has stopped is about to execute the instruction of `change`, at `gva`: it leaves it out. */
+enum err inject_skip(struct stop *stop, struct change *change, uint64_t gva);
 
 /* Makes held bits true again. Cheap when they are. */
 void inject_hold(const struct inject_target *target, const struct view *view, const struct injection *injection);

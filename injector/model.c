@@ -39,6 +39,12 @@ static void make_trap(struct change *c, struct prng *prng)
     c->set = 0x0b0f;
 }
 
+static void make_skip(struct change *c, struct prng *prng)
+{
+    (void)prng;
+    c->skip = true;
+}
+
 const struct model models[] = {
     {"flip", "one bit inverted", .bytes = 1, .make = make_flip},
     {"flips", "N bits inverted, each at a place of its own", .counted = true, .bytes = 1, .make = make_flip},
@@ -48,6 +54,8 @@ const struct model models[] = {
     {"overwrite64", "eight bytes overwritten at random", .bytes = 8, .make = make_random},
     {"zero", "eight bytes cleared", .bytes = 8, .make = make_zero},
     {"trap", "an instruction becomes ud2, which is undefined", .replaces = true, .bytes = 2, .make = make_trap},
+    {"skip", "an instruction is left out, once, by the CPU that comes to it next", .replaces = true, .skips = true,
+     .bytes = 1, .make = make_skip},
     {0},
 };
 
@@ -148,13 +156,18 @@ int change_bit(const struct change *c)
 {
     uint64_t bits = c->flip | c->set | ~c->keep;
 
-    return c->bytes == 1 && __builtin_popcountll(bits) == 1 ? __builtin_ctzll(bits) : -1;
+    return !c->skip && c->bytes == 1 && __builtin_popcountll(bits) == 1 ? __builtin_ctzll(bits) : -1;
 }
 
 void change_print(const struct change *c, char *ret_text, size_t bytes)
 {
     char what[32];
 
+    if (c->skip) {
+        snprintf(ret_text, bytes, "phys %#llx %u byte%s left out%s", (unsigned long long)c->phys, c->bytes,
+                 c->bytes == 1 ? "" : "s", c->before == c->after ? ": not yet" : "");
+        return;
+    }
     if (change_bit(c) >= 0)
         snprintf(what, sizeof what, "bit %d", change_bit(c));
     else

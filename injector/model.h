@@ -6,14 +6,16 @@
 
 enum { MODEL_CHANGES_MAX = 64 };
 
-/* One change of up to 8 bytes: after = ((before & keep) | set) ^ flip, little-endian. */
+/* One change of up to 8 bytes: after = ((before & keep) | set) ^ flip, little-endian. Or no change of memory, but an
+ * instruction that is left out once. */
 struct change {
     uint64_t phys;
     uint32_t bytes;
     struct section_ref section; /* or none */
     uint32_t offset;            /* in the section */
+    bool skip;                  /* the instruction here is left out, by the CPU that comes to it next */
     uint64_t keep, set, flip;
-    uint64_t before, after; /* filled by change_apply */
+    uint64_t before, after; /* filled by change_apply; of a skip by whoever does it: the instruction pointer */
 };
 
 struct model {
@@ -22,6 +24,7 @@ struct model {
     bool counted;
     bool holds;     /* asserted again for as long as somebody watches */
     bool replaces;  /* an instruction: in text it begins where one begins */
+    bool skips;     /* an instruction, whole; memory stays as it is */
     uint32_t bytes; /* that it changes, where the place has as many */
     void (*make)(struct change *change, struct prng *prng);
 };
@@ -49,7 +52,7 @@ struct model_memory {
     void *context;
 };
 
-/* `is_text`: somebody may have translated it to run. Fills before and after. */
+/* `is_text`: somebody may have translated it to run. Fills before and after. Not for a skip. */
 enum err change_apply(struct change *change, const struct model_memory *memory, bool is_text);
 
 /* "phys 0x5c1234 bit 3: 0x48 -> 0x40", without a newline. */

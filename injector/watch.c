@@ -6,19 +6,43 @@
 #include <string.h>
 #include <time.h>
 
-static uint64_t last_tick(const uint8_t *ram, size_t bytes, const struct arena_table_desc *table)
+/* The records of a table. NULL: it does not lie within memory, or has records of another size. */
+static const void *find_table(const uint8_t *ram, size_t bytes, const struct arena_table_desc *table,
+                              uint32_t record_bytes, uint32_t most)
 {
     size_t at = LAYOUT_ARENA_PHYS + (size_t)table->offset;
+
+    return table->record_bytes != record_bytes || table->capacity > most || table->offset % _Alignof(uint64_t) ||
+                   at > bytes || (size_t)table->capacity * record_bytes > bytes - at
+               ? NULL
+               : ram + at;
+}
+
+static uint64_t last_tick(const uint8_t *ram, size_t bytes, const struct arena_table_desc *table)
+{
+    const volatile struct arena_cpu *cpu = find_table(ram, bytes, table, sizeof *cpu, ARENA_CPUS_MAX);
     uint64_t newest = 0;
 
-    if (table->record_bytes != sizeof(struct arena_cpu) || table->capacity > ARENA_CPUS_MAX ||
-        table->offset % _Alignof(struct arena_cpu) || at > bytes ||
-        table->capacity * sizeof(struct arena_cpu) > bytes - at)
-        return 0;
-    const volatile struct arena_cpu *cpu = (const void *)(ram + at);
-    for (uint32_t i = 1; i < table->capacity; i++)
+    for (uint32_t i = 1; cpu && i < table->capacity; i++)
         newest = cpu[i].heartbeat_ns > newest ? cpu[i].heartbeat_ns : newest;
     return newest;
+}
+
+bool watch_is_running(const uint8_t *ram, size_t bytes, const char *name)
+{
+    const volatile struct arena_header *h = (const void *)(ram + LAYOUT_ARENA_PHYS);
+
+    if (!watch_glance(ram, bytes).arena)
+        return false;
+    const struct arena_table_desc cpus = h->table[ARENA_CPUS], tasks = h->table[ARENA_TASKS];
+    const struct arena_cpu *cpu = find_table(ram, bytes, &cpus, sizeof *cpu, ARENA_CPUS_MAX);
+    const struct arena_task *task = find_table(ram, bytes, &tasks, sizeof *task, UINT32_MAX);
+    for (uint32_t i = 1; cpu && task && i < cpus.capacity; i++) {
+        uint32_t now = cpu[i].online ? cpu[i].current_task.index : 0;
+        if (now && now < tasks.capacity && strncmp(task[now].name, name, sizeof task[now].name) == 0)
+            return true;
+    }
+    return false;
 }
 
 struct glance watch_glance(const uint8_t *ram, size_t bytes)

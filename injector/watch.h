@@ -16,6 +16,9 @@ struct glance {
 /* Reads the counters, without waiting and without checks; `arena` false: all else is 0. */
 struct glance watch_glance(const uint8_t *ram, size_t bytes);
 
+/* Whether a CPU runs a task of that name, as its record says. */
+bool watch_is_running(const uint8_t *ram, size_t bytes, const char *name);
+
 /* The host's monotonic clock. */
 uint64_t watch_now_ns(void);
 void watch_sleep_ms(unsigned ms);

@@ -93,8 +93,21 @@ refused 2 'wants a number' inject $machine --into random --seed seven
 refused 3 'there is no machine' inject elsewhere --into random
 await rounds $(($(counter rounds) + 1))
 
-# Under QEMU a debugger keeps text from being written: nothing is said to have been injected.
+# The first instruction of a function is left out once, which moves its stack: memory stays as it is.
 gdb=$("$delias" ps --json | jq -r ".[] | select(.name == \"$machine\").gdb")
+if [ -n "$gdb" ]; then
+    must 0 verify $machine
+    faults=$(counter faults)
+    must 0 inject $machine --into symbol:channel_send+0+1 --model skip --seed 1
+    grep -q 'channel_send+0  phys .* left out$' "$work/out" || fail 'says nothing of the instruction'
+    await faults $((faults + 1))
+    await rounds $(($(counter rounds) + 1))
+    must 0 verify $machine
+    refused 1 'there is no code' inject $machine --into cell:channel:.rodata --model skip
+    echo 'ok: an instruction is skipped'
+fi
+
+# Under QEMU a debugger keeps text from being written: nothing is said to have been injected.
 if [ -n "$gdb" ]; then
     socat -u "UNIX-CONNECT:$gdb" - > /dev/null &
     debugger=$!

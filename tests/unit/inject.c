@@ -256,6 +256,63 @@ START_TEST(fits_wide_changes_in)
 }
 END_TEST
 
+/* Which instructions alpha's code has. */
+struct starts {
+    uint32_t bytes[BUILD_TEXT_BYTES]; /* of the instruction that begins at this offset; 0: none does */
+};
+
+static void note_start(const struct disasm_line *line, void *context)
+{
+    struct starts *starts = context;
+
+    starts->bytes[line->offset] = line->bytes;
+}
+
+START_TEST(skips_whole_instructions)
+{
+    struct place place;
+    struct model_use use;
+    struct injection injection;
+    struct starts starts = {0};
+
+    ck_assert_int_eq(model_parse("skip", &use, &why), ERR_OK);
+    ck_assert_int_eq(place_parse("cell:alpha", &place, &why), ERR_OK); /* code and data */
+    for (uint64_t seed = 0; seed < 40; seed++) {
+        struct prng prng = {seed};
+        ck_assert_int_eq(inject_plan(view, &place, &use, &prng, &injection, &why), ERR_OK);
+        const struct change *c = injection.change;
+        ck_assert_uint_eq(injection.changes, 1);
+        ck_assert(c->skip && change_bit(c) < 0);
+        ck_assert_int_eq(disasm_section(view, c->section, note_start, &starts), ERR_OK);
+        ck_assert_uint_lt(c->offset, BUILD_TEXT_BYTES);
+        ck_assert_uint_ne(c->bytes, 0);
+        ck_assert_uint_eq(c->bytes, starts.bytes[c->offset]);
+        ck_assert_uint_eq(c->phys, BUILD_ALPHA_PHYS + c->offset);
+        ck_assert_uint_eq(inject_gva(view, c), BUILD_ALPHA_VIRT + c->offset);
+    }
+    ck_assert_int_eq(place_parse("cell:alpha:.rodata", &place, &why), ERR_OK);
+    ck_assert_int_eq(inject_plan(view, &place, &use, &(struct prng){1}, &injection, &why), ERR_INVALID);
+    ck_assert_ptr_nonnull(strstr(why.text, "no code"));
+}
+END_TEST
+
+START_TEST(knows_who_runs)
+{
+    struct arena_cpu *cpu = build_record(ram, ARENA_CPUS, 1);
+
+    cpu->online = 1;
+    cpu->current_task.index = 1;
+    ck_assert(watch_is_running(ram, BUILD_RAM, "worker"));
+    ck_assert(!watch_is_running(ram, BUILD_RAM, "work"));
+    cpu->current_task.index = UINT32_MAX;
+    ck_assert(!watch_is_running(ram, BUILD_RAM, "worker"));
+    build_header(ram)->table[ARENA_TASKS].offset = UINT32_MAX - 63;
+    cpu->current_task.index = 1;
+    ck_assert(!watch_is_running(ram, BUILD_RAM, "worker"));
+    ck_assert(!watch_is_running(ram, 4096, "worker"));
+}
+END_TEST
+
 START_TEST(refuses_models)
 {
     static const char *const words[] = {"", "flop", "flip:2", "flips", "flips:", "flips:0", "flips:65", "flips:2x"};
@@ -648,6 +705,8 @@ Suite *suite_inject(void)
     tcase_add_test(tc, takes_the_used_end_of_a_stack);
     tcase_add_loop_test(tc, changes_memory, 0, sizeof model_cases / sizeof *model_cases);
     tcase_add_test(tc, fits_wide_changes_in);
+    tcase_add_test(tc, skips_whole_instructions);
+    tcase_add_test(tc, knows_who_runs);
     tcase_add_loop_test(tc, refuses_models, 0, 8);
     tcase_add_test(tc, a_seed_replays);
     tcase_add_test(tc, draws_evenly);

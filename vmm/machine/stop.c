@@ -12,20 +12,28 @@
 
 enum { INTERRUPT = 3 }; /* the byte that stops what runs */
 
+struct point {
+    enum stop_kind kind;
+    uint64_t gva;
+    unsigned bytes;
+};
+
 struct stop {
     const char *path; /* of the stub; the machine's */
     int fd;
     bool runs;
-    char watch[64]; /* what follows "Z" and "z" in packets */
+    bool knows_registers; /* the stub tells single registers */
+    size_t points;
+    struct point point[1 + STOP_POINTS_MAX]; /* the first is that of stop_open */
+    char report[GDB_REPLY_MAX];              /* of the last stop */
 };
 
 /* A reply to "continue". False: the machine has ended. */
 static bool take_stop_report(struct stop *s)
 {
-    char reply[GDB_REPLY_MAX];
-
     s->runs = false;
-    return gdb_receive(s->fd, reply) && (reply[0] == 'T' || reply[0] == 'S');
+    s->report[0] = '\0';
+    return gdb_receive(s->fd, s->report) && (s->report[0] == 'T' || s->report[0] == 'S');
 }
 
 static void stand_still(struct stop *s)
@@ -36,26 +44,50 @@ static void stand_still(struct stop *s)
         (void)take_stop_report(s);
 }
 
-void stop_close(struct stop *s)
+/* "Z" sets a point, "z" takes it back. */
+static enum err send_point(struct stop *s, char verb, const struct point *p)
 {
     char packet[80];
 
+    snprintf(packet, sizeof packet, "%c%d,%llx,%x", verb, (int)p->kind, (unsigned long long)p->gva, p->bytes);
+    return gdb_exchange(s->fd, s->path, packet);
+}
+
+static enum err add_point(struct stop *s, const struct point *p)
+{
+    if (s->points == sizeof s->point / sizeof *s->point)
+        return machine_fail(ERR_RANGE, "%s: too many points to stop at", s->path);
+    enum err e = send_point(s, 'Z', p);
+    if (e == ERR_OK)
+        s->point[s->points++] = *p;
+    return e;
+}
+
+/* Takes back the points from number `first` on. */
+static enum err drop_points(struct stop *s, size_t first)
+{
+    enum err e = ERR_OK;
+
+    while (s->points > first && e == ERR_OK)
+        e = send_point(s, 'z', &s->point[--s->points]);
+    return e;
+}
+
+void stop_close(struct stop *s)
+{
     if (!s)
         return;
     stand_still(s);
-    snprintf(packet, sizeof packet, "z%s", s->watch);
-    if (s->fd >= 0 && *s->watch)
-        (void)!gdb_exchange(s->fd, s->path, packet);
+    (void)!drop_points(s, 0);
     if (s->fd >= 0)
         close(s->fd);
     free(s);
 }
 
-enum err stop_open(struct machine *machine, uint64_t gva, unsigned bytes, struct stop **ret_stop)
+enum err stop_open(struct machine *machine, enum stop_kind kind, uint64_t gva, unsigned bytes, struct stop **ret_stop)
 {
     const struct machine_info *info = machine_info(machine);
     OWN(stop) struct stop *s = calloc(1, sizeof *s);
-    char packet[80];
 
     if (!s)
         return machine_fail(ERR_NOMEM, "out of memory");
@@ -69,11 +101,9 @@ enum err stop_open(struct machine *machine, uint64_t gva, unsigned bytes, struct
     s->fd = gdb_connect(info->gdb);
     if (s->fd < 0)
         return machine_fail(ERR_IO, "%s: %s", info->gdb, strerror(errno));
-    snprintf(packet, sizeof packet, "Z2,%llx,%x", (unsigned long long)gva, bytes);
-    e = gdb_exchange(s->fd, s->path, packet);
+    e = add_point(s, &(struct point){kind, gva, bytes});
     if (e != ERR_OK)
         return e;
-    snprintf(s->watch, sizeof s->watch, "%.60s", packet + 1);
     *ret_stop = MOVE(s);
     return ERR_OK;
 }
@@ -97,4 +127,69 @@ enum err stop_run(struct stop *s, int ms)
         return ERR_TIMEOUT;
     s->runs = false;
     return machine_fail(ERR_NOT_RUNNING, "%s: the machine has ended", s->path);
+}
+
+enum err stop_add(struct stop *s, enum stop_kind kind, uint64_t gva, unsigned bytes)
+{
+    return add_point(s, &(struct point){kind, gva, bytes});
+}
+
+enum err stop_drop(struct stop *s)
+{
+    return drop_points(s, 1);
+}
+
+/* The stub tells and takes single registers once it was asked what it calls them. */
+static enum err ask_for_registers(struct stop *s)
+{
+    char reply[GDB_REPLY_MAX];
+
+    if (s->knows_registers)
+        return ERR_OK;
+    if (!gdb_send(s->fd, "qXfer:features:read:target.xml:0,20") || !gdb_receive(s->fd, reply))
+        return machine_fail(ERR_TIMEOUT, "%s: no answer", s->path);
+    s->knows_registers = true;
+    return ERR_OK;
+}
+
+enum err stop_ip(struct stop *s, uint64_t *ret_gva)
+{
+    enum { DIGITS = 16 };
+    char reply[GDB_REPLY_MAX];
+    enum err e = ask_for_registers(s);
+
+    if (e != ERR_OK)
+        return e;
+    if (!gdb_send(s->fd, "p10") || !gdb_receive(s->fd, reply) || strspn(reply, "0123456789abcdef") != DIGITS)
+        return machine_fail(ERR_TIMEOUT, "%s: the instruction pointer was not answered", s->path);
+    *ret_gva = __builtin_bswap64(strtoull(reply, NULL, 16)); /* its lowest byte comes first */
+    return ERR_OK;
+}
+
+enum err stop_set_ip(struct stop *s, uint64_t gva)
+{
+    char packet[40];
+    enum err e = ask_for_registers(s);
+
+    snprintf(packet, sizeof packet, "P10=%016llx", (unsigned long long)__builtin_bswap64(gva));
+    return e == ERR_OK ? gdb_exchange(s->fd, s->path, packet) : e;
+}
+
+/* The report has "watch:ADDRESS;" of what was written and "rwatch:ADDRESS;" of what was read. */
+enum err stop_why(struct stop *s, struct stop_reason *ret_reason)
+{
+    static const struct {
+        const char *word;
+        enum stop_kind kind;
+    } words[] = {{";watch:", STOP_WRITE}, {";rwatch:", STOP_READ}};
+
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        const char *found = strstr(s->report, words[i].word);
+        if (!found)
+            continue;
+        *ret_reason = (struct stop_reason){words[i].kind, strtoull(found + strlen(words[i].word), NULL, 16)};
+        return ERR_OK;
+    }
+    ret_reason->kind = STOP_BEFORE;
+    return stop_ip(s, &ret_reason->gva);
 }

@@ -1,17 +1,36 @@
-/* Stopping a machine exactly, by a watchpoint of QEMU's GDB stub: it runs until the guest has written to some bytes of
- * its memory, and stands still right after that instruction. With icount and one CPU it does so at the same instruction
- * on every run. No debugger can attach meanwhile. */
+/* Stopping a machine exactly, by QEMU's GDB stub: it runs until the guest has written to some bytes of its memory or
+ * has read them, and stands still right after that instruction; or until it is about to execute an instruction. With icount
+ * and one CPU it does so at the same instruction on every run. No debugger can attach meanwhile. */
 #pragma once
 #include "vmm/machine/machine.h"
 
 struct stop;
 
-/* Attaches to the machine, which is paused from then on, and watches `bytes` bytes at virtual address `gva`. ERR_BUSY:
+/* What stops it: an instruction that a CPU is about to execute, or bytes that are written or read. */
+enum stop_kind { STOP_BEFORE = 1, STOP_WRITE = 2, STOP_READ = 3 };
+enum { STOP_POINTS_MAX = 24 };
+
+/* Attaches to the machine, which is paused from then on; `bytes` bytes at virtual address `gva` stop it. ERR_BUSY:
  * a debugger is attached. ERR_UNSUPPORTED: the machine has no stub. Close with stop_close, which leaves it paused. */
-enum err stop_open(struct machine *machine, uint64_t gva, unsigned bytes, struct stop **ret_stop);
+enum err stop_open(struct machine *machine, enum stop_kind kind, uint64_t gva, unsigned bytes, struct stop **ret_stop);
 void stop_close(struct stop *stop); /* accepts NULL */
 OWNABLE(stop, stop_close)
 
-/* Lets the machine run until the bytes have been written, or for `ms` milliseconds of the host. ERR_TIMEOUT: it still
+/* What else stops it from now on. ERR_RANGE: that are STOP_POINTS_MAX already. It must stand still. */
+enum err stop_add(struct stop *stop, enum stop_kind kind, uint64_t gva, unsigned bytes);
+/* Takes back all that stop_add has added. It must stand still. */
+enum err stop_drop(struct stop *stop);
+
+/* Why it has stopped: what was written or read, or the next instruction. */
+struct stop_reason {
+    enum stop_kind kind;
+    uint64_t gva;
+};
+enum err stop_why(struct stop *stop, struct stop_reason *ret_reason);
+/* The address of the next instruction of the CPU that has stopped. It must stand still. */
+enum err stop_ip(struct stop *stop, uint64_t *ret_gva);
+enum err stop_set_ip(struct stop *stop, uint64_t gva);
+
+/* Lets the machine run until one of these has come, or for `ms` milliseconds of the host. ERR_TIMEOUT: it still
  * runs, and the next call waits on. ERR_NOT_RUNNING: it has ended. */
 enum err stop_run(struct stop *stop, int ms);
