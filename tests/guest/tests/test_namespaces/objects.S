@@ -1,16 +1,6 @@
 /* The object files that namespaces are changed by. */
-    .macro object name
-    .globl object_\name, object_\name\()_end
-    .type object_\name, @object
-object_\name:
-    .incbin "build/cells/\name\().o"
-object_\name\()_end:
-    .size object_\name, . - object_\name
-    .balign 8
-    .endm
+#include "tests/guest/fixtures/testing/contents.inc"
 
-    .section .rodata.objects, "a"
-    .balign 8
     object figure_a
     object figure_a_v2
     object figure_b

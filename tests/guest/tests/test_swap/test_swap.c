@@ -207,26 +207,13 @@ static void frames_stay(const struct testing *test)
 /* ---- refusals ---- */
 
 struct counts {
-    size_t cells, objects, edges, symbols, sections, frames;
+    struct testing_records records;
     uint64_t swaps;
 };
 
 static struct counts count(void)
 {
-    struct counts c = {.swaps = arena_header()->counter[COUNTER_swaps],
-                       .frames = arena_header()->counter[COUNTER_frames_free]};
-
-    for_each_cell (i)
-        c.cells += arena_cell(i)->state != CELL_FREE;
-    for_each_object (i)
-        c.objects += arena_object(i)->check != 0;
-    for_each_edge (i)
-        c.edges += arena_edge(i)->check != 0;
-    for_each_symbol (i)
-        c.symbols += arena_symbol(i)->check != 0;
-    for_each_section (i)
-        c.sections += arena_section(i)->check != 0;
-    return c;
+    return (struct counts){.records = testing_records(), .swaps = arena_header()->counter[COUNTER_swaps]};
 }
 
 static void expect(const struct testing *test, const char *what, enum err got, enum err want,
@@ -234,10 +221,9 @@ static void expect(const struct testing *test, const char *what, enum err got, e
 {
     struct counts now = count();
 
-    if (got != want || memcmp(&now, before, sizeof now)) {
-        log_warn("%s: %s: %s; cells %zu %zu, objects %zu %zu, edges %zu %zu, frames %zu %zu", what, err_text(got),
-                 report.text, before->cells, now.cells, before->objects, now.objects, before->edges, now.edges,
-                 before->frames, now.frames);
+    testing_same(test, what, &before->records);
+    if (got != want || now.swaps != before->swaps) {
+        log_warn("%s: %s: %s; %lu swaps, before %lu", what, err_text(got), report.text, now.swaps, before->swaps);
         testing_fail(test, what, "test_swap.c", __LINE__);
     }
 }
