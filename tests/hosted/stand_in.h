@@ -22,9 +22,10 @@ struct stand_in {
     size_t allocations, fail_at; /* fail_at: the number of the one that fails, from 1; 0: none */
     /* What `in` and `out` of a byte do; NULL: they fault. Returns what is read. */
     uint8_t (*port)(uint16_t port, bool out, uint8_t value);
-    bool held;         /* memory or a stack refers to cells that are to be freed */
-    unsigned searches; /* for such references */
-    uint64_t clock_ns; /* not 0: the time in place of the host's; it passes by a microsecond when it is asked for */
+    bool held;            /* memory or a stack refers to cells that are to be freed */
+    unsigned searches;    /* for such references */
+    void (*parked)(void); /* called when others are parked, as if they had run until then; NULL: nothing is */
+    uint64_t clock_ns;    /* not 0: the time in place of the host's; it passes by a microsecond when it is asked for */
 };
 extern struct stand_in stand_in;
 

@@ -54,6 +54,8 @@ void log_warn(const char *, ...)
 
 struct park_guard park_all(void)
 {
+    if (stand_in.parked)
+        stand_in.parked();
     return (struct park_guard){.started_ns = cpu_ns()};
 }
 

@@ -118,6 +118,68 @@ START_TEST(pointers_may_refer_to_the_heap)
 }
 END_TEST
 
+/* Bytes of another function of the same size. */
+static const uint8_t other_code[16] = {0xc3};
+
+static struct craft unit_with_other_code(uint32_t version)
+{
+    struct craft unit = unit_of(version);
+
+    unit.section[unit.symbol[0].section - 1].contents = other_code;
+    return unit;
+}
+
+static void store_label(uint64_t offset)
+{
+    uint64_t address = loaded_address("unit_call") + offset;
+
+    memcpy(loaded_bytes("unit", "unit_count") + sizeof address, &address, sizeof address);
+}
+
+/* As `&&label` has it. */
+START_TEST(a_label_needs_the_same_function)
+{
+    struct craft other = unit_with_other_code(3);
+    uint64_t label;
+
+    store_label(8);
+    swap_well(2, 0);
+    memcpy(&label, loaded_bytes("unit", "unit_count") + sizeof label, sizeof label);
+    ck_assert_uint_eq(label, loaded_address("unit_call") + 8);
+    ck_assert_int_eq(swap_for(&other, 1, 0), ERR_MISSING_SYMBOL);
+    ck_assert_str_eq(report.text, "unit: unit_count points into the middle of unit_call, which differs");
+    ck_assert_uint_eq(arena_cell(loaded_cell("unit"))->version, 2);
+    store_label(0);
+    ck_assert_msg(swap_for(&other, 1, 0) == ERR_OK, "%s", report.text);
+    store_label(8);
+    swap_well(2, SWAP_FRESH_DATA);
+}
+END_TEST
+
+static void store_lost_function(void)
+{
+    uint64_t lost = arena_section(loaded_section("unit", "unit_lost"))->virt;
+
+    memcpy(loaded_bytes("unit", "unit_hook"), &lost, sizeof lost);
+}
+
+/* What the plan has seen is another value: it must not be lost. */
+START_TEST(a_pointer_may_change_until_the_others_are_parked)
+{
+    struct craft with = unit_of(2);
+
+    craft_function(&with, "unit_lost", 0);
+    ck_assert_msg(swap_for(&with, 1, 0) == ERR_OK, "%s", report.text);
+    uint64_t before = loaded_word("unit", "unit_hook");
+    struct craft without = unit_of(3);
+    stand_in.parked = store_lost_function;
+    ck_assert_int_eq(swap_for(&without, 1, 0), ERR_MISSING_SYMBOL);
+    stand_in.parked = NULL;
+    ck_assert_uint_eq(loaded_word("unit", "unit_hook"), arena_section(loaded_section("unit", "unit_lost"))->virt);
+    memcpy(loaded_bytes("unit", "unit_hook"), &before, sizeof before);
+}
+END_TEST
+
 /* The version without the datum has no transfer function, but the cell that is split off has. */
 START_TEST(a_cell_that_is_split_off_takes_over)
 {
@@ -142,6 +204,8 @@ Suite *suite_hosted_carried(void)
     tcase_add_test(tests, what_is_initialized_is_not_again);
     tcase_add_test(tests, reloads_are_counted_on);
     tcase_add_test(tests, pointers_may_refer_to_the_heap);
+    tcase_add_test(tests, a_label_needs_the_same_function);
+    tcase_add_test(tests, a_pointer_may_change_until_the_others_are_parked);
     tcase_add_test(tests, a_cell_that_is_split_off_takes_over);
     suite_add_tcase(s, tests);
     return s;

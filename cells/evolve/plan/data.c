@@ -7,12 +7,68 @@
 
 EXPORT(plan_refuse_values, KERNEL);
 
+/* ---- what a value says, which the code changes until the others are parked ---- */
+
+/* Pointers that the arena knows of, and that are carried. */
+static enum err verify_pointers(const struct plan *plan, const struct pair *pair, struct report *report)
+{
+    for_each_edge_from (e, pair->old) {
+        const struct arena_edge *edge = arena_edge(e);
+        uint64_t value;
+        uint32_t moved;
+        if (edge->type != R_X86_64_64 || !pair_new_offset(plan, pair, edge->offset, &moved))
+            continue;
+        memcpy(&value, plan_bytes(pair->old) + edge->offset, sizeof value);
+        if (plan_in_old(plan, value) && !plan_map(plan, value))
+            return report_refuse(report, ERR_MISSING_SYMBOL,
+                                 "%s: %s points to what the new version lacks, or has with another type",
+                                 section_cell_name(pair->old), section_name(pair->old));
+    }
+    return ERR_OK;
+}
+
+/* The label within a function of the datum's own cell that the word is the address of, as a computed goto has it; NULL:
+ * none, or one that has a counterpart. */
+static const struct pair *lost_label(const struct plan *plan, const struct pair *datum, uint64_t word)
+{
+    const struct pair *code = plan_in_old_text(plan, word) ? plan_pair_at(plan, word) : NULL;
+
+    if (!code || !code->text || !same(arena_section(code->old)->cell, arena_section(datum->old)->cell))
+        return NULL;
+    return plan_map(plan, word) || plan_is_entry(word) ? NULL : code;
+}
+
+/* The new function would go on where the old one has another instruction, and in its frame. */
+static enum err verify_labels(const struct plan *plan, const struct pair *pair, struct report *report)
+{
+    const uint8_t *bytes = plan_bytes(pair->old);
+    const struct pair *code;
+    uint64_t word;
+    uint32_t moved;
+
+    for (uint32_t at = -pair->virt & 7; at + sizeof word <= pair->bytes; at += sizeof word) {
+        memcpy(&word, bytes + at, sizeof word);
+        if (word - plan->low >= plan->high - plan->low || !(code = lost_label(plan, pair, word)) ||
+            !pair_new_offset(plan, pair, at, &moved))
+            continue;
+        return report_refuse(report, ERR_MISSING_SYMBOL, "%s: %s points into the middle of %s, which differs",
+                             section_cell_name(pair->old), section_name(pair->old), section_name(code->old));
+    }
+    return ERR_OK;
+}
+
 static enum err refuse_values_of(const struct plan *plan, const struct pair *pair, struct report *report)
 {
-    if (!pair->recipe)
-        return ERR_OK;
-    return recipe_refuse_values(plan->recipes, pair->recipe, section_cell_name(pair->old), plan_bytes(pair->old),
-                                report);
+    enum err e = ERR_OK;
+
+    if (pair->recipe)
+        e = recipe_refuse_values(plan->recipes, pair->recipe, section_cell_name(pair->old), plan_bytes(pair->old),
+                                 report);
+    if (!e && pair_moves(pair))
+        e = verify_pointers(plan, pair, report);
+    if (!e && pair_moves(pair))
+        e = verify_labels(plan, pair, report);
+    return e;
 }
 
 enum err plan_refuse_values(const struct plan *plan, struct report *report)
@@ -50,24 +106,6 @@ static struct recipe_side side_of(struct section_ref section)
     const struct arena_section *s = arena_section(section);
 
     return (struct recipe_side){section_object_hash(section), s->object_index, s->bytes, s->type_hash, s->deep_hash};
-}
-
-/* Pointers that the arena knows of, and that are carried. */
-static enum err verify_pointers(const struct plan *plan, const struct pair *pair, struct report *report)
-{
-    for_each_edge_from (e, pair->old) {
-        const struct arena_edge *edge = arena_edge(e);
-        uint64_t value;
-        uint32_t moved;
-        if (edge->type != R_X86_64_64 || !pair_new_offset(plan, pair, edge->offset, &moved))
-            continue;
-        memcpy(&value, plan_bytes(pair->old) + edge->offset, sizeof value);
-        if (plan_in_old(plan, value) && !plan_map(plan, value))
-            return report_refuse(report, ERR_MISSING_SYMBOL,
-                                 "%s: %s points to what the new version lacks, or has with another type",
-                                 section_cell_name(pair->old), section_name(pair->old));
-    }
-    return ERR_OK;
 }
 
 static bool is_target_of_others(const struct plan *plan, const struct pair *pair)
@@ -109,9 +147,7 @@ static enum err verify_recipe(const struct plan *plan, const struct pair *pair, 
     if (!written)
         return report_refuse(report, ERR_NOMEM, "no memory to check the recipe for %s", section_name(pair->new_));
     enum err e = recipe_check(plan->recipes, pair->recipe, &old, &new_, page_start(written), report);
-    if (!e)
-        e = refuse_values_of(plan, pair, report);
-    return e ? e : verify_pointers(plan, pair, report);
+    return e ? e : refuse_values_of(plan, pair, report);
 }
 
 /* Data that is neither carried nor taken over by a transfer function must not be lost silently. */
@@ -133,7 +169,7 @@ static enum err verify_datum(const struct plan *plan, const struct pair *pair, s
         return report_refuse(report, ERR_WRONG_TYPE,
                              "%s: %s refers to what has another type, and there is no transfer function",
                              section_cell_name(pair->old), section_name(pair->old));
-    return verify_pointers(plan, pair, report);
+    return refuse_values_of(plan, pair, report);
 }
 
 enum err data_verify(const struct plan *plan, struct report *report)

@@ -180,8 +180,9 @@ PLAN_INLINE uint64_t plan_map_back(const struct plan *plan, uint64_t address)
 
 /* ---- static data ---- */
 
-/* Refuses what the old sections hold and the new ones cannot, as recipes say: values that do not fit, and what would be
- * lost. ERR_RANGE, and the report names the field and its value. */
+/* Refuses what the old sections hold and the new ones cannot. As recipes say, values that do not fit, and what would be
+ * lost: ERR_RANGE, and the report names the field and its value. Pointers that the arena knows of to what has no
+ * counterpart, and addresses within functions of their own cell that differ (labels): ERR_MISSING_SYMBOL. */
 enum err plan_refuse_values(const struct plan *plan, struct report *report);
 /* Copies the old section's bytes to the new one, as they are or by the recipe. Only for pairs whose data is carried, as
  * are the next two. */
