@@ -276,9 +276,7 @@ void namespace_reap_in_background(void)
     static struct namespace_ref namespace_; /* tried last */
     static struct reap_share share;
 
-    if (!reap_may_try(&share))
-        return;
-    while ((namespace_ = next_removed(namespace_)).index) {
+    while (reap_may_try(&share) && (namespace_ = next_removed(namespace_)).index) {
         uint64_t began_ns = cpu_ns();
         if (try_namespace(namespace_))
             continue;

@@ -231,9 +231,16 @@ static struct cell_ref next_replaced(struct cell_ref after)
 
 /* ---- in the background ---- */
 
+/* Whether the loader lock is to be had now, as far as one can see. Who holds it may need seconds, and the teardown task
+ * is waited for by all who join tasks. */
+static bool is_lock_free(void)
+{
+    return loader_is_held_by(NULL) || loader_is_held_by(cpu_task());
+}
+
 bool reap_may_try(const struct reap_share *share)
 {
-    return cpu_ns() >= share->next_ns;
+    return cpu_ns() >= share->next_ns && is_lock_free();
 }
 
 void reap_failed(struct reap_share *share, uint64_t began_ns)
@@ -287,7 +294,7 @@ static struct cell_ref next_untried(struct pass *pass)
     uint32_t newest;
 
     pass->cell = next_in_pass(pass, &newest);
-    while (!pass->cell.index && pass->tried < newest) {
+    while (!pass->cell.index && pass->tried < newest && is_lock_free()) {
         pass->tried = pass->last;
         pass->last = newest;
         try_together(pass);
@@ -301,7 +308,7 @@ static bool try_untried(struct reap_share *share)
 {
     static struct pass pass;
 
-    for (struct cell_ref cell; (cell = next_untried(&pass)).index;) {
+    for (struct cell_ref cell; is_lock_free() && (cell = next_untried(&pass)).index;) {
         uint64_t began_ns = cpu_ns();
         if (try_cell(cell))
             continue;
@@ -316,9 +323,9 @@ void reap_in_background(void)
     static struct cell_ref cell; /* tried last */
     static struct reap_share share;
 
-    if (try_untried(&share) || !reap_may_try(&share))
+    if (try_untried(&share))
         return;
-    while ((cell = next_replaced(cell)).index) {
+    while (reap_may_try(&share) && (cell = next_replaced(cell)).index) {
         uint64_t began_ns = cpu_ns();
         if (try_cell(cell))
             continue;

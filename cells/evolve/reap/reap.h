@@ -10,7 +10,8 @@
 size_t reap_replaced(void);
 /* As reap_replaced, but after a cell that cannot be freed yet it returns, and tries only what was replaced since in the
  * next calls, so that such cells cost everybody a small share of the time. What a swap has replaced is first tried
- * together: memory is searched for it once. For the teardown task, which calls it again and again. */
+ * together: memory is searched for it once. Does nothing while another task holds the loader lock. For the teardown
+ * task, which calls it again and again. */
 void reap_in_background(void);
 /* Frees `count` cells that may refer to each other, unless something else refers to them. Returns how many it has
  * freed; these are the first ones of `cells` then. */
@@ -21,7 +22,7 @@ size_t reap_cells(struct cell_ref *cells, size_t count);
 struct reap_share {
     uint64_t next_ns; /* when the next attempt may begin */
 };
-/* Whether it is time for the next attempt. */
+/* Whether it is time for the next attempt, and nobody else holds the loader lock. */
 bool reap_may_try(const struct reap_share *share);
 /* An attempt that began at `began_ns` has freed nothing. */
 void reap_failed(struct reap_share *share, uint64_t began_ns);

@@ -7,8 +7,10 @@
 #include "cells/core/loader/loader.h"
 #include "cells/evolve/history/history.h"
 #include "cells/evolve/namespace/namespace.h"
+#include "cells/evolve/plan/plan.h"
 #include "cells/evolve/reap/reap.h"
 #include "cells/evolve/swap/swap.h"
+#include "cells/host/request/room.h"
 #include "cells/lib/format/format.h"
 #include "cells/lib/string/string.h"
 #include "cells/memory/heap/heap.h"
@@ -25,6 +27,8 @@ EXPORT(request_execute_member, APPLICATION);
 
 #define ENDS_MAX_NS  2000000000 /* what a request waits at most for tasks to end */
 #define ENDS_LOOK_NS 2000000
+#define ROOM_MAX_NS  4000000000 /* what a request waits at most for replaced cells to go */
+#define ROOM_TRIES   4
 
 _Static_assert((int)REQUEST_DRY_RUN == (int)SWAP_DRY_RUN);
 
@@ -517,6 +521,28 @@ static enum err decode(struct asked *asked, const struct kind **ret_kind, struct
     return resolve_namespace(asked, report);
 }
 
+/* What a dry run has shown may have been written over the body: then it is not tried again. */
+static bool is_shown(const struct asked *asked)
+{
+    return asked->preview && asked->preview->count;
+}
+
+/* Nothing has changed when a request is refused. One for which there is no room is tried again when cells that were
+ * replaced before are freed. */
+static enum err handle(const struct kind *kind, const struct asked *asked, const void *body, struct report *report)
+{
+    enum err e = kind->handler(asked, body, report);
+
+    if (!room_is_short(e) || is_shown(asked))
+        return e;
+    uint64_t until_ns = cpu_ns() + ROOM_MAX_NS;
+    for (int i = 1; i < ROOM_TRIES && room_is_short(e) && !is_shown(asked) && room_make(until_ns); i++) {
+        memset(report, 0, sizeof *report);
+        e = kind->handler(asked, body, report);
+    }
+    return e;
+}
+
 void request_execute_seen(const struct arena_request *request, const void *body, struct preview *preview,
                           struct report *ret_report)
 {
@@ -527,7 +553,7 @@ void request_execute_seen(const struct arena_request *request, const void *body,
     enum err e = decode(&own, &kind, ret_report);
     if (e == ERR_OK) {
         arena_event(EVENT_REQUEST, own.request.kind, own.request.mailbox_bytes, kind->name);
-        e = kind->handler(&own, body, ret_report);
+        e = handle(kind, &own, body, ret_report);
     }
     ret_report->error = e;
 }

@@ -8,11 +8,13 @@
 #include "cells/host/log/log.h"
 #include "cells/lib/string/string.h"
 #include "cells/task/scheduler/scheduler.h"
+#include "cells/task/task/task.h"
 #include "tests/guest/fixtures/testing/testing.h"
 
 CELL("test_reap", KERNEL, 1);
 
 #define TURNS_DEFAULT 1
+#define TRIED_NS      300000000 /* by then the teardown task has tried to free what is replaced */
 
 static const struct testing *test;
 static struct swap_order order; /* too large for a stack */
@@ -123,6 +125,37 @@ static void turn(void)
     all();
 }
 
+static bool joined; /* atomic */
+
+static void nothing(uint64_t)
+{
+}
+
+static void join_one(uint64_t)
+{
+    struct task *task = task_spawn("joined", nothing, 0, NULL);
+
+    __atomic_store_n(&joined, task && task_join(task, NULL) == JOIN_ENDED, __ATOMIC_RELEASE);
+}
+
+/* Who joins a task waits for the teardown task; that does not wait for the loader lock to free a cell. */
+static void others_join_while_it_is_locked(void)
+{
+    static struct report report;
+    OWN(task) struct task *task = NULL;
+
+    {
+        GUARD(loader) locked = loader_hold();
+        add(named(0));
+        testing_need(test, swap_cells(&order, &report) == ERR_OK);
+        scheduler_sleep_ns(TRIED_NS);
+        task = task_spawn("joiner", join_one, 0, NULL);
+        testing_need(test, task && testing_await(__atomic_load_n(&joined, __ATOMIC_ACQUIRE)));
+    }
+    order = (struct swap_order){.namespace_ = NAMESPACE_ROOT};
+    testing_need(test, all_reaped());
+}
+
 static int test_reap_main(int, char **)
 {
     struct testing begun = testing_begin("test_reap");
@@ -131,6 +164,8 @@ static int test_reap_main(int, char **)
     test = &begun;
     order = (struct swap_order){.namespace_ = NAMESPACE_ROOT};
     find_names();
+    others_join_while_it_is_locked();
+    testing_ok(test, "tasks are joined while a replaced cell waits for the loader lock");
     turn(); /* tables of pages and ranges of addresses stay */
     begun = testing_begin("test_reap");
     struct testing_records before = testing_records();

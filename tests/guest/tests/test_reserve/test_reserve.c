@@ -8,6 +8,7 @@
 #include "cells/evolve/reap/reap.h"
 #include "cells/evolve/swap/swap.h"
 #include "cells/host/log/log.h"
+#include "cells/host/request/request.h"
 #include "cells/lib/format/format.h"
 #include "cells/lib/string/string.h"
 #include "cells/recover/fault/fault.h"
@@ -19,8 +20,9 @@
 
 CELL("test_reserve", KERNEL, 1);
 
-#define NAME_BYTES 1500
-#define RUN_BYTES  (64 * FRAME_BYTES)
+#define NAME_BYTES  1500
+#define RUN_BYTES   (64 * FRAME_BYTES)
+#define CARRIED_MAX 4 /* edges that a swap needs beside those of the new cell: of pointers that are carried */
 
 static const struct testing *test;
 static bool go; /* atomic: the waiting task may use the damaged cell */
@@ -65,15 +67,21 @@ static void take_records(struct taken *taken, bool named)
     }
 }
 
-static void give_records(struct taken *taken)
+/* At most so many. */
+static void give_some(struct taken *taken, unsigned records)
 {
     GUARD(arena) held = arena_change();
 
-    while (taken->first) {
+    while (taken->first && records--) {
         uint32_t i = taken->first;
         taken->first = ((uint32_t *)arena_record(taken->table, i))[1];
         arena_record_free(taken->table, i);
     }
+}
+
+static void give_records(struct taken *taken)
+{
+    give_some(taken, UINT32_MAX);
 }
 
 /* Mappings, chained through their first word. */
@@ -197,6 +205,32 @@ static void expect_refusal(const char *what)
     testing_same(test, "a refused load or swap", &before);
 }
 
+/* A request for which there is no room has what was replaced before freed; nobody else does, under the loader lock. */
+static void expect_room(enum arena_table table)
+{
+    static const struct arena_request reload = {.kind = REQUEST_RELOAD, .target = "fragile"};
+    static struct report report;
+    struct taken ordinary = {.table = table};
+    GUARD(loader) locked = loader_hold();
+
+    testing_need(test, swap_reload(NAMESPACE_ROOT, "fragile", 0, &report) == ERR_OK);
+    take_records(&ordinary, false);
+    if (table == ARENA_EDGES)
+        give_some(&ordinary, CARRIED_MAX);
+    request_execute(&reload, NULL, &report);
+    give_records(&ordinary);
+    testing_need(test, report.error == ERR_OK);
+    testing_need(test, testing_await(!reap_replaced()));
+}
+
+static void requests_find_room(void)
+{
+    expect_room(ARENA_CELLS);
+    expect_room(ARENA_SECTIONS);
+    expect_room(ARENA_SYMBOLS);
+    expect_room(ARENA_EDGES);
+}
+
 /* ---- one table after the other ---- */
 
 static void table_is_full(enum arena_table table, const char *what, bool named)
@@ -281,9 +315,12 @@ static int test_reserve_main(int, char **)
 
     memory_is_full(); /* makes page tables and handles, which are kept */
     table_is_full(ARENA_CELLS, "cells", false);
+    requests_find_room();
     begun = testing_begin("test_reserve");
     large_section();
     testing_ok(test, "a damaged section is mended in place, whatever its size");
+    requests_find_room();
+    testing_ok(test, "a request for which a table has no room has replaced cells freed, and is tried again");
     table_is_full(ARENA_CELLS, "cells", false);
     table_is_full(ARENA_SECTIONS, "sections", false);
     table_is_full(ARENA_SYMBOLS, "symbols", false);
