@@ -7,9 +7,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
-#define READ_BYTES (1 << 16)
+#define READ_BYTES     (1 << 16)
+#define FILE_MIB_MAX   256 /* with DWARF; what a guest loads is at most a mailbox */
+#define FILE_BYTES_MAX ((size_t)FILE_MIB_MAX << 20)
 
 enum err complain(enum err e, const char *path, const char *format, ...)
 {
@@ -112,12 +115,17 @@ static enum err read_tables(struct elf_file *o)
     return e;
 }
 
-/* Until the end of the file, which may grow or shrink meanwhile. False: errno says why. */
+/* Until the end of the file, which may grow or shrink meanwhile, or until it is too large. False: errno says why. */
 static bool read_contents(struct elf_file *o, int fd)
 {
+    struct stat stat;
     size_t room = 0;
     ssize_t n;
 
+    if (fstat(fd, &stat) != 0)
+        return false;
+    if (stat.st_size > (off_t)FILE_BYTES_MAX)
+        return errno = EFBIG, false;
     do {
         if (o->bytes == room) {
             room = 2 * room + READ_BYTES;
@@ -128,7 +136,9 @@ static bool read_contents(struct elf_file *o, int fd)
         }
         n = read(fd, o->data + o->bytes, room - o->bytes);
         o->bytes += n > 0 ? (size_t)n : 0;
-    } while (n > 0);
+    } while (n > 0 && o->bytes <= FILE_BYTES_MAX);
+    if (n > 0)
+        errno = EFBIG;
     return n == 0;
 }
 
@@ -138,7 +148,8 @@ enum err elf_file_open(struct elf_file *ret_object, const char *path)
     CLOSED_BY(elf_file_close) struct elf_file o = {.path = path};
 
     if (fd < 0 || !read_contents(&o, fd))
-        return complain(ERR_IO, path, "%s", strerror(errno));
+        return errno == EFBIG ? complain(ERR_RANGE, path, "is larger than %d MiB, which no object is", FILE_MIB_MAX)
+                              : complain(ERR_IO, path, "%s", strerror(errno));
     elf_version(EV_CURRENT);
     if (!o.bytes)
         return complain(ERR_NOT_ELF, path, "is not an ELF file");

@@ -106,6 +106,23 @@ START_TEST(needs_room_for_what_it_prints)
 }
 END_TEST
 
+/* By its size, or where that is not known, once too much has come. */
+START_TEST(does_not_read_what_is_too_large)
+{
+    static const char *const verbs[] = {"make @/vast -o @/y", "archive -o @/y @/vast", "show @/vast",
+                                        "transfer @/vast @/vast -o @/y"};
+    static const char limited[] = "( ulimit -v 4000000; build/bin/cell %s )";
+
+    ck_assert_int_eq(run("truncate -s 3000G @/vast"), 0);
+    for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++) {
+        ck_assert_int_eq(run(limited, verbs[i]), 1);
+        ck_assert_msg(strstr(output, "vast: is larger than 256 MiB, which no object is") != NULL, "%s", output);
+    }
+    ck_assert_int_eq(run(limited, "show /dev/zero"), 1);
+    ck_assert_msg(strstr(output, "/dev/zero: is larger than 256 MiB") != NULL, "%s", output);
+}
+END_TEST
+
 Suite *suite_tool_files(void);
 Suite *suite_tool_files(void)
 {
@@ -117,6 +134,7 @@ Suite *suite_tool_files(void)
     tcase_add_test(tc, takes_fat_objects);
     tcase_add_test(tc, writes_into_what_is_there);
     tcase_add_test(tc, needs_room_for_what_it_prints);
+    tcase_add_test(tc, does_not_read_what_is_too_large);
     suite_add_tcase(s, tc);
     return s;
 }
