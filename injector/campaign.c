@@ -173,7 +173,7 @@ static enum err rig_look(struct rig *r, struct why *why)
 
     r->view = view_take(r->target.ram, r->target.bytes, &e);
     r->before = watch_glance(r->target.ram, r->target.bytes);
-    deliveries_begin(&r->deliveries, r->target.ram, r->target.bytes);
+    deliveries_begin(&r->deliveries, r->target.ram, r->target.bytes, r->plan->workload);
     return r->view ? pin_image(r, why) : why_set(why, e, "the guest's arena cannot be read: %s", err_text(e));
 }
 

@@ -79,13 +79,18 @@ static void follow_number(struct deliveries *d, uint64_t number, unsigned owner)
     }
 }
 
+static uint64_t right_checksum(uint32_t index, uint32_t parts)
+{
+    return workload_round(index, parts, rounds_value[index]);
+}
+
 static void judge_event(struct deliveries *d, struct arena_event *event)
 {
     unsigned owner;
 
     if (!read_round(event, &owner))
         return;
-    d->wrong += event->b != rounds_right[event->a % ROUNDS_CYCLE];
+    d->wrong += event->b != right_checksum(event->a % ROUNDS_CYCLE, d->parts);
     if (!d->known || owner == d->owner || !owner)
         follow_number(d, event->a, owner);
 }
@@ -128,19 +133,20 @@ void deliveries_look(struct deliveries *d, const uint8_t *ram, size_t bytes, boo
     }
 }
 
-void deliveries_begin(struct deliveries *ret_deliveries, const uint8_t *ram, size_t bytes)
+void deliveries_begin(struct deliveries *ret_deliveries, const uint8_t *ram, size_t bytes, uint32_t parts)
 {
     struct arena_event e;
     struct ring ring;
     unsigned owner;
 
-    *ret_deliveries = (struct deliveries){0};
+    *ret_deliveries = (struct deliveries){.parts = parts};
     if (!find_ring(ram, bytes, &ring))
         return;
     ret_deliveries->event = ring.newest;
     for (uint64_t seq = ring.newest; seq > 0 && ring.newest - seq < ring.capacity - 1; seq--)
         if (read_event(&ring, seq, &e) == LOOK_READ && read_round(&e, &owner)) {
-            *ret_deliveries = (struct deliveries){.event = seq, .known = true, .next = e.a + 1, .owner = owner};
+            *ret_deliveries =
+                (struct deliveries){.parts = parts, .event = seq, .known = true, .next = e.a + 1, .owner = owner};
             return;
         }
 }

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 struct deliveries {
+    uint32_t parts;  /* of the workload that work (guest/abi/workload.h) */
     uint64_t event;  /* sequence number of the newest event that has been looked at */
     bool known;      /* a round has been seen: `next` and `owner` are of use */
     uint64_t next;   /* number of the round that has to come */
@@ -19,7 +20,7 @@ struct deliveries {
 };
 
 /* Takes up the numbers where the guest is now. `ram` is its memory, of so many bytes; all in it may be damaged. */
-void deliveries_begin(struct deliveries *ret_deliveries, const uint8_t *ram, size_t bytes);
+void deliveries_begin(struct deliveries *ret_deliveries, const uint8_t *ram, size_t bytes, uint32_t parts);
 /* Looks at what has been logged since. The ring holds some 2,000 events: call it often. An event that is being written
  * is waited for, until the next call or for some more events; with `last`, it is not. */
 void deliveries_look(struct deliveries *deliveries, const uint8_t *ram, size_t bytes, bool last);

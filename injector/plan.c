@@ -9,9 +9,9 @@
 
 enum { COUNT_MAX = 100000000, JITTER_SWITCHES_MAX = 10000 };
 
-static const char *const keys[] = {"machine",    "targets", "model",           "count",  "seed",
-                                   "timeout_ms", "boot_ms", "warmup_rounds",   "rounds", "jitter_ms",
-                                   "accel",      "exact",   "jitter_switches", NULL};
+static const char *const keys[] = {"machine",    "targets", "model",           "count",    "seed",
+                                   "timeout_ms", "boot_ms", "warmup_rounds",   "rounds",   "jitter_ms",
+                                   "accel",      "exact",   "jitter_switches", "workload", NULL};
 static const char *const needed[] = {"machine", "targets", "model", "count", "seed"};
 
 static void apply_numbers(struct settings *s, struct plan *p)
@@ -50,6 +50,48 @@ static void apply_targets(struct settings *s, struct plan *p)
             settings_refuse(s, "targets", i, "%s", why.text);
         p->target[i].line = settings_line(s, "targets", i);
         strcpy(p->target[i].words, words);
+    }
+}
+
+/* Appends "workload=WORD,WORD" for the parts of a list. */
+static void apply_workload_list(struct settings *s, struct plan *p)
+{
+    size_t count = settings_list(s, "workload", PARTS, PLAN_WORDS - 1), used = strlen(p->machine.cmdline);
+
+    for (size_t i = 0; i < count; i++) {
+        const char *word = settings_item(s, "workload", i);
+        uint32_t parts = workload_parts_of(word, strlen(word));
+
+        if (!parts)
+            settings_refuse(s, "workload", i, "'%s' is no part of the workload; guest/abi/workload.h lists them", word);
+        p->workload |= parts;
+        used += (size_t)snprintf(p->machine.cmdline + used, sizeof p->machine.cmdline - used, "%s%s",
+                                 i ? "," : " workload=", word);
+        if (used >= sizeof p->machine.cmdline) {
+            settings_refuse(s, "workload", i, "the machine's command line is full");
+            return;
+        }
+    }
+}
+
+/* By the key, or by the machine's command line. */
+static void apply_workload(struct settings *s, struct plan *p)
+{
+    const char *option = strstr(p->machine.cmdline, "workload=");
+    char words[PLAN_WORDS];
+
+    if (settings_has(s, "workload") && option)
+        settings_refuse(s, "workload", 0, "is on the machine's command line too");
+    else if (settings_has(s, "workload"))
+        apply_workload_list(s, p);
+    else if (option) {
+        option += strlen("workload=");
+        snprintf(words, sizeof words, "%.*s", (int)strcspn(option, " "), option);
+        p->workload = workload_parse(words);
+        if (!p->workload)
+            settings_refuse(s, "machine", 0, "workload=%s: guest/abi/workload.h lists its parts", words);
+    } else {
+        p->workload = WORKLOAD_DEFAULT;
     }
 }
 
@@ -102,6 +144,7 @@ static enum err apply_machine(struct settings *s, struct plan *p)
         settings_refuse(s, "accel", 0, "%s", machine_last_error());
         return ERR_INVALID;
     }
+    apply_workload(s, p);
     e = check_exact(s, p);
     return e == ERR_OK ? check_files(s, &p->machine) : e;
 }

@@ -1,6 +1,7 @@
 /* A campaign file (introspect/base/settings.h; configs/campaigns/quick.yaml shows every key). Relative paths in it are
  * taken from its own folder. */
 #pragma once
+#include "guest/abi/workload.h"
 #include "injector/model.h"
 #include "vmm/machine/machine.h"
 
@@ -23,8 +24,9 @@ struct plan {
     unsigned warmup_rounds, rounds;
     unsigned jitter_ms; /* the injection comes up to this much after the warm-up, by the seed */
     bool exact;         /* moments are the guest's own, and the same on every run; timeout_ms is the guest's time */
-    unsigned jitter_switches; /* exact: instead of jitter_ms, in switches of tasks */
-    struct machine_config machine;
+    uint32_t workload;  /* parts of the guest's workload that work (guest/abi/workload.h) */
+    unsigned jitter_switches;      /* exact: instead of jitter_ms, in switches of tasks */
+    struct machine_config machine; /* with the workload on its command line */
 };
 
 /* Whether the targets can be there says targets_check. */

@@ -74,6 +74,39 @@ static void print_frames(void)
     puts("};");
 }
 
+static uint64_t opened(uint32_t index)
+{
+    uint64_t value = PATTERN_SEED;
+    char name[16];
+
+    for (uint32_t i = 0; i < PATTERN_OPENS; i++) {
+        pattern_name(index, i, name);
+        value = pattern_fold_word(pattern_fold_word(value, 0), 0);
+        value = pattern_fold(value, name, strlen(name));
+    }
+    return value;
+}
+
+static uint64_t read_again(uint32_t index)
+{
+    static uint8_t content[PATTERN_FILE_MAX];
+    uint64_t value = pattern_fold_word(PATTERN_SEED, index);
+
+    pattern_fill(content, pattern_file_bytes(0, 0), pattern_seed(PART_READER, 0, 0));
+    for (int i = 0; i < PATTERN_READS; i++)
+        value = pattern_fold(value, content, pattern_file_bytes(0, 0));
+    return value;
+}
+
+static uint64_t written_last(uint32_t index)
+{
+    static uint8_t content[PATTERN_FILE_MAX];
+    size_t bytes = pattern_file_bytes(index, PATTERN_FILES - 1);
+
+    pattern_fill(content, bytes, pattern_seed(PART_WRITER, index, PATTERN_FILES - 1));
+    return pattern_fold(PATTERN_SEED, content, bytes);
+}
+
 static void values_of(uint32_t index, uint64_t ret_value[PARTS])
 {
     const uint64_t value[PARTS] = {
@@ -82,19 +115,17 @@ static void values_of(uint32_t index, uint64_t ret_value[PARTS])
         [PART_PAINTER] = pictures(index),
         [PART_FILER] = contents(PART_FILER, index, PATTERN_FILES, pattern_file_bytes),
         [PART_SPAWNER] = tasks(index),
+        [PART_OPENER] = opened(index),
+        [PART_READER] = read_again(index),
+        [PART_WRITER] = written_last(index),
         [PART_ALLOCATOR] = contents(PART_ALLOCATOR, index, PATTERN_BLOCKS, pattern_block_bytes),
     };
 
     memcpy(ret_value, value, sizeof value);
 }
 
-static void print_values(void)
+static void print_table(void)
 {
-    puts("/* Private to workload: the right value of each part in each round of the cycle. Made by "
-         "tests/e2e/workload_table.c, and\n"
-         " * checked against it by tests/e2e/workload_table.sh; `tests/e2e/workload_table.sh --write` rewrites it. */\n"
-         "#pragma once\n#include \"cells/app/workload/pattern.h\"\n\n"
-         "static const uint64_t expected[PATTERN_CYCLE][PARTS] = {");
     for (uint32_t index = 0; index < PATTERN_CYCLE; index++) {
         uint64_t value[PARTS];
 
@@ -109,6 +140,16 @@ static void print_values(void)
     puts("};");
 }
 
+static void print_values(void)
+{
+    puts("/* Private to workload: the right value of each part in each round of the cycle. Made by "
+         "tests/e2e/workload_table.c, and\n"
+         " * checked against it by tests/e2e/workload_table.sh; `tests/e2e/workload_table.sh --write` rewrites it. */\n"
+         "#pragma once\n#include \"cells/app/workload/pattern.h\"\n\n"
+         "static const uint64_t expected[PATTERN_CYCLE][PARTS] = {");
+    print_table();
+}
+
 static void print_rounds(void)
 {
     puts(
@@ -118,21 +159,23 @@ static void print_rounds(void)
         " * `a` its number, from 0 on, `b` its checksum, and a text as ROUNDS_TEXT has it. Made by\n"
         " * tests/e2e/workload_table.c, and checked against it by tests/e2e/workload_table.sh;\n"
         " * `tests/e2e/workload_table.sh --write` rewrites it. */\n"
-        "#pragma once\n#include <stdint.h>\n\n"
+        "#pragma once\n#include <stdint.h>\n#include \"guest/abi/workload.h\"\n\n"
         "/* number, checksum, id of the task that began it */\n"
         "#define ROUNDS_TEXT  \"round %lu %016lx of workload %u\"");
     printf("#define ROUNDS_CYCLE %d\n\n"
-           "/* Of round n: rounds_right[n %% ROUNDS_CYCLE]. */\n"
+           "/* Of round n of the default parts: rounds_right[n %% ROUNDS_CYCLE]. */\n"
            "static const uint64_t rounds_right[ROUNDS_CYCLE] = {\n",
            PATTERN_CYCLE);
     for (uint32_t index = 0; index < PATTERN_CYCLE; index++) {
         uint64_t value[PARTS];
 
         values_of(index, value);
-        printf("%s0x%016llx,%s", index % 4 ? " " : "    ", (unsigned long long)pattern_round(index, value),
-               index % 4 == 3 ? "\n" : "");
+        printf("%s0x%016llx,%s", index % 4 ? " " : "    ",
+               (unsigned long long)workload_round(index, WORKLOAD_DEFAULT, value), index % 4 == 3 ? "\n" : "");
     }
-    puts("};");
+    puts("};\n\n/* The value of each part in round n: rounds_value[n % ROUNDS_CYCLE]. */\n"
+         "static const uint64_t rounds_value[ROUNDS_CYCLE][PARTS] = {");
+    print_table();
 }
 
 int main(int argc, char **argv)

@@ -19,7 +19,7 @@ static void setup(void)
 
 static struct delivery begun(uint64_t checksum)
 {
-    struct delivery d = {.number = NUMBER, .checksum = checksum, .owner = OWNER};
+    struct delivery d = {.number = NUMBER, .checksum = checksum, .parts = WORKLOAD_DEFAULT, .owner = OWNER};
 
     delivery_begin(&d);
     ck_assert_int_eq(d.step, DELIVERY_PUBLISH);

@@ -79,6 +79,30 @@ START_TEST(reads_a_file)
 }
 END_TEST
 
+START_TEST(reads_a_workload)
+{
+    struct plan plan;
+
+    ck_assert_msg(load(GOOD, &plan) == ERR_OK, "%s", why.text);
+    ck_assert_uint_eq(plan.workload, WORKLOAD_DEFAULT);
+    ck_assert_ptr_null(strstr(plan.machine.cmdline, "workload"));
+    plan_done(&plan);
+    ck_assert_msg(load(GOOD "workload: [graphics, channel]\n", &plan) == ERR_OK, "%s", why.text);
+    ck_assert_uint_eq(plan.workload, 1u << PART_PAINTER | 1u << PART_PRODUCER | 1u << PART_CONSUMER);
+    ck_assert_ptr_nonnull(strstr(plan.machine.cmdline, " workload=graphics,channel"));
+    plan_done(&plan);
+    write_file("machine.yaml", "kernel: kernel\narchive: archive\ncmdline: x=1 workload=open,read y=2\n");
+    ck_assert_msg(load(GOOD, &plan) == ERR_OK, "%s", why.text);
+    ck_assert_uint_eq(plan.workload, 1u << PART_OPENER | 1u << PART_READER);
+    plan_done(&plan);
+    ck_assert_int_eq(load(GOOD "workload: [read]\n", &plan), ERR_INVALID);
+    ck_assert_ptr_nonnull(strstr(why.text, "line 6: workload: is on the machine's command line too"));
+    write_file("machine.yaml", "kernel: kernel\narchive: archive\ncmdline: workload=open,readers\n");
+    ck_assert_int_eq(load(GOOD, &plan), ERR_INVALID);
+    ck_assert_ptr_nonnull(strstr(why.text, "workload=open,readers"));
+}
+END_TEST
+
 START_TEST(reads_an_exact_file)
 {
     struct plan plan;
@@ -99,6 +123,8 @@ static const struct {
     {"", "x.yaml: is empty"},
     {"machine: [", "x.yaml"},
     {GOOD "unheard_of: 3\n", "unheard_of"},
+    {GOOD "workload: [graphics, chan]\n", "line 6: workload: 'chan' is no part of the workload"},
+    {GOOD "workload: graphics\n", "line 6: workload: is one value"},
     {"machine: machine.yaml\ntargets: []\nmodel: flip\ncount: 1\nseed: 1\n", "x.yaml"},
     {"machine: none.yaml\ntargets: [random]\nmodel: flip\ncount: 1\nseed: 1\n", "none.yaml"},
     {"machine: machine.yaml\ntargets: [moon]\nmodel: flip\ncount: 1\nseed: 1\n", "target 'moon'"},
@@ -529,6 +555,7 @@ Suite *suite_campaign(void)
 
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_add_test(tc, reads_a_file);
+    tcase_add_test(tc, reads_a_workload);
     tcase_add_test(tc, reads_an_exact_file);
     tcase_add_test(tc, refuses_a_folder_that_is_too_long);
     tcase_add_loop_test(tc, refuses_files, 0, sizeof bad_files / sizeof *bad_files);

@@ -527,7 +527,7 @@ static struct deliveries begin_after(uint64_t number)
     struct deliveries d;
 
     deliver_right(number);
-    deliveries_begin(&d, ram, BUILD_RAM);
+    deliveries_begin(&d, ram, BUILD_RAM, WORKLOAD_DEFAULT);
     ck_assert(d.known);
     ck_assert_uint_eq(d.next, number + 1);
     ck_assert_uint_eq(d.rounds, 0);
@@ -564,6 +564,28 @@ START_TEST(judges_what_was_delivered)
     ck_assert_uint_eq(d.lost, deliveries[_i].lost);
     ck_assert_uint_eq(d.twice, deliveries[_i].twice);
     ck_assert_uint_eq(d.unseen, 0);
+}
+END_TEST
+
+START_TEST(judges_some_parts)
+{
+    const uint32_t parts = 1u << PART_PAINTER | 1u << PART_READER;
+    uint64_t value[PARTS];
+    struct deliveries d;
+
+    deliveries_begin(&d, ram, BUILD_RAM, parts);
+    deliver(20, workload_round(4, parts, rounds_value[4]), 7);
+    deliver_right(21); /* of the default parts */
+    memcpy(value, rounds_value[6], sizeof value);
+    value[PART_FILER] ^= 1; /* does not work */
+    deliver(22, workload_round(6, parts, value), 7);
+    value[PART_READER] ^= 1;
+    deliver(23, workload_round(7, parts, value), 7);
+    deliveries_look(&d, ram, BUILD_RAM, true);
+    ck_assert_uint_eq(d.rounds, 4);
+    ck_assert_uint_eq(d.wrong, 2);
+    for (uint32_t i = 0; i < ROUNDS_CYCLE; i++)
+        ck_assert_uint_eq(workload_round(i, WORKLOAD_DEFAULT, rounds_value[i]), rounds_right[i]);
 }
 END_TEST
 
@@ -643,15 +665,15 @@ START_TEST(reads_no_event_beyond_memory)
             table->record_bytes = 1;
         else
             table->capacity = 1;
-        deliveries_begin(&d, ram, BUILD_RAM);
+        deliveries_begin(&d, ram, BUILD_RAM, WORKLOAD_DEFAULT);
         ck_assert(!d.known);
     }
     *table = good;
     build_header(ram)->event_seq = UINT64_MAX;
-    deliveries_begin(&d, ram, BUILD_RAM);
+    deliveries_begin(&d, ram, BUILD_RAM, WORKLOAD_DEFAULT);
     deliveries_look(&d, ram, BUILD_RAM, true);
     ck_assert_uint_eq(d.rounds, 0);
-    deliveries_begin(&d, ram, 4096);
+    deliveries_begin(&d, ram, 4096, WORKLOAD_DEFAULT);
     ck_assert(!d.known);
 }
 END_TEST
@@ -718,6 +740,7 @@ Suite *suite_inject(void)
     tcase_add_test(tc, counts_on_when_the_guest_restarts);
     tcase_add_test(tc, glances);
     tcase_add_loop_test(tc, judges_what_was_delivered, 0, sizeof deliveries / sizeof *deliveries);
+    tcase_add_test(tc, judges_some_parts);
     tcase_add_test(tc, follows_one_of_two_workloads);
     tcase_add_test(tc, waits_for_an_event_that_is_being_written);
     tcase_add_test(tc, gives_up_an_event_that_was_never_written);

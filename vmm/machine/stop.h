@@ -1,6 +1,6 @@
 /* Stopping a machine exactly, by QEMU's GDB stub: it runs until the guest has written to some bytes of its memory or
- * has read them, and stands still right after that instruction; or until it is about to execute an instruction. With icount
- * and one CPU it does so at the same instruction on every run. No debugger can attach meanwhile. */
+ * has read them, and stands still right after that instruction; or until it is about to execute an instruction. With
+ * icount and one CPU it does so at the same instruction on every run. No debugger can attach meanwhile. */
 #pragma once
 #include "vmm/machine/machine.h"
 

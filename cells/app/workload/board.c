@@ -11,7 +11,7 @@ static void wait_slice(struct wait_queue *queue, struct lock_guard *held)
     (void)wait_queue_wait(queue, held, SLICE_NS);
 }
 
-struct board *board_new(uint32_t owner, uint64_t rounds_wanted)
+struct board *board_new(uint32_t owner, uint32_t parts, uint64_t rounds_wanted)
 {
     struct board *board = heap_alloc(sizeof *board);
 
@@ -19,6 +19,7 @@ struct board *board_new(uint32_t owner, uint64_t rounds_wanted)
         return NULL;
     board->references = 1;
     board->owner = owner;
+    board->parts = parts;
     board->rounds_wanted = rounds_wanted;
     for (unsigned i = 0; i < PARTS; i++)
         board->place[i] = (struct place){.board = board, .part = (enum part)i};
@@ -87,6 +88,8 @@ static enum gather read_posts(const struct board *board, const struct job *job, 
     enum gather result = GATHER_DONE;
 
     for (int i = 0; i < PARTS; i++) {
+        if (!(board->parts & 1u << i))
+            continue;
         if (board->post[i].attempt != job->attempt) {
             result = GATHER_LATE;
             continue;

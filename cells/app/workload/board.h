@@ -39,6 +39,7 @@ struct board {
     uint32_t owner; /* id of the task that made it */
     uint32_t stopping;
     uint32_t crew;          /* tasks that work on it */
+    uint32_t parts;         /* of the workload that work (guest/abi/workload.h) */
     uint64_t rounds_wanted; /* 0: for ever */
     uint64_t attempt;
     struct tally tally;
@@ -55,8 +56,9 @@ struct board {
     struct place place[PARTS];
 };
 
-/* A board with one reference. NULL: no memory. board_put releases a reference; the last one frees the board. */
-struct board *board_new(uint32_t owner, uint64_t rounds_wanted);
+/* A board for these parts, with one reference. NULL: no memory. board_put releases a reference; the last one frees the
+ * board. */
+struct board *board_new(uint32_t owner, uint32_t parts, uint64_t rounds_wanted);
 void board_put(TAKES struct board *board);
 
 /* A task joins the crew, with a reference of its own; it leaves, and releases it. */

@@ -37,15 +37,17 @@ static const struct arena_event *find_event(const struct delivery *d, const char
     return NULL;
 }
 
-uint64_t delivery_right(uint64_t number)
+uint64_t delivery_right(uint64_t number, uint32_t parts)
 {
-    return rounds_right[number % ROUNDS_CYCLE];
+    uint32_t index = number % ROUNDS_CYCLE;
+
+    return parts == WORKLOAD_DEFAULT ? rounds_right[index] : workload_round(index, parts, rounds_value[index]);
 }
 
 static bool is_right(const struct delivery *d, const char *text)
 {
     const struct arena_event *e = find_event(d, text);
-    uint64_t right = delivery_right(d->number);
+    uint64_t right = delivery_right(d->number, d->parts);
 
     if (e && e->b == right)
         return true;

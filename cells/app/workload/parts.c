@@ -141,7 +141,7 @@ static enum err paint(struct board *, struct job *job, struct channel_end **, ui
     return ERR_OK;
 }
 
-static enum err write_file(const char *path, uint32_t index, uint32_t item)
+static enum err write_file(const char *path, enum part part, uint32_t index, uint32_t item)
 {
     OWN(memory_fs_file) struct memory_fs_file *file = NULL;
     OWN(heap) uint8_t *content = heap_alloc(PATTERN_FILE_MAX);
@@ -151,10 +151,20 @@ static enum err write_file(const char *path, uint32_t index, uint32_t item)
 
     if (e != ERR_OK)
         return e;
-    pattern_fill(content, bytes, pattern_seed(PART_FILER, index, item));
+    pattern_fill(content, bytes, pattern_seed(part, index, item));
     for (size_t done = 0; e == ERR_OK && done < bytes; done += 1000)
         e = memory_fs_write(file, content + done, bytes - done < 1000 ? bytes - done : 1000);
     return e;
+}
+
+/* Unless there is such a file, whole. */
+static enum err write_file_once(const char *path)
+{
+    OWN(memory_fs_file) struct memory_fs_file *file = NULL;
+
+    if (memory_fs_open(path, 0, &file) == ERR_OK && memory_fs_length(file) == pattern_file_bytes(0, 0))
+        return ERR_OK;
+    return write_file(path, PART_READER, 0, 0);
 }
 
 static enum err read_back_file(const char *path, uint64_t *value)
@@ -197,7 +207,7 @@ static enum err write_files(struct board *board, struct job *job, struct channel
     e = memory_fs_make_directory(directory);
     for (uint32_t i = 0; e == ERR_OK && i < PATTERN_FILES; i++) {
         format_print(path, sizeof path, "%s/%lu.%u", directory, job->attempt, i);
-        e = write_file(path, job->index, i);
+        e = write_file(path, PART_FILER, job->index, i);
     }
     for (uint32_t i = 0; e == ERR_OK && i < PATTERN_FILES; i++) {
         format_print(path, sizeof path, "%s/%lu.%u", directory, job->attempt, i);
@@ -206,6 +216,82 @@ static enum err write_files(struct board *board, struct job *job, struct channel
             e = memory_fs_unlink(path);
     }
     return e == ERR_OK ? memory_fs_unlink(directory) : e;
+}
+
+/* Makes a file, opens it again, and removes it: folds what the directory calls it. */
+static enum err open_file(const char *directory, const char *name, uint64_t *value)
+{
+    struct memory_fs_entry entry;
+    char path[64];
+
+    format_print(path, sizeof path, "%s/%s", directory, name);
+    for (int i = 0; i < 2; i++) {
+        OWN(memory_fs_file) struct memory_fs_file *file = NULL;
+        enum err e = memory_fs_open(path, i ? 0 : MEMORY_FS_WRITE | MEMORY_FS_CREATE | MEMORY_FS_EXCLUSIVE, &file);
+        if (e != ERR_OK)
+            return e;
+        *value = pattern_fold_word(*value, memory_fs_length(file));
+    }
+    enum err e = memory_fs_list(directory, 0, &entry);
+    if (e == ERR_OK)
+        *value = pattern_fold(*value, entry.name, string_length(entry.name));
+    return e == ERR_OK ? memory_fs_unlink(path) : e;
+}
+
+static enum err open_files(struct board *board, struct job *job, struct channel_end **, uint64_t *value)
+{
+    char directory[32], name[16];
+    enum err e;
+
+    format_print(directory, sizeof directory, "/opener.%x", (unsigned)(uintptr_t)board);
+    remove_leftovers(directory);
+    e = memory_fs_make_directory(directory);
+    for (uint32_t i = 0; e == ERR_OK && i < PATTERN_OPENS; i++) {
+        pattern_name(job->index, i, name);
+        e = open_file(directory, name, value);
+    }
+    return e == ERR_OK ? memory_fs_unlink(directory) : e;
+}
+
+static void name_read_file(const struct board *board, char ret_path[32])
+{
+    format_print(ret_path, 32, "/reader.%x", (unsigned)(uintptr_t)board);
+}
+
+/* Reads a file again and again that it has written in another round, or writes it now. */
+static enum err read_file(struct board *board, struct job *job, struct channel_end **, uint64_t *value)
+{
+    char path[32];
+    enum err e;
+
+    name_read_file(board, path);
+    e = write_file_once(path);
+    *value = pattern_fold_word(*value, job->index);
+    for (uint32_t i = 0; e == ERR_OK && i < PATTERN_READS; i++)
+        e = read_back_file(path, value);
+    return e;
+}
+
+static void remove_read_file(const struct board *board)
+{
+    char path[32];
+
+    name_read_file(board, path);
+    (void)memory_fs_unlink(path);
+}
+
+/* Writes files, one over the other, and reads the last one back. */
+static enum err write_only(struct board *board, struct job *job, struct channel_end **, uint64_t *value)
+{
+    char path[32];
+    enum err e = ERR_OK;
+
+    format_print(path, sizeof path, "/writer.%x", (unsigned)(uintptr_t)board);
+    for (uint32_t i = 0; e == ERR_OK && i < PATTERN_FILES; i++)
+        e = write_file(path, PART_WRITER, job->index, i);
+    if (e == ERR_OK)
+        e = read_back_file(path, value);
+    return e == ERR_OK ? memory_fs_unlink(path) : e;
 }
 
 static void short_entry(uint64_t argument)
@@ -270,6 +356,9 @@ static const struct {
     [PART_CONSUMER] = {"consumer", consume, "what was received is wrong"},
     [PART_PAINTER] = {"painter", paint, "what was drawn is wrong"},
     [PART_FILER] = {"filer", write_files, "what was read back from files is wrong"},
+    [PART_OPENER] = {"opener", open_files, "what is called by an opened file's name is wrong"},
+    [PART_READER] = {"reader", read_file, "what was read from a file is wrong"},
+    [PART_WRITER] = {"writer", write_only, "what was written to a file is wrong"},
     [PART_SPAWNER] = {"spawner", spawn_short_tasks, "what short tasks returned is wrong"},
     [PART_ALLOCATOR] = {"allocator", allocate_blocks, "what was in blocks of memory is wrong"},
 };
@@ -296,6 +385,8 @@ static void part_entry(uint64_t argument)
             check_value(place, &job, value);
         board_post(place->board, place->part, &job, value, e);
     }
+    if (place->part == PART_READER)
+        remove_read_file(place->board);
 }
 
 static void part_ended(uint64_t argument)

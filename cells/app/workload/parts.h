@@ -1,4 +1,4 @@
-/* Private to workload: the six tasks that work in every round. */
+/* Private to workload: the tasks that work in every round. */
 #pragma once
 #include "cells/app/workload/board.h"
 

@@ -4,6 +4,7 @@
 #include "cells/cell.h"
 #include "cells/lib/checksum/checksum.h"
 #include "guest/abi/rounds.h"
+#include "guest/abi/workload.h"
 
 #define PATTERN_CYCLE     ROUNDS_CYCLE /* rounds n and n % PATTERN_CYCLE are the same */
 #define PATTERN_MESSAGES  64           /* exchanged per round */
@@ -16,30 +17,21 @@
 #define PATTERN_TASKS     4 /* short tasks spawned per round */
 #define PATTERN_BLOCKS    32
 #define PATTERN_BLOCK_MAX 3072
+#define PATTERN_OPENS     24 /* files made, opened again and removed per round */
+#define PATTERN_READS     4  /* times that a file is read per round */
 
-enum part { PART_PRODUCER, PART_CONSUMER, PART_PAINTER, PART_FILER, PART_SPAWNER, PART_ALLOCATOR, PARTS };
-
-#define PATTERN_SEED 0xcbf29ce484222325ull
-
-/* splitmix64: spreads any counter over all bits. */
-static inline uint64_t pattern_mix(uint64_t x)
-{
-    x += 0x9e3779b97f4a7c15ull;
-    x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9ull;
-    x = (x ^ x >> 27) * 0x94d049bb133111ebull;
-    return x ^ x >> 31;
-}
+#define PATTERN_SEED WORKLOAD_SEED
 
 static inline uint64_t pattern_seed(enum part part, uint32_t index, uint32_t item)
 {
-    return pattern_mix((uint64_t)part << 48 | (uint64_t)index << 24 | item);
+    return workload_mix((uint64_t)part << 48 | (uint64_t)index << 24 | item);
 }
 
 static inline void pattern_fill(uint8_t *to, size_t bytes, uint64_t seed)
 {
     for (size_t i = 0; i < bytes; i++) {
         if (i % 8 == 0)
-            seed = pattern_mix(seed);
+            seed = workload_mix(seed);
         to[i] = (uint8_t)(seed >> i % 8 * 8);
     }
 }
@@ -51,7 +43,7 @@ static inline uint64_t pattern_fold(uint64_t value, const void *data, size_t byt
 
 static inline uint64_t pattern_fold_word(uint64_t value, uint64_t word)
 {
-    return pattern_mix(value ^ word);
+    return workload_mix(value ^ word);
 }
 
 static inline uint32_t pattern_frame(uint32_t index, uint32_t item)
@@ -75,16 +67,16 @@ static inline int32_t pattern_task(uint32_t index, uint32_t item)
     uint64_t value = pattern_seed(PART_SPAWNER, index, item);
 
     for (int i = 0; i < 1000; i++)
-        value = pattern_mix(value);
+        value = workload_mix(value);
     return (int32_t)(value & 0x7fffffff);
 }
 
-/* The checksum of a whole round from the values of its parts. */
-static inline uint64_t pattern_round(uint32_t index, const uint64_t value[PARTS])
+/* The name of file `item` that is opened, cut to 16 bytes. */
+static inline void pattern_name(uint32_t index, uint32_t item, char ret_name[16])
 {
-    uint64_t all = pattern_fold_word(PATTERN_SEED, index);
+    uint64_t seed = pattern_seed(PART_OPENER, index, item);
 
-    for (int i = 0; i < PARTS; i++)
-        all = pattern_fold_word(all, value[i]);
-    return all;
+    for (int i = 0; i < 15; i++)
+        ret_name[i] = (char)('a' + (seed >> 4 * i) % 16);
+    ret_name[15] = '\0';
 }

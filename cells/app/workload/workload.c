@@ -3,7 +3,8 @@
  *
  * Every task is restartable. A round that a fault disturbs is repeated. So is one that is wrong: that is a fault,
  * raised before the round is delivered. What was delivered wrong all the same is counted as bad.
- * Options, as arguments or on the command line: rounds=N ends after N rounds with a line on the log; exit=1 then ends
+ * Options, as arguments or on the command line: workload=WORD,WORD names the parts that work (guest/abi/workload.h;
+ * else the default ones); rounds=N ends after N rounds with a line on the log; exit=1 then ends
  * the machine through the debug port, with 0x10 when all of them were right and 0x11 when not. */
 #include "cells/app/workload/board.h"
 #include "cells/app/workload/parts.h"
@@ -43,11 +44,12 @@ static void finish_delivery(struct board *board)
  * computed here. */
 static void deliver_round(struct board *board, const struct job *job, const uint64_t value[PARTS], uint64_t ns)
 {
-    uint64_t number = board->tally.rounds, checksum = pattern_round(job->index, value);
+    uint64_t number = board->tally.rounds, checksum = workload_round(job->index, board->parts, value);
 
-    if (checksum != delivery_right(number))
+    if (checksum != delivery_right(number, board->parts))
         panic("the checksum of a round is wrong");
-    board->delivery = (struct delivery){.number = number, .checksum = checksum, .ns = ns, .owner = board->owner};
+    board->delivery = (struct delivery){
+        .number = number, .checksum = checksum, .ns = ns, .parts = board->parts, .owner = board->owner};
     delivery_begin(&board->delivery);
     finish_delivery(board);
 }
@@ -65,7 +67,7 @@ static enum err fill_places(struct board *board)
     enum err e = ERR_OK;
 
     for (unsigned i = 0; e == ERR_OK && i < PARTS; i++) {
-        if (board->place[i].taken)
+        if (board->place[i].taken || !(board->parts & 1u << i))
             continue;
         e = part_spawn(board, (enum part)i);
         board->place[i].taken = e == ERR_OK;
@@ -128,9 +130,9 @@ static struct board *board_of(uint32_t owner)
 
 /* Spawns the conductor first, by which board_of finds a workload. The board is not OWN: the workload continues when
  * this task fails. */
-static enum err begin_workload(uint64_t rounds, struct board **ret_board)
+static enum err begin_workload(uint32_t parts, uint64_t rounds, struct board **ret_board)
 {
-    struct board *board = board_new(task_this()->id, rounds);
+    struct board *board = board_new(task_this()->id, parts, rounds);
 
     if (!board)
         return ERR_NOMEM;
@@ -159,35 +161,55 @@ static bool log_end(const struct board *board, uint64_t wanted)
     return all && !tally->bad;
 }
 
-/* The number behind `key=` among the arguments, else on the command line, else 0. */
-static uint64_t number_option(const char *key, int argc, char **argv)
+/* What is behind `key=` among the arguments, else on the command line, cut to `bytes`; "": nothing. */
+static void text_option(const char *key, int argc, char **argv, char *ret_text, size_t bytes)
 {
-    char text[24] = "";
-    uint64_t number = 0;
-
+    *ret_text = '\0';
     for (int i = 1; i < argc; i++)
         if (string_starts(argv[i], key) && argv[i][string_length(key)] == '=')
-            string_copy(text, argv[i] + string_length(key) + 1, sizeof text);
-    if (!*text && !boot_option(key, text, sizeof text))
-        return 0;
+            string_copy(ret_text, argv[i] + string_length(key) + 1, bytes);
+    if (!*ret_text)
+        (void)boot_option(key, ret_text, bytes);
+}
+
+/* The parts that are to work. 0: somebody has named one that is none. */
+static uint32_t parts_option(int argc, char **argv)
+{
+    char text[96];
+
+    text_option("workload", argc, argv, text, sizeof text);
+    return *text ? workload_parse(text) : WORKLOAD_DEFAULT;
+}
+
+static uint64_t number_option(const char *key, int argc, char **argv)
+{
+    char text[24];
+    uint64_t number = 0;
+
+    text_option(key, argc, argv, text, sizeof text);
     for (const char *c = text; *c >= '0' && *c <= '9'; c++)
         number = number * 10 + (uint64_t)(*c - '0');
     return number;
+}
+
+static bool work_to_end(TAKES struct board *board, uint64_t wanted)
+{
+    board_wait_done(board);
+    bool good = log_end(board, wanted);
+    board_put(board);
+    return good;
 }
 
 static int workload_main(int argc, char **argv)
 {
     struct board *board = board_of(task_this()->id);
     uint64_t wanted = number_option("rounds", argc, argv);
-    enum err e = board ? ERR_OK : begin_workload(wanted, &board);
+    uint32_t parts = parts_option(argc, argv);
+    enum err e = board ? ERR_OK : parts ? begin_workload(parts, wanted, &board) : ERR_INVALID;
 
-    if (e != ERR_OK) {
+    if (e != ERR_OK)
         log_warn("workload: can't start: %s", err_text(e));
-        return 1;
-    }
-    board_wait_done(board);
-    bool good = log_end(board, wanted);
-    board_put(board);
+    bool good = e == ERR_OK && work_to_end(board, wanted);
     if (number_option("exit", argc, argv))
         cpu_out8(LAYOUT_DEBUG_EXIT_PORT, good ? 0x10 : 0x11);
     return good ? 0 : 1;
