@@ -370,12 +370,15 @@ static void mend_foundation(const struct arena_fault *fault, bool all)
     struct cell_ref cells[FAULT_CELLS];
     unsigned known = fault->cell.index && !all ? fault_cells(fault->seq, cells) : 0;
     uint32_t count = known ? known : arena_header()->table[ARENA_CELLS].used - 1;
+    unsigned mended = 0;
 
     for (uint32_t i = 0; i < count; i++) {
         struct cell_ref cell = {known ? cells[i].index : i + 1};
         if (arena_cell(cell)->state == CELL_LIVE)
-            (void)(mend_is_needed(cell) ? mend_cell(cell) : mend_tables(cell));
+            mended += mend_is_needed(cell) ? mend_cell(cell) : mend_tables(cell);
     }
+    if (mended)
+        unwind_forget();
 }
 
 /* ---- faults that follow each other ---- */

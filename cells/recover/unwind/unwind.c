@@ -4,6 +4,7 @@
 #include "cells/recover/unwind/unwind.h"
 #include "cells/core/edge/edge.h"
 #include "cells/recover/unwind/emergency.h"
+#include "cells/recover/unwind/frames.h"
 #include "cells/recover/unwind/walk.h"
 #include "cells/core/arena/arena.h"
 #include "cells/core/cpu/cpu.h"
@@ -26,7 +27,6 @@ CELL("unwind", KERNEL, 1);
 FOUNDATION();
 EXPORT(unwind_task, KERNEL);
 EXPORT(unwind_give_up, KERNEL);
-EXPORT(unwind_walk, KERNEL);
 EXPORT(unwind_stack, KERNEL);
 EXPORT(unwind_bind_end, KERNEL);
 EXPORT(unwind_roll_back, KERNEL);
@@ -380,20 +380,6 @@ static _Noreturn void unwind(struct progress *progress, struct walk *walk)
     }
 }
 
-/* Whether an interrupt entry lies between here and the end of the stack. */
-static bool in_interrupt(struct walk walk)
-{
-    struct walk_frame frame;
-    bool known;
-
-    do {
-        known = walk_look_up(&walk, &frame) == ERR_OK;
-        if (known && frame.function.signal && !walk.exact)
-            return true;
-    } while (walk_leave(&walk, known ? &frame : NULL));
-    return false;
-}
-
 static void leave_emergency(struct progress *progress, struct cpu *cpu)
 {
     if (progress->emergency & EMERGENCY_NOW)
@@ -449,7 +435,7 @@ void unwind_task(struct task *task, const struct trap_frame *frame, uint64_t fau
     struct walk walk = walk_from(frame, low, high);
     /* After a fault in an interrupt handler the interrupted code resumes; but not the switch of tasks, once it has
      * saved the task's SIMD state. */
-    bool interrupt = !task->simd.saved && is_on_stack(frame->rsp, low, high) && in_interrupt(walk);
+    bool interrupt = !task->simd.saved && is_on_stack(frame->rsp, low, high) && frames_in_interrupt(frame, walk);
     struct progress *progress =
         interrupt || interrupts[cpu->index].active ? &interrupts[cpu->index] : progress_of(task);
     uint64_t nested = begin_or_nest(progress, low, high);
@@ -558,26 +544,6 @@ enum unwind_point unwind_point(const struct task *task, const struct trap_frame 
         return UNWIND_POINT_ANY;
     struct walk walk = walk_from(frame, low, high);
     return walk_point(&walk);
-}
-
-void unwind_walk(const struct trap_frame *from, uint64_t stack_low, uint64_t stack_high,
-                 bool (*visit)(const struct unwind_frame *frame, void *context), void *context)
-{
-    struct walk walk = walk_from(from, stack_low, stack_high);
-    bool more;
-
-    do {
-        struct unwind_frame frame = {.rip = walk.registers.value[DWARF_RIP], .rsp = walk.registers.value[DWARF_RSP]};
-        uint64_t ip = walk_ip(&walk);
-        bool known = walk_place(&walk, ip);
-
-        frame.cell = known ? walk.place.cell : arena_cell_at(ip);
-        frame.section = known ? walk.place.section : arena_section_at(ip);
-        more = walk_next(&walk);
-        frame.cfa = walk.cfa;
-        if (!visit(&frame, context))
-            return;
-    } while (more);
 }
 
 static bool is_unwinding(void)

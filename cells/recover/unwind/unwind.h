@@ -55,6 +55,8 @@ struct unwind_frame {
  * pads. */
 void unwind_walk(const struct trap_frame *from, uint64_t stack_low, uint64_t stack_high,
                  bool (*visit)(const struct unwind_frame *frame, void *context), void *context);
+/* Unwind tables have been written since the last unwind_walk on this CPU: what that has found out is not used again. */
+void unwind_forget(void);
 
 /* The bounds of the task's stack, from records that are intact. False: it has none. */
 bool unwind_stack(const struct task *task, uint64_t *ret_low, uint64_t *ret_high);

@@ -502,11 +502,17 @@ void task_frame(const struct task *task, struct trap_frame *ret_frame)
 void task_each(void (*visit)(struct task *task, void *context), void *context)
 {
     GUARD(lock) held = lock_take(&all_lock);
+    struct task *const *t = by_record;
 
-    for (uint32_t i = 1; i < ARENA_TASKS_MAX; i++)
-        if (by_record[i])
-            visit(by_record[i], context);
+    for (uint32_t i = 0; i < ARENA_TASKS_MAX; i += 4, t += 4) {
+        if (!((uint64_t)t[0] | (uint64_t)t[1] | (uint64_t)t[2] | (uint64_t)t[3])) /* most are free */
+            continue;
+        for (uint32_t k = 0; k < 4; k++)
+            if (t[k])
+                visit(t[k], context);
+    }
 }
+_Static_assert(ARENA_TASKS_MAX % 4 == 0);
 
 /* ---- after a fault ---- */
 
