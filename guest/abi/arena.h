@@ -27,7 +27,7 @@
 #include "guest/abi/capacity.h"
 
 #define ARENA_MAGIC   0x00415341494c4544 /* "DELIASA" */
-#define ARENA_VERSION 9
+#define ARENA_VERSION 10
 
 enum arena_table {
     ARENA_NAMESPACES = 0,
@@ -269,6 +269,8 @@ struct arena_cell {
     uint32_t number; /* guest only: of all cells ever made */
     /* written by swap; loader lock */
     uint32_t came, went; /* guest only: the swap that made it live, and the one that replaced it */
+    /* written by mend; no lock: it is believed only when it fits the bytes that it is of */
+    uint64_t sum; /* guest only: checksums of text and read-only data when they were last found right; 0: none */
 };
 
 enum arena_section_kind {
@@ -670,7 +672,7 @@ _Static_assert(sizeof(struct arena_header) <= 4096);
 
 _Static_assert(sizeof(struct arena_namespace) == 48);
 _Static_assert(sizeof(struct arena_object) == 64);
-_Static_assert(sizeof(struct arena_cell) == 176);
+_Static_assert(sizeof(struct arena_cell) == 184);
 _Static_assert(sizeof(struct arena_section) == 104);
 _Static_assert(sizeof(struct arena_symbol) == 56);
 _Static_assert(sizeof(struct arena_edge) == 56);

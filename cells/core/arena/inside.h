@@ -10,7 +10,7 @@
 /* Tables and indexes, by enum arena_table and enum arena_area. Constant after arena_init. */
 struct area {
     uint8_t *start;
-    uint32_t capacity; /* records, bytes or slots */
+    uint32_t capacity, record_bytes; /* records, bytes or slots; of one */
 };
 extern struct area arena_areas[AREAS];
 

@@ -193,6 +193,7 @@ static inline void interrupts_guard_end(struct interrupts_guard *guard)
 struct cpu_leaf {
     uint32_t a, b, c, d;
 };
+#define CPU_HAS_CRC32 (1u << 20) /* leaf 1, c: SSE4.2 */
 static inline struct cpu_leaf cpu_leaf(uint32_t number)
 {
     struct cpu_leaf leaf = {.a = number};

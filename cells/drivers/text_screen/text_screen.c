@@ -1,4 +1,5 @@
-/* See text_screen.h. The grid is kept in memory and equals what is on the screen, so that scrolling reads no device. */
+/* See text_screen.h. The grid is kept in memory and equals what is on the screen, so that scrolling reads no device.
+ * Its lines are a ring, and EGA memory holds more lines than it shows: to scroll is to begin a line further on. */
 #include "cells/drivers/text_screen/text_screen.h"
 #include "cells/core/boot/boot.h"
 #include "cells/core/cpu/cpu.h"
@@ -15,7 +16,6 @@ EXPORT(text_screen_write, APPLICATION);
 
 #define COLUMNS_MAX 160
 #define ROWS_MAX    64
-#define GROUP       8 /* characters; COLUMNS_MAX is a multiple */
 #define CELL_WIDTH  8 /* pixels of a character on a frame buffer */
 #define CELL_HEIGHT 16
 #define PAPER       0x101820
@@ -24,23 +24,35 @@ EXPORT(text_screen_write, APPLICATION);
 #define EGA_PHYS      0xb8000
 #define EGA_COLUMNS   80
 #define EGA_ROWS      25
+#define EGA_BYTES     0x8000
+#define EGA_LINES     (EGA_BYTES / (EGA_COLUMNS * 2))
 #define EGA_ATTRIBUTE 0x0700
 #define EGA_INDEX     0x3d4
 #define EGA_VALUE     0x3d5
+#define EGA_START     12 /* registers: the first character that is shown; the cursor */
+#define EGA_CURSOR    14
 
 static struct lock lock;
 static unsigned columns, rows; /* 0: no screen */
 static unsigned cursor_x GUARDED_BY(lock), cursor_y GUARDED_BY(lock);
-static char grid[ROWS_MAX][COLUMNS_MAX] GUARDED_BY(lock);
+#define LINES (ROWS_MAX + 1)                           /* one more than is shown */
+static char grid[LINES][COLUMNS_MAX] GUARDED_BY(lock); /* a ring */
+static unsigned first GUARDED_BY(lock);                /* line of the grid that is row 0 */
+static unsigned ega_first GUARDED_BY(lock);            /* line of EGA memory that is row 0 */
 static struct mapped_pages *ega_memory;
 static volatile uint16_t *ega; /* its start; NULL: the frame buffer is used */
+
+static char *grid_row(unsigned y) NEEDS(lock)
+{
+    return grid[(first + y) % LINES];
+}
 
 /* Shows each row of the font twice, and leaves a column free on either side. */
 static void draw_on_frame_buffer(unsigned x, unsigned y, bool inverse) NEEDS(lock)
 {
     uint32_t pixel[CELL_HEIGHT * CELL_WIDTH];
     uint32_t ink = inverse ? PAPER : INK, paper = inverse ? INK : PAPER;
-    unsigned char c = (unsigned char)grid[y][x];
+    unsigned char c = (unsigned char)grid_row(y)[x];
     const uint8_t *glyph = font[c >= ' ' && c <= '~' ? c - ' ' : '?' - ' '];
 
     for (unsigned i = 0; i < CELL_HEIGHT; i++)
@@ -54,53 +66,64 @@ static void draw_on_frame_buffer(unsigned x, unsigned y, bool inverse) NEEDS(loc
 static void draw(unsigned x, unsigned y) NEEDS(lock)
 {
     if (ega)
-        ega[y * columns + x] = (uint16_t)(EGA_ATTRIBUTE | (uint8_t)grid[y][x]);
+        ega[(ega_first + y) * columns + x] = (uint16_t)(EGA_ATTRIBUTE | (uint8_t)grid_row(y)[x]);
     else
         draw_on_frame_buffer(x, y, false);
 }
 
-static void ega_register(uint8_t index, uint8_t value)
+/* Writes a register of 16 bits, its high byte first. */
+static void ega_register(uint8_t index, unsigned value)
 {
     cpu_out8(EGA_INDEX, index);
-    cpu_out8(EGA_VALUE, value);
+    cpu_out8(EGA_VALUE, (uint8_t)(value >> 8));
+    cpu_out8(EGA_INDEX, index + 1);
+    cpu_out8(EGA_VALUE, (uint8_t)value);
 }
 
 static void show_cursor(void) NEEDS(lock)
 {
-    unsigned at = cursor_y * columns + cursor_x;
+    unsigned at = (ega_first + cursor_y) * columns + cursor_x;
 
     if (!ega) {
         draw_on_frame_buffer(cursor_x, cursor_y, true);
         return;
     }
-    ega_register(14, (uint8_t)(at >> 8));
-    ega_register(15, (uint8_t)at);
+    ega_register(EGA_CURSOR, at);
 }
 
-/* Takes over `below` in place of what is at (x, y). Draws only what changes: most of a screen is blank, and device
- * memory is slow. */
-static void replace_group(unsigned x, unsigned y, const char *below) NEEDS(lock)
+/* Shows the screen from the next line of its memory on, and at the end of that from the first one on again. */
+static void scroll_ega(void) NEEDS(lock)
 {
-    for (unsigned i = 0; i < GROUP; i++) {
-        if (grid[y][x + i] == below[i])
-            continue;
-        grid[y][x + i] = below[i];
-        if (x + i < columns)
-            draw(x + i, y);
+    bool again = ++ega_first + rows > EGA_LINES;
+
+    if (again)
+        ega_first = 0;
+    for (unsigned y = again ? 0 : rows - 1; y < rows; y++)
+        for (unsigned x = 0; x < columns; x++)
+            draw(x, y);
+    ega_register(EGA_START, ega_first * columns);
+}
+
+/* Draws only what differs from the line above, which was there: most of a screen is blank, and drawing is slow. */
+static void scroll_frame_buffer(void) NEEDS(lock)
+{
+    for (unsigned y = 0; y < rows; y++) {
+        const char *now = grid_row(y), *before = grid_row(y + LINES - 1);
+        for (unsigned x = 0; x < columns; x++)
+            if (now[x] != before[x])
+                draw(x, y);
     }
 }
 
-/* Compares several characters at once: each line of the log waits for this. */
+/* Each line of the log waits for this. */
 static void scroll(void) NEEDS(lock)
 {
-    static const char blank[] = {[0 ... COLUMNS_MAX - 1] = ' '};
-
-    for (unsigned y = 0; y < rows; y++) {
-        const char *below = y + 1 < rows ? grid[y + 1] : blank;
-        for (unsigned x = 0; x < columns; x += GROUP)
-            if (__builtin_memcmp(&grid[y][x], &below[x], GROUP) != 0)
-                replace_group(x, y, &below[x]);
-    }
+    first = (first + 1) % LINES;
+    memset(grid_row(rows - 1), ' ', COLUMNS_MAX);
+    if (ega)
+        scroll_ega();
+    else
+        scroll_frame_buffer();
 }
 
 static void begin_line(void) NEEDS(lock)
@@ -116,7 +139,7 @@ static void put_printable(char c) NEEDS(lock)
 {
     if (cursor_x == columns)
         begin_line();
-    grid[cursor_y][cursor_x] = c;
+    grid_row(cursor_y)[cursor_x] = c;
     draw(cursor_x, cursor_y);
     cursor_x++;
 }
@@ -175,7 +198,7 @@ static enum err find_screen(void)
     }
     if (boot_get()->screen.phys && !boot_get()->screen.text)
         return ERR_OK; /* a frame buffer of another pixel format */
-    ega_memory = page_map_device(EGA_PHYS, EGA_COLUMNS * EGA_ROWS * sizeof *ega, PAGE_WRITE);
+    ega_memory = page_map_device(EGA_PHYS, EGA_BYTES, PAGE_WRITE);
     if (!ega_memory)
         return ERR_NOMEM;
     ega = page_start(ega_memory);
@@ -183,6 +206,7 @@ static enum err find_screen(void)
     rows = EGA_ROWS;
     for (unsigned i = 0; i < EGA_COLUMNS * EGA_ROWS; i++)
         ega[i] = EGA_ATTRIBUTE | ' ';
+    ega_register(EGA_START, 0);
     return ERR_OK;
 }
 

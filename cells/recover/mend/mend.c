@@ -13,6 +13,8 @@ EXPORT(mend_tables, KERNEL);
 EXPORT(mend_cell, KERNEL);
 EXPORT(mend_section, KERNEL);
 EXPORT(mend_is_damaged, KERNEL);
+EXPORT(mend_is_whole, KERNEL);
+EXPORT(mend_find_damage, KERNEL);
 EXPORT(mend_is_core, KERNEL);
 EXPORT(mend_is_needed, KERNEL);
 
@@ -274,6 +276,98 @@ bool mend_is_damaged(struct section_ref section)
     return is_record_sound(ARENA_SECTIONS, section.index) && differs(section_record(section));
 }
 
+/* ---- checksums of cells ---- */
+
+/* By an instruction that needs general registers only. Adds whole words to the CRC-32C. */
+static uint32_t crc32_words(uint64_t crc, const uint64_t *p, size_t words)
+{
+    for (; words >= 8; words -= 8, p += 8)
+        __asm__("crc32q (%1), %0; crc32q 8(%1), %0; crc32q 16(%1), %0; crc32q 24(%1), %0; "
+                "crc32q 32(%1), %0; crc32q 40(%1), %0; crc32q 48(%1), %0; crc32q 56(%1), %0"
+                : "+r"(crc)
+                : "r"(p), "m"(*(const uint64_t(*)[8])p));
+    for (; words > 0; words--, p++)
+        __asm__("crc32q %1, %0" : "+r"(crc) : "m"(*p));
+    return (uint32_t)crc;
+}
+
+static bool has_crc32(void)
+{
+    static enum { UNKNOWN, NO, YES } has;
+
+    if (has == UNKNOWN) /* asking takes long in a virtual machine */
+        has = cpu_leaf(1).c & CPU_HAS_CRC32 ? YES : NO;
+    return has == YES;
+}
+
+/* Adds a region, which is whole pages: so up to the next word. */
+static uint32_t add_region(uint32_t sum, uint64_t phys, uint32_t bytes)
+{
+    if (phys % 8)
+        return sum;
+    return has_crc32() ? crc32_words(sum, direct_bytes(phys), (bytes + 7) / 8)
+                       : sum * 31 + arena_check(direct_bytes(phys), bytes);
+}
+
+/* The checksums of both regions as they are now, with where they are. Never 0. */
+static uint64_t sum_of(const struct arena_cell *c)
+{
+    uint64_t text = add_region(~c->check, c->text_phys, c->text_bytes);
+    uint64_t sum = text << 32 | add_region(~c->check, c->rodata_phys, c->rodata_bytes);
+
+    return sum ? sum : 1;
+}
+
+bool mend_is_whole(struct cell_ref cell)
+{
+    const struct arena_cell *c = cell_record(cell);
+
+    return is_record_sound(ARENA_CELLS, cell.index) && c->sum && c->sum == sum_of(c);
+}
+
+/* Whether the section's hash stands for what its bytes must be now. */
+static bool is_sealed(const struct arena_section *s)
+{
+    return section_kind_is_data(s->kind) || !s->bytes || (s->hash && !s->rewritten && !s->gate);
+}
+
+/* *ret_sealed: none is damaged, no record is, and no section is being changed. */
+static struct section_ref first_damaged(struct cell_ref cell, bool *ret_sealed)
+{
+    const struct arena_cell *c = cell_record(cell);
+    uint32_t left = c->sections; /* a damaged list may refer anywhere, and be a circle */
+    bool sealed = true;
+
+    *ret_sealed = false;
+    for (struct section_ref i = c->first_section; left && is_record_sound(ARENA_SECTIONS, i.index);
+         i = section_record(i)->next_in_cell, left--) {
+        const struct arena_section *section = section_record(i);
+        if (same(section->cell, cell) && differs(section))
+            return i;
+        sealed &= same(section->cell, cell) && is_sealed(section);
+    }
+    *ret_sealed = sealed && !left;
+    return NO_SECTION;
+}
+
+struct section_ref mend_find_damage(struct cell_ref cell)
+{
+    struct arena_cell *c = cell_record(cell);
+    bool sealed;
+
+    if (!is_record_sound(ARENA_CELLS, cell.index))
+        return NO_SECTION;
+    uint64_t sum = sum_of(c); /* first: it is kept only if all is right after it was made */
+    if (c->sum == sum)
+        return NO_SECTION;
+    struct section_ref damaged = first_damaged(cell, &sealed);
+    if (sealed)
+        __atomic_store_n(&c->sum, sum, __ATOMIC_RELAXED);
+    return damaged;
+}
+
+/* ---- */
+
 /* The records of the section and of its cell are sound. */
 static bool mend_sound_section(const struct arena_section *s, struct mend_found *ret_found)
 {
@@ -299,35 +393,55 @@ bool mend_section(struct section_ref section, struct mend_found *ret_found)
            mend_sound_section(s, ret_found);
 }
 
+static bool is_table(uint32_t kind)
+{
+    return kind == SECTION_EH_FRAME || kind == SECTION_EXCEPT;
+}
+
+/* Mends what has a hash. */
 static unsigned mend_sections(struct cell_ref cell, bool tables_only)
 {
     const struct arena_cell *c = cell_record(cell);
+    uint32_t left = c->sections;
     unsigned mended = 0;
 
-    if (!is_record_sound(ARENA_CELLS, cell.index))
-        return 0;
-    uint32_t left = c->sections; /* a damaged list may refer anywhere, and be a circle */
     for (struct section_ref i = c->first_section; left && is_record_sound(ARENA_SECTIONS, i.index);
          i = section_record(i)->next_in_cell, left--) {
         const struct arena_section *section = section_record(i);
         struct mend_found found;
-        if (!same(section->cell, cell) ||
-            (tables_only && section->kind != SECTION_EH_FRAME && section->kind != SECTION_EXCEPT))
-            continue;
-        if (section->kind == SECTION_BSS)
-            mended += mend_sound_section(section, &found) ? found.count : 0;
-        else if (differs(section))
+        if (same(section->cell, cell) && (!tables_only || is_table(section->kind)) && differs(section))
             mended += mend_sound_section(section, &found);
+    }
+    return mended;
+}
+
+/* Mends bound pointers. Of a section without any the record need not be sound. */
+static unsigned mend_bound(struct cell_ref cell)
+{
+    const struct arena_cell *c = cell_record(cell);
+    uint32_t left = c->data_bytes ? c->sections : 0;
+    unsigned mended = 0;
+
+    for (struct section_ref i = c->first_section; left && is_in_table(ARENA_SECTIONS, i.index);
+         i = section_record(i)->next_in_cell, left--) {
+        const struct arena_section *section = section_record(i);
+        struct mend_found found;
+        if (section->first_out.index && section->kind == SECTION_BSS && same(section->cell, cell) &&
+            is_record_sound(ARENA_SECTIONS, i.index))
+            mended += mend_sound_section(section, &found) ? found.count : 0;
     }
     return mended;
 }
 
 unsigned mend_cell(struct cell_ref cell)
 {
-    return mend_sections(cell, false);
+    if (!is_record_sound(ARENA_CELLS, cell.index))
+        return 0;
+    unsigned mended = mend_find_damage(cell).index ? mend_sections(cell, false) : 0;
+    return mended + mend_bound(cell);
 }
 
 unsigned mend_tables(struct cell_ref cell)
 {
-    return mend_sections(cell, true);
+    return is_record_sound(ARENA_CELLS, cell.index) && !mend_is_whole(cell) ? mend_sections(cell, true) : 0;
 }

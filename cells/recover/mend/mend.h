@@ -10,6 +10,13 @@
 /* Whether the section's bytes differ from what the loader wrote. False while its hash is not valid or a gate in it is
  * closed, for static data, and when its record is damaged. */
 bool mend_is_damaged(struct section_ref section);
+/* Whether text, read-only data and unwind tables of `cell` have the checksum that they had when mend_find_damage last
+ * found all of them right: a seventh of the instructions that it takes to compare their hashes. False: they may be
+ * right all the same. */
+bool mend_is_whole(struct cell_ref cell);
+/* The first damaged section of `cell`, or none, as far as its records are sound. Keeps a checksum of a cell in which
+ * all is right and nothing is being changed, for mend_is_whole; of one that has such a checksum no hash is computed. */
+struct section_ref mend_find_damage(struct cell_ref cell);
 /* What of a section was put right. */
 struct mend_found {
     uint32_t offset, count; /* of the first byte or pointer that differed, and of how many */

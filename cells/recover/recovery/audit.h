@@ -7,3 +7,9 @@
  * it waits for, and has the heap made again. Does nothing when there has been no fault since the last time. Call from a
  * task, with no lock held. */
 void audit_all(void);
+/* The same, but that the heap is made again only when the faults since the last time give a reason to: one came in the
+ * heap, nobody knows where it came, or there were several. Else that is left for audit_all or audit_heap: what is
+ * damaged there panics when it is used, and then there is a reason. */
+void audit_soon(void);
+/* Has the heap made again if there has been a fault since the last time. Call from a task, with no spin lock held. */
+void audit_heap(void);

@@ -2,10 +2,10 @@
 #include "cells/recover/recovery/recovery.h"
 #include "cells/recover/recovery/audit.h"
 #include "cells/recover/recovery/imports.h"
+#include "cells/recover/recovery/lines.h"
 #include "cells/core/arena/arena.h"
 #include "cells/core/cpu/cpu.h"
 #include "cells/core/loader/loader.h"
-#include "cells/core/page/page.h"
 #include "cells/evolve/namespace/namespace.h"
 #include "cells/evolve/reap/reap.h"
 #include "cells/evolve/swap/swap.h"
@@ -31,40 +31,9 @@ FOUNDATION();
 #define NESTED_FAULTS  8           /* open ones of a task, that may be one failure: it cannot be unwound with more */
 #define LOGGED_FAULTS  (ARENA_FAULTS_MAX - 1)
 #define REPAIRS        16
-#define UNLOGGED_MAX   8
 #define RECENT_FAULTS  64 /* that are searched for open ones without a failed task */
 
 enum remedy { REMEDY_NONE, REMEDY_RELOAD, REMEDY_RELOAD_FRESH, REMEDY_RELOAD_IMPORTS, REMEDY_GIVE_UP };
-
-/* ---- damage ---- */
-
-/* Whether the section is as the loader wrote it. Sections that may be written count as intact, and those with a closed
- * gate. */
-static bool is_intact(struct section_ref section)
-{
-    const struct arena_section *s = arena_section(section);
-    const uint8_t *bytes = page_direct(s->phys);
-    uint32_t gate;
-
-    return !s->hash || s->rewritten || s->hash == arena_check(bytes, s->bytes) || arena_section_gate(s, bytes, &gate);
-}
-
-/* The first section of the cell that is not intact, or none, as far as the records are sound. */
-static struct section_ref damage_of(struct cell_ref cell)
-{
-    struct section_ref s = arena_cell(cell)->first_section;
-
-    if (!arena_sound(cell))
-        return NO_SECTION;
-    for (uint32_t left = arena_cell(cell)->sections; left > 0; left--) {
-        if (!arena_sound(s))
-            break;
-        if (!is_intact(s))
-            return s;
-        s = arena_section(s)->next_in_cell;
-    }
-    return NO_SECTION;
-}
 
 /* ---- remedies ---- */
 
@@ -169,6 +138,7 @@ static bool reload_cell(struct arena_fault *fault, struct cell_ref cell, unsigne
     GUARD(loader) locked = loader_hold(); /* until the new cell's count is written: nobody replaces it before */
     GUARD(reserve) open = reserve_use();
     struct report done = {};
+    audit_heap(); /* a reload needs it */
     mend_foundation();
     enum err error = swap_reload_cell(cell, flags, &done);
 
@@ -181,8 +151,8 @@ static bool reload_cell(struct arena_fault *fault, struct cell_ref cell, unsigne
     heir->reloads++;
     arena_count(COUNTER_reloads, 1);
     fault->action = FAULT_ACTION_RELOAD;
-    log_warn("recovery: %s reloaded at %lx%s, paused for %lu ns", arena_string(heir->name), heir->text_virt,
-             flags & SWAP_FRESH_DATA ? " with fresh data" : "", done.pause_ns);
+    lines_later("recovery: %s reloaded at %lx%s, paused for %lu ns", arena_string(heir->name), heir->text_virt,
+                flags & SWAP_FRESH_DATA ? " with fresh data" : "", done.pause_ns);
     return true;
 }
 
@@ -197,7 +167,7 @@ static unsigned mend_parked(struct cell_ref cell)
 static bool mend_in_place(struct arena_fault *fault, struct cell_ref cell)
 {
     unsigned mended = mend_parked(cell);
-    bool whole = !damage_of(cell).index;
+    bool whole = !mend_find_damage(cell).index;
 
     if (mended) {
         arena_count(COUNTER_mends, mended);
@@ -214,10 +184,10 @@ static bool reload_if_damaged(struct arena_fault *fault, struct cell_ref cell)
     struct section_ref damage = {};
 
     if (c->state == CELL_LIVE && c->object.index)
-        damage = damage_of(cell);
+        damage = mend_find_damage(cell);
     if (!damage.index)
         return false;
-    log_warn("recovery: %s of %s is damaged", arena_string(arena_section(damage)->name), arena_string(c->name));
+    lines_later("recovery: %s of %s is damaged", arena_string(arena_section(damage)->name), arena_string(c->name));
     return reload_cell(fault, cell, 0) || mend_in_place(fault, cell);
 }
 
@@ -248,51 +218,6 @@ static void reload_imports(struct arena_fault *fault, struct cell_ref cell)
         (void)reload_cell(fault, imports[i], SWAP_FRESH_DATA);
 }
 
-/* ---- lines on the log ---- */
-
-static void log_fault(const struct arena_fault *fault, const char *then)
-{
-    log_warn("fault %lu: task %s: %s in %s%s%s:%s at %lx, address %lx, %u landing pads, %s after %lu ns", fault->seq,
-             *fault->task_name ? fault->task_name : "none", fault->message, fault->namespace_,
-             *fault->namespace_ ? "/" : "", *fault->cell_name ? fault->cell_name : "no cell", fault->symbol, fault->ip,
-             fault->address, fault->landing_pads, then, fault->recovery_ns);
-}
-
-static const char *done_about(const struct arena_fault *fault, bool restarted)
-{
-    if (fault->action == FAULT_ACTION_RELOAD)
-        return "reloaded";
-    if (fault->action == FAULT_ACTION_MEND)
-        return "mended in place";
-    return restarted ? "restarted" : "cleaned up";
-}
-
-/* Faults whose tasks are restarted: writing a line takes longer than all else that the teardown task does about them.
- * It does so when it has nothing else to do. */
-static uint64_t unlogged[UNLOGGED_MAX];
-static unsigned unlogged_count;
-
-/* False: there is no room, and it is to be logged now. */
-static bool log_later(const struct arena_fault *fault)
-{
-    if (unlogged_count >= UNLOGGED_MAX)
-        return false;
-    unlogged[unlogged_count++] = fault->seq;
-    return true;
-}
-
-static void log_restarts(void)
-{
-    unsigned count = unlogged_count < UNLOGGED_MAX ? unlogged_count : UNLOGGED_MAX;
-
-    unlogged_count = 0;
-    for (unsigned i = 0; i < count; i++) {
-        const struct arena_fault *fault = fault_record(unlogged[i]);
-        if (fault)
-            log_fault(fault, done_about(fault, true));
-    }
-}
-
 /* ---- applying remedies ---- */
 
 /* The last faults after whose unwinding the cells on the stack were looked at. One that is missing here costs another
@@ -316,7 +241,7 @@ static bool apply_remedy(struct arena_fault *fault, bool needed)
     if (repair_damage(fault, remedy != REMEDY_NONE) || remedy == REMEDY_NONE)
         return true;
     if (remedy == REMEDY_GIVE_UP && cell.index && arena_cell(cell)->kind != CELL_APPLICATION) {
-        log_restarts();
+        lines_write();
         log_warn("recovery: %s faults again and again; rebooting", arena_string(arena_cell(cell)->name));
         fault_reboot(fault, "recovery has failed");
     }
@@ -333,7 +258,7 @@ static void repair_after_unwinding(uint64_t seq)
 {
     struct arena_fault *fault = fault_record(seq);
 
-    audit_all(); /* first: a reload needs the heap */
+    audit_soon();
     if (fault) {
         (void)repair_damage(fault, false);
         repaired[seq % REPAIRS] = seq;
@@ -377,8 +302,10 @@ static bool restart_failed_task(struct task *task)
         if (!earlier && !apply_remedy(fault, restart))
             restart = false;
         close_fault(fault, restart ? FAULT_ACTION_RESTART : FAULT_ACTION_UNWIND, FAULT_OUTCOME_RECOVERED);
-        if (!restart || !log_later(fault))
-            log_fault(fault, done_about(fault, restart));
+        if (restart)
+            lines_restart_later(fault);
+        else
+            lines_fault(fault, "cleaned up");
     }
     return restart;
 }
@@ -422,14 +349,14 @@ static void close_faults_without_task(void)
         if (!apply_remedy(fault, true) && !handler && !fault_blamed(seq).index)
             fault_reboot(fault, "a task without which nothing works fails again and again");
         close_fault(fault, handler ? FAULT_ACTION_UNWIND : FAULT_ACTION_RESTART, FAULT_OUTCOME_RECOVERED);
-        log_fault(fault, handler ? "handler left" : "restarted");
+        lines_fault(fault, handler ? "handler left" : "restarted");
     }
 }
 
 /* Called by the teardown task now and then. */
 static void run_now_and_then(void)
 {
-    log_restarts();
+    lines_write();
     audit_all();
     close_faults_without_task();
     (void)kill_again();
@@ -442,7 +369,7 @@ static enum err recovery_init(void)
     enum err error = unwind_bind_end(repair_after_unwinding);
 
     if (!error)
-        error = scheduler_bind_idle(audit_all);
+        error = scheduler_bind_idle(audit_soon);
     if (!error)
         error = task_bind_failed(restart_failed_task);
     return error ? error : task_bind_idle(run_now_and_then);

@@ -1,8 +1,6 @@
-/* Cells: a checksum of each region, by instructions that need general registers only, says whether anything in it has
- * changed since it was last found right; then section by section the sealed hash decides. Invariant: a checksum is kept
- * only if every section of the cell had its hash after the checksum was made. */
+/* Cells: a checksum says whether anything has changed since all was last found right; then the sealed hash of each
+ * section decides (mend.h). */
 #include "cells/core/arena/arena.h"
-#include "cells/core/boot/boot.h"
 #include "cells/core/cpu/cpu.h"
 #include "cells/core/loader/loader.h"
 #include "cells/core/page/page.h"
@@ -13,20 +11,13 @@
 #include "cells/task/park/park.h"
 #include "guest/abi/elf.h"
 
-#define HAS_CRC32     (1u << 20) /* CPUID leaf 1, ECX: SSE4.2 */
-#define SLOW          6          /* times as many instructions as with crc32 */
+#define SLOW          6 /* times as many instructions for a checksum as with crc32 */
 #define STEP_SECTIONS 256
 #define REST_PASSES   16 /* after a repair that has failed */
 
-/* What is known of each cell, by its index. */
-static struct known {
-    uint32_t of; /* check word of its record when the sums were made; 0: none are */
-    uint32_t text, rodata;
-    uint32_t rest; /* passes for which it is left alone */
-} * known;
+static uint32_t *rest; /* for each cell, by its index: passes for which it is left alone */
 static uint32_t capacity;
 static bool has_crc32;
-static uint64_t ram_end;
 static uint32_t cell_at, section_at;
 
 #pragma GCC diagnostic push
@@ -34,15 +25,11 @@ static uint32_t cell_at, section_at;
 enum err cells_init(void)
 {
     capacity = arena_header()->table[ARENA_CELLS].capacity;
-    OWN(mapped_pages) struct mapped_pages *pages = page_map(capacity * sizeof *known, PAGE_WRITE);
+    OWN(mapped_pages) struct mapped_pages *pages = page_map(capacity * sizeof *rest, PAGE_WRITE);
     if (!pages)
         return ERR_NOMEM;
-    known = page_start(MOVE(pages));
-    has_crc32 = cpu_leaf(1).c & HAS_CRC32;
-    ram_end = arena_header()->ram_bytes;
-    for (uint32_t i = 0; i < boot_get()->ranges; i++)
-        if (boot_get()->range[i].phys + boot_get()->range[i].bytes > ram_end)
-            ram_end = boot_get()->range[i].phys + boot_get()->range[i].bytes;
+    rest = page_start(MOVE(pages));
+    has_crc32 = cpu_leaf(1).c & CPU_HAS_CRC32;
     return ERR_OK;
 }
 #pragma GCC diagnostic pop
@@ -58,31 +45,6 @@ struct section_ref scrub_section(const char *cell, const char *section)
         if (string_equal(arena_string(arena_section(s)->name), section))
             return s;
     return none;
-}
-
-/* ---- regions ---- */
-
-/* The CRC-32C of whole words. */
-static uint32_t crc32_words(const uint64_t *p, size_t words)
-{
-    uint64_t crc = ~0u;
-
-    for (; words >= 8; words -= 8, p += 8)
-        __asm__("crc32q (%1), %0; crc32q 8(%1), %0; crc32q 16(%1), %0; crc32q 24(%1), %0; "
-                "crc32q 32(%1), %0; crc32q 40(%1), %0; crc32q 48(%1), %0; crc32q 56(%1), %0"
-                : "+r"(crc)
-                : "r"(p), "m"(*(const uint64_t(*)[8])p));
-    for (; words > 0; words--, p++)
-        __asm__("crc32q %1, %0" : "+r"(crc) : "m"(*p));
-    return (uint32_t)crc;
-}
-
-/* Of the bytes of a region, which is whole pages: so up to the next word. */
-static uint32_t region_sum(uint64_t phys, uint32_t bytes)
-{
-    if (!bytes || phys % 8 || phys >= ram_end || bytes > ram_end - phys)
-        return 0;
-    return has_crc32 ? crc32_words(page_direct(phys), (bytes + 7) / 8) : arena_check(page_direct(phys), bytes);
 }
 
 /* ---- sections ---- */
@@ -114,30 +76,20 @@ static bool scrub_section_of(struct section_ref section)
     return true;
 }
 
-/* Whether the section's hash stands for what its bytes must be now. */
-static bool is_sealed(const struct arena_section *s)
-{
-    return section_kind_is_data(s->kind) || !s->bytes || (s->hash && !s->rewritten && !s->gate);
-}
-
-/* Compares each section with its hash. True: all are right, and none is being changed. */
-static bool scrub_sections(struct cell_ref cell)
+/* Compares each section with its hash, and puts it right. */
+static void scrub_sections(struct cell_ref cell)
 {
     uint32_t left = arena_cell(cell)->sections;
-    bool right = true;
 
     for (struct section_ref i = arena_cell(cell)->first_section; left && arena_sound(i);
          i = arena_section(i)->next_in_cell, left--) {
-        if (mend_is_damaged(i) && !scrub_section_of(i)) {
-            if (known[cell.index].rest == 0)
-                log_warn("scrub: %s:%s is damaged, and so is its object", arena_string(arena_cell(cell)->name),
-                         arena_string(arena_section(i)->name));
-            known[cell.index].rest = REST_PASSES;
-            right = false;
-        }
-        right &= is_sealed(arena_section(i));
+        if (!mend_is_damaged(i) || scrub_section_of(i))
+            continue;
+        if (rest[cell.index] == 0)
+            log_warn("scrub: %s:%s is damaged, and so is its object", arena_string(arena_cell(cell)->name),
+                     arena_string(arena_section(i)->name));
+        rest[cell.index] = REST_PASSES;
     }
-    return right && !left;
 }
 
 static bool is_loaded(const struct arena_cell *c)
@@ -148,26 +100,20 @@ static bool is_loaded(const struct arena_cell *c)
 static uint32_t scrub_cell(struct cell_ref cell)
 {
     const struct arena_cell *c = arena_cell(cell);
-    struct known *k = &known[cell.index];
-    uint32_t of = c->check, bytes = c->text_bytes + c->rodata_bytes;
+    uint32_t bytes = c->text_bytes + c->rodata_bytes;
 
     if (!is_loaded(c))
         return 16;
-    if (k->rest > 1) { /* the last one is left, so that the next failure is not said again */
-        k->rest--;
+    if (rest[cell.index] > 1) { /* the last one is left, so that the next failure is not said again */
+        rest[cell.index]--;
         return 16;
     }
-    uint32_t text = region_sum(c->text_phys, c->text_bytes), rodata = region_sum(c->rodata_phys, c->rodata_bytes);
-    if (k->of == of && k->text == text && k->rodata == rodata)
+    if (mend_is_whole(cell))
         return (has_crc32 ? bytes / 8 : bytes / 8 * SLOW) + 32;
-    k->of = 0;
-    if (arena_sound(cell) && scrub_sections(cell)) {
-        k->text = text;
-        k->rodata = rodata;
-        k->rest = 0;
-        /* Sections of the image lie between those of other cells: their regions are not theirs alone. */
-        k->of = arena_in_image(c) ? 0 : of;
-    }
+    if (mend_find_damage(cell).index)
+        scrub_sections(cell);
+    else if (mend_is_whole(cell))
+        rest[cell.index] = 0;
     return bytes;
 }
 

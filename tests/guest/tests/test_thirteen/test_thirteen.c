@@ -9,6 +9,7 @@
 #include "cells/evolve/reap/reap.h"
 #include "cells/lib/string/string.h"
 #include "cells/recover/fault/fault.h"
+#include "cells/recover/mend/mend.h"
 #include "cells/task/scheduler/scheduler.h"
 #include "tests/guest/fixtures/testing/exchange.h"
 #include "tests/guest/fixtures/testing/testing.h"
@@ -59,6 +60,17 @@ static void print_stuck(struct task *task[2])
     log_warn("%lu of %lu delivered, %lu asked, %lu offers", talk.delivered, talk.messages, talk.asked, talk.offers);
 }
 
+/* Recovery takes cells for whole that still have the checksum that they had when they were last compared. The scrubber,
+ * which would put right what is damaged here, compares all of them many times a second. */
+static void compare_all(const struct testing *test)
+{
+    GUARD(loader) locked = loader_hold();
+
+    for_each_cell (cell)
+        if (arena_cell(cell)->state == CELL_LIVE)
+            testing_need(test, !mend_find_damage(cell).index);
+}
+
 /* One experiment. */
 static void fail_once(const struct testing *test, const char *kind, uint32_t side, enum fault_number fault)
 {
@@ -75,6 +87,7 @@ static void fail_once(const struct testing *test, const char *kind, uint32_t sid
     if (is->place == PLACE_WAIT || is->place == PLACE_WAKE)
         talk.pause_ns[is->other_first ? !side : side] = PAUSE_NS;
     inject_prepare(&talk, side, fault, COUNT);
+    compare_all(test);
     log_info("EXPERIMENT %u %u: %s, %s, %s", talk.experiment, MESSAGES, kind, side_names[side], is->name);
     testing_need(test, talk_begin(&talk, task) == ERR_OK);
     bool over = testing_await(__atomic_load_n(&talk.ended, __ATOMIC_ACQUIRE) == 2);
