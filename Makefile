@@ -268,6 +268,15 @@ $(ARCHIVE): $(B)/cells/nano_core.o $(patsubst %,$(B)/cells/%.o,$(CELLS) $(ALT_CE
 	$(call say,CELL)
 	$(Q)$(B)/bin/cell archive -o $@ $^
 
+# Channels without a buffer, from the start: channel_v3 is called channel.
+RENDEZVOUS := $(filter-out channel channel_v2 channel_v3,$(CELLS) $(ALT_CELLS) $(AVX2_ALT_CELLS))
+$(B)/rendezvous/channel.o: $(B)/cells/channel_v3.o
+	@mkdir -p $(@D)
+	$(Q)cp $< $@
+$(B)/rendezvous.archive: $(B)/cells/nano_core.o $(B)/rendezvous/channel.o $(patsubst %,$(B)/cells/%.o,$(RENDEZVOUS))
+	$(call say,CELL)
+	$(Q)$(B)/bin/cell archive -o $@ $^
+
 # The objects that they swap in are part of them.
 $(B)/guest/tests/guest/tests/test_swap/objects.o: $(patsubst %,$(B)/cells/%.o,$(filter fragile%,$(TEST_ALT_CELLS)) fragile channel channel_v2)
 $(B)/guest/tests/guest/tests/test_namespaces/objects.o: $(patsubst %,$(B)/cells/%.o,$(filter figure%,$(TEST_ALT_CELLS)) figure_a figure_b figure_c figure_once)

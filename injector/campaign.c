@@ -17,7 +17,8 @@ enum { POLL_MS = 2 };
 
 /* The campaign's machine, and what it was at the moment of the injection. */
 struct rig {
-    const struct plan *plan;
+    const struct plan *whole;
+    const struct plan *plan; /* its part whose machine this is, or the same */
     struct database *database;
     struct machine_config config;
     struct machine *machine; /* NULL: none runs */
@@ -56,15 +57,31 @@ static struct rig rig_of(struct database *database, const char *path, const stru
     OWN(memory) char *absolute = realpath(path, NULL);
     const char *key = absolute ? absolute : path;
 
-    struct rig r = {.plan = plan, .database = database, .config = plan->machine};
+    struct rig r = {.whole = plan, .database = database};
     snprintf(r.config.name, sizeof r.config.name, "campaign-%08x", (unsigned)fnv_add(FNV_START, key, strlen(key)));
     size_t used = strlen(r.config.name);
     if (again)
         snprintf(r.config.name + used, sizeof r.config.name - used, "-%llu", (unsigned long long)again->index);
-    strncat(r.config.cmdline, " on_panic=exit", sizeof r.config.cmdline - strlen(r.config.cmdline) - 1);
-    r.config.paused = plan->exact;
     (void)!machine_stop(r.config.name);
     return r;
+}
+
+/* The machine becomes that of the experiment's part of the campaign. */
+static void rig_use(struct rig *r, uint64_t index)
+{
+    const struct plan *plan = plan_part(r->whole, index);
+    char name[sizeof r->config.name];
+
+    if (plan == r->plan)
+        return;
+    rig_done(r);
+    memcpy(name, r->config.name, sizeof name);
+    r->plan = plan;
+    r->checked = false;
+    r->config = plan->machine;
+    memcpy(r->config.name, name, sizeof name);
+    strncat(r->config.cmdline, " on_panic=exit", sizeof r->config.cmdline - strlen(r->config.cmdline) - 1);
+    r->config.paused = plan->exact;
 }
 
 static bool is_qemu(const struct machine_config *config)
@@ -137,14 +154,24 @@ static enum err pin_archive(struct database *database, const struct plan *plan, 
     OWN(file) FILE *f = fopen(plan->machine.archive, "rb");
     uint8_t block[65536];
     uint64_t hash = FNV_START;
-    char text[24];
+    char text[24], key[PLAN_WORDS + 16];
 
     if (!f)
         return why_set(why, ERR_IO, "archive %s: %s", plan->machine.archive, strerror(errno));
     for (size_t n; (n = fread(block, 1, sizeof block, f)) > 0;)
         hash = fnv_add(hash, block, n);
     snprintf(text, sizeof text, "%016llx", (unsigned long long)hash);
-    return database_pin(database, "archive", text, why);
+    snprintf(key, sizeof key, "archive%s%s", *plan->file ? " of " : "", plan->file);
+    return database_pin(database, key, text, why);
+}
+
+static enum err pin_archives(struct database *database, const struct plan *plan, struct why *why)
+{
+    enum err e = plan->parts ? ERR_OK : pin_archive(database, plan, why);
+
+    for (unsigned i = 0; i < plan->parts && e == ERR_OK; i++)
+        e = pin_archive(database, &plan->part[i], why);
+    return e;
 }
 
 /* A guest with its workload warmed up: from the snapshot, or as from power-on. */
@@ -265,6 +292,28 @@ static enum err watch_exactly(struct rig *r, const struct exact_touch *touch, st
     return e;
 }
 
+static bool is_in_recovery(const struct arena_fault *f)
+{
+    static const char *const cells[] = {"exception", "fault", "mend", "recovery", "unwind"};
+
+    for (size_t i = 0; i < sizeof cells / sizeof *cells; i++)
+        if (strncmp(f->cell_name, cells[i], sizeof f->cell_name) == 0)
+            return true;
+    return false;
+}
+
+static void take_fault(const struct arena_fault *f, struct experiment *x)
+{
+    bool lost = f->outcome != FAULT_OUTCOME_RECOVERED;
+
+    x->evidence.unrecovered += lost;
+    x->evidence.replacing += lost && f->action == FAULT_ACTION_RELOAD;
+    x->evidence.in_recovery += is_in_recovery(f);
+    x->evidence.halted |= f->action == FAULT_ACTION_HALT;
+    if (lost && f->seq >= x->lost.seq)
+        x->lost = *f;
+}
+
 static void take_faults(const struct rig *r, const struct glance *g, struct experiment *x)
 {
     enum err e;
@@ -280,8 +329,7 @@ static void take_faults(const struct rig *r, const struct glance *g, struct expe
             x->evidence.faults--;
             continue;
         }
-        x->evidence.unrecovered += f->outcome != FAULT_OUTCOME_RECOVERED;
-        x->evidence.halted |= f->action == FAULT_ACTION_HALT;
+        take_fault(f, x);
         x->recovery_ns += f->recovery_ns;
         if (!x->has_fault) {
             x->has_fault = true;
@@ -313,8 +361,10 @@ static void judge_experiment(struct rig *r, const struct glance *g, bool crashed
         x->recoveries = grown(r, g, COUNTER_recoveries);
         take_faults(r, g, x);
     }
-    for (enum outcome_rule rule = 0; rule < OUTCOME_RULES; rule++)
+    for (enum outcome_rule rule = 0; rule < OUTCOME_RULES; rule++) {
         x->outcome[rule] = outcome_classify(&x->evidence, rule);
+        x->cause[rule] = outcome_cause(&x->evidence, rule);
+    }
 }
 
 /* Injects and waits. An exact campaign skips an instruction while it watches. */
@@ -348,6 +398,7 @@ static enum err rig_try(struct rig *r, struct experiment *x, struct why *why)
 
     for (size_t i = 0; i < x->injection.changes; i++)
         inject_where(r->view, &x->injection.change[i], x->where[i], sizeof x->where[i]);
+    x->kind = inject_kind(r->view, x->injection.change);
     x->at_round = r->before.counter[COUNTER_rounds];
     uint64_t start = watch_now_ns();
     enum err e = inject_and_watch(r, x, &g, &crashed, why);
@@ -383,11 +434,24 @@ static enum err rig_delay(struct rig *r, const struct experiment *x, struct why 
                        r->plan->timeout_ms, why);
 }
 
-static enum err run_one(struct rig *r, uint64_t index, struct experiment *x, struct why *why)
+/* Model number `drawn`, or the next one that fits: instructions are skipped where there are any. */
+static void choose_model(const struct rig *r, const struct place *place, unsigned drawn, struct experiment *x)
 {
     const struct plan *plan = r->plan;
-    struct prng prng = prng_for(plan->seed, index);
+
+    if (plan->models > 1 && plan->model[drawn].use.model->skips && !inject_has_code(r->view, place))
+        drawn = (drawn + 1) % plan->models;
+    x->model = plan->model[drawn].use;
+    memcpy(x->model_words, plan->model[drawn].words, sizeof x->model_words);
+}
+
+static enum err run_one(struct rig *r, uint64_t index, struct experiment *x, struct why *why)
+{
+    rig_use(r, index);
+    const struct plan *plan = r->plan;
+    struct prng prng = prng_for(r->whole->seed, index);
     unsigned t = (unsigned)prng_below(&prng, plan->targets);
+    unsigned m = plan->models > 1 ? (unsigned)prng_below(&prng, plan->models) : 0;
     uint64_t start = watch_now_ns();
     enum err e = rig_fresh(r, why);
 
@@ -395,7 +459,7 @@ static enum err run_one(struct rig *r, uint64_t index, struct experiment *x, str
         return e;
     memset(x, 0, sizeof *x);
     x->index = index;
-    x->model = plan->model;
+    memcpy(x->part, plan->file, sizeof x->part);
     snprintf(x->target, sizeof x->target, "%s", plan->target[t].words);
     x->delay_ms = plan->jitter_ms ? (unsigned)prng_below(&prng, plan->jitter_ms) : 0;
     x->delay_switches = plan->jitter_switches ? (unsigned)prng_below(&prng, plan->jitter_switches) : 0;
@@ -406,8 +470,10 @@ static enum err run_one(struct rig *r, uint64_t index, struct experiment *x, str
     e = rig_look(r, why);
     if (e == ERR_OK)
         e = check_targets(r, why);
-    if (e == ERR_OK)
-        e = inject_plan(r->view, &plan->target[t].place, &plan->model, &prng, &x->injection, why);
+    if (e == ERR_OK) {
+        choose_model(r, &plan->target[t].place, m, x);
+        e = inject_plan(r->view, &plan->target[t].place, &x->model, &prng, &x->injection, why);
+    }
     return e == ERR_OK ? rig_try(r, x, why) : e;
 }
 
@@ -430,7 +496,11 @@ static enum err run_all(struct rig *r, const struct campaign_watcher *w, struct 
 {
     enum err e = ERR_OK;
 
-    for (uint64_t i = 0; i < r->plan->count && e == ERR_OK && !is_stopped(w); i++) {
+    uint64_t until = w->until_manifested ? w->until_manifested : r->whole->until_manifested;
+
+    for (uint64_t i = 0; i < r->whole->count && e == ERR_OK && !is_stopped(w); i++) {
+        if (until && p->done - p->outcomes[OUTCOME_BENIGN] >= until)
+            break;
         if (database_has(r->database, i))
             continue;
         e = run_one(r, i, x, why);
@@ -455,7 +525,7 @@ enum err campaign_run(struct database *database, const char *path, const struct 
         return why_set(why, ERR_NOMEM, "out of memory");
     enum err e = database_tally(database, add_outcome, &progress, why);
     if (e == ERR_OK)
-        e = pin_archive(database, plan, why);
+        e = pin_archives(database, plan, why);
     if (e != ERR_OK)
         return e;
     watcher->progress(watcher->context, &progress);
@@ -466,6 +536,7 @@ enum err campaign_run(struct database *database, const char *path, const struct 
 static enum err replay_experiment(struct rig *r, const struct experiment *recorded, struct experiment *x,
                                   struct why *why)
 {
+    rig_use(r, recorded->index);
     enum err e = rig_fresh(r, why);
 
     if (e != ERR_OK)
@@ -487,7 +558,7 @@ static enum err replay_experiment(struct rig *r, const struct experiment *record
 enum err campaign_replay(struct database *database, const char *path, const struct plan *plan,
                          const struct experiment *recorded, struct experiment *ret_experiment, struct why *why)
 {
-    enum err e = pin_archive(database, plan, why);
+    enum err e = pin_archives(database, plan, why);
 
     if (e != ERR_OK)
         return e;

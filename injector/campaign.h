@@ -12,6 +12,7 @@ struct campaign_progress {
 struct campaign_watcher {
     void (*progress)(void *context, const struct campaign_progress *progress);
     void *context;
+    uint64_t until_manifested;         /* in place of the plan's; 0: as that says */
     const volatile sig_atomic_t *stop; /* not 0: end after the experiment that runs; may be NULL */
 };
 

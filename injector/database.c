@@ -9,15 +9,14 @@
 #include <sys/file.h>
 #include <unistd.h>
 
-/* Format 1 had neither the last five columns of an experiment nor a second outcome; it is read, and becomes a 2 when
- * something is written. */
-#define FORMAT     "2"
-#define FORMAT_OLD "1"
+/* An earlier format is read as it is, and becomes the newest when something is written: 1 has neither the columns of an
+ * experiment from delivered_wrong on nor a second outcome, 2 not those from part on. */
+enum { FORMAT = 3 };
 
 struct database {
     sqlite3 *sqlite;
-    bool is_old; /* FORMAT_OLD */
-    int lock;    /* closed after sqlite: closing any descriptor of the file would drop SQLite's own locks */
+    int format;
+    int lock; /* closed after sqlite: closing any descriptor of the file would drop SQLite's own locks */
     char path[MACHINE_PATH_MAX];
 };
 
@@ -33,7 +32,8 @@ static const char schema[] =
     " fault_address TEXT, fault_task TEXT, fault_cell TEXT, fault_section TEXT, fault_symbol TEXT,"
     " fault_offset INTEGER, fault_message TEXT, recovery_ns INTEGER, start_ms INTEGER, run_ms INTEGER,"
     " delivered_wrong INTEGER, delivered_lost INTEGER, delivered_twice INTEGER, outcome_thesis TEXT,"
-    " delay_switches INTEGER);"
+    " delay_switches INTEGER, part TEXT, kind TEXT, activated INTEGER, cause TEXT, cause_thesis TEXT,"
+    " lost_action INTEGER, lost_cell TEXT, lost_symbol TEXT, lost_message TEXT);"
     "CREATE TABLE IF NOT EXISTS change ("
     " experiment INTEGER NOT NULL REFERENCES experiment (idx), n INTEGER NOT NULL, place TEXT NOT NULL,"
     " phys INTEGER NOT NULL, bytes INTEGER NOT NULL, bit INTEGER, keep TEXT, sets TEXT, flips TEXT, before TEXT,"
@@ -44,15 +44,29 @@ static const char schema[] =
     "CASE WHEN outcome <> 'wrong' THEN outcome WHEN unrecovered > 0 THEN 'failed' WHEN reloads > 0 THEN 'reload' "     \
     "WHEN faults > 0 THEN 'restart' ELSE 'benign' END"
 
-static const char update[] = "BEGIN IMMEDIATE;"
-                             "ALTER TABLE experiment ADD COLUMN delivered_wrong INTEGER;"
-                             "ALTER TABLE experiment ADD COLUMN delivered_lost INTEGER;"
-                             "ALTER TABLE experiment ADD COLUMN delivered_twice INTEGER;"
-                             "ALTER TABLE experiment ADD COLUMN outcome_thesis TEXT;"
-                             "ALTER TABLE experiment ADD COLUMN delay_switches INTEGER;"
-                             "UPDATE experiment SET outcome_thesis = " OLD_OUTCOME_THESIS ";"
-                             "UPDATE campaign SET value = '" FORMAT "' WHERE key = 'format';"
-                             "COMMIT;";
+static const char *const updates[FORMAT] = {
+    [1] = "BEGIN IMMEDIATE;"
+          "ALTER TABLE experiment ADD COLUMN delivered_wrong INTEGER;"
+          "ALTER TABLE experiment ADD COLUMN delivered_lost INTEGER;"
+          "ALTER TABLE experiment ADD COLUMN delivered_twice INTEGER;"
+          "ALTER TABLE experiment ADD COLUMN outcome_thesis TEXT;"
+          "ALTER TABLE experiment ADD COLUMN delay_switches INTEGER;"
+          "UPDATE experiment SET outcome_thesis = " OLD_OUTCOME_THESIS ";"
+          "UPDATE campaign SET value = '2' WHERE key = 'format';"
+          "COMMIT;",
+    [2] = "BEGIN IMMEDIATE;"
+          "ALTER TABLE experiment ADD COLUMN part TEXT;"
+          "ALTER TABLE experiment ADD COLUMN kind TEXT;"
+          "ALTER TABLE experiment ADD COLUMN activated INTEGER;"
+          "ALTER TABLE experiment ADD COLUMN cause TEXT;"
+          "ALTER TABLE experiment ADD COLUMN cause_thesis TEXT;"
+          "ALTER TABLE experiment ADD COLUMN lost_action INTEGER;"
+          "ALTER TABLE experiment ADD COLUMN lost_cell TEXT;"
+          "ALTER TABLE experiment ADD COLUMN lost_symbol TEXT;"
+          "ALTER TABLE experiment ADD COLUMN lost_message TEXT;"
+          "UPDATE campaign SET value = '3' WHERE key = 'format';"
+          "COMMIT;",
+};
 
 /* The system could not read or write a file; says nothing of what is in it. */
 static bool is_system_failure(struct database *d)
@@ -116,20 +130,20 @@ static enum err check_format(struct database *d, struct why *why)
     database_setting(d, "format", format, sizeof format);
     if (!*format && is_system_failure(d))
         return failed(d, why);
-    d->is_old = strcmp(format, FORMAT_OLD) == 0;
-    if (strcmp(format, FORMAT) != 0 && !d->is_old)
+    d->format = *format && !format[1] ? *format - '0' : 0;
+    if (d->format < 1 || d->format > FORMAT)
         return why_set(why, ERR_CORRUPT, "database %s: %s", d->path,
                        *format ? "written by another version" : "is not a campaign's database");
     return ERR_OK;
 }
 
-/* Format 1 becomes 2. */
+/* Each format becomes the next one. */
 static enum err update_format(struct database *d, struct why *why)
 {
-    if (sqlite3_exec(d->sqlite, update, NULL, NULL, NULL) == SQLITE_OK) {
-        d->is_old = false;
+    while (d->format < FORMAT && sqlite3_exec(d->sqlite, updates[d->format], NULL, NULL, NULL) == SQLITE_OK)
+        d->format++;
+    if (d->format == FORMAT)
         return ERR_OK;
-    }
     enum err e = failed(d, why);
     sqlite3_exec(d->sqlite, "ROLLBACK", NULL, NULL, NULL);
     return e;
@@ -158,7 +172,7 @@ static enum err open_any(const char *path, enum database_use use, bool create, s
         e = open_sqlite(d, use, why);
     if (e == ERR_OK && !create)
         e = check_format(d, why);
-    if (e == ERR_OK && use == DATABASE_WRITE && d->is_old)
+    if (e == ERR_OK && use == DATABASE_WRITE && !create)
         e = update_format(d, why);
     if (e != ERR_OK) {
         abandon_database(d, create);
@@ -178,10 +192,17 @@ enum err database_create(const char *path, const struct plan *plan, struct datab
     char count[32], seed[32];
     snprintf(count, sizeof count, "%llu", (unsigned long long)plan->count);
     snprintf(seed, sizeof seed, "%llu", (unsigned long long)plan->seed);
+    char format[16];
+    snprintf(format, sizeof format, "%d", FORMAT);
     const char *const settings[][2] = {{"folder", plan->folder}, {"file", plan->text},         {"count", count},
-                                       {"seed", seed},           {"model", plan->model_words}, {"format", FORMAT}};
+                                       {"seed", seed},           {"model", plan->model_words}, {"format", format}};
     for (size_t i = 0; i < sizeof settings / sizeof *settings && e == ERR_OK; i++)
         e = database_pin(d, settings[i][0], settings[i][1], why);
+    for (unsigned i = 0; i < plan->parts && e == ERR_OK; i++) {
+        char key[PLAN_WORDS + 16];
+        snprintf(key, sizeof key, "file %s", plan->part[i].file);
+        e = database_pin(d, key, plan->part[i].text, why);
+    }
     if (e != ERR_OK) {
         abandon_database(d, true);
         return e;
@@ -255,11 +276,23 @@ enum err database_pin(struct database *d, const char *key, const char *value, st
     return sqlite3_step(s) == SQLITE_DONE ? ERR_OK : failed(d, why);
 }
 
+/* `context` is the database, which has the text of each part. */
+static char *read_part(void *context, const char *file, char ret_why[SETTINGS_WHY])
+{
+    char key[PLAN_WORDS + 16];
+
+    snprintf(key, sizeof key, "file %s", file);
+    char *text = setting(context, key);
+    if (!text)
+        snprintf(ret_why, SETTINGS_WHY, "is not in the database");
+    return text;
+}
+
 enum err database_plan(struct database *d, struct plan *ret_plan, struct why *why)
 {
     OWN(memory) char *text = setting(d, "file"), *folder = setting(d, "folder");
 
-    return text && folder ? plan_parse(d->path, text, folder, ret_plan, why)
+    return text && folder ? plan_parse(d->path, text, folder, read_part, d, ret_plan, why)
                           : why_set(why, ERR_CORRUPT, "database %s: has no campaign file in it", d->path);
 }
 
@@ -325,17 +358,34 @@ static void bind_fault(sqlite3_stmt *s, int at, const struct experiment *x)
     sqlite3_bind_text(s, at + 9, f->message, -1, SQLITE_STATIC);
 }
 
+static void bind_cause(sqlite3_stmt *s, int at, const struct experiment *x)
+{
+    sqlite3_bind_text(s, at, x->part, -1, SQLITE_STATIC);
+    sqlite3_bind_text(s, at + 1, x->kind, -1, SQLITE_STATIC);
+    if (x->activation_known)
+        sqlite3_bind_int64(s, at + 2, x->activated);
+    for (int rule = 0; rule < OUTCOME_RULES; rule++)
+        sqlite3_bind_text(s, at + 3 + rule, outcome_cause_word(x->cause[rule]), -1, SQLITE_STATIC);
+    if (!x->lost.seq)
+        return;
+    sqlite3_bind_int64(s, at + 5, x->lost.action);
+    const char *const texts[] = {x->lost.cell_name, x->lost.symbol, x->lost.message};
+    for (int i = 0; i < 3; i++)
+        sqlite3_bind_text(s, at + 6 + i, texts[i], -1, SQLITE_STATIC);
+}
+
 static bool insert_row(struct database *d, const struct experiment *x)
 {
     enum { TEXTS = 5, FIRST_NUMBER = 7, FAULT = 19 };
-    static const char *const keys[TEXTS] = {"build_id", "seed", NULL, "model", "backend"};
+    static const char *const keys[TEXTS] = {"build_id", "seed", NULL, NULL, "backend"};
     const struct evidence *v = &x->evidence;
     sqlite3_stmt *s = NULL;
     char text[TEXTS][128];
 
     if (sqlite3_prepare_v2(d->sqlite,
                            "INSERT INTO experiment VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,"
-                           "?18,?19,?20,?21,?22,?23,?24,?25,?26,?27,?28,?29,?30,?31,?32,?33,?34,?35,?36)",
+                           "?18,?19,?20,?21,?22,?23,?24,?25,?26,?27,?28,?29,?30,?31,?32,?33,?34,?35,?36,"
+                           "?37,?38,?39,?40,?41,?42,?43,?44,?45)",
                            -1, &s, NULL) != SQLITE_OK)
         return false;
     sqlite3_bind_int64(s, 1, (sqlite3_int64)x->index);
@@ -343,7 +393,7 @@ static bool insert_row(struct database *d, const struct experiment *x)
         if (keys[i])
             database_setting(d, keys[i], text[i], sizeof text[i]);
         else
-            snprintf(text[i], sizeof text[i], "%s", x->target);
+            snprintf(text[i], sizeof text[i], "%s", i == 2 ? x->target : x->model_words);
         sqlite3_bind_text(s, 2 + i, text[i], -1, SQLITE_STATIC);
     }
     sqlite3_bind_int64(s, 7, (sqlite3_int64)x->at_round);
@@ -363,6 +413,7 @@ static bool insert_row(struct database *d, const struct experiment *x)
     sqlite3_bind_int64(s, 34, (sqlite3_int64)v->twice);
     sqlite3_bind_int64(s, 36, x->delay_switches);
     sqlite3_bind_text(s, 35, outcome_word(x->outcome[OUTCOME_THESIS]), -1, SQLITE_STATIC);
+    bind_cause(s, 37, x);
     bool done = sqlite3_step(s) == SQLITE_DONE;
     sqlite3_finalize(s);
     return done;
@@ -429,7 +480,7 @@ static bool prepare_outcomes(struct database *d, const char *first, const char *
     char text[512];
 
     snprintf(text, sizeof text, "SELECT %s, outcome, %s AS thesis %s", first,
-             d->is_old ? OLD_OUTCOME_THESIS : "outcome_thesis", rest);
+             d->format == 1 ? OLD_OUTCOME_THESIS : "outcome_thesis", rest);
     return sqlite3_prepare_v2(d->sqlite, text, -1, ret_statement, NULL) == SQLITE_OK;
 }
 
@@ -449,9 +500,10 @@ enum err database_get(struct database *d, uint64_t index, struct experiment *ret
 {
     CLOSED_BY(finalize) sqlite3_stmt *s = NULL;
 
-    if (!prepare_outcomes(
-            d, d->is_old ? "target, at_round, delay_ms, 0, model" : "target, at_round, delay_ms, delay_switches, model",
-            "FROM experiment WHERE idx = ?", &s))
+    if (!prepare_outcomes(d,
+                          d->format == 1 ? "target, at_round, delay_ms, 0, model"
+                                         : "target, at_round, delay_ms, delay_switches, model",
+                          "FROM experiment WHERE idx = ?", &s))
         return failed(d, why);
     sqlite3_bind_int64(s, 1, (sqlite3_int64)index);
     if (sqlite3_step(s) != SQLITE_ROW)

@@ -5,8 +5,11 @@
 
 struct experiment {
     uint64_t index;   /* in the campaign; with its seed it names the experiment */
+    char part[128];   /* of the campaign, as it calls it; empty: it has none */
     char target[128]; /* as the campaign file has it */
+    char model_words[128];
     struct model_use model;
+    const char *kind; /* of what was changed first (inject_kind) */
     struct injection injection;
     char where[MODEL_CHANGES_MAX][160]; /* cell:section+offset, by change; empty: outside of every section */
     uint64_t at_round;                  /* rounds ended before the injection */
@@ -17,9 +20,11 @@ struct experiment {
     struct evidence evidence;
     uint64_t restarts, recoveries;
     enum outcome outcome[OUTCOME_RULES];
+    enum cause cause[OUTCOME_RULES];
     bool has_fault;
     struct arena_fault fault; /* the first after the injection */
     char fault_section[64];
+    struct arena_fault lost;   /* the last that was not recovered; seq 0: none */
     uint64_t recovery_ns;      /* of all faults together */
     unsigned start_ms, run_ms; /* clean start; from the injection to the verdict */
 };

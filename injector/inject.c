@@ -4,6 +4,7 @@
 #include "introspect/base/own.h"
 #include "introspect/disasm.h"
 #include "introspect/qualified.h"
+#include "introspect/read.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -74,6 +75,14 @@ static enum err keep_text(const struct view *view, struct place_ranges *ranges, 
     return kept ? ERR_OK : why_set(why, ERR_INVALID, "there is no code, of which an instruction could be skipped");
 }
 
+bool inject_has_code(const struct view *view, const struct place *place)
+{
+    CLOSED_BY(place_ranges_done) struct place_ranges ranges = {0};
+    struct why why;
+
+    return place_resolve(place, view, &ranges, &why) == ERR_OK && keep_text(view, &ranges, &why) == ERR_OK;
+}
+
 enum err inject_plan(const struct view *view, const struct place *place, const struct model_use *use, struct prng *prng,
                      struct injection *ret_injection, struct why *why)
 {
@@ -107,7 +116,10 @@ uint64_t inject_gva(const struct view *view, const struct change *c)
     const struct arena_section *s = view_section(view, c->section);
     const struct arena_task *t = s ? NULL : stack_owner(view, c->phys);
 
-    return s ? s->virt + c->offset : t ? t->stack_virt + (c->phys - t->stack_phys) : LAYOUT_DIRECT_VIRT + c->phys;
+    return c->virt ? c->virt
+           : s     ? s->virt + c->offset
+           : t     ? t->stack_virt + (c->phys - t->stack_phys)
+                   : LAYOUT_DIRECT_VIRT + c->phys;
 }
 
 enum err inject_skip(struct stop *stop, struct change *c, uint64_t gva)
@@ -179,6 +191,17 @@ void inject_hold(const struct inject_target *target, const struct view *view, co
     }
 }
 
+const char *inject_kind(const struct view *view, const struct change *c)
+{
+    static const char *const kinds[] = {
+        [SECTION_TEXT] = "text", [SECTION_RODATA] = "rodata", [SECTION_DATA] = "data", [SECTION_BSS] = "data"};
+    const struct arena_section *s = view_section(view, c->section);
+
+    if (s)
+        return s->kind < sizeof kinds / sizeof *kinds && kinds[s->kind] ? kinds[s->kind] : "tables";
+    return c->virt ? "heap" : stack_owner(view, c->phys) ? "stack" : "other";
+}
+
 void inject_where(const struct view *view, const struct change *change, char *ret_text, size_t bytes)
 {
     const struct arena_section *s = view_section(view, change->section);
@@ -187,7 +210,9 @@ void inject_where(const struct view *view, const struct change *change, char *re
     char label[256];
 
     view_section_label(view, change->section, label, sizeof label);
-    if (s)
+    if (change->virt)
+        snprintf(ret_text, bytes, "heap:%#llx", (unsigned long long)change->virt);
+    else if (s)
         snprintf(ret_text, bytes, "%s+%#x", label, change->offset);
     else if (t)
         snprintf(ret_text, bytes, "task:%s:stack+%#llx", t->name, (unsigned long long)(change->phys - t->stack_phys));
@@ -230,11 +255,17 @@ static enum err find_in_section(const struct view *view, const char *where, uint
 
 enum err inject_find(const struct view *view, const char *where, struct change *change, struct why *why)
 {
-    static const char task[] = "task:";
+    static const char task[] = "task:", heap[] = "heap:";
     const char *plus = strrchr(where, '+');
 
     if (!*where)
         return ERR_OK;
+    if (strncmp(where, heap, sizeof heap - 1) == 0) {
+        change->section = NO_SECTION;
+        change->virt = strtoull(where + sizeof heap - 1, NULL, 0);
+        enum err e = read_walk(view, change->virt, &change->phys, NULL);
+        return e == ERR_OK ? ERR_OK : why_set(why, e, "there is no %s in this guest", where);
+    }
     if (!plus)
         return why_set(why, ERR_NOT_FOUND, "there is no %s in this guest", where);
     uint64_t offset = strtoull(plus + 1, NULL, 0);

@@ -37,5 +37,11 @@ void inject_hold(const struct inject_target *target, const struct view *view, co
  * "" elsewhere. */
 void inject_where(const struct view *view, const struct change *change, char *ret_text, size_t bytes);
 
+/* "text", "rodata", "data" (bss too), "tables" (of unwinding), "stack", "heap", "other". */
+const char *inject_kind(const struct view *view, const struct change *change);
+
+/* Whether the place has code, of which an instruction can be skipped. */
+bool inject_has_code(const struct view *view, const struct place *place);
+
 /* The same place in another guest, where cells and stacks may lie elsewhere. "" leaves `change` as it is. */
 enum err inject_find(const struct view *view, const char *where, struct change *change, struct why *why);

@@ -106,6 +106,7 @@ static struct change change_at(struct place_range at, uint32_t bytes)
                            .bytes = (uint32_t)(bytes - (lacks - back)),
                            .section = at.section,
                            .offset = at.offset - (uint32_t)back,
+                           .virt = at.virt ? at.virt - back : 0,
                            .keep = UINT64_MAX};
 }
 

@@ -13,6 +13,7 @@ struct change {
     uint32_t bytes;
     struct section_ref section; /* or none */
     uint32_t offset;            /* in the section */
+    uint64_t virt;              /* in a block of the heap; else 0 */
     bool skip;                  /* the instruction here is left out, by the CPU that comes to it next */
     uint64_t keep, set, flip;
     uint64_t before, after; /* filled by change_apply; of a skip by whoever does it: the instruction pointer */

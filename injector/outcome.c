@@ -28,6 +28,45 @@ enum outcome outcome_classify(const struct evidence *e, enum outcome_rule rule)
     return e->faults ? OUTCOME_RESTART : OUTCOME_BENIGN;
 }
 
+enum cause outcome_cause(const struct evidence *e, enum outcome_rule rule)
+{
+    switch (outcome_classify(e, rule)) {
+    case OUTCOME_WRONG:
+        return CAUSE_RESULT;
+    case OUTCOME_CRASH:
+        return CAUSE_MACHINE;
+    case OUTCOME_HANG:
+        return CAUSE_HUNG;
+    case OUTCOME_FAILED:
+        if (e->in_recovery)
+            return CAUSE_UNWINDER;
+        return e->replacing ? CAUSE_REPLACEMENT : e->unrecovered ? CAUSE_UNWINDER : CAUSE_UNWINDING;
+    default:
+        return CAUSE_NONE;
+    }
+}
+
+static const char *const cause_words[] = {
+#define X(name, word, meaning) [CAUSE_##name] = word,
+    CAUSES(X)
+#undef X
+};
+static const char *const cause_meanings[] = {
+#define X(name, word, meaning) [CAUSE_##name] = meaning,
+    CAUSES(X)
+#undef X
+};
+
+const char *outcome_cause_word(enum cause cause)
+{
+    return cause < CAUSE_COUNT ? cause_words[cause] : "?";
+}
+
+const char *outcome_cause_meaning(enum cause cause)
+{
+    return cause < CAUSE_COUNT ? cause_meanings[cause] : "?";
+}
+
 const char *outcome_word(enum outcome outcome)
 {
     return outcome < OUTCOME_COUNT ? words[outcome] : "?";

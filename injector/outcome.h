@@ -31,6 +31,25 @@ struct evidence {
     uint64_t faults;      /* logged since, repairs by the scrubber left out */
     uint64_t unrecovered; /* of those */
     uint64_t reloads;     /* since */
+    uint64_t replacing;   /* of those that were not recovered: a cell was being reloaded */
+    uint64_t in_recovery; /* of the faults: in the code of recovery itself */
+};
+
+/* Why a fault was lost, in the classes of the thesis (table 9.1), and two that it does not have. */
+#define CAUSES(X)                                                                                                      \
+    X(NONE, "", "recovered, or nothing failed")                                                                        \
+    X(UNWINDING, "incomplete unwinding", "every fault is closed, and the workload does not go on")                     \
+    X(HUNG, "hung task", "the workload stopped, and nothing was logged")                                               \
+    X(REPLACEMENT, "failed replacement", "a fault is not closed whose cell was being reloaded")                        \
+    X(UNWINDER, "unwinder failure", "recovery failed by itself, or did not come to an end")                            \
+    X(MACHINE, "end of the machine", "it ended, halted or restarted")                                                  \
+    X(RESULT, "wrong result", "something wrong was delivered")
+
+enum cause {
+#define X(name, word, meaning) CAUSE_##name,
+    CAUSES(X)
+#undef X
+        CAUSE_COUNT
 };
 
 /* How experiments are counted. STRICT: nothing that is wrong was ever delivered, nor was anything lost or delivered
@@ -39,6 +58,11 @@ enum outcome_rule { OUTCOME_STRICT, OUTCOME_THESIS, OUTCOME_RULES };
 
 /* The worst that the evidence shows. */
 enum outcome outcome_classify(const struct evidence *evidence, enum outcome_rule rule);
+
+/* Why it was lost, as that rule counts. */
+enum cause outcome_cause(const struct evidence *evidence, enum outcome_rule rule);
+const char *outcome_cause_word(enum cause cause);
+const char *outcome_cause_meaning(enum cause cause);
 
 /* Its name in tables and in JSON, what it means in one line, and the outcome of that name. False: there is none. */
 const char *outcome_word(enum outcome outcome);

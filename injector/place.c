@@ -1,6 +1,7 @@
 /* See place.h. */
 #include "injector/place.h"
 #include "guest/abi/layout.h"
+#include "injector/blocks.h"
 #include "introspect/base/number.h"
 #include "introspect/qualified.h"
 #include <stdio.h>
@@ -62,6 +63,7 @@ const struct place_form place_forms[] = {
      "a function or datum, or a part of it (BYTES: 1); NAME is SYMBOL of the root,\nor [NAMESPACE/]CELL.SYMBOL",
      "symbol:", PLACE_SYMBOL},
     {"task:NAME:stack", "the part of its stack in use, as far as is known; NAME * is every task", "task:", PLACE_TASK},
+    {"heap", "the blocks of the heap that are in use", "heap", PLACE_HEAP},
     {"phys:ADDRESS[+BYTES]", "physical memory", "phys:", PLACE_PHYS},
     {"random", "any section of any live cell, or a stack", "random", PLACE_RANDOM},
     {0},
@@ -79,6 +81,7 @@ static bool parse_as(const struct place_form *form, const char *rest, struct pla
         return split_target(rest, place) && strcmp(place->section, "stack") == 0;
     case PLACE_PHYS:
         return parse_span(rest, &place->phys, &place->bytes);
+    case PLACE_HEAP:
     case PLACE_RANDOM:
         return !*rest;
     }
@@ -309,6 +312,28 @@ static enum err resolve_random(const struct place *place, const struct view *vie
     return e == ERR_OK ? add_stack_ranges(ranges, view) : e;
 }
 
+struct blocks {
+    struct place_ranges *ranges;
+    const struct view *view;
+    enum err error;
+};
+
+static bool add_block(void *context, uint64_t virt, uint64_t phys, uint64_t bytes)
+{
+    struct blocks *b = context;
+
+    b->error = add_place_range(b->ranges, b->view, (struct place_range){.phys = phys, .bytes = bytes, .virt = virt});
+    return b->error == ERR_OK;
+}
+
+static enum err resolve_heap(const struct view *view, struct place_ranges *ranges)
+{
+    struct blocks b = {.ranges = ranges, .view = view};
+
+    blocks_each(view, add_block, &b);
+    return b.error;
+}
+
 enum err place_resolve(const struct place *place, const struct view *view, struct place_ranges *ret_ranges,
                        struct why *why)
 {
@@ -325,6 +350,9 @@ enum err place_resolve(const struct place *place, const struct view *view, struc
         break;
     case PLACE_TASK:
         e = resolve_task(place, view, &ranges, why);
+        break;
+    case PLACE_HEAP:
+        e = resolve_heap(view, &ranges);
         break;
     case PLACE_PHYS:
         e = resolve_phys(place, view, &ranges, why);
@@ -365,5 +393,6 @@ struct place_range place_byte(const struct place_ranges *ranges, uint64_t n)
     r.phys += n;
     r.bytes -= n;
     r.offset += (uint32_t)n;
+    r.virt += r.virt ? n : 0;
     return r;
 }

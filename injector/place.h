@@ -3,7 +3,7 @@
 #include "injector/why.h"
 #include "introspect/view.h"
 
-enum place_kind { PLACE_CELL, PLACE_SYMBOL, PLACE_TASK, PLACE_PHYS, PLACE_RANDOM };
+enum place_kind { PLACE_CELL, PLACE_SYMBOL, PLACE_TASK, PLACE_HEAP, PLACE_PHYS, PLACE_RANDOM };
 
 struct place {
     enum place_kind kind;
@@ -31,6 +31,7 @@ struct place_range {
     uint64_t phys, bytes;
     struct section_ref section; /* or none */
     uint32_t offset;            /* of the range's start in the section */
+    uint64_t virt;              /* where the guest uses it, of a block of the heap; else 0 */
     uint64_t before;            /* bytes of the place before the range */
 };
 

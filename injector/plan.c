@@ -7,17 +7,42 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { COUNT_MAX = 100000000, JITTER_SWITCHES_MAX = 10000 };
+enum { COUNT_MAX = 100000000, JITTER_SWITCHES_MAX = 10000, BLOCK = 50 }; /* experiments in a row of one part */
 
-static const char *const keys[] = {"machine",    "targets", "model",           "count",    "seed",
-                                   "timeout_ms", "boot_ms", "warmup_rounds",   "rounds",   "jitter_ms",
-                                   "accel",      "exact",   "jitter_switches", "workload", NULL};
-static const char *const needed[] = {"machine", "targets", "model", "count", "seed"};
+static const char *const keys[] = {"machine",
+                                   "targets",
+                                   "model",
+                                   "count",
+                                   "seed",
+                                   "timeout_ms",
+                                   "boot_ms",
+                                   "warmup_rounds",
+                                   "rounds",
+                                   "jitter_ms",
+                                   "accel",
+                                   "exact",
+                                   "jitter_switches",
+                                   "workload",
+                                   "models",
+                                   "parts",
+                                   "until_manifested",
+                                   NULL};
+static const char *const needed[] = {"machine", "targets", "seed"};
+/* Of a campaign that is made of others. The rest is theirs. */
+static const char *const of_whole[] = {"parts", "count", "seed", "until_manifested"};
+
+static void apply_extent(struct settings *s, struct plan *p)
+{
+    settings_need(s, "seed");
+    p->until_manifested = settings_number(s, "until_manifested", 1, COUNT_MAX, 0);
+    if (!p->until_manifested)
+        settings_need(s, "count");
+    p->count = settings_number(s, "count", 1, COUNT_MAX, COUNT_MAX);
+    p->seed = settings_number(s, "seed", 0, UINT64_MAX, 0);
+}
 
 static void apply_numbers(struct settings *s, struct plan *p)
 {
-    p->count = settings_number(s, "count", 1, COUNT_MAX, 0);
-    p->seed = settings_number(s, "seed", 0, UINT64_MAX, 0);
     p->timeout_ms = (unsigned)settings_number(s, "timeout_ms", 1, UINT32_MAX, 10000);
     p->boot_ms = (unsigned)settings_number(s, "boot_ms", 1, UINT32_MAX, 60000);
     p->warmup_rounds = (unsigned)settings_number(s, "warmup_rounds", 1, UINT32_MAX, 1);
@@ -27,16 +52,30 @@ static void apply_numbers(struct settings *s, struct plan *p)
     p->jitter_switches = (unsigned)settings_number(s, "jitter_switches", 0, JITTER_SWITCHES_MAX, 0);
 }
 
-static void apply_model(struct settings *s, struct plan *p)
+static void add_model(struct settings *s, const char *key, size_t item, const char *words, struct plan *p)
 {
-    const char *words = settings_text(s, "model", 1, PLAN_WORDS - 1);
+    size_t used = strlen(p->model_words);
     struct why why = {0};
 
-    if (!words)
-        return;
-    if (model_parse(words, &p->model, &why) != ERR_OK)
-        settings_refuse(s, "model", 0, "%s", why.text);
-    strcpy(p->model_words, words);
+    if (model_parse(words, &p->model[p->models].use, &why) != ERR_OK)
+        settings_refuse(s, key, item, "%s", why.text);
+    strcpy(p->model[p->models++].words, words);
+    snprintf(p->model_words + used, sizeof p->model_words - used, "%s%s", used ? ", " : "", words);
+}
+
+static void apply_models(struct settings *s, struct plan *p)
+{
+    const char *words;
+
+    if (!settings_has(s, "models"))
+        settings_need(s, "model");
+    else if (settings_has(s, "model"))
+        settings_refuse(s, "models", 0, "there is a model, too");
+    if ((words = settings_text(s, "model", 1, PLAN_WORDS - 1)) != NULL)
+        add_model(s, "model", 0, words, p);
+    size_t count = settings_list(s, "models", PLAN_MODELS_MAX, PLAN_WORDS - 1);
+    for (size_t i = 0; i < count; i++)
+        add_model(s, "models", i, settings_item(s, "models", i), p);
 }
 
 static void apply_targets(struct settings *s, struct plan *p)
@@ -118,10 +157,11 @@ static enum err check_exact(struct settings *s, const struct plan *p)
         settings_refuse(s, "exact", 0, "needs icount: yes and cpus: 1 in the machine file");
     else if (p->exact && p->jitter_ms)
         settings_refuse(s, "jitter_ms", 0, "is time of the host; with exact it is jitter_switches");
-    else if (p->exact && p->model.model->holds)
-        settings_refuse(s, "model", 0, "%s is made true again by the host, now and then; not with exact",
-                        p->model_words);
-    else if (!p->exact && p->jitter_switches)
+    for (unsigned i = 0; p->exact && i < p->models; i++)
+        if (!settings_error(s) && p->model[i].use.model->holds)
+            settings_refuse(s, settings_has(s, "model") ? "model" : "models", i,
+                            "%s is made true again by the host, now and then; not with exact", p->model[i].words);
+    if (!p->exact && p->jitter_switches)
         settings_refuse(s, "jitter_switches", 0, "needs exact: yes");
     return settings_error(s) ? ERR_INVALID : ERR_OK;
 }
@@ -153,17 +193,91 @@ static enum err apply_plan_file(struct settings *s, struct plan *p)
 {
     for (size_t i = 0; i < sizeof needed / sizeof *needed; i++)
         settings_need(s, needed[i]);
-    apply_model(s, p);
+    apply_models(s, p);
+    apply_extent(s, p);
     apply_numbers(s, p);
     apply_targets(s, p);
     return settings_error(s) ? ERR_INVALID : apply_machine(s, p);
 }
 
-enum err plan_parse(const char *name, const char *text, const char *folder, struct plan *ret_plan, struct why *why)
+struct source {
+    const char *folder;
+    plan_read *read;
+    void *context;
+};
+
+static void copy_folder(const char *folder, const char *file, char *ret_folder, size_t bytes)
+{
+    const char *slash = strrchr(file, '/');
+
+    if (file[0] == '/')
+        snprintf(ret_folder, bytes, "%.*s", (int)(slash - file), file);
+    else
+        snprintf(ret_folder, bytes, "%s%s%.*s", folder, slash ? "/" : "", slash ? (int)(slash - file) : 0, file);
+}
+
+static enum err parse_part(const char *file, const struct source *from, struct plan *ret_part, struct why *why)
+{
+    char reason[SETTINGS_WHY], folder[2 * MACHINE_PATH_MAX];
+    OWN(memory) char *text = from->read(from->context, file, reason);
+
+    if (!text)
+        return why_set(why, ERR_NOT_FOUND, "%s: %s", file, reason);
+    copy_folder(from->folder, file, folder, sizeof folder);
+    enum err e = plan_parse(file, text, folder, NULL, NULL, ret_part, why);
+    if (e == ERR_OK)
+        snprintf(ret_part->file, sizeof ret_part->file, "%s", file);
+    return e;
+}
+
+/* A campaign that is made of others. */
+static enum err apply_parts(struct settings *s, const struct source *from, struct plan *p, struct why *why)
+{
+    enum err e = ERR_OK;
+
+    for (size_t i = 0; keys[i]; i++) {
+        bool whole = false;
+        for (size_t n = 0; n < sizeof of_whole / sizeof *of_whole; n++)
+            whole |= strcmp(keys[i], of_whole[n]) == 0;
+        if (!whole && settings_has(s, keys[i]))
+            settings_refuse(s, keys[i], 0, "is for the parts to say");
+    }
+    if (!from->read && !settings_error(s))
+        settings_refuse(s, "parts", 0, "a part has no parts");
+    apply_extent(s, p);
+    size_t count = settings_list(s, "parts", PLAN_PARTS_MAX, PLAN_WORDS - 1);
+    if (settings_error(s))
+        return ERR_INVALID;
+    p->part = calloc(count, sizeof *p->part);
+    if (!p->part)
+        return why_set(why, ERR_NOMEM, "out of memory");
+    for (size_t i = 0; i < count && e == ERR_OK; i++) {
+        e = parse_part(settings_item(s, "parts", i), from, &p->part[i], why);
+        p->parts += e == ERR_OK;
+    }
+    strcpy(p->model_words, "as its parts say");
+    return e;
+}
+
+const struct plan *plan_part(const struct plan *plan, uint64_t index)
+{
+    return plan->parts ? &plan->part[index / BLOCK % plan->parts] : plan;
+}
+
+static enum err parse_into(struct settings *s, const struct source *from, struct plan *plan, struct why *why)
+{
+    enum err e = settings_has(s, "parts") ? apply_parts(s, from, plan, why) : apply_plan_file(s, plan);
+
+    return e == ERR_OK || !settings_error(s) ? e : why_set(why, e, "%s", settings_error(s));
+}
+
+enum err plan_parse(const char *name, const char *text, const char *folder, plan_read *read, void *context,
+                    struct plan *ret_plan, struct why *why)
 {
     OWN(settings) struct settings *settings = settings_parse(name, text, keys);
     OWN(memory) struct plan *plan = calloc(1, sizeof *plan);
     OWN(memory) char *copy = strdup(text);
+    const struct source from = {folder, read, context};
 
     if (!plan || !settings || !copy)
         return why_set(why, ERR_NOMEM, "out of memory");
@@ -172,12 +286,23 @@ enum err plan_parse(const char *name, const char *text, const char *folder, stru
                        sizeof plan->folder - 1);
     if (!settings_error(settings) && settings_is_empty(settings))
         return why_set(why, ERR_INVALID, "%s: is empty; configs/campaigns/quick.yaml shows every key", name);
-    enum err e = apply_plan_file(settings, plan);
-    if (e != ERR_OK)
-        return why_set(why, e, "%s", settings_error(settings));
+    enum err e = parse_into(settings, &from, plan, why);
+    if (e != ERR_OK) {
+        plan_done(plan);
+        return e;
+    }
     *ret_plan = *plan;
     ret_plan->text = MOVE(copy);
     return ERR_OK;
+}
+
+/* `context` is the folder. */
+static char *read_beside(void *context, const char *file, char ret_why[SETTINGS_WHY])
+{
+    char path[2 * MACHINE_PATH_MAX];
+
+    snprintf(path, sizeof path, "%s%s%s", file[0] == '/' ? "" : (const char *)context, file[0] == '/' ? "" : "/", file);
+    return settings_file(path, ret_why);
 }
 
 enum err plan_load(const char *path, struct plan *ret_plan, struct why *why)
@@ -192,11 +317,15 @@ enum err plan_load(const char *path, struct plan *ret_plan, struct why *why)
         return why_set(why, ERR_NOT_FOUND, "campaign file %s: is in no folder, from which its paths could be taken",
                        path);
     *strrchr(folder, '/') = '\0';
-    return plan_parse(path, text, *folder ? folder : "/", ret_plan, why);
+    char *beside = *folder ? folder : "/";
+    return plan_parse(path, text, beside, read_beside, beside, ret_plan, why);
 }
 
 void plan_done(struct plan *plan)
 {
+    for (unsigned i = 0; i < plan->parts; i++)
+        plan_done(&plan->part[i]);
+    free(plan->part);
     free(plan->text);
     *plan = (struct plan){0};
 }

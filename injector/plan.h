@@ -3,15 +3,20 @@
 #pragma once
 #include "guest/abi/workload.h"
 #include "injector/model.h"
+#include "introspect/base/settings.h"
 #include "vmm/machine/machine.h"
 
-enum { PLAN_TARGETS_MAX = 64, PLAN_WORDS = 128 };
+enum { PLAN_TARGETS_MAX = 64, PLAN_MODELS_MAX = 8, PLAN_PARTS_MAX = 16, PLAN_WORDS = 128 };
 
 struct plan {
     char folder[MACHINE_PATH_MAX]; /* of the file, absolute */
     char *text;                    /* of the file, owned */
-    char model_words[PLAN_WORDS];
-    struct model_use model;
+    char model_words[PLAN_WORDS];  /* of all, as they are reported */
+    struct {
+        char words[PLAN_WORDS];
+        struct model_use use;
+    } model[PLAN_MODELS_MAX]; /* an experiment takes one of them, by the seed */
+    unsigned models;
     struct {
         char words[PLAN_WORDS];
         unsigned line; /* in the file */
@@ -19,18 +24,31 @@ struct plan {
     } target[PLAN_TARGETS_MAX];
     unsigned targets;
     uint64_t count, seed;
-    unsigned timeout_ms; /* for the workload to end `rounds` rounds after the injection */
-    unsigned boot_ms;    /* for the guest to come up */
+    uint64_t until_manifested; /* ends when so many faults have manifested; 0: not before the count */
+    unsigned timeout_ms;       /* for the workload to end `rounds` rounds after the injection */
+    unsigned boot_ms;          /* for the guest to come up */
     unsigned warmup_rounds, rounds;
     unsigned jitter_ms; /* the injection comes up to this much after the warm-up, by the seed */
     bool exact;         /* moments are the guest's own, and the same on every run; timeout_ms is the guest's time */
     uint32_t workload;  /* parts of the guest's workload that work (guest/abi/workload.h) */
     unsigned jitter_switches;      /* exact: instead of jitter_ms, in switches of tasks */
     struct machine_config machine; /* with the workload on its command line */
+    /* A campaign that is made of others: an experiment takes one of them, by its index, with the seed of the whole.
+     * Then models, targets and machine here are empty. */
+    struct plan *part; /* owned */
+    unsigned parts;
+    char file[PLAN_WORDS]; /* of a part: as the whole calls it */
 };
+
+/* The part of which experiment `index` is, or the plan itself. */
+const struct plan *plan_part(const struct plan *plan, uint64_t index);
+
+/* The text of a part, owned by the caller, for plan_parse. NULL: ret_why has the reason. */
+typedef char *plan_read(void *context, const char *file, char ret_why[SETTINGS_WHY]);
 
 /* Whether the targets can be there says targets_check. */
 enum err plan_load(const char *path, struct plan *ret_plan, struct why *why);
 /* The same from the text of a file that was in `folder`; `name` is for messages. */
-enum err plan_parse(const char *name, const char *text, const char *folder, struct plan *ret_plan, struct why *why);
+enum err plan_parse(const char *name, const char *text, const char *folder, plan_read *read, void *context,
+                    struct plan *ret_plan, struct why *why);
 void plan_done(struct plan *plan);

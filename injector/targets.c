@@ -121,6 +121,7 @@ static enum err check_target(const struct aim *a)
         return a->objects ? check_task(a) : ERR_OK;
     case PLACE_PHYS:
         return check_phys(a);
+    case PLACE_HEAP:
     case PLACE_RANDOM:
         return ERR_OK;
     }

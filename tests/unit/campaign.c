@@ -69,7 +69,7 @@ START_TEST(reads_a_file)
     ck_assert_uint_eq(plan.targets, 2);
     ck_assert_str_eq(plan.target[0].words, "cell:a:.text");
     ck_assert_int_eq(plan.target[1].place.kind, PLACE_RANDOM);
-    ck_assert_uint_eq(plan.model.count, 2);
+    ck_assert_uint_eq(plan.model[0].use.count, 2);
     ck_assert_uint_eq(plan.count, 9);
     ck_assert_uint_eq(plan.seed, 5);
     ck_assert_uint_eq(plan.timeout_ms, 77);
@@ -163,7 +163,7 @@ START_TEST(refuses_a_folder_that_is_too_long)
 
     memset(folder, 'f', sizeof folder - 1);
     folder[0] = '/', folder[sizeof folder - 1] = '\0';
-    ck_assert_int_eq(plan_parse("x.yaml", GOOD, folder, &plan, &why), ERR_RANGE);
+    ck_assert_int_eq(plan_parse("x.yaml", GOOD, folder, NULL, NULL, &plan, &why), ERR_RANGE);
     ck_assert_ptr_nonnull(strstr(why.text, "folder"));
 }
 END_TEST
@@ -293,6 +293,8 @@ static void add(struct database *d, uint64_t index, const char *target, enum out
     ck_assert_ptr_nonnull(x);
     x->index = index;
     snprintf(x->target, sizeof x->target, "%s", target);
+    strcpy(x->model_words, "flips:2");
+    x->kind = "text";
     x->outcome[OUTCOME_STRICT] = outcome;
     x->outcome[OUTCOME_THESIS] = outcome == OUTCOME_WRONG ? OUTCOME_BENIGN : outcome;
     x->delay_ms = 4;
@@ -437,6 +439,14 @@ static void check_old(struct database *d)
     free(r);
 }
 
+/* What format 3 has added. */
+#define WITHOUT_FORMAT_3                                                                                               \
+    "ALTER TABLE experiment DROP COLUMN part; ALTER TABLE experiment DROP COLUMN kind;"                                \
+    "ALTER TABLE experiment DROP COLUMN activated; ALTER TABLE experiment DROP COLUMN cause;"                          \
+    "ALTER TABLE experiment DROP COLUMN cause_thesis; ALTER TABLE experiment DROP COLUMN lost_action;"                 \
+    "ALTER TABLE experiment DROP COLUMN lost_cell; ALTER TABLE experiment DROP COLUMN lost_symbol;"                    \
+    "ALTER TABLE experiment DROP COLUMN lost_message;"
+
 /* A database of format 1: its wrong results with a fault count as the thesis counts that fault. */
 START_TEST(reads_an_old_format)
 {
@@ -452,7 +462,7 @@ START_TEST(reads_an_old_format)
                     "ALTER TABLE experiment DROP COLUMN delivered_lost;"
                     "ALTER TABLE experiment DROP COLUMN delivered_twice;"
                     "ALTER TABLE experiment DROP COLUMN outcome_thesis;"
-                    "ALTER TABLE experiment DROP COLUMN delay_switches;"
+                    "ALTER TABLE experiment DROP COLUMN delay_switches;" WITHOUT_FORMAT_3
                     "UPDATE campaign SET value = '1' WHERE key = 'format'");
     ck_assert_msg(database_open(db_path, DATABASE_READ, &d, &why) == ERR_OK, "%s", why.text);
     check_old(d);

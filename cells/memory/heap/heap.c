@@ -9,6 +9,7 @@
 #include "cells/core/page/page.h"
 #include "cells/core/panic/panic.h"
 #include "cells/lib/string/string.h"
+#include "guest/abi/heap.h"
 
 CELL("heap", KERNEL, 1);
 FOUNDATION();
@@ -19,19 +20,11 @@ EXPORT(heap_is_block, KERNEL);
 EXPORT(heap_rebuild, KERNEL);
 
 #define CHUNK_BYTES 16384ul
-#define SEAL_USED   0x75ed5ea1b10c4eadull
-#define SEAL_FREE   0x8a12a15e4ef3b152ull /* far from the other, in bits */
 #define SEAL_CHUNK  0xc40c5ea1b10c4eadull
 #define FLIPS_MAX   8 /* so many flipped bits do not hide that a block is free */
 
-struct header {
-    uint64_t seal;
-    uint32_t offset; /* from the start of its chunk; 0: a mapping of its own */
-    uint32_t bytes;  /* that were asked for; 0: a mapping of its own, see struct large */
-};
-
 struct free_block {
-    struct header header;
+    struct heap_header header;
     struct free_block *next;
 };
 
@@ -47,10 +40,10 @@ struct chunk {
 struct large {
     struct mapped_pages *pages;
     uint64_t bytes;
-    struct header header;
+    struct heap_header header;
 };
 
-_Static_assert(sizeof(struct header) == 16 && sizeof(struct chunk) % 16 == 0 && sizeof(struct large) % 16 == 0);
+_Static_assert(sizeof(struct heap_header) == 16 && sizeof(struct chunk) % 16 == 0 && sizeof(struct large) % 16 == 0);
 
 #define EACH_SIZE(X) X(32) X(48) X(64) X(96) X(128) X(192) X(256) X(384) X(512) X(768) X(1024) X(1536) X(2080) X(3216)
 #define SIZE(bytes)  bytes,
@@ -64,19 +57,14 @@ static struct pool {
     size_t empty;         /* of them, without a used one */
 } pools[POOLS];
 
-static uint64_t seal_at(uint64_t address, uint32_t offset, uint64_t kind)
+static uint64_t seal_of(const struct heap_header *header, uint64_t kind)
 {
-    return kind ^ address ^ (uint64_t)offset << 32;
-}
-
-static uint64_t seal_of(const struct header *header, uint64_t kind)
-{
-    return seal_at((uint64_t)header, header->offset, kind);
+    return heap_seal((uint64_t)header, header->offset, kind);
 }
 
 static uint64_t seal_of_chunk(const struct chunk *chunk)
 {
-    return seal_at((uint64_t)chunk, (uint32_t)chunk->pool << 16 | chunk->bytes, SEAL_CHUNK);
+    return heap_seal((uint64_t)chunk, (uint32_t)chunk->pool << 16 | chunk->bytes, SEAL_CHUNK);
 }
 
 /* Whether the table of sizes is as it was written. With a wrong size blocks would overlap. */
@@ -139,7 +127,7 @@ static struct chunk *chunk_new(uint32_t pool)
     for (uint64_t at = sizeof *chunk; at + sizes[pool] <= CHUNK_BYTES; at += sizes[pool]) {
         struct free_block *block = (struct free_block *)((uint8_t *)chunk + at);
         block->header.offset = (uint32_t)at;
-        block->header.seal = seal_of(&block->header, SEAL_FREE);
+        block->header.seal = seal_of(&block->header, HEAP_SEAL_FREE);
         block->next = chunk->free;
         chunk->free = block;
     }
@@ -153,13 +141,13 @@ static bool is_chunk_of(const struct chunk *chunk, const struct pool *pool)
     return chunk->seal == seal_of_chunk(chunk) && pool == &pools[chunk->pool] && chunk->bytes == sizes[chunk->pool];
 }
 
-static struct header *chunk_take(struct pool *pool, struct chunk *chunk, size_t bytes) NEEDS(pool->lock)
+static struct heap_header *chunk_take(struct pool *pool, struct chunk *chunk, size_t bytes) NEEDS(pool->lock)
 {
     struct free_block *block = chunk->free;
 
     if (!is_chunk_of(chunk, pool))
         panic("heap: a chunk was written to");
-    if (block->header.seal != seal_of(&block->header, SEAL_FREE))
+    if (block->header.seal != seal_of(&block->header, HEAP_SEAL_FREE))
         panic("heap: a free block was written to");
     chunk->free = block->next;
     if (!chunk->used++)
@@ -167,13 +155,13 @@ static struct header *chunk_take(struct pool *pool, struct chunk *chunk, size_t 
     if (!chunk->free)
         chunk_unlink(pool, chunk);
     block->header.bytes = (uint32_t)bytes;
-    block->header.seal = seal_of(&block->header, SEAL_USED); /* under the lock: what is free is in a list */
+    block->header.seal = seal_of(&block->header, HEAP_SEAL_USED); /* under the lock: what is free is in a list */
     return &block->header;
 }
 
 /* ---- small blocks ---- */
 
-static struct header *pool_take(struct pool *pool, size_t bytes)
+static struct heap_header *pool_take(struct pool *pool, size_t bytes)
 {
     GUARD(lock) held = lock_take(&pool->lock);
     return pool->chunks ? chunk_take(pool, pool->chunks, bytes) : NULL;
@@ -190,7 +178,7 @@ static void pool_add(struct pool *pool, struct chunk *chunk)
 static void *small_alloc(uint32_t index, size_t bytes)
 {
     struct pool *pool = &pools[index];
-    struct header *header;
+    struct heap_header *header;
 
     /* pages are mapped with no lock held, so other tasks may take all blocks of the new chunk first */
     while (!(header = pool_take(pool, bytes))) {
@@ -206,14 +194,14 @@ static void *small_alloc(uint32_t index, size_t bytes)
 }
 
 /* Puts the block into the chunk's free list. Returns the chunk if it is to be freed, else NULL. */
-static struct chunk *pool_give(struct pool *pool, struct chunk *chunk, struct header *header)
+static struct chunk *pool_give(struct pool *pool, struct chunk *chunk, struct heap_header *header)
 {
     GUARD(lock) held = lock_take(&pool->lock);
     struct free_block *block = (struct free_block *)header;
 
-    if (header->seal != seal_of(header, SEAL_USED))
+    if (header->seal != seal_of(header, HEAP_SEAL_USED))
         panic("heap: a block is freed twice");
-    header->seal = seal_of(header, SEAL_FREE);
+    header->seal = seal_of(header, HEAP_SEAL_FREE);
     block->next = chunk->free;
     if (!chunk->free)
         chunk_link(pool, chunk);
@@ -229,7 +217,7 @@ static struct chunk *pool_give(struct pool *pool, struct chunk *chunk, struct he
     return chunk;
 }
 
-static void small_free(struct header *header)
+static void small_free(struct heap_header *header)
 {
     struct chunk *chunk = (struct chunk *)((uint8_t *)header - header->offset);
     int64_t bytes = header->bytes;
@@ -250,17 +238,17 @@ static void *large_alloc(size_t bytes)
         return NULL;
     struct large *large = page_start(pages);
     large->bytes = bytes;
-    large->header.seal = seal_of(&large->header, SEAL_USED);
+    large->header.seal = seal_of(&large->header, HEAP_SEAL_USED);
     large->pages = MOVE(pages);
     count(1, (int64_t)bytes);
     return large + 1;
 }
 
-static void large_free(struct header *header)
+static void large_free(struct heap_header *header)
 {
     struct large *large = (struct large *)((uint8_t *)header - offsetof(struct large, header));
 
-    header->seal = seal_of(header, SEAL_FREE);
+    header->seal = seal_of(header, HEAP_SEAL_FREE);
     count(-1, -(int64_t)large->bytes);
     mapped_pages_put(large->pages);
 }
@@ -272,7 +260,7 @@ void *heap_alloc(size_t bytes)
     if (bytes > SIZE_MAX / 2)
         return NULL;
     for (uint32_t index = 0; index < POOLS; index++)
-        if (bytes + sizeof(struct header) <= sizes[index])
+        if (bytes + sizeof(struct heap_header) <= sizes[index])
             return small_alloc(index, bytes);
     return large_alloc(bytes);
 }
@@ -281,12 +269,12 @@ void heap_free(void *block)
 {
     if (!block)
         return;
-    struct header *header = (struct header *)block - 1;
+    struct heap_header *header = (struct heap_header *)block - 1;
     if ((uint64_t)block % 16)
         panic("heap: freed what is no block");
-    if (header->seal == seal_of(header, SEAL_FREE))
+    if (header->seal == seal_of(header, HEAP_SEAL_FREE))
         panic("heap: a block is freed twice");
-    if (header->seal != seal_of(header, SEAL_USED))
+    if (header->seal != seal_of(header, HEAP_SEAL_USED))
         panic("heap: freed what is no block");
     if (!header->offset) {
         large_free(header);
@@ -297,14 +285,14 @@ void heap_free(void *block)
 
 bool heap_is_block(const void *address, size_t *ret_bytes)
 {
-    uint64_t at = (uint64_t)address - sizeof(struct header), phys;
+    uint64_t at = (uint64_t)address - sizeof(struct heap_header), phys;
     struct large large;
 
     if ((uint64_t)address % 16 || page_translate(at, &phys))
         return false;
     memcpy(&large.header, page_direct(phys), sizeof large.header); /* blocks are aligned: no header crosses a page */
-    bool used = large.header.seal == seal_at(at, large.header.offset, SEAL_USED);
-    if (!used && large.header.seal != seal_at(at, large.header.offset, SEAL_FREE))
+    bool used = large.header.seal == heap_seal(at, large.header.offset, HEAP_SEAL_USED);
+    if (!used && large.header.seal != heap_seal(at, large.header.offset, HEAP_SEAL_FREE))
         return false;
     *ret_bytes = used ? large.header.bytes : 0;
     if (used && !large.header.offset) /* `bytes` is in the same page as the header */
@@ -344,17 +332,17 @@ static bool is_near(uint64_t seal, uint64_t right)
     return flips <= FLIPS_MAX;
 }
 
-static struct header *header_at(struct chunk *chunk, uint32_t offset)
+static struct heap_header *header_at(struct chunk *chunk, uint32_t offset)
 {
-    return (struct header *)((uint8_t *)chunk + offset);
+    return (struct heap_header *)((uint8_t *)chunk + offset);
 }
 
 static bool is_block_at(struct chunk *chunk, uint32_t offset)
 {
-    const struct header *header = header_at(chunk, offset);
+    const struct heap_header *header = header_at(chunk, offset);
 
-    return header->seal == seal_at((uint64_t)header, offset, SEAL_USED) ||
-           header->seal == seal_at((uint64_t)header, offset, SEAL_FREE);
+    return header->seal == heap_seal((uint64_t)header, offset, HEAP_SEAL_USED) ||
+           header->seal == heap_seal((uint64_t)header, offset, HEAP_SEAL_FREE);
 }
 
 /* Finds out what size the blocks have, by the chunk's seal or where the first two blocks are. False: it is no chunk, or
@@ -378,8 +366,9 @@ static bool find_size(struct chunk *chunk)
 /* A block of which is not known whether it is free counts as used: somebody may have it. */
 static void rebuild_block(struct chunk *chunk, uint32_t offset)
 {
-    struct header *header = header_at(chunk, offset);
-    uint64_t used = seal_at((uint64_t)header, offset, SEAL_USED), free = seal_at((uint64_t)header, offset, SEAL_FREE);
+    struct heap_header *header = header_at(chunk, offset);
+    uint64_t used = heap_seal((uint64_t)header, offset, HEAP_SEAL_USED),
+             free = heap_seal((uint64_t)header, offset, HEAP_SEAL_FREE);
 
     header->offset = offset;
     if (is_near(header->seal, free)) {
@@ -420,7 +409,7 @@ static void rebuild_pages(struct mapped_pages *pages, void *context)
     (void)context;
     if (page_translate((uint64_t)large, &phys) || phys != page_phys(pages))
         return;
-    if (large->header.seal == seal_at((uint64_t)&large->header, 0, SEAL_USED))
+    if (large->header.seal == heap_seal((uint64_t)&large->header, 0, HEAP_SEAL_USED))
         large->pages = pages;
     else
         rebuild_chunk(pages);
