@@ -11,6 +11,7 @@
 #include "cli/verbs.h"
 #include "injector/campaign.h"
 #include "injector/report.h"
+#include "injector/tables.h"
 #include "injector/targets.h"
 #include "introspect/base/number.h"
 
@@ -137,8 +138,11 @@ enum cli_status campaign_check(struct call *call)
 
     if (plan_load(call->argv[0], &plan, &why) || targets_check(call->argv[0], &plan, &why))
         return cli_fail(CLI_FAILED, "%s", why.text);
-    printf("%s: %" PRIu64 " experiments of %s into %u target%s, seed %" PRIu64 ": good\n", call->argv[0], plan.count,
-           plan.model_words, plan.targets, plan.targets == 1 ? "" : "s", plan.seed);
+    if (plan.parts)
+        printf("%s: %u campaigns, seed %" PRIu64 ": good\n", call->argv[0], plan.parts, plan.seed);
+    else
+        printf("%s: %" PRIu64 " experiments of %s into %u target%s, seed %" PRIu64 ": good\n", call->argv[0],
+               plan.count, plan.model_words, plan.targets, plan.targets == 1 ? "" : "s", plan.seed);
     return CLI_DONE;
 }
 
@@ -151,9 +155,11 @@ static bool is_campaign_empty(struct database *d)
     return r && report_make(d, r, &why) == ERR_OK && r->done == 0;
 }
 
-static enum cli_status run_campaign(struct database *d, const char *path, const struct plan *plan, bool json)
+static enum cli_status run_campaign(struct database *d, const char *path, const struct plan *plan,
+                                    const struct call *call)
 {
-    const struct campaign_watcher watcher = {.progress = show_progress, .stop = &interrupted};
+    const struct campaign_watcher watcher = {
+        .progress = show_progress, .until_manifested = call->manifested.value, .stop = &interrupted};
     const struct sigaction action = {.sa_handler = interrupt};
     struct why why = {0};
 
@@ -166,7 +172,7 @@ static enum cli_status run_campaign(struct database *d, const char *path, const 
         return cli_fail(CLI_FAILED, "%s", why.text);
     if (e)
         return cli_fail(CLI_FAILED, "%s; `delias campaign resume %s` goes on from here", why.text, path);
-    enum cli_status status = print_report(d, json);
+    enum cli_status status = print_report(d, call->json);
     if (!status && interrupted)
         status = cli_fail(CLI_FAILED, "interrupted; `delias campaign resume %s` goes on from here", path);
     return status;
@@ -194,7 +200,7 @@ enum cli_status campaign_start(struct call *call)
     if (plan_load(call->argv[0], &plan, &why) || targets_check(call->argv[0], &plan, &why) ||
         database_create(output, &plan, &d, &why))
         return cli_fail(CLI_FAILED, "%s", why.text);
-    enum cli_status status = run_campaign(d, output, &plan, call->json);
+    enum cli_status status = run_campaign(d, output, &plan, call);
     if (status && !interrupted && is_campaign_empty(d))
         database_discard(MOVE(d)); /* else the next try would find the file there */
     return status;
@@ -208,7 +214,7 @@ enum cli_status campaign_resume(struct call *call)
 
     if (database_open(call->argv[0], DATABASE_WRITE, &d, &why) || database_plan(d, &plan, &why))
         return cli_fail(CLI_FAILED, "%s", why.text);
-    return run_campaign(d, call->argv[0], &plan, call->json);
+    return run_campaign(d, call->argv[0], &plan, call);
 }
 
 enum cli_status campaign_report(struct call *call)
@@ -219,6 +225,16 @@ enum cli_status campaign_report(struct call *call)
     if (database_open(call->argv[0], DATABASE_READ, &d, &why))
         return cli_fail(CLI_FAILED, "%s", why.text);
     return print_report(d, call->json);
+}
+
+enum cli_status campaign_tables(struct call *call)
+{
+    OWN(database) struct database *d = NULL;
+    struct why why = {0};
+
+    if (database_open(call->argv[0], DATABASE_READ, &d, &why) || tables_print(d, stdout, &why))
+        return cli_fail(CLI_FAILED, "%s", why.text);
+    return CLI_DONE;
 }
 
 /* ---- replay ---- */

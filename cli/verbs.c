@@ -99,8 +99,10 @@ static const struct option_rule inject_options[] = {
     MACHINE,
     JSON,
     {0}};
+#define MANIFESTED NUMBER(0, "manifested", manifested, "N", 1, 0, "until so many faults have manifested")
 static const struct option_rule campaign_run_options[] = {
-    OUTPUT("the database (default: the campaign's name, here, with .db)"), JSON, {0}};
+    OUTPUT("the database (default: the campaign's name, here, with .db)"), MANIFESTED, JSON, {0}};
+static const struct option_rule campaign_resume_options[] = {MANIFESTED, JSON, {0}};
 
 /* ---- subverbs ---- */
 
@@ -134,9 +136,12 @@ static const struct verb evolve_verbs[] = {
 static const struct verb campaign_verbs[] = {
     {"check", "FILE", "whether a campaign file is good", json_options, .least = 1, .most = 1, .run = campaign_check},
     {"run", "FILE", "run it into a new database", campaign_run_options, .least = 1, .most = 1, .run = campaign_start},
-    {"resume", "DB", "run what is missing in it", json_options, .least = 1, .most = 1, .run = campaign_resume},
+    {"resume", "DB", "run what is missing in it", campaign_resume_options, .least = 1, .most = 1,
+     .run = campaign_resume},
     {"report", "DB", "outcomes, and the rate of recovery with its interval; also while it runs", json_options,
      .least = 1, .most = 1, .run = campaign_report},
+    {"tables", "DB", "results in Markdown, beside those of the thesis, and what was lost", NULL, .least = 1, .most = 1,
+     .run = campaign_tables},
     {"replay", "DB INDEX", "do one experiment again", json_options, .least = 2, .most = 2, .run = campaign_replay_one},
     {0},
 };
@@ -215,7 +220,7 @@ const struct verb verbs[] = {
     STEERS("tui", "Browse a machine in the terminal", verb_tui),
     {"inject", "[N] --into TARGET [--model MODEL] [--at TRIGGER] [--seed S]", "Change memory of a running guest",
      inject_options, .print_lists = inject_print_lists, .of_machine = true, .run = verb_inject},
-    {"campaign", "check|run|resume|report|replay FILE|DB [INDEX]", "Run and report fault-injection campaigns",
+    {"campaign", "check|run|resume|report|tables|replay FILE|DB [INDEX]", "Run and report fault-injection campaigns",
      .subverbs = campaign_verbs},
     {0},
 };

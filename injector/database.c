@@ -542,3 +542,24 @@ enum err database_tally(struct database *d, database_visit *visit, void *context
     }
     return step == SQLITE_DONE ? ERR_OK : failed(d, why);
 }
+
+enum err database_select(struct database *d, const char *sql, database_row *visit, void *context, struct why *why)
+{
+    enum { COLUMNS_MAX = 24 };
+    CLOSED_BY(finalize) sqlite3_stmt *s = NULL;
+    const char *column[COLUMNS_MAX] = {0};
+    int step;
+
+    if (d->format < FORMAT)
+        return why_set(why, ERR_UNSUPPORTED, "database %s: has format %d; `delias campaign resume` makes it a %d",
+                       d->path, d->format, FORMAT);
+    if (sqlite3_prepare_v2(d->sqlite, sql, -1, &s, NULL) != SQLITE_OK)
+        return failed(d, why);
+    while ((step = sqlite3_step(s)) == SQLITE_ROW) {
+        for (int i = 0; i < sqlite3_column_count(s) && i < COLUMNS_MAX; i++)
+            column[i] = (const char *)sqlite3_column_text(s, i);
+        if (!visit(context, column))
+            return ERR_OK;
+    }
+    return step == SQLITE_DONE ? ERR_OK : failed(d, why);
+}

@@ -38,3 +38,9 @@ enum err database_get(struct database *database, uint64_t index, struct experime
 typedef void database_visit(void *context, const char *target, const enum outcome outcome[OUTCOME_RULES],
                             uint64_t count);
 enum err database_tally(struct database *database, database_visit *visit, void *context, struct why *why);
+
+/* Calls `visit` for each row of a SELECT, with its columns as text, NULL for those that have no value; false: no more.
+ * ERR_UNSUPPORTED: the database has an earlier format, with fewer columns (docs/campaigns.md). */
+typedef bool database_row(void *context, const char *const *column);
+enum err database_select(struct database *database, const char *sql, database_row *visit, void *context,
+                         struct why *why);

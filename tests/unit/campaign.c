@@ -10,6 +10,7 @@
 #include <unistd.h>
 #include "injector/campaign.h"
 #include "injector/report.h"
+#include "injector/tables.h"
 #include "injector/targets.h"
 
 static char dir[64], db_path[128];
@@ -117,9 +118,49 @@ START_TEST(reads_an_exact_file)
 }
 END_TEST
 
+#define PART(machine) EXACT(machine, "flip") "workload: [graphics]\n"
+
+START_TEST(reads_a_campaign_of_others)
+{
+    struct plan plan, again;
+    struct database *d;
+
+    write_file("a.yaml", PART("exact"));
+    write_file("b.yaml", "machine: machine.yaml\ntargets: [heap]\nmodels: [flip, skip]\ncount: 3\nseed: 5\n");
+    ck_assert_msg(load("parts: [a.yaml, b.yaml]\nuntil_manifested: 7\nseed: 1\n", &plan) == ERR_OK, "%s", why.text);
+    ck_assert_uint_eq(plan.parts, 2);
+    ck_assert_uint_eq(plan.until_manifested, 7);
+    ck_assert_uint_eq(plan.seed, 1);
+    ck_assert_uint_eq(plan.part[1].models, 2);
+    ck_assert_str_eq(plan.part[1].model[1].words, "skip");
+    ck_assert_str_eq(plan.part[1].model_words, "flip, skip");
+    ck_assert_str_eq(plan.part[1].file, "b.yaml");
+    ck_assert_ptr_eq(plan_part(&plan, 0), &plan.part[0]);
+    ck_assert_ptr_eq(plan_part(&plan, 50), &plan.part[1]);
+    ck_assert_ptr_eq(plan_part(&plan, 101), &plan.part[0]);
+    /* The database has all of it. */
+    ck_assert_msg(database_create(db_path, &plan, &d, &why) == ERR_OK, "%s", why.text);
+    write_file("b.yaml", "");
+    ck_assert_msg(database_plan(d, &again, &why) == ERR_OK, "%s", why.text);
+    ck_assert_uint_eq(again.part[0].workload, 1u << PART_PAINTER);
+    ck_assert_uint_eq(again.part[1].target[0].place.kind, PLACE_HEAP);
+    plan_done(&again);
+    plan_done(&plan);
+    database_close(d);
+}
+END_TEST
+
 static const struct {
     const char *text, *message;
 } bad_files[] = {
+    {"parts: [none.yaml]\ncount: 1\nseed: 1\n", "none.yaml"},
+    {"parts: [x.yaml]\ncount: 1\nseed: 1\n", "line 1: parts: a part has no parts"},
+    {"parts: [a.yaml]\ncount: 1\nseed: 1\nmodel: flip\n", "line 4: model: is for the parts to say"},
+    {"parts: [a.yaml]\nseed: 1\n", "count: is missing"},
+    {GOOD "models: [flip]\n", "models: there is a model, too"},
+    {"machine: machine.yaml\ntargets: [random]\nmodels: [flip, melt]\ncount: 1\nseed: 1\n", "models: model 'melt'"},
+    {"machine: exact.yaml\ntargets: [random]\nmodels: [flip, stuck1]\ncount: 1\nseed: 1\nexact: yes\n",
+     "models: stuck1 is made true again"},
     {"", "x.yaml: is empty"},
     {"machine: [", "x.yaml"},
     {GOOD "unheard_of: 3\n", "unheard_of"},
@@ -557,6 +598,62 @@ START_TEST(adds_up)
 }
 END_TEST
 
+/* Prints the tables of the database; free() them. */
+static char *tables(struct database *d, enum err error)
+{
+    char *text = NULL;
+    size_t bytes;
+    FILE *f = open_memstream(&text, &bytes);
+
+    ck_assert_ptr_nonnull(f);
+    ck_assert_int_eq(tables_print(d, f, &why), error);
+    fclose(f);
+    return text;
+}
+
+START_TEST(prints_tables)
+{
+    static const char *const lines[] = {
+        "\n| flips:2 | 5 | - | 4 | 2 | 50.0% (15.0 to 85.0) | - | 60.0% (23.1 to 88.2) | 2 of 3 | 66.7%",
+        "\n| one | 3 | 2 | 2 | 1 |",
+        "\n| two | 2 | - | 2 | 1 | 50.0% (9.5 to 90.5) | - |",
+        "| recovered | 461 of 665 | 2 of 4 | 2 of 3 |",
+        "| - restart task | 50 | 1 | 1 |",
+        "| - reload cell | 411 | 1 | 1 |",
+        "| 94 | 0 | 0 |\n| - hung task: the workload stopped, and nothing was logged | 30 | 1 | 1 |",
+        "something wrong was delivered | 0 | 1 | 0 |",
+        "\n| 4 | two | flips:2 | a:.text.f+0x3 | hang | hung task | a:f |\n",
+    };
+    struct plan plan;
+    struct database *d = create(&plan);
+    const enum outcome outcome[] = {OUTCOME_BENIGN, OUTCOME_RESTART, OUTCOME_WRONG, OUTCOME_RELOAD, OUTCOME_HANG};
+
+    for (uint64_t i = 0; i < 5; i++)
+        add(d, i, "random", outcome[i]);
+    database_close(d);
+    change_database("UPDATE experiment SET part = iif(idx < 3, 'thesis/one.yaml', 'thesis/two.yaml'),"
+                    " activated = iif(idx < 4, idx > 0, NULL),"
+                    " cause = CASE outcome WHEN 'hang' THEN 'hung task' WHEN 'wrong' THEN 'wrong result' ELSE '' END,"
+                    " cause_thesis = iif(outcome = 'hang', 'hung task', '')");
+    ck_assert_int_eq(database_open(db_path, DATABASE_READ, &d, &why), ERR_OK);
+    char *text = tables(d, ERR_OK);
+    for (size_t i = 0; i < sizeof lines / sizeof *lines; i++)
+        ck_assert_msg(strstr(text, lines[i]) != NULL, "no '%s' in:\n%s", lines[i], text);
+    free(text);
+    database_close(d);
+    change_database(WITHOUT_FORMAT_3 "UPDATE campaign SET value = '2' WHERE key = 'format'");
+    ck_assert_int_eq(database_open(db_path, DATABASE_READ, &d, &why), ERR_OK);
+    free(tables(d, ERR_UNSUPPORTED));
+    database_close(d);
+    ck_assert_int_eq(database_open(db_path, DATABASE_WRITE, &d, &why), ERR_OK);
+    text = tables(d, ERR_OK);
+    ck_assert_ptr_nonnull(strstr(text, "| recovered | 461 of 665 | 2 of 4 | 2 of 3 |"));
+    free(text);
+    plan_done(&plan);
+    database_close(d);
+}
+END_TEST
+
 Suite *suite_campaign(void);
 Suite *suite_campaign(void)
 {
@@ -567,6 +664,7 @@ Suite *suite_campaign(void)
     tcase_add_test(tc, reads_a_file);
     tcase_add_test(tc, reads_a_workload);
     tcase_add_test(tc, reads_an_exact_file);
+    tcase_add_test(tc, reads_a_campaign_of_others);
     tcase_add_test(tc, refuses_a_folder_that_is_too_long);
     tcase_add_loop_test(tc, refuses_files, 0, sizeof bad_files / sizeof *bad_files);
     tcase_add_loop_test(tc, checks_targets, 0, sizeof targets / sizeof *targets);
@@ -581,6 +679,7 @@ Suite *suite_campaign(void)
     tcase_add_test(tc, blames_the_disk_not_the_database);
     tcase_add_test(tc, knows_wilson);
     tcase_add_test(tc, adds_up);
+    tcase_add_test(tc, prints_tables);
     suite_add_tcase(s, tc);
     return s;
 }

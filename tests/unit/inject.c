@@ -2,6 +2,7 @@
 #include <check.h>
 #include <pthread.h>
 #include <stdio.h>
+#include "guest/abi/heap.h"
 #include "guest/abi/rounds.h"
 #include "injector/deliveries.h"
 #include "injector/inject.h"
@@ -136,6 +137,39 @@ START_TEST(leaves_the_arena_alone)
     ck_assert_int_eq(place_resolve(&place, view, &ranges, &why), ERR_OK);
     ck_assert_uint_eq(ranges.bytes, BUILD_TEXT_BYTES);
     place_ranges_done(&ranges);
+}
+END_TEST
+
+START_TEST(finds_blocks_of_the_heap)
+{
+    enum { ENTRY = BUILD_PAGES_PHYS + 4096, AT = 0x200, BYTES = 40, OFFSET = 64 };
+    const uint64_t virt = LAYOUT_PAGES_VIRT + AT;
+    struct heap_header used = {heap_seal(virt, OFFSET, HEAP_SEAL_USED), OFFSET, BYTES};
+    struct heap_header freed = {heap_seal(virt + 0x100, OFFSET, HEAP_SEAL_FREE), OFFSET, BYTES};
+    struct place_ranges ranges;
+    struct place place;
+    struct change change = {0};
+    char where[64];
+
+    ck_assert_int_eq(place_parse("heap", &place, &why), ERR_OK);
+    ck_assert_int_ne(place_parse("heaps", &(struct place){0}, &why), ERR_OK);
+    ck_assert_int_eq(place_resolve(&place, view, &ranges, &why), ERR_NOT_FOUND);
+    memcpy(ram + ENTRY, ram + ENTRY + 8, 8); /* the first gibibyte is mapped like the second */
+    memcpy(ram + BUILD_ALPHA_PHYS + AT, &used, sizeof used);
+    memcpy(ram + BUILD_ALPHA_PHYS + AT + 0x100, &freed, sizeof freed);
+    ck_assert_int_eq(place_resolve(&place, view, &ranges, &why), ERR_OK);
+    ck_assert_uint_eq(ranges.count, 1);
+    ck_assert_uint_eq(ranges.bytes, BYTES);
+    const struct place_range r = place_byte(&ranges, 3);
+    ck_assert_uint_eq(r.phys, BUILD_ALPHA_PHYS + AT + sizeof used + 3);
+    ck_assert_uint_eq(r.virt, virt + sizeof used + 3);
+    place_ranges_done(&ranges);
+    ck_assert_int_eq(inject_find(view, "heap:0xffffc00000000213", &change, &why), ERR_OK);
+    ck_assert_uint_eq(change.phys, r.phys);
+    inject_where(view, &change, where, sizeof where);
+    ck_assert_str_eq(where, "heap:0xffffc00000000213");
+    ck_assert_str_eq(inject_kind(view, &change), "heap");
+    ck_assert_uint_eq(inject_gva(view, &change), r.virt);
 }
 END_TEST
 
@@ -714,6 +748,29 @@ START_TEST(classifies)
 }
 END_TEST
 
+static const struct {
+    struct evidence evidence;
+    enum cause strict, thesis;
+} causes[] = {
+    {{.rounds = 3, .wanted = 3}, CAUSE_NONE, CAUSE_NONE},
+    {{.rounds = 3, .wanted = 3, .faults = 2, .in_recovery = 1, .reloads = 1}, CAUSE_NONE, CAUSE_NONE},
+    {{.rounds = 3, .wanted = 3, .wrong = 1}, CAUSE_RESULT, CAUSE_NONE},
+    {{.rounds = 1, .wanted = 3}, CAUSE_HUNG, CAUSE_HUNG},
+    {{.rounds = 1, .wanted = 3, .faults = 1}, CAUSE_UNWINDING, CAUSE_UNWINDING},
+    {{.rounds = 3, .wanted = 3, .faults = 2, .unrecovered = 1}, CAUSE_UNWINDER, CAUSE_UNWINDER},
+    {{.rounds = 1, .wanted = 3, .faults = 1, .in_recovery = 1}, CAUSE_UNWINDER, CAUSE_UNWINDER},
+    {{.rounds = 1, .wanted = 3, .faults = 2, .unrecovered = 2, .replacing = 1}, CAUSE_REPLACEMENT, CAUSE_REPLACEMENT},
+    {{.rounds = 1, .wanted = 3, .wrong = 1, .faults = 1}, CAUSE_RESULT, CAUSE_UNWINDING},
+    {{.crashed = true, .wanted = 3}, CAUSE_MACHINE, CAUSE_MACHINE},
+};
+
+START_TEST(says_why_a_fault_was_lost)
+{
+    ck_assert_int_eq(outcome_cause(&causes[_i].evidence, OUTCOME_STRICT), causes[_i].strict);
+    ck_assert_int_eq(outcome_cause(&causes[_i].evidence, OUTCOME_THESIS), causes[_i].thesis);
+}
+END_TEST
+
 Suite *suite_inject(void);
 Suite *suite_inject(void)
 {
@@ -724,6 +781,7 @@ Suite *suite_inject(void)
     tcase_add_loop_test(tc, finds_places, 0, sizeof places / sizeof *places);
     tcase_add_test(tc, counts_bytes_of_ranges);
     tcase_add_test(tc, leaves_the_arena_alone);
+    tcase_add_test(tc, finds_blocks_of_the_heap);
     tcase_add_test(tc, takes_the_used_end_of_a_stack);
     tcase_add_loop_test(tc, changes_memory, 0, sizeof model_cases / sizeof *model_cases);
     tcase_add_test(tc, fits_wide_changes_in);
@@ -746,6 +804,7 @@ Suite *suite_inject(void)
     tcase_add_test(tc, gives_up_an_event_that_was_never_written);
     tcase_add_test(tc, says_what_it_has_not_seen);
     tcase_add_test(tc, reads_no_event_beyond_memory);
+    tcase_add_loop_test(tc, says_why_a_fault_was_lost, 0, sizeof causes / sizeof *causes);
     tcase_add_loop_test(tc, classifies, 0, sizeof outcomes / sizeof *outcomes);
     suite_add_tcase(s, tc);
     return s;
