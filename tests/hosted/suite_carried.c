@@ -156,6 +156,30 @@ START_TEST(a_label_needs_the_same_function)
 }
 END_TEST
 
+static uint64_t end_of(const char *section)
+{
+    const struct arena_section *s = arena_section(loaded_section("unit", section));
+
+    return s->virt + s->bytes;
+}
+
+/* As of an array: it is where no other datum begins, also where it is stored over a pointer that has an edge. */
+START_TEST(the_end_of_a_datum_goes_along)
+{
+    for (uint32_t version = 2; version < 4; version++) {
+        uint64_t end = end_of("unit_count"), carried;
+        memcpy(loaded_bytes("unit", "unit_count") + sizeof end, &end, sizeof end);
+        memcpy(loaded_bytes("unit", "unit_hook"), &end, sizeof end);
+        ck_assert_uint_eq(arena_section_at(end).index, 0);
+        swap_well(version, 0);
+        memcpy(&carried, loaded_bytes("unit", "unit_count") + sizeof end, sizeof carried);
+        ck_assert_uint_ne(end_of("unit_count"), end);
+        ck_assert_uint_eq(carried, end_of("unit_count"));
+        ck_assert_uint_eq(loaded_word("unit", "unit_hook"), end_of("unit_count"));
+    }
+}
+END_TEST
+
 static void store_lost_function(void)
 {
     uint64_t lost = arena_section(loaded_section("unit", "unit_lost"))->virt;
@@ -205,6 +229,7 @@ Suite *suite_hosted_carried(void)
     tcase_add_test(tests, reloads_are_counted_on);
     tcase_add_test(tests, pointers_may_refer_to_the_heap);
     tcase_add_test(tests, a_label_needs_the_same_function);
+    tcase_add_test(tests, the_end_of_a_datum_goes_along);
     tcase_add_test(tests, a_pointer_may_change_until_the_others_are_parked);
     tcase_add_test(tests, a_cell_that_is_split_off_takes_over);
     suite_add_tcase(s, tests);

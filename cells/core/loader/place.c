@@ -6,16 +6,15 @@
 #include "cells/core/page/page.h"
 #include "cells/lib/string/string.h"
 
-#define EH_FRAME_END 4 /* a zero length ends the unwind tables */
-
 enum { TEXT, RODATA, DATA, REGIONS };
 
-/* The order of sections within a region: those with contents before those without, unwind tables last. */
+/* The order of sections within a region: those with contents before those without, unwind tables last. The bytes behind
+ * each: a zero length ends unwind tables; and a pointer to the end of an array must not be one to what follows. */
 static const struct {
-    uint32_t kind, region;
+    uint32_t kind, region, behind;
 } order[] = {
-    {SECTION_TEXT, TEXT},       {SECTION_RODATA, RODATA}, {SECTION_EXCEPT, RODATA},
-    {SECTION_EH_FRAME, RODATA}, {SECTION_DATA, DATA},     {SECTION_BSS, DATA},
+    {SECTION_TEXT, TEXT, 0},       {SECTION_RODATA, RODATA, 1}, {SECTION_EXCEPT, RODATA, 0},
+    {SECTION_EH_FRAME, RODATA, 4}, {SECTION_DATA, DATA, 1},     {SECTION_BSS, DATA, 1},
 };
 static const unsigned region_flags[REGIONS] = {
     [TEXT] = PAGE_CELL | PAGE_EXECUTE, [RODATA] = PAGE_CELL, [DATA] = PAGE_CELL | PAGE_WRITE};
@@ -154,8 +153,7 @@ static enum err lay_out(struct place *place, bool fill, struct report *report)
             uint64_t offset = align_up(place->used[order[step].region], s.align);
             if (fill && (err = fill_section(place, i, &s, step, offset, report)))
                 return err;
-            place->used[order[step].region] =
-                offset + s.size + (order[step].kind == SECTION_EH_FRAME ? EH_FRAME_END : 0);
+            place->used[order[step].region] = offset + s.size + order[step].behind;
         }
     return ERR_OK;
 }

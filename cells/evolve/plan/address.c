@@ -76,17 +76,25 @@ bool plan_is_entry(uint64_t address)
     return begins;
 }
 
+/* Of a pair that a recipe moves. The end has a counterpart if the last byte is the last one of the new section too. */
+static uint64_t map_by_recipe(const struct plan *plan, const struct pair *pair, uint32_t offset)
+{
+    bool end = offset == pair->bytes;
+    uint32_t to;
+
+    if (!recipe_new_target(plan->recipes, pair->recipe, offset - end, &to))
+        return 0;
+    return end && to + 1 != arena_section(pair->new_)->bytes ? 0 : pair->to + to + end;
+}
+
 uint64_t plan_map(const struct plan *plan, uint64_t address)
 {
     const struct pair *pair = plan_pair_at(plan, address);
-    uint32_t offset;
 
     if (!pair)
         return 0;
-    if (pair->treatment != PLAN_BY_RECIPE)
-        return pair_map(pair, address);
-    bool found = recipe_new_target(plan->recipes, pair->recipe, (uint32_t)(address - pair->virt), &offset);
-    return found ? pair->to + offset : 0;
+    return pair->treatment == PLAN_BY_RECIPE ? map_by_recipe(plan, pair, (uint32_t)(address - pair->virt))
+                                             : pair_map(pair, address);
 }
 
 /* ---- functions that pointers refer to ---- */

@@ -27,34 +27,46 @@ static enum err verify_pointers(const struct plan *plan, const struct pair *pair
     return ERR_OK;
 }
 
-/* The label within a function of the datum's own cell that the word is the address of, as a computed goto has it; NULL:
- * none, or one that has a counterpart. */
-static const struct pair *lost_label(const struct plan *plan, const struct pair *datum, uint64_t word)
+/* Whether the word is the address of a label within `code`, a function of the datum's own cell, as a computed goto has
+ * it. The new function would go on where the old one has another instruction, and in its frame. */
+static bool is_label(const struct pair *datum, const struct pair *code, uint64_t word)
 {
-    const struct pair *code = plan_in_old_text(plan, word) ? plan_pair_at(plan, word) : NULL;
-
-    if (!code || !code->text || !same(arena_section(code->old)->cell, arena_section(datum->old)->cell))
-        return NULL;
-    return plan_map(plan, word) || plan_is_entry(word) ? NULL : code;
+    return code->text && same(arena_section(code->old)->cell, arena_section(datum->old)->cell) && !plan_is_entry(word);
 }
 
-/* The new function would go on where the old one has another instruction, and in its frame. */
-static enum err verify_labels(const struct plan *plan, const struct pair *pair, struct report *report)
+/* Whether the word points to the end of data that a recipe moves. */
+static bool is_end(const struct pair *moved, uint64_t word)
+{
+    return moved->treatment == PLAN_BY_RECIPE && word - moved->virt == moved->bytes;
+}
+
+/* Words that would point elsewhere, or into the old cell for ever. */
+static enum err verify_word(const struct plan *plan, const struct pair *pair, uint64_t word, struct report *report)
+{
+    const struct pair *there = plan_in_old(plan, word) && !plan_map(plan, word) ? plan_pair_at(plan, word) : NULL;
+
+    if (there && is_label(pair, there, word))
+        return report_refuse(report, ERR_MISSING_SYMBOL, "%s: %s points into the middle of %s, which differs",
+                             section_cell_name(pair->old), section_name(pair->old), section_name(there->old));
+    if (there && is_end(there, word))
+        return report_refuse(report, ERR_MISSING_SYMBOL, "%s: %s points to the end of %s, which has another size",
+                             section_cell_name(pair->old), section_name(pair->old), section_name(there->old));
+    return ERR_OK;
+}
+
+static enum err verify_words(const struct plan *plan, const struct pair *pair, struct report *report)
 {
     const uint8_t *bytes = plan_bytes(pair->old);
-    const struct pair *code;
+    enum err e = ERR_OK;
     uint64_t word;
     uint32_t moved;
 
-    for (uint32_t at = -pair->virt & 7; at + sizeof word <= pair->bytes; at += sizeof word) {
+    for (uint32_t at = -pair->virt & 7; !e && at + sizeof word <= pair->bytes; at += sizeof word) {
         memcpy(&word, bytes + at, sizeof word);
-        if (word - plan->low >= plan->high - plan->low || !(code = lost_label(plan, pair, word)) ||
-            !pair_new_offset(plan, pair, at, &moved))
-            continue;
-        return report_refuse(report, ERR_MISSING_SYMBOL, "%s: %s points into the middle of %s, which differs",
-                             section_cell_name(pair->old), section_name(pair->old), section_name(code->old));
+        if (word - plan->low < plan->high - plan->low && pair_new_offset(plan, pair, at, &moved))
+            e = verify_word(plan, pair, word, report);
     }
-    return ERR_OK;
+    return e;
 }
 
 static enum err refuse_values_of(const struct plan *plan, const struct pair *pair, struct report *report)
@@ -67,7 +79,7 @@ static enum err refuse_values_of(const struct plan *plan, const struct pair *pai
     if (!e && pair_moves(pair))
         e = verify_pointers(plan, pair, report);
     if (!e && pair_moves(pair))
-        e = verify_labels(plan, pair, report);
+        e = verify_words(plan, pair, report);
     return e;
 }
 

@@ -134,7 +134,8 @@ PLAN_INLINE bool pair_moves(const struct pair *pair)
     return pair->treatment == PLAN_CARRIED || pair->treatment == PLAN_BY_RECIPE;
 }
 
-/* The pair whose old section holds `address`; NULL: none does. */
+/* The pair whose old section holds `address`, or is data or a constant that ends there, as a pointer to the end of an
+ * array does: the loader has nothing begin there. NULL: none. */
 PLAN_INLINE const struct pair *plan_pair_at(const struct plan *plan, uint64_t address)
 {
     size_t low = 0, high = plan->pairs;
@@ -147,7 +148,7 @@ PLAN_INLINE const struct pair *plan_pair_at(const struct plan *plan, uint64_t ad
             high = middle;
     }
     const struct pair *pair = low ? &plan->pair[low - 1] : NULL;
-    return pair && address - pair->virt < pair->bytes ? pair : NULL;
+    return pair && address - pair->virt < pair->bytes + !pair->text ? pair : NULL;
 }
 
 /* What takes the place of an address in the pair's old section, when no recipe moves it; 0: nothing does. The start of
@@ -172,7 +173,7 @@ PLAN_INLINE uint64_t plan_map_back(const struct plan *plan, uint64_t address)
         uint64_t moved = pair->treatment == PLAN_BY_RECIPE ? pair_map_back(plan, pair, address) : 0;
         if (moved)
             return moved;
-        if (pair->treatment != PLAN_BY_RECIPE && pair->to && address - pair->to < pair->bytes)
+        if (pair->treatment != PLAN_BY_RECIPE && pair->to && address - pair->to < pair->bytes + !pair->text)
             return pair->virt + (address - pair->to);
     }
     return 0;
