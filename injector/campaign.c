@@ -319,12 +319,13 @@ static void take_faults(const struct rig *r, const struct glance *g, struct expe
     enum err e;
     OWN(view) struct view *after = view_take_anyway(r->target.ram, r->target.bytes, &e);
 
-    if (!after)
-        return;
     const struct arena_fault *f;
-    for (size_t n = 0; (f = view_fault(after, n)) != NULL; n++) {
+    bool seen = false;
+
+    for (size_t n = 0; after && (f = view_fault(after, n)) != NULL; n++) {
         if (!is_ours(r, g, f))
             continue;
+        seen = true;
         if (f->kind == FAULT_DAMAGE) { /* put right before anything failed */
             x->evidence.faults--;
             continue;
@@ -338,6 +339,8 @@ static void take_faults(const struct rig *r, const struct glance *g, struct expe
                      f->section.index ? view_section_name(after, f->section) : "");
         }
     }
+    if (!seen) /* their records cannot be read: nothing says that they were closed */
+        x->evidence.unrecovered = x->evidence.faults;
 }
 
 static uint64_t grown(const struct rig *r, const struct glance *g, enum arena_counter counter)

@@ -62,7 +62,8 @@ done
 cat "${models[@]/#/$work/}" > "$work/now"
 
 # The same again is the same, to the instruction.
-columns='idx, delay_switches, target, outcome, outcome_thesis, rounds, faults, recoveries, restarts, reloads, fault_ip,
+columns='idx, delay_switches, target, outcome, activated, cause, outcome_thesis, rounds, faults, recoveries,
+    restarts, reloads, fault_ip,
     fault_address, fault_message, recovery_ns, place, phys, before, after'
 run_model flip 4 1 again
 for name in flip again; do
@@ -74,6 +75,28 @@ done
 timeout $guest_seconds "$delias" campaign replay "$work/again.db" 1 --json > "$work/replay" &&
     jq -e '.outcome == .recorded' "$work/replay" > /dev/null || { echo 'faults: a replay ended differently'; exit 1; }
 echo 'ok: four experiments again, to the instruction; a replay'
+
+# So are skipped instructions and blocks of the heap, in a campaign that is made of others.
+for part in graphics write; do
+    sed "s#\.\./\.\./#$root/configs/#" "configs/campaigns/thesis/$part.yaml" > "$work/$part.yaml"
+    printf 'targets: [heap, "symbol:heap.heap_alloc", "symbol:scheduler.run_next"]\n' > "$work/targets"
+    sed -i -e "/^targets:/r $work/targets" -e '/^targets:$/d' -e '/^  - /d' "$work/$part.yaml"
+done
+printf 'parts: [graphics.yaml, write.yaml]\nseed: 5\ncount: 58\n' > "$work/two.yaml"
+for name in two same; do
+    timeout $guest_seconds "$delias" campaign run "$work/two.yaml" -o "$work/$name.db" > /dev/null 2> "$work/two.log" \
+        < /dev/null || { tail -n 5 "$work/two.log"; exit 1; }
+    sqlite3 "$work/$name.db" "select part, model, kind, $columns from experiment join change on idx = experiment" \
+        > "$work/$name.rows"
+done
+[ "$(wc -l < "$work/two.rows")" -eq 58 ] && diff "$work/two.rows" "$work/same.rows" > "$work/diff" ||
+    { head -n 5 "$work/diff"; echo 'faults: the same experiments of two parts ended differently'; exit 1; }
+[ "$(sqlite3 "$work/two.db" "select count(distinct part), count(distinct model), sum(activated) > 0,
+    sum(model = 'skip' and kind <> 'text'), sum(kind = 'heap') > 0 from experiment")" = '2|3|1|0|1' ] ||
+    { echo 'faults: parts, models and kinds are not as they should be'; exit 1; }
+timeout $guest_seconds "$delias" campaign replay "$work/two.db" 51 --json > "$work/replay" &&
+    jq -e '.outcome == .recorded' "$work/replay" > /dev/null || { echo 'faults: a replay of a part'; exit 1; }
+echo 'ok: two parts, three models, again, to the instruction'
 
 awk "$class"'
     FNR == NR { if (!/^#/) was[$1 " " $2] = $3; next }
