@@ -308,6 +308,7 @@ static void take_fault(const struct arena_fault *f, struct experiment *x)
 
     x->evidence.unrecovered += lost;
     x->evidence.replacing += lost && f->action == FAULT_ACTION_RELOAD;
+    x->evidence.hanging += lost && f->kind == FAULT_HANG;
     x->evidence.in_recovery += is_in_recovery(f);
     x->evidence.halted |= f->action == FAULT_ACTION_HALT;
     if (lost && f->seq >= x->lost.seq)

@@ -40,6 +40,8 @@ enum cause outcome_cause(const struct evidence *e, enum outcome_rule rule)
     case OUTCOME_FAILED:
         if (e->in_recovery)
             return CAUSE_UNWINDER;
+        if (e->hanging)
+            return CAUSE_HUNG;
         return e->replacing ? CAUSE_REPLACEMENT : e->unrecovered ? CAUSE_UNWINDER : CAUSE_UNWINDING;
     default:
         return CAUSE_NONE;

@@ -32,6 +32,7 @@ struct evidence {
     uint64_t unrecovered; /* of those */
     uint64_t reloads;     /* since */
     uint64_t replacing;   /* of those that were not recovered: a cell was being reloaded */
+    uint64_t hanging;     /* of those that were not recovered: the watchdog had to end something that hung */
     uint64_t in_recovery; /* of the faults: in the code of recovery itself */
 };
 
@@ -39,7 +40,7 @@ struct evidence {
 #define CAUSES(X)                                                                                                      \
     X(NONE, "", "recovered, or nothing failed")                                                                        \
     X(UNWINDING, "incomplete unwinding", "every fault is closed, and the workload does not go on")                     \
-    X(HUNG, "hung task", "the workload stopped, and nothing was logged")                                               \
+    X(HUNG, "hung task", "it stopped with nothing logged, or hung again and again")                                    \
     X(REPLACEMENT, "failed replacement", "a fault is not closed whose cell was being reloaded")                        \
     X(UNWINDER, "unwinder failure", "recovery failed by itself, or did not come to an end")                            \
     X(MACHINE, "end of the machine", "it ended, halted or restarted")                                                  \

@@ -620,7 +620,7 @@ START_TEST(prints_tables)
         "| recovered | 461 of 665 | 2 of 4 | 2 of 3 |",
         "| - restart task | 50 | 1 | 1 |",
         "| - reload cell | 411 | 1 | 1 |",
-        "| 94 | 0 | 0 |\n| - hung task: the workload stopped, and nothing was logged | 30 | 1 | 1 |",
+        "| 94 | 0 | 0 |\n| - hung task: it stopped with nothing logged, or hung again and again | 30 | 1 | 1 |",
         "something wrong was delivered | 0 | 1 | 0 |",
         "\n| 4 | two | flips:2 | a:.text.f+0x3 | hang | hung task | a:f |\n",
     };

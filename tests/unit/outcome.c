@@ -248,6 +248,7 @@ static const struct {
     {{.rounds = 3, .wanted = 3, .faults = 2, .unrecovered = 1}, CAUSE_UNWINDER, CAUSE_UNWINDER},
     {{.rounds = 1, .wanted = 3, .faults = 1, .in_recovery = 1}, CAUSE_UNWINDER, CAUSE_UNWINDER},
     {{.rounds = 1, .wanted = 3, .faults = 2, .unrecovered = 2, .replacing = 1}, CAUSE_REPLACEMENT, CAUSE_REPLACEMENT},
+    {{.rounds = 1, .wanted = 3, .faults = 2, .unrecovered = 2, .hanging = 1, .replacing = 1}, CAUSE_HUNG, CAUSE_HUNG},
     {{.rounds = 1, .wanted = 3, .wrong = 1, .faults = 1}, CAUSE_RESULT, CAUSE_UNWINDING},
     {{.crashed = true, .wanted = 3}, CAUSE_MACHINE, CAUSE_MACHINE},
 };
