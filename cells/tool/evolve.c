@@ -193,26 +193,6 @@ static void find_refused(struct evolution *v)
     }
 }
 
-/* Whether the swap itself works with data whose types change. */
-static bool is_in_use(const char *cell)
-{
-    static const char *const running[] = {"plan", "quiescence", "swap"};
-
-    for (size_t i = 0; i < sizeof running / sizeof *running; i++)
-        if (strcmp(cell, running[i]) == 0)
-            return true;
-    return false;
-}
-
-static bool changes_types(const struct evolution *v)
-{
-    const json_t *transfer = json_object_get(v->manifest, "transfer");
-
-    return json_array_size(json_object_get(v->manifest, "types")) ||
-           json_array_size(json_object_get(transfer, "recipes")) ||
-           json_array_size(json_object_get(transfer, "left_over"));
-}
-
 static void find_marks(struct evolution *v)
 {
     for (size_t i = 0; i < v->befores; i++) {
@@ -221,8 +201,6 @@ static void find_marks(struct evolution *v)
         uint32_t lost = is ? was->flags & ~is->notes.cell.flags & (NOTE_CORE | NOTE_FOUNDATION) : 0;
         if (lost)
             add_restart(v, was->name, "the new version lacks CORE() or FOUNDATION()");
-        if (is_in_use(was->name) && changes_types(v))
-            add_restart(v, was->name, "the swap runs in it, and types change; leave it out with --only");
     }
 }
 

@@ -166,6 +166,10 @@ struct arena_header {
     uint32_t park_round; /* guest only: grows each time that parked CPUs may continue */
     /* written by loader; arena lock */
     uint32_t cells_made; /* guest only: number of the cell that was made last */
+    /* written by swap; loader lock */
+    uint32_t swap_number; /* guest only: of the swap whose commit was begun last; see arena_cell.came */
+    /* written by quiescence; loader lock */
+    uint32_t search; /* guest only: number of the last search; see arena_section.search */
     /* written by arena; arena lock */
     struct arena_table_desc table[ARENA_TABLES];
     /* written by arena, frame; atomic (arena_count), or under the lock of what is counted: frames, strings */

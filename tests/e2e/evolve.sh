@@ -259,3 +259,48 @@ grep -q 'runs another build' "$work/err" || fail 'the core is not as it was'
 must 0 verify $machine
 [ "$(counter faults) $(counter checksums_bad)" = '0 0' ] || fail 'a fault, or a checksum is wrong'
 echo 'ok: data of the core change their type under load, and back'
+
+# ---- types of what carries out swaps ----
+
+# Structures of the cells plan, quiescence and swap have one more field; those of plan are the others' too. In the same
+# set is a cell with tasks that have to be got out of it.
+mkdir -p "$work/other/cells/evolve/plan" "$work/other/cells/evolve/swap" "$work/switched/cells" \
+    "$work/switched/cells.debug"
+sed 's/^    struct mapped_pages \*memory;/    uint64_t serial;\n&/' cells/evolve/plan/plan.h \
+    > "$work/other/cells/evolve/plan/plan.h"
+sed 's/^    uint32_t changes;/    uint64_t serial;\n&/' cells/evolve/swap/record.h > "$work/other/cells/evolve/swap/record.h"
+sed 's/^    uint64_t switches, rip;/    uint64_t walks, switches, rip;/' cells/evolve/quiescence/quiescence.c \
+    > "$work/other/quiescence.c"
+for cell in plan quiescence swap; do
+    put switching $cell $cell
+    for file in cells/evolve/$cell/*.[cS]; do
+        base=${file##*/}
+        [ ! -e "$work/other/$base" ] || file=$work/other/$base
+        ${flags/ / -I"$work/other" } -c -o "$work/$cell.$base.raw" "$file" || fail "cannot compile $file"
+    done
+    ld -r -o "$work/$cell.r" "$work/$cell".*.raw
+    build/bin/cell make "$work/$cell.r" -o "$work/switched/cells/$cell.o" --debug "$work/switched/cells.debug/$cell.o" ||
+        fail "cannot make $cell"
+done
+put switching channel channel
+put switched channel channel_v2
+must 0 evolve diff "$work/switching" "$work/switched" -o "$work/m"
+said '          data findings[].walks: new'
+said '          data swap_cells:record.serial: new'
+has '[.changed[].cell] == ["channel", "plan", "quiescence", "swap"] and .restart == []' "$work/m"
+must 0 evolve diff "$work/switched" "$work/switching" --drop 'findings[].walks' --drop swap_cells:record.serial \
+    --drop swap_log:record.serial -o "$work/back"
+swaps=$(counter swaps)
+must 0 evolve $machine "$work/m" --dry-run
+for _ in 1 2 3; do
+    must 0 evolve $machine "$work/m"
+    await rounds $(($(counter rounds) + 3))
+    must 0 evolve $machine "$work/back"
+    await rounds $(($(counter rounds) + 3))
+done
+[ "$(counter swaps)" -eq $((swaps + 6)) ] || fail 'another number of swaps'
+alone() { [ "$("$delias" cells $machine --all --json | jq '[.[] | select(.name == "swap")] | length')" -eq 1 ]; }
+wait_until alone || fail 'old versions of swap, or copies, stay'
+must 0 verify $machine
+[ "$(counter faults) $(counter checksums_bad)" = '0 0' ] || fail 'a fault, or a checksum is wrong'
+echo 'ok: types of the cells that carry out swaps change under load, and back'

@@ -2,6 +2,7 @@
 #include "cells/core/archive/archive.h"
 #include "cells/core/lifecycle/lifecycle.h"
 #include "cells/evolve/namespace/change.h"
+#include "cells/evolve/namespace/copies.h"
 #include "cells/evolve/namespace/namespace.h"
 #include "cells/evolve/swap/swap.h"
 #include "cells/host/log/log.h"
@@ -39,9 +40,9 @@ static void copy_newly_stale(struct namespace_ref namespace_)
                  report->text);
 }
 
-static enum err swap(const struct swap_order *order, struct report *report)
+static enum err swap(const struct swap_order *order, struct report *report) NEEDS(loader_lock)
 {
-    return same(order->namespace_, NAMESPACE_ROOT) ? swap_cells(order, report) : change_child(order, report);
+    return same(order->namespace_, NAMESPACE_ROOT) ? copies_swap(order, report) : change_child(order, report);
 }
 
 enum err namespace_swap(const struct swap_order *order, struct report *report)

@@ -85,7 +85,7 @@ static bool check_task(const struct plan *plan, const struct stack_references *f
             return false;
         walk_frames(plan, found, task, highest);
     }
-    if (!finding->stuck || finding->sent_back)
+    if (!finding->stuck || finding->sent_back || task == task_this())
         return true;
     if (finding->id && cpu_ns() >= until_ns) /* a task that runs is not walked again */
         return false;
@@ -105,7 +105,12 @@ enum quiescence quiescence_check(const struct plan *plan, const struct stack_ref
         if (!highest)
             continue;
         unknown |= !check_task(plan, found, task, highest, until_ns, report);
-        inside |= findings[task->ref.index].stuck;
+        const struct finding *finding = &findings[task->ref.index];
+        inside |= finding->stuck;
+        if (finding->stuck && task == task_this()) {
+            report_inside(task, finding->rip, ", from where it swaps", report);
+            return QUIESCENCE_NEVER;
+        }
     }
     return unknown ? QUIESCENCE_UNKNOWN : inside ? QUIESCENCE_INSIDE : QUIESCENCE_REACHED;
 }

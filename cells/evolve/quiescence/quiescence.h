@@ -69,7 +69,8 @@ bool gate_is_any_closed(void) NEEDS(loader_lock);
 
 enum quiescence {
     QUIESCENCE_REACHED, /* no task is inside of an old cell, in a function that changed */
-    QUIESCENCE_INSIDE,  /* one is, and is named */
+    QUIESCENCE_NEVER,   /* the caller's is, and cannot leave; the report names it. To wait is of no use */
+    QUIESCENCE_INSIDE,  /* another one is, and is named */
     QUIESCENCE_UNKNOWN, /* there was no time to walk all stacks: try again, without waiting for anybody */
 };
 

@@ -9,8 +9,6 @@ EXPORT(reach_find, KERNEL);
 EXPORT(reach_has, KERNEL);
 EXPORT(reach_has_task, KERNEL);
 
-static uint32_t last_search GUARDED_BY(loader_lock);
-
 bool reach_has(const struct reach *reach, struct section_ref section)
 {
     return section.index && arena_section(section)->search == reach->search;
@@ -33,11 +31,11 @@ static void enqueue(const struct reach *reach, struct section_ref section, struc
 /* 0 is in sections that no search has reached. Numbers come round after 2^32 swaps. */
 static uint32_t next_search(void) NEEDS(loader_lock)
 {
-    if (++last_search)
-        return last_search;
+    if (++arena_header()->search)
+        return arena_header()->search;
     for_each_section (i)
         arena_section(i)->search = 0;
-    return last_search = 1;
+    return arena_header()->search = 1;
 }
 
 void reach_find(struct reach *ret_reach, const struct plan *plan)

@@ -267,13 +267,15 @@ static enum attempt commit(struct trial *trial) NEEDS(loader_lock)
     enum quiescence quiescence;
 
     quiescence_begin();
-    while ((quiescence = commit_once(trial, walk_ns, &attempt)) != QUIESCENCE_REACHED && cpu_ns() < until_ns) {
+    while ((quiescence = commit_once(trial, walk_ns, &attempt)) > QUIESCENCE_NEVER && cpu_ns() < until_ns) {
         walk_ns += walk_ns / 8; /* tasks that run all the time are walked each time */
         if (quiescence == QUIESCENCE_UNKNOWN)
             continue;
         let_run(step_ns); /* longer each time: tasks cannot leave while CPUs are parked */
         step_ns = step_ns < QUIESCENCE_REST_NS / 2 ? step_ns * 2 : QUIESCENCE_REST_NS;
     }
+    if (quiescence == QUIESCENCE_NEVER)
+        attempt = refuse_with(trial->job, ERR_NOT_SWAPPABLE);
     end_phase(trial->job, "publish");
     if (attempt == ATTEMPT_DONE)
         trial->job->report->text[0] = 0; /* who was inside meanwhile */
@@ -296,7 +298,7 @@ static enum err verify(struct trial *trial, struct plan *plan)
     struct job *job = trial->job;
     enum err error = plan_verify(plan, job->report);
 
-    if (!error && plan->quiescent && replaces_itself(plan))
+    if (!error && plan->quiescent && !(job->order->flags & SWAP_DRY_RUN) && replaces_itself(plan))
         error = report_refuse(job->report, ERR_NOT_SWAPPABLE, "types change that the running swap has in use");
     end_phase(job, "verify");
     if (!error) {

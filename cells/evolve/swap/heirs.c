@@ -2,17 +2,17 @@
  * arena_cell.went. */
 #include "cells/evolve/swap/heirs.h"
 #include "cells/core/arena/arena.h"
+#include "cells/core/lifecycle/lifecycle.h"
 #include "cells/evolve/swap/swap.h"
 
 EXPORT(swap_heirs, KERNEL);
-
-static uint32_t swap_number GUARDED_BY(loader_lock);
+EXPORT(swap_retire_copy, KERNEL);
 
 /* The swap that made the inherited cell, which has old ones of its own, counts as what replaced the namespace's. */
 static void note_inherited(const struct plan *plan, struct arena_cell *inherited) NEEDS(loader_lock)
 {
     if (!inherited->came)
-        inherited->came = swap_number;
+        inherited->came = arena_header()->swap_number;
     for (size_t i = 0; i < plan->olds; i++)
         if (arena_cell(plan->old[i])->name == inherited->name)
             arena_cell(plan->old[i])->went = inherited->came;
@@ -20,17 +20,27 @@ static void note_inherited(const struct plan *plan, struct arena_cell *inherited
 
 void heirs_begin(void)
 {
-    swap_number++;
+    arena_header()->swap_number++;
 }
 
 void heirs_note(const struct plan *plan)
 {
     for (size_t i = 0; i < plan->news - plan->besides; i++)
-        arena_cell(plan->new_[i])->came = swap_number;
+        arena_cell(plan->new_[i])->came = arena_header()->swap_number;
     for (size_t i = 0; i < plan->olds; i++)
-        arena_cell(plan->old[i])->went = swap_number;
+        arena_cell(plan->old[i])->went = arena_header()->swap_number;
     for (size_t i = 0; i < plan->inheriteds; i++)
         note_inherited(plan, arena_cell(plan->inherited[i]));
+}
+
+void swap_retire_copy(struct cell_ref copy, struct cell_ref heir)
+{
+    if (!arena_cell(heir)->came) {
+        heirs_begin();
+        arena_cell(heir)->came = arena_header()->swap_number;
+    }
+    arena_cell(copy)->went = arena_cell(heir)->came;
+    lifecycle_retract(copy);
 }
 
 static bool is_heir(struct cell_ref cell, const struct cell_ref *old, size_t olds) NEEDS(loader_lock)

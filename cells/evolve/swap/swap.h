@@ -69,6 +69,10 @@ enum err swap_reload_cell(struct cell_ref cell, unsigned flags, struct report *r
 /* Logs a change that was not made by swap_cells, with its result; `new_` has a cell for each object. */
 void swap_log(const struct swap_order *order, const struct cell_ref *new_, const struct report *report);
 
+/* Has a staged cell that nobody else uses freed when nothing refers to it any more, like an old cell which the live one
+ * `heir`, of the same name, has replaced. */
+void swap_retire_copy(struct cell_ref copy, struct cell_ref heir) NEEDS(loader_lock);
+
 /* ---- for the reap cell; each needs the loader lock ---- */
 
 /* The cells that took over from the `olds` cells `old`, in ret_heirs; returns how many. */

@@ -14,9 +14,10 @@
 #include "cells/task/scheduler/scheduler.h"
 #include "cells/task/task/task.h"
 #include "cells/lib/string/string.h"
-#include "guest/abi/object.h"
 #include "tests/guest/fixtures/fragile/fragile.h"
+#include "tests/guest/fixtures/testing/retype.h"
 #include "tests/guest/fixtures/testing/testing.h"
+#include "tests/guest/fixtures/testing/traffic.h"
 
 CELL("test_swap", KERNEL, 1);
 
@@ -63,62 +64,23 @@ static bool all_reaped(void)
 
 /* ---- under traffic ---- */
 
-struct traffic {
-    struct channel_end *sender, *receiver;
-    struct task *sending, *receiving;
-    uint64_t sent, received, wrong;
-    uint32_t stop;
-};
-
-static void send_all(uint64_t argument)
-{
-    struct traffic *traffic = (struct traffic *)argument;
-    OWN(channel_end) struct channel_end *end = MOVE(traffic->sender);
-
-    while (!__atomic_load_n(&traffic->stop, __ATOMIC_RELAXED)) {
-        uint64_t message[4] = {traffic->sent, ~traffic->sent, 7, traffic->sent};
-        if (channel_send(end, message, 0) == CHANNEL_OK)
-            traffic->sent++;
-    }
-}
-
-static void receive_all(uint64_t argument)
-{
-    struct traffic *traffic = (struct traffic *)argument;
-    OWN(channel_end) struct channel_end *end = MOVE(traffic->receiver);
-    uint64_t message[4];
-
-    while (channel_receive(end, message, 0) == CHANNEL_OK) {
-        if (message[0] != traffic->received || message[1] != ~message[0] || message[3] != message[0])
-            traffic->wrong++;
-        traffic->received++;
-    }
-}
-
 static void swap_under_traffic(const struct testing *test, unsigned swaps)
 {
     static struct traffic traffic;
     struct channel_totals before, after;
 
-    traffic = (struct traffic){};
-    testing_need(test, channel_new(4, 32, &traffic.sender, &traffic.receiver) == ERR_OK);
     channel_totals(&before);
-    traffic.receiving = task_spawn("receiver", receive_all, (uint64_t)&traffic, NULL);
-    traffic.sending = task_spawn("sender", send_all, (uint64_t)&traffic, NULL);
-    testing_need(test, traffic.receiving && traffic.sending);
+    traffic_begin(test, &traffic);
     for (unsigned i = 0; i < swaps; i++) {
-        uint64_t received = __atomic_load_n(&traffic.received, __ATOMIC_RELAXED);
         enum err e = i % 2 == 0 ? SWAP("channel", channel_v2, 0) : SWAP("channel", channel, 0);
         if (e)
             log_warn("%s: %s", err_text(e), report.text);
         testing_need(test, e == ERR_OK && report.result == arena_cell_find(NAMESPACE_ROOT, "channel").index);
         testing_need(test, arena_cell((struct cell_ref){report.result})->version == (i % 2 == 0 ? 2 : 1));
-        testing_need(test, testing_await(__atomic_load_n(&traffic.received, __ATOMIC_RELAXED) >= received + 20));
+        traffic_await(test, &traffic, 20);
     }
-    __atomic_store_n(&traffic.stop, 1, __ATOMIC_RELAXED);
-    testing_need(test,
-                 task_join(traffic.sending, NULL) == JOIN_ENDED && task_join(traffic.receiving, NULL) == JOIN_ENDED);
-    testing_need(test, traffic.sent == traffic.received && !traffic.wrong && traffic.sent > swaps);
+    traffic_end(test, &traffic);
+    testing_need(test, traffic.sent > swaps);
     channel_totals(&after);
     uint64_t counted = after.messages - before.messages;
     testing_need(test, counted == traffic.sent); /* no call was cut short when its version was freed */
@@ -180,11 +142,27 @@ static void call_fragile(uint64_t flag)
     fragile_call(wait_for, flag);
 }
 
+static void swap_from_inside(uint64_t argument)
+{
+    *(enum err *)argument = SWAP("fragile", fragile_v2, 0);
+}
+
+/* A task cannot wait until it has left itself. */
+static void own_frames_stay(const struct testing *test)
+{
+    enum err e = ERR_OK;
+
+    fragile_call(swap_from_inside, (uint64_t)&e);
+    testing_need(test, e == ERR_NOT_SWAPPABLE && all_reaped());
+    testing_need(test, string_starts(report.text, "types change, and task test_swap is in fragile_call"));
+}
+
 static void frames_stay(const struct testing *test)
 {
     OWN(heap) uint32_t *flag = heap_alloc(sizeof *flag);
 
     testing_need(test, SWAP("fragile", fragile, 0) == ERR_OK);
+    own_frames_stay(test);
     uint64_t calls = fragile_calls();
     inside = false;
     OWN(task) struct task *task = task_spawn("inside", call_fragile, (uint64_t)flag, NULL);
@@ -263,25 +241,6 @@ static void refused(const struct testing *test)
 
 /* ---- a swap of what carries out swaps ---- */
 
-/* Gives an object another type for what the arguments of the cell's exported functions refer to. */
-static void change_types(const struct testing *test, struct cell_ref cell, uint8_t *object, size_t bytes)
-{
-    size_t changed = 0;
-
-    for_each_symbol_of (i, cell) {
-        uint64_t deep = arena_symbol(i)->deep_hash;
-        bool refers = deep && deep != arena_symbol(i)->type_hash;
-        for (size_t at = 0; refers && at + sizeof deep <= bytes; at++)
-            if (!memcmp(object + at, &deep, sizeof deep)) {
-                object[at] ^= 1;
-                changed++;
-            }
-    }
-    testing_need(test, changed);
-    uint32_t seal = object_seal(object, bytes);
-    memcpy(object + offsetof(struct elf_header, flags), &seal, sizeof seal);
-}
-
 static void refused_in_use(const struct testing *test)
 {
     static const char *const cells[] = {"plan", "quiescence", "swap"};
@@ -294,7 +253,7 @@ static void refused_in_use(const struct testing *test)
         testing_need(test, copy);
         const struct counts before = count();
         memcpy(copy, page_direct(object->phys), object->bytes);
-        change_types(test, cell, copy, object->bytes);
+        testing_need(test, retype_arguments(cell, copy, object->bytes));
         expect(test, cells[i], swap_bytes(cells[i], copy, object->bytes, 0), ERR_NOT_SWAPPABLE, &before);
     }
 }
