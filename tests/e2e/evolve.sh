@@ -268,7 +268,8 @@ mkdir -p "$work/other/cells/evolve/plan" "$work/other/cells/evolve/swap" "$work/
     "$work/switched/cells.debug"
 sed 's/^    struct mapped_pages \*memory;/    uint64_t serial;\n&/' cells/evolve/plan/plan.h \
     > "$work/other/cells/evolve/plan/plan.h"
-sed 's/^    uint32_t changes;/    uint64_t serial;\n&/' cells/evolve/swap/record.h > "$work/other/cells/evolve/swap/record.h"
+sed 's/^    uint32_t changes;/    uint64_t serial;\n&/' cells/evolve/swap/record.h \
+    > "$work/other/cells/evolve/swap/record.h"
 sed 's/^    uint64_t switches, rip;/    uint64_t walks, switches, rip;/' cells/evolve/quiescence/quiescence.c \
     > "$work/other/quiescence.c"
 for cell in plan quiescence swap; do
@@ -279,8 +280,8 @@ for cell in plan quiescence swap; do
         ${flags/ / -I"$work/other" } -c -o "$work/$cell.$base.raw" "$file" || fail "cannot compile $file"
     done
     ld -r -o "$work/$cell.r" "$work/$cell".*.raw
-    build/bin/cell make "$work/$cell.r" -o "$work/switched/cells/$cell.o" --debug "$work/switched/cells.debug/$cell.o" ||
-        fail "cannot make $cell"
+    build/bin/cell make "$work/$cell.r" -o "$work/switched/cells/$cell.o" \
+        --debug "$work/switched/cells.debug/$cell.o" || fail "cannot make $cell"
 done
 put switching channel channel
 put switched channel channel_v2

@@ -111,8 +111,10 @@ static void under_traffic(const struct testing *test, unsigned rounds)
     traffic_begin(test, &traffic);
     there_and_back(test);
     const struct testing_records before = testing_records();
-    for (unsigned i = 0; i < rounds; i++)
+    for (unsigned i = 0; i < rounds; i++) {
         there_and_back(test);
+        log_info("round %u of %u", i + 1, rounds);
+    }
     testing_same(test, "swaps of the cells that swap", &before);
     traffic_end(test, &traffic);
 }
