@@ -126,7 +126,7 @@ static enum err print_groups(struct database *d, FILE *to, const char *title, co
     enum err e = database_select(d, sql, print_row, &p, why);
     end_group(&p);
     if (e == ERR_OK)
-        print_group(to, "all", ret_all);
+        print_group(to, "in all", ret_all);
     return e;
 }
 
