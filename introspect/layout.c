@@ -4,7 +4,7 @@
 #include <string.h>
 
 const struct layout_rule layout_rules[ARENA_TABLES] = {
-#define X(table, record_bytes, stable_bytes, base, most) [ARENA_##table] = {record_bytes, stable_bytes, most(base)},
+#define X(table, type, stable_bytes, base, most) [ARENA_##table] = {sizeof(type), stable_bytes, most(base)},
     ARENA_SHAPES(X)
 #undef X
 };

@@ -19,7 +19,11 @@
  * tests/tools/test_writers.sh compares cells and locks with the code; what it cannot see is a whole record, which the
  * arena cell clears. `check`, `next_free` and names that are strings are that cell's alone.
  *
- * The host writes `request_seq`, requests and the mailbox, one program at a time (machine_lock), and nothing else. */
+ * The host writes `request_seq`, requests and the mailbox, one program at a time (machine_lock), and nothing else.
+ *
+ * A swap of cells that would have the arena laid out otherwise is refused (`union arena_contents` of the arena cell).
+ * Whoever changes anything else that running cells rely on, as places in layout.h, raises ARENA_VERSION: it is refused
+ * then, too. */
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
@@ -653,25 +657,25 @@ _Static_assert(sizeof(struct arena_header) <= 4096);
 #define ARENA_STABLE_TASK      offsetof(struct arena_task, state)
 #define ARENA_STABLE_CPU       offsetof(struct arena_cpu, online)
 
-/* The tables: name, bytes of a record, how much of it the check word covers (0: none), capacity at 64 MiB, and the
+/* The tables: name, type of a record, how much of it the check word covers (0: none), capacity at 64 MiB, and the
  * largest capacity that a machine may have. */
 #define ARENA_SHAPES(X)                                                                                                \
-    X(NAMESPACES, sizeof(struct arena_namespace), ARENA_STABLE_NAMESPACE, ARENA_NAMESPACES_BASE, ARENA_MOST)           \
-    X(OBJECTS, sizeof(struct arena_object), ARENA_STABLE_OBJECT, ARENA_OBJECTS_BASE, ARENA_MOST)                       \
-    X(CELLS, sizeof(struct arena_cell), ARENA_STABLE_CELL, ARENA_CELLS_BASE, ARENA_MOST)                               \
-    X(SECTIONS, sizeof(struct arena_section), ARENA_STABLE_SECTION, ARENA_SECTIONS_BASE, ARENA_MOST)                   \
-    X(SYMBOLS, sizeof(struct arena_symbol), ARENA_STABLE_SYMBOL, ARENA_SYMBOLS_BASE, ARENA_MOST)                       \
-    X(EDGES, sizeof(struct arena_edge), ARENA_STABLE_EDGE, ARENA_EDGES_BASE, ARENA_MOST)                               \
-    X(TASKS, sizeof(struct arena_task), ARENA_STABLE_TASK, ARENA_TASKS_MAX, ARENA_SAME)                                \
-    X(CPUS, sizeof(struct arena_cpu), ARENA_STABLE_CPU, ARENA_CPUS_MAX, ARENA_SAME)                                    \
-    X(FAULTS, sizeof(struct arena_fault), 0, ARENA_FAULTS_MAX, ARENA_SAME)                                             \
-    X(EVENTS, sizeof(struct arena_event), 0, ARENA_EVENTS_MAX, ARENA_SAME)                                             \
-    X(REQUESTS, sizeof(struct arena_request), 0, ARENA_REQUESTS_MAX, ARENA_SAME)                                       \
-    X(COMPLETIONS, sizeof(struct arena_completion), 0, ARENA_COMPLETIONS_MAX, ARENA_SAME)                              \
-    X(SWAPS, sizeof(struct arena_swap), 0, ARENA_SWAPS_MAX, ARENA_SAME)                                                \
-    X(CHANGES, sizeof(struct arena_change), 0, ARENA_CHANGES_MAX, ARENA_SAME)                                          \
-    X(STRINGS, 1, 0, ARENA_STRINGS_BASE, ARENA_MOST)                                                                   \
-    X(MAILBOX, 1, 0, ARENA_MAILBOX_BYTES, ARENA_SAME)
+    X(NAMESPACES, struct arena_namespace, ARENA_STABLE_NAMESPACE, ARENA_NAMESPACES_BASE, ARENA_MOST)                   \
+    X(OBJECTS, struct arena_object, ARENA_STABLE_OBJECT, ARENA_OBJECTS_BASE, ARENA_MOST)                               \
+    X(CELLS, struct arena_cell, ARENA_STABLE_CELL, ARENA_CELLS_BASE, ARENA_MOST)                                       \
+    X(SECTIONS, struct arena_section, ARENA_STABLE_SECTION, ARENA_SECTIONS_BASE, ARENA_MOST)                           \
+    X(SYMBOLS, struct arena_symbol, ARENA_STABLE_SYMBOL, ARENA_SYMBOLS_BASE, ARENA_MOST)                               \
+    X(EDGES, struct arena_edge, ARENA_STABLE_EDGE, ARENA_EDGES_BASE, ARENA_MOST)                                       \
+    X(TASKS, struct arena_task, ARENA_STABLE_TASK, ARENA_TASKS_MAX, ARENA_SAME)                                        \
+    X(CPUS, struct arena_cpu, ARENA_STABLE_CPU, ARENA_CPUS_MAX, ARENA_SAME)                                            \
+    X(FAULTS, struct arena_fault, 0, ARENA_FAULTS_MAX, ARENA_SAME)                                                     \
+    X(EVENTS, struct arena_event, 0, ARENA_EVENTS_MAX, ARENA_SAME)                                                     \
+    X(REQUESTS, struct arena_request, 0, ARENA_REQUESTS_MAX, ARENA_SAME)                                               \
+    X(COMPLETIONS, struct arena_completion, 0, ARENA_COMPLETIONS_MAX, ARENA_SAME)                                      \
+    X(SWAPS, struct arena_swap, 0, ARENA_SWAPS_MAX, ARENA_SAME)                                                        \
+    X(CHANGES, struct arena_change, 0, ARENA_CHANGES_MAX, ARENA_SAME)                                                  \
+    X(STRINGS, char, 0, ARENA_STRINGS_BASE, ARENA_MOST)                                                                \
+    X(MAILBOX, uint8_t, 0, ARENA_MAILBOX_BYTES, ARENA_SAME)
 #define ARENA_SAME(base) (base)
 
 _Static_assert(sizeof(struct arena_namespace) == 48);

@@ -305,3 +305,32 @@ wait_until alone || fail 'old versions of swap, or copies, stay'
 must 0 verify $machine
 [ "$(counter faults) $(counter checksums_bad)" = '0 0' ] || fail 'a fault, or a checksum is wrong'
 echo 'ok: types of the cells that carry out swaps change under load, and back'
+
+# ---- what no swap converts ----
+
+# The tables of the arena are no static data: with another capacity, or another version, they would be misread.
+put plain arena arena
+other_arena() { # BUILD SUBSTITUTION HEADER: the arena cell as that header of guest/abi makes it
+    local header=$work/$1/include/guest/abi/$3 part parts=()
+    mkdir -p "${header%/*}" "$work/$1/cells" "$work/$1/cells.debug"
+    sed "$2" "guest/abi/$3" > "$header"
+    ! cmp -s "guest/abi/$3" "$header" || fail "$3 is as it was"
+    for part in cells/core/arena/*.c; do
+        parts+=("$work/$1/$(basename "$part" .c).raw")
+        ${flags/ / -I"$work/$1/include" } -c -o "${parts[-1]}" "$part" || fail "cannot compile $part"
+    done
+    ld -r -o "$work/$1/arena.r" "${parts[@]}"
+    build/bin/cell make "$work/$1/arena.r" -o "$work/$1/cells/arena.o" --debug "$work/$1/cells.debug/arena.o" ||
+        fail 'cannot make an arena'
+}
+other_arena fewer 's/ARENA_EVENTS_MAX  *[0-9]*/ARENA_EVENTS_MAX 1601/' capacity.h
+other_arena newer 's/ARENA_VERSION [0-9]*/&0/' arena.h
+for build in fewer newer; do
+    must 0 evolve diff "$work/plain" "$work/$build" --only arena -o "$work/m"
+    said '          needs a restart: arena_contents cannot be carried over'
+    must 1 evolve $machine "$work/m"
+    must 1 swap $machine arena="$work/$build/cells/arena.o"
+    grep -q 'bss.arena_contents refers to what has another type' "$work/err" || fail "the arena is exchanged: $build"
+done
+must 0 verify $machine
+echo 'ok: another layout of the arena takes a restart'

@@ -19,7 +19,7 @@ static void is_writer(void) HOLDS(arena_writer)
 START_TEST(a_small_machine_has_what_it_always_had)
 {
     static const uint32_t usual[ARENA_TABLES] = {
-#define X(table, record_bytes, stable_bytes, base, most) base,
+#define X(table, type, stable_bytes, base, most) base,
         ARENA_SHAPES(X)
 #undef X
     };

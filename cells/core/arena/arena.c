@@ -43,7 +43,7 @@ EXPORT(arena_event, APPLICATION);
 static const struct {
     uint32_t record_bytes, stable_bytes, base;
 } shape[AREAS] = {
-#define X(table, record_bytes, stable_bytes, base, most) [ARENA_##table] = {record_bytes, stable_bytes, base},
+#define X(table, type, stable_bytes, base, most) [ARENA_##table] = {sizeof(type), stable_bytes, base},
     ARENA_SHAPES(X)
 #undef X
         [AREA_CELL_SLOTS] = {INDEX_SLOT_BYTES, 0, ARENA_CELL_SLOTS},
@@ -59,7 +59,7 @@ static const struct {
 
 /* Tables that do not grow. */
 enum {
-#define X(table, record_bytes, stable_bytes, base, most) | (most(base) > (base) ? 0 : 1 << ARENA_##table)
+#define X(table, type, stable_bytes, base, most) | (most(base) > (base) ? 0 : 1 << ARENA_##table)
     FIXED = 0 ARENA_SHAPES(X)
 #undef X
 };
@@ -68,6 +68,7 @@ static struct lock lock;
 static uint64_t areas_phys;                            /* of the first area */
 static uint64_t early_visits, *visits = &early_visits; /* COUNTER_visits, once the arena is made */
 struct area arena_areas[AREAS];
+const union arena_contents *arena_contents;
 const void *arena_reserve_user;
 
 _Static_assert(offsetof(struct arena_namespace, name) == NAME_WORD * 4);
@@ -158,6 +159,7 @@ UNCHECKED void arena_init(void)
         /* records are cleared when they are taken, so a large table need not be */
         memset(arena_areas[a].start, 0, shape[a].stable_bytes ? shape[a].record_bytes * shape[a].base : area_bytes(a));
     }
+    arena_contents = (const void *)header;
     index_init();
     strings_init();
     visits = &header->counter[COUNTER_visits];

@@ -14,6 +14,20 @@ struct area {
 };
 extern struct area arena_areas[AREAS];
 
+/* The layouts of all that the arena has, and its version. Nobody uses them: no swap converts records, so that it has to
+ * be refused when a layout is another one in the new build, and it is, since a pointer to them is static data. */
+union arena_contents {
+    char version[ARENA_VERSION];
+    struct arena_header header;
+#define X(table, type, stable_bytes, base, most) type table[base];
+    ARENA_SHAPES(X)
+#undef X
+    char cell_slots[ARENA_CELL_SLOTS][INDEX_SLOT_BYTES], symbol_slots[ARENA_SYMBOL_SLOTS][INDEX_SLOT_BYTES],
+        page_slots[ARENA_PAGE_SLOTS][INDEX_SLOT_BYTES], string_slots[ARENA_STRING_SLOTS][STRING_SLOT_BYTES],
+        archive_slots[ARCHIVE_SLOTS][ARENA_ARCHIVE_SLOT_BYTES];
+};
+extern const union arena_contents *arena_contents;
+
 /* The record; NULL: `index` is out of range. For lookups while a fault is handled, which must not panic. */
 void *arena_peek(enum arena_table table, uint32_t index);
 static inline const struct arena_namespace *peek_namespace(struct namespace_ref namespace_)

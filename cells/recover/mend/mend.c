@@ -41,7 +41,7 @@ static struct arena_header *header_direct(void)
 static const struct {
     uint32_t record_bytes, stable_bytes, most;
 } shape[ARENA_TABLES] = {
-#define X(table, record, stable, base, most) [ARENA_##table] = {record, stable, most(base)},
+#define X(table, type, stable, base, most) [ARENA_##table] = {sizeof(type), stable, most(base)},
     ARENA_SHAPES(X)
 #undef X
 };

@@ -14,7 +14,7 @@ static const struct {
     uint32_t record_bytes, stable_bytes;
     const char *name;
 } shape[ARENA_TABLES] = {
-#define X(table, record, stable, base, most) [ARENA_##table] = {record, stable, #table},
+#define X(table, type, stable, base, most) [ARENA_##table] = {sizeof(type), stable, #table},
     ARENA_SHAPES(X)
 #undef X
 };
