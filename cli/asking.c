@@ -186,12 +186,14 @@ enum cli_status asking_post(struct asking *a, const struct request *request, con
         return status;
     if (e)
         return no_answer(a, e, request->mailbox_bytes);
+    a->refused = (enum err)ret->error;
     status = print_answer(a, ret);
     if (status || ret->error == ERR_OK)
         return status;
     fflush(stdout);
+    bool said = ret->error == ERR_REFUSED && *ret->detail; /* which needs no words of its own */
     return cli_fail(ret->error == ERR_NOT_FOUND ? CLI_UNKNOWN : CLI_FAILED, "%s: refused: %s%s%s", what,
-                    err_text(ret->error), *ret->detail ? ": " : "", ret->detail);
+                    said ? "" : err_text(ret->error), *ret->detail && !said ? ": " : "", ret->detail);
 }
 
 /* ---- names of cells ---- */

@@ -10,6 +10,7 @@ struct asking {
     const struct call *call;
     const char *namespace_; /* that requests are about unless they name one; at first what --namespace says */
     const char *given;      /* what --namespace says, or the verb's operand; NULL: neither */
+    enum err refused;       /* why the guest has refused the last request; ERR_OK: it has not */
     bool named;             /* a cell has been named, so that the namespace cannot change */
     char space[64];         /* of the first cell that was named; namespace_ is here then */
 };

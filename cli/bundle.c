@@ -26,12 +26,14 @@ enum cli_status bundle_file(const char *path, size_t max, void **ret_data, size_
     OWN(descriptor) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     struct stat st;
 
+    if (!*path)
+        return cli_fail(CLI_FAILED, "'' names no file");
     if (fd < 0 || fstat(fd, &st) != 0)
         return cli_fail(CLI_FAILED, "%s: %s", path, strerror(errno));
     if (!S_ISREG(st.st_mode))
-        return cli_fail(CLI_FAILED, "%s: is not a file; name a cell object", path);
+        return cli_fail(CLI_FAILED, "%s: is a folder, a device or a pipe, and not a file", path);
     if (st.st_size == 0)
-        return cli_fail(CLI_FAILED, "%s: refused: is empty; name a cell object", path);
+        return cli_fail(CLI_FAILED, "%s: refused: is empty", path);
     if ((uint64_t)st.st_size > max)
         return cli_fail(CLI_FAILED, "%s: refused: has %lld bytes, and the mailbox holds %zu", path,
                         (long long)st.st_size, max);

@@ -8,6 +8,7 @@
 #include "vmm/machine/machine.h"
 
 const struct verb *cli_verb;
+static const struct verb *cli_subverb; /* of cli_verb; NULL: none was said */
 
 /* ---- messages ---- */
 
@@ -18,6 +19,17 @@ static void print_message(const char *format, va_list args)
     fputc('\n', stderr);
 }
 
+static void print_usage(void)
+{
+    const struct verb *sub = cli_subverb;
+
+    if (sub)
+        fprintf(stderr, "usage: delias %s%s %s %s\n", cli_verb->name, sub->of_machine ? " [N]" : "", sub->name,
+                sub->usage);
+    else
+        fprintf(stderr, "usage: delias %s %s\n", cli_verb->name, cli_verb->usage);
+}
+
 enum cli_status cli_fail(enum cli_status status, const char *format, ...)
 {
     va_list args;
@@ -26,7 +38,7 @@ enum cli_status cli_fail(enum cli_status status, const char *format, ...)
     print_message(format, args);
     va_end(args);
     if (status == CLI_USAGE)
-        fprintf(stderr, "usage: delias %s %s\n", cli_verb->name, cli_verb->usage);
+        print_usage();
     return status;
 }
 
@@ -169,7 +181,7 @@ enum cli_status cli_run(const struct verb *verb, int argc, char **argv)
 
     if (!at)
         return verb->run ? run_parsed(verb, argc, argv) : fail_without_subverb(verb);
-    const struct verb *subverb = find_subverb(verb, argv[at]);
+    const struct verb *subverb = cli_subverb = find_subverb(verb, argv[at]);
     memmove(&argv[at], &argv[at + 1], (size_t)(argc - at) * sizeof *argv);
     return run_parsed(subverb, argc - 1, argv);
 }

@@ -49,7 +49,8 @@ extern const struct verb *cli_verb;
 /* Finds the subverb, if the verb has any, parses and runs it. argv[0] is the verb. Returns the exit status. */
 enum cli_status cli_run(const struct verb *verb, int argc, char **argv);
 
-/* Prints "delias VERB: message" to standard error and returns `status`; wrong usage adds the usage line. */
+/* Prints "delias VERB: message" to standard error and returns `status`; wrong usage adds the usage line of the verb, or
+ * of its subverb. */
 enum cli_status cli_fail(enum cli_status status, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void cli_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
 

@@ -41,9 +41,15 @@ static bool is_loaded_from(const struct asking *a, const char *cell, const char 
            bundle_file(path, OBJECT_MAX, &data, &bytes) == CLI_DONE && object_hash(data, bytes) == hash;
 }
 
+/* What is missing may be a datum or a function that has another type now. */
+static bool is_about_types(enum err e)
+{
+    return e == ERR_WRONG_TYPE || e == ERR_MISSING_SYMBOL;
+}
+
 bool explain_difference(const struct asking *a, const char *cell, const char *old_path, const char *new_path)
 {
-    if (!is_loaded_from(a, cell, old_path))
+    if (!is_about_types(a->refused) || access(new_path, R_OK) != 0 || !is_loaded_from(a, cell, old_path))
         return false;
     difference_print(stderr, old_path, new_path);
     return true;

@@ -62,6 +62,8 @@ static enum cli_status parse_words(struct asked *a, const struct call *call)
     if (place_parse(call->into, &a->into, &why) || model_parse(a->model_words, &a->model, &why) ||
         (call->at && watch_parse(call->at, &a->at, &why)))
         return cli_fail(CLI_USAGE, "%s", why.text);
+    if (call->hold.value && !a->model.model->holds)
+        return cli_fail(CLI_USAGE, "--hold goes with stuck0 or stuck1, not with %s", a->model_words);
     a->seed = call->seed.value;
     if (!call->seed.given && getrandom(&a->seed, sizeof a->seed, 0) != sizeof a->seed)
         return cli_fail(CLI_FAILED, "no random numbers from the system; give --seed");

@@ -75,7 +75,8 @@ enum cli_status verb_swap(struct call *call)
     enum cli_status status = asking_open(&a, call);
     if (status)
         return status;
-    snprintf(what, sizeof what, "%.*s", (int)strcspn(call->argv[0], "="), call->argv[0]);
+    const char *first = call->argv[0] + (*call->argv[0] == '='); /* what is only added has the name of its file */
+    snprintf(what, sizeof what, "%.*s", (int)strcspn(first, "="), first);
     status = bundle_open(&a, &b, what);
     OWN(memory) char **operands = explain_operands(call);
     if (!status)

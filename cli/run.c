@@ -180,6 +180,9 @@ enum cli_status verb_run(struct call *call)
 {
     CLOSED_BY(target_close) struct target t = {0};
     struct machine_config config;
+
+    if (call->detach + call->tui + call->console > 1)
+        return cli_fail(CLI_USAGE, "say one of --detach, --tui and --console");
     enum cli_status status = configure(call, &config);
 
     if (status)

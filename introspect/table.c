@@ -317,7 +317,7 @@ struct cell_ref table_fault_cell(const struct view *v, const struct arena_fault 
 }
 
 /* The section's name. If another cell's section has its index by now, the name of the one with the same symbol in
- * the cell that replaced the faulting one. */
+ * the cell that replaced the faulting one. What is in no function has the section's name as symbol. */
 READ(fault_section)
 {
     const struct arena_fault *f = view_fault(v, n);
@@ -331,6 +331,8 @@ READ(fault_section)
         ret->text = view_section_name(v, f->section);
         return;
     }
+    if (*f->symbol == '.')
+        ret->text = f->symbol;
     for (size_t i = 0; *f->symbol && i < symbols.count; i++) {
         const struct arena_symbol *symbol = view_symbol(v, symbols.item[i]);
 

@@ -20,7 +20,7 @@ enum { EXIT_USAGE = 2, DESCRIPTORS_MAX = 1 << 20, WATCHDOG_S = 60, WATCHDOG_S_MA
 struct options {
     const char *name, *kernel, *archive, *append, *qmp, *serial, *serial_log;
     struct option_number ram_bytes, ram_fd, cpus, watchdog_s;
-    bool paused;
+    bool paused, help;
 };
 
 #define TEXT(name, member, value, help)                                                                                \
@@ -46,6 +46,7 @@ static const struct option_rule rules[] = {
            0, WATCHDOG_S_MAX),
     TEXT("name", name, "NAME", "for messages"),
     {"paused", 0, OPTION_FLAG, offsetof(struct options, paused), NULL, "do not start the CPUs", 0, 0},
+    {"help", 0, OPTION_FLAG, offsetof(struct options, help), NULL, "print this", 0, 0},
     {0}};
 
 /* The machine, and what the main thread serves. */
@@ -58,6 +59,13 @@ struct program {
     int status;
 };
 
+static void print_usage(FILE *to)
+{
+    fputs("usage: delias-vmm --kernel ELF [OPTION ...]\n", to);
+    for (const struct option_rule *rule = rules; rule->name; rule++)
+        options_print(to, rule, "");
+}
+
 static bool parse_options(int argc, char **argv, struct options *o)
 {
     char why[OPTIONS_WHY] = "--kernel is missing, or there is an operand";
@@ -65,11 +73,11 @@ static bool parse_options(int argc, char **argv, struct options *o)
 
     *o = (struct options){
         .name = "delias", .ram_bytes.value = 64 << 20, .cpus.value = 2, .watchdog_s.value = WATCHDOG_S};
-    if (options_parse(argc, argv, rules, OPTIONS_ANYWHERE, o, &operands, why) && operands == argc && o->kernel)
+    if (options_parse(argc, argv, rules, OPTIONS_ANYWHERE, o, &operands, why) && operands == argc &&
+        (o->kernel || o->help))
         return true;
-    fprintf(stderr, "delias-vmm: %s\nusage: delias-vmm --kernel ELF [OPTION ...]\n", why);
-    for (const struct option_rule *rule = rules; rule->name; rule++)
-        options_print(stderr, rule, "");
+    fprintf(stderr, "delias-vmm: %s\n", why);
+    print_usage(stderr);
     return false;
 }
 
@@ -273,6 +281,10 @@ int main(int argc, char **argv)
     standard_open();
     if (!parse_options(argc, argv, &options))
         return EXIT_USAGE;
+    if (options.help) {
+        print_usage(stdout);
+        return standard_finish("delias-vmm") ? EXIT_SUCCESS : EXIT_FAILURE;
+    }
     enum err e = prepare(&program, &options);
     while (e == ERR_OK && !program.done) {
         serve(&program);

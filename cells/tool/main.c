@@ -81,12 +81,17 @@ static const struct verb {
      false, transfer_options, run_transfer_cells},
 };
 
+static void print_usage(FILE *to)
+{
+    for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++)
+        fprintf(to, "%s cell %s\n", i ? "      " : "usage:", verbs[i].usage);
+}
+
 static int usage(const char *why)
 {
     if (why)
         fprintf(stderr, "cell: %s\n", why);
-    for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++)
-        fprintf(stderr, "%s cell %s\n", i ? "      " : "usage:", verbs[i].usage);
+    print_usage(stderr);
     return USAGE;
 }
 
@@ -108,6 +113,10 @@ int main(int argc, char **argv)
     int first;
 
     standard_open();
+    if (argc > 1 && strcmp(argv[argc - 1], "--help") == 0) {
+        print_usage(stdout);
+        return standard_finish("cell") ? EXIT_SUCCESS : EXIT_FAILURE;
+    }
     if (!verb)
         return usage(argc > 1 ? "there is no such verb" : NULL);
     if (!options_parse(argc - 1, argv + 1, verb->options, OPTIONS_ANYWHERE, &a, &first, why))

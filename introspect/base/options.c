@@ -11,7 +11,7 @@ enum {
 };
 
 struct getopt_tables {
-    char letters[2 * RULES_MAX + 2];
+    char letters[2 * RULES_MAX + 3];
     struct option longs[RULES_MAX + 1];
 };
 
@@ -22,6 +22,7 @@ static void make_getopt_tables(const struct option_rule *rules, enum option_orde
     *ret = (struct getopt_tables){0};
     if (order == OPTIONS_FIRST)
         *letter++ = '+';
+    *letter++ = ':'; /* getopt_long tells a value that is missing from an option that is unknown */
     for (int n = 0; n < RULES_MAX && rules[n].name; n++) {
         int value = rules[n].kind == OPTION_FLAG ? no_argument : required_argument;
 
@@ -87,6 +88,20 @@ static bool store(const struct option_rule *rule, const char *value, void *ret, 
     return false;
 }
 
+/* Says what is wrong with the option that getopt_long returned `code` for. A letter may stand among others in a word,
+ * and a long option may be shortened: where `optopt` has one of ours, it is named as the table has it. */
+static void refuse_option(const struct option_rule *rules, int code, const char *word, char *ret_why)
+{
+    const struct option_rule *rule = optopt ? find_rule(rules, optopt) : NULL;
+
+    if (rule)
+        snprintf(ret_why, OPTIONS_WHY, "--%s %s", rule->name, code == ':' ? "lacks its value" : "takes no value");
+    else if (optopt)
+        snprintf(ret_why, OPTIONS_WHY, "there is no option -%c", optopt);
+    else
+        snprintf(ret_why, OPTIONS_WHY, "option '%.60s' is unknown, or short for several", word);
+}
+
 bool options_parse(int argc, char **argv, const struct option_rule *rules, enum option_order order, void *ret,
                    int *ret_operands, char ret_why[OPTIONS_WHY])
 {
@@ -100,7 +115,7 @@ bool options_parse(int argc, char **argv, const struct option_rule *rules, enum 
         const struct option_rule *rule = find_rule(rules, code);
 
         if (!rule) {
-            snprintf(ret_why, OPTIONS_WHY, "option '%.60s' is unknown or lacks its value", argv[optind - 1]);
+            refuse_option(rules, code, argv[optind - 1], ret_why);
             return false;
         }
         if (!store(rule, optarg, ret, ret_why))

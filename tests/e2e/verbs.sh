@@ -200,6 +200,26 @@ try 0 reload $machine echo_args
 try 3 inject --into cell:nothing
 echo 'ok: swaps, loads, injections'
 
+# ---- refusals say what was wrong, and nothing else
+refused() { # WORDS ARGUMENT...
+    local words=$1
+    shift
+    try 1 "$@"
+    [ "$(cat "$work/err")" = "delias $1: $words" ] || { cat "$work/err"; fail "not '$words': delias $*"; }
+}
+no_name='is no name: that is of a-z, 0-9 and _, and has up to 31'
+refused 'channel: refused: invalid argument: channel is no application' spawn $machine channel
+refused "a/b: refused: invalid argument: 'a/b' $no_name" ns $machine branch a/b
+refused ": refused: invalid argument: '' $no_name" ns $machine branch ''
+refused 'root: refused: root is what all others come from' ns $machine rm root
+refused '1: refused: task 1 runs in no application' kill $machine 1
+refused 'channel: refused: invalid argument: cell channel is to go twice' swap $machine channel=$v1 channel=$v2
+refused "$v1: refused: already there: cell channel is loaded already, and is not among those to be replaced" \
+    swap $machine =$v1
+refused 'build: is a folder, a device or a pipe, and not a file' swap $machine channel=$v1 --recipes build
+refused "'' names no file" load $machine ''
+echo 'ok: refusals'
+
 # ---- namespaces
 try 0 ns $machine branch side
 try 0 ns branch bound side --cpu 1 --simd --json --timeout 60

@@ -71,7 +71,7 @@ await_round() { # after a reset: its memory is cleared, and counts from 0
 status 3 'no machine runs; start one with' cells
 status 3 "machine 'nobody' does not run" cells nobody
 status 2 "there is no verb 'frobnicate'" frobnicate
-status 2 'unknown or lacks' cells --frobnicate
+status 2 "'--frobnicate' is unknown" cells --frobnicate
 status 1 'No such file' run --name $m --kernel /nonexistent
 json '. == []' ps
 for verb in $("$delias" --help | awk '/^  [a-z]/ { print $1 }'); do
@@ -79,6 +79,13 @@ for verb in $("$delias" --help | awk '/^  [a-z]/ { print $1 }'); do
     [ -n "$(manual "$verb")" ] || fail "docs/delias.1 does not describe $verb"
     manual_names "$verb" $(options "$verb")
 done
+diff <(build/bin/delias-vmm --help | grep -oE '^  --[a-z-]+' | tr -d ' ') \
+    <(sed -n '/^\.SH OPTIONS/,/^\.SH EXIT/{ s/\\-/-/g; s/^\.B[I]* \(--[a-z-]*\).*/\1/p; }' docs/delias-vmm.1) ||
+    fail 'docs/delias-vmm.1 does not have the options of delias-vmm'
+got=0
+build/bin/delias-vmm --frobnicate > "$work/out" 2>&1 || got=$?
+[ $got -eq 2 ] || fail 'delias-vmm takes an option that it does not have'
+build/bin/cell show --help | grep -q '^usage: cell make' || fail 'cell --help prints no usage'
 manual_names inject $(listed MODEL inject) $(listed TARGET inject)
 [ "$(listed MODEL inject | wc -l)" -gt 5 ] && [ "$(listed TARGET inject | wc -l)" -gt 3 ] ||
     fail 'inject --help lists nothing'

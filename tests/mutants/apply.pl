@@ -48,12 +48,12 @@ sub pattern {
     return $pattern;
 }
 
-# Start and end of the definitions of a function, or of a table, in a source. By clang-format they begin in the first
-# column and end with a brace there.
+# Start and end of the definitions of a function, a table, a structure or a union in a source. By clang-format they
+# begin in the first column and end with a brace there.
 sub definitions {
     my ($source, $symbol) = @_;
     my @found;
-    while ($source =~ /^(?=[A-Za-z_])[^;{}#]*?\b\Q$symbol\E\b\s*(?:\([^;{}]*\n\{|\[?[^;{}()]*=\s*\{)/mg) {
+    while ($source =~ /^(?=[A-Za-z_])[^;{}#]*?\b\Q$symbol\E\b\s*(?:\([^;{}]*\n\{|\[?[^;{}()]*=\s*\{|\{)/mg) {
         my $start = $-[0];
         my $end = index $source, "\n}", $+[0];
         push @found, [$start, $end] if $end > 0;

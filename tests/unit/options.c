@@ -88,9 +88,16 @@ END_TEST
 static const struct {
     const char *words, *why;
 } wrong[] = {
-    {"--unknown", "option '--unknown' is unknown or lacks its value"},
-    {"-x", "option '-x' is unknown or lacks its value"},
-    {"--name", "option '--name' is unknown or lacks its value"},
+    {"--unknown", "option '--unknown' is unknown, or short for several"},
+    {"--unknown=x", "option '--unknown=x' is unknown, or short for several"},
+    {"-x", "there is no option -x"},
+    {"one -xq", "there is no option -x"},
+    {"-qx", "there is no option -x"},
+    {"--name", "--name lacks its value"},
+    {"--na", "--name lacks its value"},
+    {"-n", "--name lacks its value"},
+    {"-qn", "--name lacks its value"},
+    {"--quiet=very", "--quiet takes no value"},
     {"--count 0", "--count wants a number from 1 to 10, not '0'"},
     {"--count 11", "--count wants a number from 1 to 10, not '11'"},
     {"--any -1", "--any wants a number, not '-1'"},

@@ -90,6 +90,36 @@ START_TEST(lines_stand_below_their_titles)
 }
 END_TEST
 
+static const char *text_of_fault(const char *key)
+{
+    const struct column *column = table_faults;
+    struct column_value value;
+
+    while (strcmp(column->key, key) != 0)
+        column++;
+    column->read(view, 0, &value);
+    return value.text;
+}
+
+START_TEST(a_fault_in_what_is_gone_keeps_its_section)
+{
+    struct arena_fault *f = build_record(ram, ARENA_FAULTS, arena_ring_index(1, ARENA_FAULTS_MAX));
+    enum err e;
+
+    ck_assert_str_eq(text_of_fault("section"), ".text.alpha_run");
+    f->kind = FAULT_DAMAGE;
+    f->section = (struct section_ref){BUILD_BETA_TEXT}; /* which has taken the index of the one that was damaged */
+    strcpy(f->symbol, ".eh_frame");
+    view_free(view);
+    view = view_take(ram, BUILD_RAM, &e);
+    ck_assert_str_eq(text_of_fault("section"), ".eh_frame");
+    strcpy(f->symbol, "gone");
+    view_free(view);
+    view = view_take(ram, BUILD_RAM, &e);
+    ck_assert_str_eq(text_of_fault("section"), "");
+}
+END_TEST
+
 Suite *suite_table(void);
 Suite *suite_table(void)
 {
@@ -101,6 +131,7 @@ Suite *suite_table(void)
     tcase_add_loop_test(tc, places_on_the_screen_have_no_gap, 0, TABLES);
     tcase_add_test(tc, every_record_can_be_read);
     tcase_add_test(tc, lines_stand_below_their_titles);
+    tcase_add_test(tc, a_fault_in_what_is_gone_keeps_its_section);
     suite_add_tcase(suite, tc);
     return suite;
 }

@@ -71,6 +71,19 @@ static bool is_valid_name(const char target[32])
     return n > 0 && n < 32 && !target[n];
 }
 
+/* The name may not end, and may hold anything. */
+static enum err refuse_name(const char name[32], struct report *report)
+{
+    char shown[32];
+
+    string_copy(shown, name, sizeof shown);
+    for (size_t i = 0; shown[i]; i++)
+        if (shown[i] < ' ' || shown[i] > '~')
+            shown[i] = '?';
+    return report_refuse(report, ERR_INVALID, "'%s' is no name: that is of a-z, 0-9 and _, and has up to %u", shown,
+                         (unsigned)sizeof shown - 1);
+}
+
 /* The same for the objects of a swap. */
 struct order_guard {
     struct swap_order order;
@@ -103,11 +116,10 @@ static enum err resolve_kept(struct swap_order *order, const uint8_t *name, cons
 {
     char cell[32] = "";
 
-    if (where->bytes >= sizeof cell)
-        return ERR_RANGE;
-    memcpy(cell, name, where->bytes);
+    if (where->bytes < sizeof cell)
+        memcpy(cell, name, where->bytes);
     if (!is_valid_name(cell))
-        return ERR_INVALID;
+        return refuse_name(cell, report);
     struct object_ref object = history_find(cell, where->hash);
     if (object.index) {
         order->object[order->objects++] = object;
@@ -184,11 +196,11 @@ static enum err handle_swap_set(const struct asked *asked, const void *body, str
     if (!set)
         return ERR_NOMEM;
     if (request->mailbox_bytes < sizeof *set)
-        return ERR_TRUNCATED;
+        return report_refuse(report, ERR_TRUNCATED, "the set has no header");
     memcpy(set, body, sizeof *set);
     if (set->bytes != request->mailbox_bytes || set->olds > SWAP_SET_MAX || set->objects > SWAP_SET_MAX ||
         set->inherits > set->objects || !(set->olds + set->objects))
-        return ERR_CORRUPT;
+        return report_refuse(report, ERR_CORRUPT, "the set has another size than it says, or nothing in it");
     e = copy_recipes(set, body, &recipes, report);
     kept.order.recipes = recipes;
     kept.order.recipe_bytes = set->recipes_bytes;
@@ -414,16 +426,18 @@ struct arguments {
 };
 
 /* Copies NUL-separated strings and splits the copy; argv[0] is the target. */
-static enum err read_arguments(struct arguments *arguments, const struct arena_request *request, const void *body)
+static enum err read_arguments(struct arguments *arguments, const struct arena_request *request, const void *body,
+                               struct report *report)
 {
     if (request->mailbox_bytes > REQUEST_ARGUMENT_BYTES)
-        return ERR_RANGE;
+        return report_refuse(report, ERR_RANGE, "the arguments have %u bytes; %u can be had", request->mailbox_bytes,
+                             REQUEST_ARGUMENT_BYTES);
     memcpy(arguments->text, body, request->mailbox_bytes);
     arguments->text[request->mailbox_bytes] = 0;
     arguments->argv[arguments->count++] = request->target;
     for (size_t at = 0; at < request->mailbox_bytes; at += string_length(arguments->text + at) + 1) {
         if (arguments->count >= REQUEST_ARGUMENTS_MAX)
-            return ERR_RANGE;
+            return report_refuse(report, ERR_RANGE, "more than %u arguments", REQUEST_ARGUMENTS_MAX - 1);
         arguments->argv[arguments->count++] = arguments->text + at;
     }
     return ERR_OK;
@@ -437,7 +451,7 @@ static enum err handle_spawn(const struct asked *asked, const void *body, struct
 
     if (!arguments)
         return ERR_NOMEM;
-    enum err e = read_arguments(arguments, request, body);
+    enum err e = read_arguments(arguments, request, body, report);
     if (e != ERR_OK)
         return e;
     e = application_run_in(asked->namespace_, request->target, arguments->count, arguments->argv, &task, report);
@@ -495,7 +509,7 @@ static enum err resolve_namespace(struct asked *asked, struct report *report)
     if (!*name)
         return ERR_OK;
     if (!is_valid_name(name))
-        return ERR_INVALID;
+        return refuse_name(name, report);
     asked->namespace_ = namespace_find(name);
     if (asked->namespace_.index)
         return ERR_OK;
@@ -507,16 +521,15 @@ static enum err decode(struct asked *asked, const struct kind **ret_kind, struct
     const struct arena_request *request = &asked->request;
 
     if (request->kind >= array_size(kinds) || !kinds[request->kind].handler)
-        return ERR_UNSUPPORTED;
+        return report_refuse(report, ERR_UNSUPPORTED, "there is no request %u", request->kind);
     const struct kind *kind = &kinds[request->kind];
     if (kind->needs_target && !is_valid_name(request->target))
-        return ERR_INVALID;
-    if (request->flags & ~kind->flags)
-        return ERR_UNSUPPORTED;
-    if (request->argument > kind->argument_max)
-        return ERR_UNSUPPORTED;
+        return refuse_name(request->target, report);
+    if (request->flags & ~kind->flags || request->argument > kind->argument_max)
+        return report_refuse(report, ERR_UNSUPPORTED, "%s has no flags %x with argument %u", kind->name, request->flags,
+                             request->argument);
     if (kind->needs_body && !request->mailbox_bytes)
-        return ERR_TRUNCATED;
+        return report_refuse(report, ERR_TRUNCATED, "%s needs an object", kind->name);
     *ret_kind = kind;
     return resolve_namespace(asked, report);
 }
@@ -547,7 +560,7 @@ void request_execute_seen(const struct arena_request *request, const void *body,
                           struct report *ret_report)
 {
     struct asked own = {.request = *request, .preview = preview};
-    const struct kind *kind;
+    const struct kind *kind = NULL;
 
     memset(ret_report, 0, sizeof *ret_report);
     enum err e = decode(&own, &kind, ret_report);

@@ -94,7 +94,7 @@ enum err application_run_in(struct namespace_ref namespace_, const char *name, i
     if (ret_report)
         *ret_report = *report;
     if (e == ERR_OK && !arena_cell(cell)->main_section.index)
-        e = ERR_INVALID;
+        e = report_refuse(ret_report, ERR_INVALID, "%s is no application", name);
     if (e == ERR_OK)
         e = copy_arguments(name, argc, argv, &run);
     if (e != ERR_OK)
