@@ -24,23 +24,25 @@ static const char *const help_text[] = {
 /* Counters of the guest, as many as fit beside the machine's name and state. */
 static void draw_title(const struct app *app, struct canvas *canvas, struct area all)
 {
-    char right[160], edges[32];
+    char right[160], cells[32], edges[32], rounds[32];
     int left, width;
 
     canvas_blank(canvas, all, 0, STYLE_TITLE);
     left = 1 + canvas_print(canvas, all, 0, 1, STYLE_TITLE, "Delias  %s  (%s)", app->machine, app->state);
     if (!app->view)
         return;
+    snprintf(cells, sizeof cells, "%zu cells  ", view_count(app->view, ARENA_CELLS));
     snprintf(edges, sizeof edges, "%zu edges  ", view_count(app->view, ARENA_EDGES));
-    for (const char *more = edges;; more = "") {
-        width = snprintf(right, sizeof right, "%zu cells  %srounds %" PRIu64 "  bad %" PRIu64 "  faults %" PRIu64,
-                         view_count(app->view, ARENA_CELLS), more, view_counter(app->view, COUNTER_rounds),
-                         view_counter(app->view, COUNTER_checksums_bad), view_counter(app->view, COUNTER_faults));
-        if (left + 2 + width < all.columns || !*more)
-            break;
+    snprintf(rounds, sizeof rounds, "rounds %" PRIu64 "  ", view_counter(app->view, COUNTER_rounds));
+    for (unsigned less = 0; less < 4; less++) {
+        width = snprintf(right, sizeof right, "%s%s%sbad %" PRIu64 "  faults %" PRIu64, less < 2 ? cells : "",
+                         less < 1 ? edges : "", less < 3 ? rounds : "", view_counter(app->view, COUNTER_checksums_bad),
+                         view_counter(app->view, COUNTER_faults));
+        if (left + 2 + width < all.columns) {
+            canvas_text(canvas, all, 0, all.columns - width - 1, STYLE_TITLE, right);
+            return;
+        }
     }
-    if (left + 2 + width < all.columns)
-        canvas_text(canvas, all, 0, all.columns - width - 1, STYLE_TITLE, right);
 }
 
 /* What keeps the current cell loaded. */

@@ -96,6 +96,11 @@ bool screen_open(const char **ret_why)
         *ret_why = "the terminal type in TERM is unknown; try TERM=xterm";
         return false;
     }
+    const char *place = tigetstr("cup"); /* NULL, or (char *)-1: it has no way to go to a place */
+    if (!place || place == (char *)-1) {
+        *ret_why = "the terminal type in TERM cannot place text on the screen; try TERM=xterm";
+        return false;
+    }
     setlocale(LC_ALL, "");
     setlocale(LC_NUMERIC, "C");
     set_escdelay(50);

@@ -119,6 +119,15 @@ done
 ends console TERM
 echo 'ok: signals'
 
+for type in dumb nosuch; do
+    $tmux new-session -d -s n -x 80 -y 24 "TERM=$type $delias tui 2> $work/err; echo status \$? > $work/refused"
+    wait_until test -s "$work/refused" || fail "on a terminal of type $type the TUI does not end"
+    [ "$(cat "$work/refused")" = 'status 1' ] && grep -q 'terminal type in TERM' "$work/err" ||
+        fail "a terminal of type $type is taken: $(cat "$work/refused" "$work/err")"
+    rm "$work/refused"
+done
+echo 'ok: types of terminals'
+
 kill -9 "$($delias ps --json | jq -r ".[] | select(.name == \"$machine\") | .pid")"
 shows 'ended'
 keys Escape q

@@ -258,6 +258,17 @@ START_TEST(way_back_ends_on_the_row_that_was_left)
 }
 END_TEST
 
+START_TEST(a_long_name_leaves_what_is_wrong)
+{
+    ck_assert(shows(" cells  ") && shows(" edges  ") && shows("rounds "));
+    strcpy(app.machine, "name-of-28-characters-------");
+    ck_assert(!shows(" edges  ") && shows("rounds ") && shows("bad "));
+    strcpy(app.machine, "name-of-thirty-two-characters---");
+    strcpy(app.state, "internal-error");
+    ck_assert(!shows("rounds ") && shows("bad ") && shows("faults "));
+}
+END_TEST
+
 START_TEST(keys_do_not_act_unseen)
 {
     ck_assert(canvas_resize(&canvas, 5, 20));
@@ -318,6 +329,7 @@ Suite *suite_tui(void)
     tcase_add_test(program, filter_chooses_what_it_shows);
     tcase_add_test(program, filter_takes_names_with_namespaces);
     tcase_add_test(program, way_back_ends_on_the_row_that_was_left);
+    tcase_add_test(program, a_long_name_leaves_what_is_wrong);
     tcase_add_test(program, keys_do_not_act_unseen);
     tcase_add_test(program, command_that_is_stopped_ends);
     tcase_add_test(program, command_can_be_pasted_into_a_shell);
