@@ -46,6 +46,7 @@ build_for() { # TESTS, in a copy
     while read -r test; do
         [[ $test = hosted\ * ]] || targets+=' build/bin/cell build/bin/delias build/bin/delias-vmm'
         [[ $test != script\ * ]] || targets+=' build/delias.elf build/cells.archive build/tests/guest.archive'
+        [[ $test != script\ verbs* ]] || targets+=' build/asan/bin/delias build/asan/bin/cell' # which that one runs
         [[ $test != scale* ]] || as_is=
     done <<< "$(split_tests "$1")"
     make --no-print-directory $as_is $targets
