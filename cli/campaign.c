@@ -46,8 +46,9 @@ static void show_progress(void *context, const struct campaign_progress *p)
         print_outcomes(stderr, p->outcomes);
         fputs("\033[K", stderr);
     } else if (p->last) {
-        fprintf(stderr, "%" PRIu64 "/%" PRIu64 "  %" PRIu64 "  %-8s %s  %s\n", p->done, p->count, p->last->index,
-                outcome_word(p->last->outcome[OUTCOME_STRICT]), p->last->target, p->last->where[0]);
+        fprintf(stderr, "%" PRIu64 "/%" PRIu64 "  %" PRIu64 "  %-8s %s  %s%s%s\n", p->done, p->count, p->last->index,
+                outcome_word(p->last->outcome[OUTCOME_STRICT]), p->last->target, p->last->where[0],
+                p->last->moment.came ? "  at " : "", p->last->moment.came ? p->last->moment.place : "");
     }
 }
 
@@ -69,6 +70,18 @@ static json_t *json_rate(const struct report_rate *rate)
                      rate->high);
 }
 
+static json_t *json_moments(const struct report_moments *m)
+{
+    json_t *rows = json_array();
+
+    for (unsigned i = 0; i < m->moments; i++)
+        json_array_append_new(rows, json_pack("{s:s, s:o}", "moment", m->moment[i].function, "outcomes",
+                                              json_counts(m->moment[i].count)));
+    json_t *all = json_pack("{s:I, s:o}", "missed", (json_int_t)m->missed, "rows", rows);
+    json_object_update_new(all, json_rate(&m->rate));
+    return all;
+}
+
 static void report_json(const struct report *r)
 {
     json_t *targets = json_array();
@@ -81,6 +94,8 @@ static void report_json(const struct report *r)
                   r->model, "backend", r->backend, "count", (json_int_t)r->planned, "done", (json_int_t)r->done,
                   "outcomes", json_counts(r->count), "targets", targets, "thesis", json_rate(&r->rate[OUTCOME_THESIS]));
     json_object_update_new(all, json_rate(&r->rate[OUTCOME_STRICT]));
+    if (r->moments.moments || r->moments.missed)
+        json_object_set_new(all, "moments", json_moments(&r->moments));
     out_json(all);
 }
 
@@ -100,20 +115,37 @@ static void report_rate(const char *name, const struct report_rate *rate)
     putchar('\n');
 }
 
+static void report_head(const char *what)
+{
+    printf("%-28s", what);
+    for (enum outcome o = 0; o < OUTCOME_COUNT; o++)
+        printf("  %8s", outcome_word(o));
+    putchar('\n');
+}
+
+static void report_moments(const struct report_moments *m)
+{
+    putchar('\n');
+    report_head("moment");
+    for (unsigned i = 0; i < m->moments; i++)
+        report_line(m->moment[i].function, m->moment[i].count);
+    report_rate("at these moments, strict", &m->rate);
+    printf("the moment did not come: %" PRIu64 "\n", m->missed);
+}
+
 static void report_table(const struct report *r)
 {
     printf("image %s, model %s, seed %s, %s: %" PRIu64 " of %" PRIu64 " experiments\n\n", r->build_id, r->model,
            r->seed, r->backend, r->done, r->planned);
-    printf("%-28s", "target");
-    for (enum outcome o = 0; o < OUTCOME_COUNT; o++)
-        printf("  %8s", outcome_word(o));
-    putchar('\n');
+    report_head("target");
     for (unsigned i = 0; i < r->targets; i++)
         report_line(r->target[i].words, r->target[i].count);
     report_line("all", r->count);
     putchar('\n');
     report_rate("strict", &r->rate[OUTCOME_STRICT]);
     report_rate("as the thesis counts", &r->rate[OUTCOME_THESIS]);
+    if (r->moments.moments || r->moments.missed)
+        report_moments(&r->moments);
 }
 
 static enum cli_status print_report(struct database *d, bool json)
@@ -263,6 +295,13 @@ static void print_replay(const struct experiment *was, const struct experiment *
         change_print(&is->injection.change[i], what, sizeof what);
         printf("  %s%s%s\n", is->where[i], *is->where[i] ? "  " : "", what);
     }
+    for (size_t i = 0; i < is->moment.first.changes; i++) {
+        change_print(&is->moment.first.change[i], what, sizeof what);
+        printf("  before: %s  %s\n", is->moment.first_where[i], what);
+    }
+    if (*is->moment.function)
+        printf("  %u instructions after the entry of %s, %s\n", is->moment.steps, is->moment.function,
+               is->moment.came ? is->moment.place : "which did not come");
     if (is->has_fault)
         printf("first fault: %s%s in %s:%s+%#x, task %s, ip 0x%" PRIx64 ", address 0x%" PRIx64 "\n", is->fault.message,
                *is->fault.message ? "," : "", is->fault.cell_name,

@@ -1,208 +1,14 @@
 /* See campaign.h. */
 #include "injector/campaign.h"
 #include "introspect/base/own.h"
-#include "guest/abi/fnv.h"
 #include "injector/activation.h"
-#include "injector/deliveries.h"
 #include "injector/exact.h"
-#include "injector/snapshot.h"
-#include "injector/watch.h"
-#include "guest/abi/layout.h"
-#include <errno.h>
+#include "injector/rig.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { POLL_MS = 2 };
-
-/* The campaign's machine, and what it was at the moment of the injection. */
-struct rig {
-    const struct plan *whole;
-    const struct plan *plan; /* its part whose machine this is, or the same */
-    struct database *database;
-    struct machine_config config;
-    struct machine *machine; /* NULL: none runs */
-    struct inject_target target;
-    struct view *view;
-    struct glance before;
-    struct deliveries deliveries; /* since then */
-    bool checked;                 /* every target is there */
-    bool snapshot;                /* the machine has one, of the clean start */
-};
-
-static void rig_let_go(struct rig *r)
-{
-    view_free(r->view);
-    r->view = NULL;
-    if (r->target.ram)
-        machine_ram_unmap(r->target.ram, r->target.bytes);
-    if (r->machine)
-        machine_close(r->machine);
-    r->machine = NULL;
-    r->snapshot = false;
-    r->target = (struct inject_target){0};
-}
-
-static void rig_done(struct rig *r)
-{
-    rig_let_go(r);
-    (void)!machine_stop(r->config.name);
-}
-
-/* The machine is named after the database, so that the next run finds and ends what a killed one left. A replay's has
- * its experiment's number too: several may be done again at a time. */
-static struct rig rig_of(struct database *database, const char *path, const struct plan *plan,
-                         const struct experiment *again)
-{
-    OWN(memory) char *absolute = realpath(path, NULL);
-    const char *key = absolute ? absolute : path;
-
-    struct rig r = {.whole = plan, .database = database};
-    snprintf(r.config.name, sizeof r.config.name, "campaign-%08x", (unsigned)fnv_add(FNV_START, key, strlen(key)));
-    size_t used = strlen(r.config.name);
-    if (again)
-        snprintf(r.config.name + used, sizeof r.config.name - used, "-%llu", (unsigned long long)again->index);
-    (void)!machine_stop(r.config.name);
-    return r;
-}
-
-/* The machine becomes that of the experiment's part of the campaign. */
-static void rig_use(struct rig *r, uint64_t index)
-{
-    const struct plan *plan = plan_part(r->whole, index);
-    char name[sizeof r->config.name];
-
-    if (plan == r->plan)
-        return;
-    rig_done(r);
-    memcpy(name, r->config.name, sizeof name);
-    r->plan = plan;
-    r->checked = false;
-    r->config = plan->machine;
-    memcpy(r->config.name, name, sizeof name);
-    strncat(r->config.cmdline, " on_panic=exit", sizeof r->config.cmdline - strlen(r->config.cmdline) - 1);
-    r->config.paused = plan->exact;
-}
-
-static bool is_qemu(const struct machine_config *config)
-{
-    char why[256];
-
-    return (config->backend == MACHINE_AUTO ? machine_probe(why, sizeof why) : config->backend) == MACHINE_TCG;
-}
-
-static enum err rig_start(struct rig *r, struct why *why)
-{
-    struct machine_config config = r->config;
-    char disk[MACHINE_PATH_MAX] = "";
-    void *base;
-
-    if (is_qemu(&config) && snapshot_disk(&config, disk) != ERR_OK)
-        disk[0] = '\0'; /* resets will do */
-    enum err e = machine_start(&config, &r->machine);
-    snapshot_disk_done(disk);
-    if (e == ERR_OK)
-        e = machine_ram_map(r->machine, true, &base, &r->target.bytes);
-    if (e != ERR_OK) {
-        rig_let_go(r);
-        return why_set(why, e, "%s", machine_last_error());
-    }
-    r->target.ram = base;
-    r->target.machine = r->machine;
-    return ERR_OK;
-}
-
-/* The workload has ended its warm-up rounds. */
-static enum err wait_for_workload(struct rig *r, struct why *why)
-{
-    uint64_t start = watch_now_ns();
-
-    if (r->plan->exact)
-        return exact_until(&r->target, COUNTER_rounds, r->plan->warmup_rounds, r->plan->boot_ms, why);
-    for (;;) {
-        struct glance g = watch_glance(r->target.ram, r->target.bytes);
-
-        if (g.arena && g.ready && g.counter[COUNTER_rounds] >= r->plan->warmup_rounds)
-            return ERR_OK;
-        if (!machine_is_alive(r->machine))
-            return why_set(why, ERR_NOT_RUNNING, "the guest ended before its workload ran; its words are in %s",
-                           machine_info(r->machine)->serial);
-        if ((watch_now_ns() - start) / 1000000 > r->plan->boot_ms)
-            return why_set(why, ERR_TIMEOUT,
-                           "the guest did not end %u rounds of its workload within %u ms of its start (boot_ms)",
-                           r->plan->warmup_rounds, r->plan->boot_ms);
-        watch_sleep_ms(POLL_MS);
-    }
-}
-
-static enum err pin_image(struct rig *r, struct why *why)
-{
-    const uint8_t *id = view_header(r->view)->build_id;
-    char hex[2 * 20 + 1];
-
-    for (int i = 0; i < 20; i++)
-        sprintf(hex + 2 * i, "%02x", id[i]);
-    enum err e = database_pin(r->database, "build_id", hex, why);
-    return e == ERR_OK
-               ? database_pin(r->database, "backend", machine_backend_name(machine_info(r->machine)->backend), why)
-               : e;
-}
-
-/* The nano_core's build id says nothing of the cells beside it. */
-static enum err pin_archive(struct database *database, const struct plan *plan, struct why *why)
-{
-    OWN(file) FILE *f = fopen(plan->machine.archive, "rb");
-    uint8_t block[65536];
-    uint64_t hash = FNV_START;
-    char text[24], key[PLAN_WORDS + 16];
-
-    if (!f)
-        return why_set(why, ERR_IO, "archive %s: %s", plan->machine.archive, strerror(errno));
-    for (size_t n; (n = fread(block, 1, sizeof block, f)) > 0;)
-        hash = fnv_add(hash, block, n);
-    snprintf(text, sizeof text, "%016llx", (unsigned long long)hash);
-    snprintf(key, sizeof key, "archive%s%s", *plan->file ? " of " : "", plan->file);
-    return database_pin(database, key, text, why);
-}
-
-static enum err pin_archives(struct database *database, const struct plan *plan, struct why *why)
-{
-    enum err e = plan->parts ? ERR_OK : pin_archive(database, plan, why);
-
-    for (unsigned i = 0; i < plan->parts && e == ERR_OK; i++)
-        e = pin_archive(database, &plan->part[i], why);
-    return e;
-}
-
-/* A guest with its workload warmed up: from the snapshot, or as from power-on. */
-static enum err rig_fresh(struct rig *r, struct why *why)
-{
-    enum err e = ERR_OK;
-
-    view_free(r->view);
-    r->view = NULL;
-    if (r->machine && r->snapshot && machine_is_alive(r->machine) && snapshot_restore(r->machine) == ERR_OK)
-        return ERR_OK;
-    if (r->machine && (r->snapshot || !machine_is_alive(r->machine) || machine_reset(r->machine) != ERR_OK))
-        rig_done(r);
-    if (!r->machine)
-        e = rig_start(r, why);
-    if (e == ERR_OK)
-        e = wait_for_workload(r, why);
-    if (e == ERR_OK && machine_info(r->machine)->backend == MACHINE_TCG)
-        r->snapshot = snapshot_take(r->machine) == ERR_OK;
-    return e;
-}
-
-static enum err rig_look(struct rig *r, struct why *why)
-{
-    enum err e;
-
-    r->view = view_take(r->target.ram, r->target.bytes, &e);
-    r->before = watch_glance(r->target.ram, r->target.bytes);
-    deliveries_begin(&r->deliveries, r->target.ram, r->target.bytes, r->plan->workload);
-    return r->view ? pin_image(r, why) : why_set(why, e, "the guest's arena cannot be read: %s", err_text(e));
-}
 
 static bool guest_has_restarted(const struct rig *r, const struct glance *g)
 {
@@ -248,11 +54,12 @@ static bool has_crashed(const struct rig *r, const struct glance *g)
     return !machine_is_alive(r->machine) || guest_has_restarted(r, g);
 }
 
-/* The workload has delivered its rounds, and nothing is being recovered. */
-static bool has_finished(struct rig *r, const struct glance *g)
+/* The workload has delivered its rounds, nothing is being recovered, and what the guest was asked for is answered. */
+static bool has_finished(struct rig *r, const struct glance *g, bool stands)
 {
     deliveries_look(&r->deliveries, r->target.ram, r->target.bytes, false);
-    return has_delivered(r, g) && !is_recovering(r, g);
+    return moment_is_answered(&r->target, &r->plan->moment, stands, &r->request) && has_delivered(r, g) &&
+           !is_recovering(r, g);
 }
 
 /* Waits until the workload has finished, the machine has ended, or time is up. */
@@ -264,7 +71,7 @@ static struct glance watch_workload(struct rig *r, const struct injection *injec
         struct glance g = watch_glance(r->target.ram, r->target.bytes);
 
         *ret_crashed = has_crashed(r, &g);
-        if (*ret_crashed || (watch_now_ns() - start) / 1000000 >= r->plan->timeout_ms || has_finished(r, &g))
+        if (*ret_crashed || (watch_now_ns() - start) / 1000000 >= r->plan->timeout_ms || has_finished(r, &g, true))
             return g;
         if (holds)
             inject_hold(&r->target, r->view, injection);
@@ -277,8 +84,7 @@ static bool is_over(void *context, bool stands)
     struct rig *r = context;
     struct glance g = watch_glance(r->target.ram, r->target.bytes);
 
-    (void)stands;
-    return has_crashed(r, &g) || has_finished(r, &g);
+    return has_crashed(r, &g) || has_finished(r, &g, stands);
 }
 
 /* The same, at moments of the guest's own. It stands still then. */
@@ -294,7 +100,7 @@ static enum err watch_exactly(struct rig *r, const struct exact_touch *touch, st
 
 static bool is_in_recovery(const struct arena_fault *f)
 {
-    static const char *const cells[] = {"exception", "fault", "mend", "recovery", "unwind"};
+    static const char *const cells[] = {"exception", "fault", "mend", "mend_second", "recovery", "unwind"};
 
     for (size_t i = 0; i < sizeof cells / sizeof *cells; i++)
         if (strncmp(f->cell_name, cells[i], sizeof f->cell_name) == 0)
@@ -351,7 +157,8 @@ static uint64_t grown(const struct rig *r, const struct glance *g, enum arena_co
 
 static void judge_experiment(struct rig *r, const struct glance *g, bool crashed, struct experiment *x)
 {
-    x->evidence = (struct evidence){.crashed = crashed, .wanted = r->plan->rounds};
+    x->evidence =
+        (struct evidence){.crashed = crashed, .wanted = r->plan->rounds, .unanswered = !moment_was_served(&r->request)};
     if (g->arena && !guest_has_restarted(r, g)) {
         deliveries_look(&r->deliveries, r->target.ram, r->target.bytes, true);
         x->evidence.rounds = r->deliveries.rounds;
@@ -371,6 +178,22 @@ static void judge_experiment(struct rig *r, const struct glance *g, bool crashed
     }
 }
 
+typedef char place_name[sizeof((struct experiment *)0)->where[0]];
+
+static void name_places(const struct rig *r, const struct injection *injection, place_name *ret_where)
+{
+    for (size_t i = 0; i < injection->changes; i++)
+        inject_where(r->view, &injection->change[i], ret_where[i], sizeof ret_where[i]);
+}
+
+/* An injection at a moment is made while the guest stands still. */
+static enum err go_on(const struct rig *r, struct why *why)
+{
+    if (!r->plan->moment.during || !machine_is_alive(r->machine) || machine_resume(r->machine) == ERR_OK)
+        return ERR_OK;
+    return why_set(why, ERR_IO, "%s", machine_last_error());
+}
+
 /* Injects and waits. An exact campaign skips an instruction while it watches. */
 static enum err inject_and_watch(struct rig *r, struct experiment *x, struct glance *ret_glance, bool *ret_crashed,
                                  struct why *why)
@@ -382,6 +205,8 @@ static enum err inject_and_watch(struct rig *r, struct experiment *x, struct gla
         activation_begin(&activation, &r->target, r->view, &x->injection);
     if (!r->plan->exact || !x->model.model->skips)
         e = inject_apply(&r->target, r->view, &x->injection, why);
+    if (e == ERR_OK && !r->plan->exact)
+        e = go_on(r, why);
     if (e != ERR_OK)
         return e;
     if (r->plan->exact) {
@@ -400,11 +225,10 @@ static enum err rig_try(struct rig *r, struct experiment *x, struct why *why)
     struct glance g;
     bool crashed;
 
-    for (size_t i = 0; i < x->injection.changes; i++)
-        inject_where(r->view, &x->injection.change[i], x->where[i], sizeof x->where[i]);
-    x->kind = inject_kind(r->view, x->injection.change);
+    x->kind = x->injection.changes ? inject_kind(r->view, x->injection.change) : "";
     x->at_round = r->before.counter[COUNTER_rounds];
     uint64_t start = watch_now_ns();
+    name_places(r, &x->injection, x->where);
     enum err e = inject_and_watch(r, x, &g, &crashed, why);
     if (e != ERR_OK)
         return e;
@@ -413,37 +237,116 @@ static enum err rig_try(struct rig *r, struct experiment *x, struct why *why)
     return ERR_OK;
 }
 
-/* Before the first experiment, so that a mistyped target does not end a campaign at the thousandth. */
-static enum err check_targets(struct rig *r, struct why *why)
+static enum err check_places(const struct rig *r, const struct plan_target *target, unsigned count, struct why *why)
 {
     enum err e = ERR_OK;
 
-    for (unsigned i = 0; i < r->plan->targets && !r->checked && e == ERR_OK; i++) {
+    for (unsigned i = 0; i < count && e == ERR_OK; i++) {
         CLOSED_BY(place_ranges_done) struct place_ranges ranges = {0};
-        e = place_resolve(&r->plan->target[i].place, r->view, &ranges, why);
+        e = target[i].here ? ERR_OK : place_resolve(&target[i].place, r->view, &ranges, why);
     }
+    return e;
+}
+
+/* Before the first experiment, so that a mistyped target does not end a campaign at the thousandth. */
+static enum err check_targets(struct rig *r, struct why *why)
+{
+    const struct plan_moment *m = &r->plan->moment;
+    enum err e = r->checked ? ERR_OK : check_places(r, r->plan->target, r->plan->targets, why);
+
+    if (e == ERR_OK && !r->checked)
+        e = check_places(r, m->function, m->functions, why);
+    if (e == ERR_OK && !r->checked)
+        e = check_places(r, m->first, m->firsts, why);
     r->checked = e == ERR_OK;
     return e;
 }
 
-/* From the warm-up to the moment of the injection. */
-static enum err rig_delay(struct rig *r, const struct experiment *x, struct why *why)
+/* ---- injections while the guest does something else ---- */
+
+/* Whether the guest, at the entry of the moment's function, is at what the moment is about. */
+static bool is_meanwhile(void *context)
 {
+    struct rig *r = context;
     struct glance g = watch_glance(r->target.ram, r->target.bytes);
 
-    watch_sleep_ms(x->delay_ms);
-    if (!x->delay_switches)
+    if (r->plan->moment.during == DURING_RECOVERY)
+        return is_recovering(r, &g);
+    (void)moment_is_answered(&r->target, &r->plan->moment, false, &r->request);
+    return !r->request.answered;
+}
+
+/* Injects the first fault, or asks for the swap, and runs to the moment. Then *ret_ip is what the guest is about to
+ * execute; 0: the moment did not come. */
+static enum err rig_meanwhile(struct rig *r, struct experiment *x, uint64_t *ret_ip, struct why *why)
+{
+    const struct plan_target *function = r->plan->moment.function;
+    struct exact_moment m = {.steps = x->moment.steps, .is_now = is_meanwhile, .is_over = is_over, .context = r};
+    enum err e = ERR_OK;
+
+    while (strcmp(function->place.name, x->moment.function) != 0)
+        function++;
+    if (!r->plan->exact && machine_pause(r->machine) != ERR_OK)
+        return why_set(why, ERR_IO, "%s", machine_last_error());
+    x->moment.came = false;
+    e = moment_function(r->view, function, &m.gva, why);
+    name_places(r, &x->moment.first, x->moment.first_where);
+    if (e == ERR_OK)
+        e = r->plan->moment.during == DURING_RECOVERY ? inject_apply(&r->target, r->view, &x->moment.first, why)
+                                                      : moment_ask(&r->target, &r->plan->moment, &r->request, why);
+    if (e == ERR_OK)
+        e = exact_to_moment(&r->target, &m, r->plan->timeout_ms, ret_ip, why);
+    if (e != ERR_OK || !*ret_ip)
+        return e;
+    e = rig_look_again(r, why);
+    if (e == ERR_OK)
+        moment_place(r->view, *ret_ip, x->moment.place, sizeof x->moment.place);
+    x->moment.came = e == ERR_OK;
+    return e;
+}
+
+/* Chooses the moment, and plans the first fault. */
+static enum err plan_moment(struct rig *r, struct experiment *x, struct prng *prng, struct why *why)
+{
+    const struct plan_moment *m = &r->plan->moment;
+    const char *function = m->function[prng_below(prng, m->functions)].place.name;
+
+    snprintf(x->moment.function, sizeof x->moment.function, "%s", function);
+    x->moment.steps = m->steps ? (unsigned)prng_below(prng, m->steps) : 0;
+    if (m->during != DURING_RECOVERY)
         return ERR_OK;
-    return exact_until(&r->target, COUNTER_switches, g.counter[COUNTER_switches] + x->delay_switches,
-                       r->plan->timeout_ms, why);
+    return inject_plan(r->view, &m->first[prng_below(prng, m->firsts)].place, &m->first_model, prng, &x->moment.first,
+                       why);
+}
+
+/* Brings the guest to the moment of the injection, if the campaign's file says one, and plans the injection. */
+static enum err plan_injection(struct rig *r, const struct plan_target *t, struct experiment *x, struct prng *prng,
+                               struct why *why)
+{
+    const struct model_use *use = &x->model;
+    enum err e = ERR_OK;
+    uint64_t ip = 0;
+
+    if (r->plan->moment.during) {
+        e = plan_moment(r, x, prng, why);
+        if (e == ERR_OK)
+            e = rig_meanwhile(r, x, &ip, why);
+        if (e != ERR_OK || !x->moment.came)
+            return e;
+    }
+    if (!t->here)
+        return inject_plan(r->view, &t->place, use, prng, &x->injection, why);
+    if (moment_plan_here(r->view, ip, use, prng, &x->injection) != ERR_OK)
+        x->moment.came = false; /* in code of no section, of which nothing is known */
+    return ERR_OK;
 }
 
 /* Model number `drawn`, or the next one that fits: instructions are skipped where there are any. */
-static void choose_model(const struct rig *r, const struct place *place, unsigned drawn, struct experiment *x)
+static void choose_model(const struct rig *r, const struct plan_target *t, unsigned drawn, struct experiment *x)
 {
     const struct plan *plan = r->plan;
 
-    if (plan->models > 1 && plan->model[drawn].use.model->skips && !inject_has_code(r->view, place))
+    if (plan->models > 1 && plan->model[drawn].use.model->skips && !t->here && !inject_has_code(r->view, &t->place))
         drawn = (drawn + 1) % plan->models;
     x->model = plan->model[drawn].use;
     memcpy(x->model_words, plan->model[drawn].words, sizeof x->model_words);
@@ -475,8 +378,8 @@ static enum err run_one(struct rig *r, uint64_t index, struct experiment *x, str
     if (e == ERR_OK)
         e = check_targets(r, why);
     if (e == ERR_OK) {
-        choose_model(r, &plan->target[t].place, m, x);
-        e = inject_plan(r->view, &plan->target[t].place, &x->model, &prng, &x->injection, why);
+        choose_model(r, &plan->target[t], m, x);
+        e = plan_injection(r, &plan->target[t], x, &prng, why);
     }
     return e == ERR_OK ? rig_try(r, x, why) : e;
 }
@@ -529,7 +432,7 @@ enum err campaign_run(struct database *database, const char *path, const struct 
         return why_set(why, ERR_NOMEM, "out of memory");
     enum err e = database_tally(database, add_outcome, &progress, why);
     if (e == ERR_OK)
-        e = pin_archives(database, plan, why);
+        e = rig_pin_archives(database, plan, why);
     if (e != ERR_OK)
         return e;
     watcher->progress(watcher->context, &progress);
@@ -537,10 +440,39 @@ enum err campaign_run(struct database *database, const char *path, const struct 
     return run_all(&rig, watcher, &progress, x, why);
 }
 
+/* Amid a swap two copies of a cell have the same name: whether the change's address still is at its place. */
+static bool is_in_place(const struct rig *r, const struct change *change, const char *where)
+{
+    struct change here = *change;
+    place_name name;
+
+    here.section = place_section(r->view, here.phys, here.bytes);
+    const struct arena_section *s = view_section(r->view, here.section);
+    here.offset = s ? (uint32_t)(here.phys - s->phys) : 0;
+    inject_where(r->view, &here, name, sizeof name);
+    return s && strcmp(name, where) == 0;
+}
+
+/* Moves the changes to where their places are in this guest. */
+static enum err find_again(const struct rig *r, struct injection *injection, const place_name *where, struct why *why)
+{
+    enum err e = ERR_OK;
+
+    for (size_t i = 0; i < injection->changes && e == ERR_OK; i++) {
+        struct change *c = &injection->change[i];
+        if (is_in_place(r, c, where[i]))
+            c->section = place_section(r->view, c->phys, c->bytes);
+        else
+            e = inject_find(r->view, where[i], c, why);
+    }
+    return e;
+}
+
 static enum err replay_experiment(struct rig *r, const struct experiment *recorded, struct experiment *x,
                                   struct why *why)
 {
     rig_use(r, recorded->index);
+    uint64_t ip = 0;
     enum err e = rig_fresh(r, why);
 
     if (e != ERR_OK)
@@ -550,19 +482,26 @@ static enum err replay_experiment(struct rig *r, const struct experiment *record
                              .injection = recorded->injection,
                              .delay_ms = recorded->delay_ms,
                              .delay_switches = recorded->delay_switches};
+    x->moment = recorded->moment;
     memcpy(x->target, recorded->target, sizeof x->target);
     e = rig_delay(r, x, why);
     if (e == ERR_OK)
         e = rig_look(r, why);
-    for (size_t i = 0; i < x->injection.changes && e == ERR_OK; i++)
-        e = inject_find(r->view, recorded->where[i], &x->injection.change[i], why);
+    if (e == ERR_OK)
+        e = find_again(r, &x->moment.first, recorded->moment.first_where, why);
+    if (e == ERR_OK && *x->moment.function)
+        e = rig_meanwhile(r, x, &ip, why);
+    if (!x->moment.came && *x->moment.function)
+        x->injection.changes = 0;
+    if (e == ERR_OK)
+        e = find_again(r, &x->injection, recorded->where, why);
     return e == ERR_OK ? rig_try(r, x, why) : e;
 }
 
 enum err campaign_replay(struct database *database, const char *path, const struct plan *plan,
                          const struct experiment *recorded, struct experiment *ret_experiment, struct why *why)
 {
-    enum err e = pin_archives(database, plan, why);
+    enum err e = rig_pin_archives(database, plan, why);
 
     if (e != ERR_OK)
         return e;

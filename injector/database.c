@@ -1,5 +1,6 @@
 /* See database.h. */
 #include "injector/database.h"
+#include "injector/changes.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <sqlite3.h>
@@ -33,11 +34,7 @@ static const char schema[] =
     " fault_offset INTEGER, fault_message TEXT, recovery_ns INTEGER, start_ms INTEGER, run_ms INTEGER,"
     " delivered_wrong INTEGER, delivered_lost INTEGER, delivered_twice INTEGER, outcome_thesis TEXT,"
     " delay_switches INTEGER, part TEXT, kind TEXT, activated INTEGER, cause TEXT, cause_thesis TEXT,"
-    " lost_action INTEGER, lost_cell TEXT, lost_symbol TEXT, lost_message TEXT);"
-    "CREATE TABLE IF NOT EXISTS change ("
-    " experiment INTEGER NOT NULL REFERENCES experiment (idx), n INTEGER NOT NULL, place TEXT NOT NULL,"
-    " phys INTEGER NOT NULL, bytes INTEGER NOT NULL, bit INTEGER, keep TEXT, sets TEXT, flips TEXT, before TEXT,"
-    " after TEXT, PRIMARY KEY (experiment, n)) WITHOUT ROWID;";
+    " lost_action INTEGER, lost_cell TEXT, lost_symbol TEXT, lost_message TEXT);" CHANGES_SCHEMA;
 
 /* The outcome as the thesis counts, of a row of format 1. */
 #define OLD_OUTCOME_THESIS                                                                                             \
@@ -199,7 +196,7 @@ enum err database_create(const char *path, const struct plan *plan, struct datab
     for (size_t i = 0; i < sizeof settings / sizeof *settings && e == ERR_OK; i++)
         e = database_pin(d, settings[i][0], settings[i][1], why);
     for (unsigned i = 0; i < plan->parts && e == ERR_OK; i++) {
-        char key[PLAN_WORDS + 16];
+        char key[PLAN_TEXT_MAX + 16];
         snprintf(key, sizeof key, "file %s", plan->part[i].file);
         e = database_pin(d, key, plan->part[i].text, why);
     }
@@ -279,7 +276,7 @@ enum err database_pin(struct database *d, const char *key, const char *value, st
 /* `context` is the database, which has the text of each part. */
 static char *read_part(void *context, const char *file, char ret_why[SETTINGS_WHY])
 {
-    char key[PLAN_WORDS + 16];
+    char key[PLAN_TEXT_MAX + 16];
 
     snprintf(key, sizeof key, "file %s", file);
     char *text = setting(context, key);
@@ -309,48 +306,14 @@ bool database_has(struct database *d, uint64_t index)
     return found;
 }
 
-/* Numbers that may use all 64 bits are kept as hexadecimal text. */
-static void bind_hex(sqlite3_stmt *s, int at, uint64_t value)
-{
-    char text[24];
-
-    snprintf(text, sizeof text, "0x%llx", (unsigned long long)value);
-    sqlite3_bind_text(s, at, text, -1, SQLITE_TRANSIENT);
-}
-
-static bool add_change(struct database *d, const struct experiment *x, size_t n)
-{
-    const struct change *c = &x->injection.change[n];
-    sqlite3_stmt *s = NULL;
-
-    if (sqlite3_prepare_v2(d->sqlite, "INSERT INTO change VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", -1, &s, NULL) !=
-        SQLITE_OK)
-        return false;
-    sqlite3_bind_int64(s, 1, (sqlite3_int64)x->index);
-    sqlite3_bind_int64(s, 2, (sqlite3_int64)n);
-    sqlite3_bind_text(s, 3, x->where[n], -1, SQLITE_STATIC);
-    sqlite3_bind_int64(s, 4, (sqlite3_int64)c->phys);
-    sqlite3_bind_int64(s, 5, c->bytes);
-    if (change_bit(c) >= 0)
-        sqlite3_bind_int64(s, 6, change_bit(c));
-    bind_hex(s, 7, c->keep);
-    bind_hex(s, 8, c->set);
-    bind_hex(s, 9, c->flip);
-    bind_hex(s, 10, c->before);
-    bind_hex(s, 11, c->after);
-    bool done = sqlite3_step(s) == SQLITE_DONE;
-    sqlite3_finalize(s);
-    return done;
-}
-
 static void bind_fault(sqlite3_stmt *s, int at, const struct experiment *x)
 {
     const struct arena_fault *f = &x->fault;
 
     sqlite3_bind_int64(s, at, f->kind);
     sqlite3_bind_int64(s, at + 1, f->vector);
-    bind_hex(s, at + 2, f->ip);
-    bind_hex(s, at + 3, f->address);
+    changes_bind_hex(s, at + 2, f->ip);
+    changes_bind_hex(s, at + 3, f->address);
     const char *const texts[] = {f->task_name, f->cell_name, x->fault_section, f->symbol};
     for (int i = 0; i < 4; i++)
         sqlite3_bind_text(s, at + 4 + i, texts[i], -1, SQLITE_STATIC);
@@ -423,55 +386,12 @@ enum err database_add(struct database *d, const struct experiment *x, struct why
 {
     bool good = sqlite3_exec(d->sqlite, "BEGIN IMMEDIATE", NULL, NULL, NULL) == SQLITE_OK && insert_row(d, x);
 
-    for (size_t i = 0; i < x->injection.changes && good; i++)
-        good = add_change(d, x, i);
+    good = good && changes_add(d->sqlite, x);
     if (good && sqlite3_exec(d->sqlite, "COMMIT", NULL, NULL, NULL) == SQLITE_OK)
         return ERR_OK;
     enum err e = failed(d, why);
     sqlite3_exec(d->sqlite, "ROLLBACK", NULL, NULL, NULL);
     return e;
-}
-
-static void copy_column(char *to, size_t bytes, sqlite3_stmt *s, int column)
-{
-    const char *text = (const char *)sqlite3_column_text(s, column);
-
-    snprintf(to, bytes, "%s", text ? text : "");
-}
-
-static uint64_t column_hex(sqlite3_stmt *s, int column)
-{
-    const char *text = (const char *)sqlite3_column_text(s, column);
-
-    return text ? strtoull(text, NULL, 16) : 0;
-}
-
-static enum err get_changes(struct database *d, struct experiment *x, struct why *why)
-{
-    sqlite3_stmt *s = NULL;
-    size_t n = 0;
-
-    if (sqlite3_prepare_v2(
-            d->sqlite,
-            "SELECT place, phys, bytes, keep, sets, flips, before, after FROM change WHERE experiment = ? "
-            "ORDER BY n",
-            -1, &s, NULL) != SQLITE_OK)
-        return failed(d, why);
-    sqlite3_bind_int64(s, 1, (sqlite3_int64)x->index);
-    for (; n < MODEL_CHANGES_MAX && sqlite3_step(s) == SQLITE_ROW; n++) {
-        copy_column(x->where[n], sizeof x->where[n], s, 0);
-        x->injection.change[n] = (struct change){.phys = (uint64_t)sqlite3_column_int64(s, 1),
-                                                 .skip = x->model.model->skips,
-                                                 .bytes = (uint32_t)sqlite3_column_int64(s, 2),
-                                                 .keep = column_hex(s, 3),
-                                                 .set = column_hex(s, 4),
-                                                 .flip = column_hex(s, 5),
-                                                 .before = column_hex(s, 6),
-                                                 .after = column_hex(s, 7)};
-    }
-    x->injection.changes = n;
-    sqlite3_finalize(s);
-    return ERR_OK;
 }
 
 /* Prepares a SELECT of columns FIRST, then both outcomes, then REST. */
@@ -510,35 +430,36 @@ enum err database_get(struct database *d, uint64_t index, struct experiment *ret
         return why_set(why, ERR_NOT_FOUND, "database %s: has no experiment %llu", d->path, (unsigned long long)index);
     memset(ret_experiment, 0, sizeof *ret_experiment);
     ret_experiment->index = index;
-    copy_column(ret_experiment->target, sizeof ret_experiment->target, s, 0);
+    changes_copy_text(ret_experiment->target, sizeof ret_experiment->target, s, 0);
     ret_experiment->at_round = (uint64_t)sqlite3_column_int64(s, 1);
     ret_experiment->delay_ms = (unsigned)sqlite3_column_int64(s, 2);
     ret_experiment->delay_switches = (unsigned)sqlite3_column_int64(s, 3);
-    char model[PLAN_WORDS];
-    copy_column(model, sizeof model, s, 4);
+    char model[PLAN_TEXT_MAX];
+    changes_copy_text(model, sizeof model, s, 4);
     enum err e = model_parse(model, &ret_experiment->model, why);
     if (e != ERR_OK)
         return e;
     if (!read_outcomes(s, 5, ret_experiment->outcome))
         return why_set(why, ERR_CORRUPT, "database %s: experiment %llu has an outcome that is none", d->path,
                        (unsigned long long)index);
-    return get_changes(d, ret_experiment, why);
+    return changes_get(d->sqlite, ret_experiment) ? ERR_OK : failed(d, why);
 }
 
-enum err database_tally(struct database *d, database_visit *visit, void *context, struct why *why)
+/* Visits the groups of a statement. */
+static enum err visit_groups(struct database *d, const char *first, const char *rest, database_visit *visit,
+                             void *context, struct why *why)
 {
     CLOSED_BY(finalize) sqlite3_stmt *s = NULL;
     enum outcome outcome[OUTCOME_RULES];
     int step;
 
-    if (!prepare_outcomes(d, "target, count(*)", "FROM experiment GROUP BY target, outcome, thesis ORDER BY target",
-                          &s))
+    if (!prepare_outcomes(d, first, rest, &s))
         return failed(d, why);
     while ((step = sqlite3_step(s)) == SQLITE_ROW) {
-        const char *target = (const char *)sqlite3_column_text(s, 0);
+        const char *group = (const char *)sqlite3_column_text(s, 0);
 
-        if (target && read_outcomes(s, 2, outcome))
-            visit(context, target, outcome, (uint64_t)sqlite3_column_int64(s, 1));
+        if (group && read_outcomes(s, 2, outcome))
+            visit(context, group, outcome, (uint64_t)sqlite3_column_int64(s, 1));
     }
     return step == SQLITE_DONE ? ERR_OK : failed(d, why);
 }
@@ -562,4 +483,19 @@ enum err database_select(struct database *d, const char *sql, database_row *visi
             return ERR_OK;
     }
     return step == SQLITE_DONE ? ERR_OK : failed(d, why);
+}
+
+enum err database_tally(struct database *d, database_visit *visit, void *context, struct why *why)
+{
+    return visit_groups(d, "target, count(*)", "FROM experiment GROUP BY target, outcome, thesis ORDER BY target",
+                        visit, context, why);
+}
+
+enum err database_tally_moments(struct database *d, database_visit *visit, void *context, struct why *why)
+{
+    if (!changes_has_moments(d->sqlite))
+        return ERR_OK;
+    return visit_groups(d, "CASE WHEN came THEN function ELSE '' END AS moment, count(*)",
+                        "FROM experiment JOIN moment ON idx = moment.experiment GROUP BY 1, outcome, thesis ORDER BY 1",
+                        visit, context, why);
 }

@@ -38,6 +38,9 @@ enum err database_get(struct database *database, uint64_t index, struct experime
 typedef void database_visit(void *context, const char *target, const enum outcome outcome[OUTCOME_RULES],
                             uint64_t count);
 enum err database_tally(struct database *database, database_visit *visit, void *context, struct why *why);
+/* The same for every moment of a campaign that injects while the guest does something else; "": those to which the
+ * moment did not come. */
+enum err database_tally_moments(struct database *database, database_visit *visit, void *context, struct why *why);
 
 /* Calls `visit` for each row of a SELECT, with its columns as text, NULL for those that have no value; false: no more.
  * ERR_UNSUPPORTED: the database has an earlier format, with fewer columns (docs/campaigns.md). */

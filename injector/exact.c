@@ -69,6 +69,11 @@ static bool is_late(struct limits *l, const struct inject_target *t, bool stands
                        (host_ns - l->host_ns) / 1000000 >= STUCK_HOST_MS);
 }
 
+static uint64_t counter_gva(enum arena_counter counter)
+{
+    return LAYOUT_DIRECT_VIRT + LAYOUT_ARENA_PHYS + offsetof(struct arena_header, counter) + 8 * counter;
+}
+
 static enum err add_points(struct stop *stop, const struct exact_touch *touch)
 {
     enum err e = ERR_OK;
@@ -79,13 +84,13 @@ static enum err add_points(struct stop *stop, const struct exact_touch *touch)
 }
 
 /* The guest stands still. False in *ret_counted: because of `touch`, which is told. */
-static enum err look_why(struct stop *stop, uint64_t counter_gva, const struct exact_touch *touch, bool *ret_counted)
+static enum err look_why(struct stop *stop, uint64_t counted, const struct exact_touch *touch, bool *ret_counted)
 {
-    struct stop_reason reason = {STOP_WRITE, counter_gva};
+    struct stop_reason reason = {STOP_WRITE, counted};
     bool enough = false;
     enum err e = touch ? stop_why(stop, &reason) : ERR_OK;
 
-    *ret_counted = reason.kind == STOP_WRITE && reason.gva == counter_gva;
+    *ret_counted = reason.kind == STOP_WRITE && reason.gva == counted;
     if (e == ERR_OK && !*ret_counted)
         e = touch->touched(touch->context, stop, &reason, &enough);
     return e == ERR_OK && enough ? stop_drop(stop) : e;
@@ -94,10 +99,9 @@ static enum err look_why(struct stop *stop, uint64_t counter_gva, const struct e
 enum err exact_watch(const struct inject_target *t, enum arena_counter counter, unsigned guest_ms, exact_done *is_done,
                      void *context, const struct exact_touch *touch, struct why *why)
 {
-    uint64_t gva = LAYOUT_DIRECT_VIRT + LAYOUT_ARENA_PHYS + offsetof(struct arena_header, counter) + 8 * counter;
     struct limits limits = limits_begin(t, guest_ms);
     OWN(stop) struct stop *stop = NULL;
-    enum err e = stop_open(t->machine, STOP_WRITE, gva, 8, &stop);
+    enum err e = stop_open(t->machine, STOP_WRITE, counter_gva(counter), 8, &stop);
 
     if (e == ERR_OK)
         e = add_points(stop, touch);
@@ -105,7 +109,7 @@ enum err exact_watch(const struct inject_target *t, enum arena_counter counter, 
         e = stop_run(stop, SLICE_MS);
         bool stands = e == ERR_OK;
         if (stands)
-            e = look_why(stop, gva, touch, &stands);
+            e = look_why(stop, counter_gva(counter), touch, &stands);
         else if (e == ERR_TIMEOUT)
             e = ERR_OK;
         if (e == ERR_NOT_RUNNING || !machine_is_alive(t->machine))
@@ -149,4 +153,41 @@ enum err exact_until(const struct inject_target *t, enum arena_counter counter, 
         return e;
     return why_set(why, ERR_TIMEOUT, "the guest did not come to the moment of the injection within %u ms of its time",
                    guest_ms);
+}
+
+/* The guest stands still. Whether it has come to the moment; then *ret_ip is where it is. */
+static enum err look_at_moment(struct stop *stop, const struct exact_moment *m, uint64_t *ret_ip)
+{
+    uint64_t ip;
+    enum err e = stop_ip(stop, &ip);
+
+    if (e != ERR_OK || ip != m->gva)
+        return e;
+    bool now = m->is_now(m->context);
+    /* One step at least: it would stop there again. */
+    for (unsigned i = 0; i < (now ? m->steps : 1) && e == ERR_OK; i++)
+        e = stop_step(stop);
+    return e == ERR_OK && now ? stop_ip(stop, ret_ip) : e;
+}
+
+enum err exact_to_moment(const struct inject_target *t, const struct exact_moment *m, unsigned guest_ms,
+                         uint64_t *ret_ip, struct why *why)
+{
+    struct limits limits = limits_begin(t, guest_ms);
+    OWN(stop) struct stop *stop = NULL;
+    enum err e = stop_open(t->machine, STOP_WRITE, counter_gva(COUNTER_rounds), 8, &stop);
+
+    *ret_ip = 0;
+    if (e == ERR_OK)
+        e = stop_add(stop, STOP_BEFORE, m->gva, 1);
+    while (e == ERR_OK) {
+        e = stop_run(stop, SLICE_MS);
+        if (e != ERR_OK && e != ERR_TIMEOUT)
+            break;
+        bool stands = e == ERR_OK;
+        e = stands ? look_at_moment(stop, m, ret_ip) : ERR_OK;
+        if (e == ERR_OK && (*ret_ip || is_late(&limits, t, stands) || (m->is_over(m->context, stands) && stands)))
+            return ERR_OK;
+    }
+    return e == ERR_NOT_RUNNING || !machine_is_alive(t->machine) ? ERR_OK : why_set(why, e, "%s", machine_last_error());
 }

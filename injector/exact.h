@@ -35,3 +35,17 @@ struct exact_touch {
 /* As exact_run; `touch` may be NULL. */
 enum err exact_watch(const struct inject_target *target, enum arena_counter counter, unsigned guest_ms,
                      exact_done *is_done, void *context, const struct exact_touch *touch, struct why *why);
+
+struct exact_moment {
+    uint64_t gva;                  /* of a function's first instruction */
+    unsigned steps;                /* so many instructions later */
+    bool (*is_now)(void *context); /* whether an entry counts; false: wait for the next one */
+    exact_done *is_over; /* as of exact_run, asked when a round is counted: the moment does not come any more */
+    void *context;
+};
+
+/* Runs to that moment: the guest stands still when it is about to execute *ret_ip. 0: the moment did not come; the
+ * guest stands still as after exact_run. A guest with several CPUs comes to it too, but not at the same instruction on
+ * every run. */
+enum err exact_to_moment(const struct inject_target *target, const struct exact_moment *moment, unsigned guest_ms,
+                         uint64_t *ret_ip, struct why *why);

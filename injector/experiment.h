@@ -3,6 +3,16 @@
 #include "injector/inject.h"
 #include "injector/outcome.h"
 
+/* The injection came, or was to come, while the guest did something else than its rounds. */
+struct experiment_moment {
+    char function[96];      /* as in the campaign file; "": none was wanted */
+    unsigned steps;         /* instructions after its entry */
+    bool came;              /* if not, nothing was injected but the first fault */
+    char place[160];        /* of the instruction that was to be executed then, as experiment.where */
+    struct injection first; /* the fault that was to be recovered from, and its places */
+    char first_where[MODEL_CHANGES_MAX][160];
+};
+
 struct experiment {
     uint64_t index;   /* in the campaign; with its seed it names the experiment */
     char part[128];   /* of the campaign, as it calls it; empty: it has none */
@@ -17,6 +27,7 @@ struct experiment {
     unsigned delay_switches;            /* the same of an exact campaign */
     bool activation_known;              /* of exact campaigns */
     bool activated;                     /* what was changed was used afterwards (activation.h) */
+    struct experiment_moment moment;
     struct evidence evidence;
     uint64_t restarts, recoveries;
     enum outcome outcome[OUTCOME_RULES];

@@ -269,7 +269,8 @@ enum err inject_find(const struct view *view, const char *where, struct change *
     if (!plus)
         return why_set(why, ERR_NOT_FOUND, "there is no %s in this guest", where);
     uint64_t offset = strtoull(plus + 1, NULL, 0);
-    enum err e = strncmp(where, task, sizeof task - 1) == 0
+    /* A cell may be called task, too. */
+    enum err e = strncmp(where, task, sizeof task - 1) == 0 && strstr(where, ":stack+")
                      ? find_in_stack(view, where + sizeof task - 1, offset, change)
                      : find_in_section(view, where, offset, change);
     return e == ERR_OK ? ERR_OK : why_set(why, e, "there is no %s in this guest", where);

@@ -21,7 +21,7 @@ enum outcome outcome_classify(const struct evidence *e, enum outcome_rule rule)
         return OUTCOME_WRONG;
     if (e->rounds < e->wanted)
         return e->faults ? OUTCOME_FAILED : OUTCOME_HANG;
-    if (e->unrecovered)
+    if (e->unrecovered || e->unanswered)
         return OUTCOME_FAILED;
     if (e->reloads)
         return OUTCOME_RELOAD;

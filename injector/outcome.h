@@ -34,6 +34,8 @@ struct evidence {
     uint64_t replacing;   /* of those that were not recovered: a cell was being reloaded */
     uint64_t hanging;     /* of those that were not recovered: the watchdog had to end something that hung */
     uint64_t in_recovery; /* of the faults: in the code of recovery itself */
+    /* What the guest was asked for meanwhile, a swap, was not answered, or not done when it was asked for again. */
+    bool unanswered;
 };
 
 /* Why a fault was lost, in the classes of the thesis (table 9.1), and two that it does not have. */

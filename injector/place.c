@@ -274,8 +274,8 @@ static enum err resolve_task(const struct place *place, const struct view *view,
     return add_stack(ranges, view, view_task(view, task));
 }
 
-/* The section that holds all of [phys, phys + bytes), so that text is written the way text must be. */
-static struct section_ref section_of_phys(const struct view *view, uint64_t phys, uint64_t bytes)
+/* Text is written the way text must be. */
+struct section_ref place_section(const struct view *view, uint64_t phys, uint64_t bytes)
 {
     view_each_section (section, view) {
         const struct arena_section *s = view_section(view, section);
@@ -289,7 +289,7 @@ static struct section_ref section_of_phys(const struct view *view, uint64_t phys
 static enum err resolve_phys(const struct place *place, const struct view *view, struct place_ranges *ranges,
                              struct why *why)
 {
-    struct section_ref section = section_of_phys(view, place->phys, place->bytes);
+    struct section_ref section = place_section(view, place->phys, place->bytes);
     size_t ram;
 
     view_ram(view, &ram);

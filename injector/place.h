@@ -44,6 +44,8 @@ struct place_ranges {
 /* ERR_NOT_FOUND: no such cell, section, symbol or task, or nothing in it. All ranges lie within RAM. */
 enum err place_resolve(const struct place *place, const struct view *view, struct place_ranges *ret_ranges,
                        struct why *why);
+/* The section that holds all of [phys, phys + bytes), or none. */
+struct section_ref place_section(const struct view *view, uint64_t phys, uint64_t bytes);
 void place_ranges_done(struct place_ranges *ranges);
 
 /* The n-th byte, n below ranges->bytes: a range of what is left from there on. */

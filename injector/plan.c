@@ -7,7 +7,12 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { COUNT_MAX = 100000000, JITTER_SWITCHES_MAX = 10000, BLOCK = 50 }; /* experiments in a row of one part */
+enum {
+    COUNT_MAX = 100000000,
+    JITTER_SWITCHES_MAX = 10000,
+    MOMENT_STEPS_MAX = 20000,
+    BLOCK = 50
+}; /* experiments in a row of one part */
 
 static const char *const keys[] = {"machine",
                                    "targets",
@@ -26,6 +31,11 @@ static const char *const keys[] = {"machine",
                                    "models",
                                    "parts",
                                    "until_manifested",
+                                   "during",
+                                   "moments",
+                                   "moment_steps",
+                                   "first",
+                                   "first_model",
                                    NULL};
 static const char *const needed[] = {"machine", "targets", "seed"};
 /* Of a campaign that is made of others. The rest is theirs. */
@@ -71,31 +81,95 @@ static void apply_models(struct settings *s, struct plan *p)
         settings_need(s, "model");
     else if (settings_has(s, "model"))
         settings_refuse(s, "models", 0, "there is a model, too");
-    if ((words = settings_text(s, "model", 1, PLAN_WORDS - 1)) != NULL)
+    if ((words = settings_text(s, "model", 1, PLAN_TEXT_MAX - 1)) != NULL)
         add_model(s, "model", 0, words, p);
-    size_t count = settings_list(s, "models", PLAN_MODELS_MAX, PLAN_WORDS - 1);
+    size_t count = settings_list(s, "models", PLAN_MODELS_MAX, PLAN_TEXT_MAX - 1);
     for (size_t i = 0; i < count; i++)
         add_model(s, "models", i, settings_item(s, "models", i), p);
 }
 
-static void apply_targets(struct settings *s, struct plan *p)
+/* Returns how many. `prefix` comes before each item, to make a target of it. `here`: that may be one, too. */
+static unsigned apply_places(struct settings *s, const char *key, const char *prefix, bool here,
+                             struct plan_target target[PLAN_TARGETS_MAX])
 {
-    p->targets = (unsigned)settings_list(s, "targets", PLAN_TARGETS_MAX, PLAN_WORDS - 1);
-    for (unsigned i = 0; i < p->targets; i++) {
-        const char *words = settings_item(s, "targets", i);
+    unsigned count = (unsigned)settings_list(s, key, PLAN_TARGETS_MAX, PLAN_TEXT_MAX - 1 - strlen(prefix));
+
+    for (unsigned i = 0; i < count; i++) {
+        const char *words = settings_item(s, key, i);
         struct why why = {0};
 
-        if (place_parse(words, &p->target[i].place, &why) != ERR_OK)
-            settings_refuse(s, "targets", i, "%s", why.text);
-        p->target[i].line = settings_line(s, "targets", i);
-        strcpy(p->target[i].words, words);
+        snprintf(target[i].words, sizeof target[i].words, "%s%s", prefix, words);
+        target[i].line = settings_line(s, key, i);
+        target[i].here = here && strcmp(words, "here") == 0;
+        if (!target[i].here && place_parse(target[i].words, &target[i].place, &why) != ERR_OK)
+            settings_refuse(s, key, i, "%s", why.text);
     }
+    return count;
+}
+
+/* recovery, swap CELL=FILE, reload CELL. The object's file is found from the campaign's folder. */
+static bool parse_during(const char *words, const char *folder, struct plan_moment *m)
+{
+    size_t verb = strcspn(words, " ");
+    const char *cell = words + verb + (words[verb] == ' ');
+    size_t name = strcspn(cell, "=");
+    const char *object = cell + name + (cell[name] == '=');
+
+    if (strcmp(words, "recovery") == 0)
+        m->during = DURING_RECOVERY;
+    else if (strncmp(words, "swap ", verb + 1) == 0 && *object)
+        m->during = DURING_SWAP;
+    else if (strncmp(words, "reload ", verb + 1) == 0 && !cell[name])
+        m->during = DURING_RELOAD;
+    else
+        return false;
+    if (m->during == DURING_RECOVERY)
+        return true;
+    snprintf(m->cell, sizeof m->cell, "%.*s", (int)name, cell);
+    int length = snprintf(m->object, sizeof m->object, "%s%s%s", *object == '/' ? "" : folder,
+                          *object == '/' ? "" : "/", object);
+    return name && name < sizeof m->cell && (size_t)length < sizeof m->object;
+}
+
+static void apply_moment(struct settings *s, const char *folder, struct plan *p)
+{
+    static const char *const others[] = {"moments", "moment_steps", "first", "first_model"};
+    const char *words = settings_text(s, "during", 1, MACHINE_PATH_MAX - 1);
+    struct plan_moment *m = &p->moment;
+
+    if (words && !parse_during(words, folder, m))
+        settings_refuse(s, "during", 0, "is none of recovery, swap CELL=OBJECT, reload CELL");
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        if (settings_has(s, others[i]) && m->during != DURING_RECOVERY && (i > 1 || !words))
+            settings_refuse(s, others[i], 0, i > 1 ? "needs during: recovery" : "needs the key during");
+    if (!words)
+        return;
+    settings_need(s, "moments");
+    m->functions = apply_places(s, "moments", "symbol:", false, m->function);
+    m->steps = (unsigned)settings_number(s, "moment_steps", 0, MOMENT_STEPS_MAX, 0);
+    if (m->during != DURING_RECOVERY)
+        return;
+    settings_need(s, "first");
+    m->firsts = apply_places(s, "first", "", false, m->first);
+    m->first_model = p->model[0].use;
+    const char *model = settings_text(s, "first_model", 1, PLAN_TEXT_MAX - 1);
+    struct why why = {0};
+    if (model && model_parse(model, &m->first_model, &why) != ERR_OK)
+        settings_refuse(s, "first_model", 0, "%s", why.text);
+    if (m->first_model.model && m->first_model.model->skips)
+        settings_refuse(s, settings_has(s, "first_model") ? "first_model" : "model", 0, "skip is no first fault");
+}
+
+static void apply_targets(struct settings *s, struct plan *p)
+{
+    p->targets = apply_places(s, "targets", "", settings_has(s, "during"), p->target);
+    apply_moment(s, p->folder, p);
 }
 
 /* Appends "workload=WORD,WORD" for the parts of a list. */
 static void apply_workload_list(struct settings *s, struct plan *p)
 {
-    size_t count = settings_list(s, "workload", PARTS, PLAN_WORDS - 1), used = strlen(p->machine.cmdline);
+    size_t count = settings_list(s, "workload", PARTS, PLAN_TEXT_MAX - 1), used = strlen(p->machine.cmdline);
 
     for (size_t i = 0; i < count; i++) {
         const char *word = settings_item(s, "workload", i);
@@ -117,7 +191,7 @@ static void apply_workload_list(struct settings *s, struct plan *p)
 static void apply_workload(struct settings *s, struct plan *p)
 {
     const char *option = strstr(p->machine.cmdline, "workload=");
-    char words[PLAN_WORDS];
+    char words[PLAN_TEXT_MAX];
 
     if (settings_has(s, "workload") && option)
         settings_refuse(s, "workload", 0, "is on the machine's command line too");
@@ -161,6 +235,11 @@ static enum err check_exact(struct settings *s, const struct plan *p)
         if (!settings_error(s) && p->model[i].use.model->holds)
             settings_refuse(s, settings_has(s, "model") ? "model" : "models", i,
                             "%s is made true again by the host, now and then; not with exact", p->model[i].words);
+    for (unsigned i = 0; p->moment.during && i < p->models; i++)
+        if (!settings_error(s) && p->model[i].use.model->holds)
+            settings_refuse(s, "during", 0, "is not for a model that is held");
+    if (p->moment.firsts && p->moment.first_model.model->holds)
+        settings_refuse(s, "during", 0, "is not for a model that is held");
     if (!p->exact && p->jitter_switches)
         settings_refuse(s, "jitter_switches", 0, "needs exact: yes");
     return settings_error(s) ? ERR_INVALID : ERR_OK;
@@ -245,7 +324,7 @@ static enum err apply_parts(struct settings *s, const struct source *from, struc
     if (!from->read && !settings_error(s))
         settings_refuse(s, "parts", 0, "a part has no parts");
     apply_extent(s, p);
-    size_t count = settings_list(s, "parts", PLAN_PARTS_MAX, PLAN_WORDS - 1);
+    size_t count = settings_list(s, "parts", PLAN_PARTS_MAX, PLAN_TEXT_MAX - 1);
     if (settings_error(s))
         return ERR_INVALID;
     p->part = calloc(count, sizeof *p->part);
@@ -285,7 +364,7 @@ enum err plan_parse(const char *name, const char *text, const char *folder, plan
         return why_set(why, ERR_RANGE, "%s: its folder has a path of more than %zu bytes", name,
                        sizeof plan->folder - 1);
     if (!settings_error(settings) && settings_is_empty(settings))
-        return why_set(why, ERR_INVALID, "%s: is empty; configs/campaigns/quick.yaml shows every key", name);
+        return why_set(why, ERR_INVALID, "%s: is empty; configs/campaigns/quick.yaml shows most keys", name);
     enum err e = parse_into(settings, &from, plan, why);
     if (e != ERR_OK) {
         plan_done(plan);

@@ -1,28 +1,47 @@
-/* A campaign file (introspect/base/settings.h; configs/campaigns/quick.yaml shows every key). Relative paths in it are
- * taken from its own folder. */
+/* A campaign file (introspect/base/settings.h; configs/campaigns/quick.yaml and second.yaml show its keys). Relative
+ * paths in it are taken from its own folder. */
 #pragma once
 #include "guest/abi/workload.h"
 #include "injector/model.h"
 #include "introspect/base/settings.h"
 #include "vmm/machine/machine.h"
 
-enum { PLAN_TARGETS_MAX = 64, PLAN_MODELS_MAX = 8, PLAN_PARTS_MAX = 16, PLAN_WORDS = 128 };
+enum { PLAN_TARGETS_MAX = 64, PLAN_MODELS_MAX = 8, PLAN_PARTS_MAX = 16, PLAN_TEXT_MAX = 128 };
+
+struct plan_target {
+    char words[PLAN_TEXT_MAX];
+    unsigned line; /* in the file */
+    bool here;     /* the instruction that the guest is about to execute; else: */
+    struct place place;
+};
+
+/* What the guest does meanwhile (docs/campaigns.md, "A fault amid something else"). */
+enum during { DURING_ROUNDS, DURING_RECOVERY, DURING_SWAP, DURING_RELOAD };
+
+struct plan_moment {
+    enum during during;
+    char cell[32];                                 /* that is swapped or reloaded */
+    char object[MACHINE_PATH_MAX];                 /* its new object's file, of a swap */
+    struct plan_target function[PLAN_TARGETS_MAX]; /* PLACE_SYMBOL */
+    unsigned functions;
+    unsigned steps; /* the injection comes up to so many instructions after the function's entry, by the seed */
+    struct plan_target first[PLAN_TARGETS_MAX]; /* of the fault that is recovered from */
+    unsigned firsts;
+    struct model_use first_model;
+};
 
 struct plan {
-    char folder[MACHINE_PATH_MAX]; /* of the file, absolute */
-    char *text;                    /* of the file, owned */
-    char model_words[PLAN_WORDS];  /* of all, as they are reported */
+    char folder[MACHINE_PATH_MAX];   /* of the file, absolute */
+    char *text;                      /* of the file, owned */
+    char model_words[PLAN_TEXT_MAX]; /* of all, as they are reported */
     struct {
-        char words[PLAN_WORDS];
+        char words[PLAN_TEXT_MAX];
         struct model_use use;
     } model[PLAN_MODELS_MAX]; /* an experiment takes one of them, by the seed */
     unsigned models;
-    struct {
-        char words[PLAN_WORDS];
-        unsigned line; /* in the file */
-        struct place place;
-    } target[PLAN_TARGETS_MAX];
+    struct plan_target target[PLAN_TARGETS_MAX];
     unsigned targets;
+    struct plan_moment moment; /* of the injection, when `during` says one */
     uint64_t count, seed;
     uint64_t until_manifested; /* ends when so many faults have manifested; 0: not before the count */
     unsigned timeout_ms;       /* for the workload to end `rounds` rounds after the injection */
@@ -37,7 +56,7 @@ struct plan {
      * Then models, targets and machine here are empty. */
     struct plan *part; /* owned */
     unsigned parts;
-    char file[PLAN_WORDS]; /* of a part: as the whole calls it */
+    char file[PLAN_TEXT_MAX]; /* of a part: as the whole calls it */
 };
 
 /* The part of which experiment `index` is, or the plan itself. */

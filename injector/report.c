@@ -50,12 +50,43 @@ static void add_count(void *context, const char *target, const enum outcome outc
         add_to_rate(&r->rate[rule], outcomes[rule], count);
 }
 
+static void add_moment(void *context, const char *function, const enum outcome outcomes[OUTCOME_RULES], uint64_t count)
+{
+    enum outcome outcome = outcomes[OUTCOME_STRICT];
+    struct report_moments *r = context;
+    unsigned i = 0;
+
+    if (!*function) {
+        r->missed += count;
+        return;
+    }
+    while (i < r->moments && strcmp(r->moment[i].function, function) != 0)
+        i++;
+    if (i == PLAN_TARGETS_MAX)
+        return;
+    if (i == r->moments) {
+        snprintf(r->moment[i].function, sizeof r->moment[i].function, "%s", function);
+        r->moments++;
+    }
+    r->moment[i].count[outcome] += count;
+    add_to_rate(&r->rate, outcome, count);
+}
+
+static void finish_rate(struct report_rate *rate)
+{
+    if (rate->manifested)
+        rate->rate = (double)rate->recovered / (double)rate->manifested;
+    report_wilson(rate->recovered, rate->manifested, &rate->low, &rate->high);
+}
+
 enum err report_make(struct database *database, struct report *ret_report, struct why *why)
 {
     char count[32];
 
     memset(ret_report, 0, sizeof *ret_report);
     enum err e = database_tally(database, add_count, ret_report, why);
+    if (e == ERR_OK)
+        e = database_tally_moments(database, add_moment, &ret_report->moments, why);
     if (e != ERR_OK)
         return e;
     database_setting(database, "build_id", ret_report->build_id, sizeof ret_report->build_id);
@@ -64,11 +95,8 @@ enum err report_make(struct database *database, struct report *ret_report, struc
     database_setting(database, "backend", ret_report->backend, sizeof ret_report->backend);
     database_setting(database, "count", count, sizeof count);
     ret_report->planned = strtoull(count, NULL, 10);
-    for (enum outcome_rule rule = 0; rule < OUTCOME_RULES; rule++) {
-        struct report_rate *rate = &ret_report->rate[rule];
-        if (rate->manifested)
-            rate->rate = (double)rate->recovered / (double)rate->manifested;
-        report_wilson(rate->recovered, rate->manifested, &rate->low, &rate->high);
-    }
+    for (enum outcome_rule rule = 0; rule < OUTCOME_RULES; rule++)
+        finish_rate(&ret_report->rate[rule]);
+    finish_rate(&ret_report->moments.rate);
     return ERR_OK;
 }

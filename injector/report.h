@@ -3,7 +3,7 @@
 #include "injector/database.h"
 
 struct report_target {
-    char words[PLAN_WORDS];
+    char words[PLAN_TEXT_MAX];
     uint64_t count[OUTCOME_COUNT];
 };
 
@@ -12,13 +12,26 @@ struct report_rate {
     double rate, low, high; /* of recovery among manifested faults, and its 95% Wilson interval; 0 to 1 */
 };
 
+/* Of a campaign that injects while the guest does something else. */
+struct report_moment {
+    char function[PLAN_TEXT_MAX]; /* whose entry the moment is */
+    uint64_t count[OUTCOME_COUNT];
+};
+struct report_moments {
+    struct report_moment moment[PLAN_TARGETS_MAX];
+    unsigned moments;
+    uint64_t missed;         /* experiments to which the moment did not come: not in what follows */
+    struct report_rate rate; /* strict */
+};
+
 struct report {
-    char build_id[64], seed[32], model[PLAN_WORDS], backend[16];
+    char build_id[64], seed[32], model[PLAN_TEXT_MAX], backend[16];
     uint64_t planned, done;
     uint64_t count[OUTCOME_COUNT]; /* strict, as those of the targets */
     struct report_target target[PLAN_TARGETS_MAX];
     unsigned targets;
     struct report_rate rate[OUTCOME_RULES];
+    struct report_moments moments;
 };
 
 /* Sums up all experiments of the database. On failure `why` says what could not be read. */

@@ -75,7 +75,7 @@ static void print_group(FILE *to, const char *name, const struct group *g)
 /* Prints a line for each group, from rows in their order. */
 struct printer {
     FILE *to;
-    char name[PLAN_WORDS];
+    char name[PLAN_TEXT_MAX];
     bool begun;
     struct group group, *all;
 };
@@ -87,18 +87,18 @@ static void end_group(struct printer *p)
 }
 
 /* "thesis/graphics.yaml" is called "graphics". */
-static void copy_name(char ret_name[PLAN_WORDS], const char *text)
+static void copy_name(char ret_name[PLAN_TEXT_MAX], const char *text)
 {
     const char *slash = text ? strrchr(text, '/') : NULL, *name = slash ? slash + 1 : text ? text : "";
     const char *dot = strstr(name, ".yaml");
 
-    snprintf(ret_name, PLAN_WORDS, "%.*s", dot ? (int)(dot - name) : (int)strlen(name), name);
+    snprintf(ret_name, PLAN_TEXT_MAX, "%.*s", dot ? (int)(dot - name) : (int)strlen(name), name);
 }
 
 static bool print_row(void *context, const char *const *column)
 {
     struct printer *p = context;
-    char name[PLAN_WORDS];
+    char name[PLAN_TEXT_MAX];
 
     copy_name(name, column[0]);
     if (!p->begun || strcmp(name, p->name) != 0) {
@@ -165,7 +165,7 @@ static void print_thesis(FILE *to, const struct group *g)
 static bool print_lost(void *context, const char *const *column)
 {
     FILE *to = context;
-    char part[PLAN_WORDS];
+    char part[PLAN_TEXT_MAX];
 
     copy_name(part, column[1]);
     fprintf(to, "| %s | %s | %s |", column[0], part, column[2] ? column[2] : "");

@@ -128,6 +128,22 @@ static enum err check_target(const struct aim *a)
     return ERR_OK;
 }
 
+/* The items of one key of the file. */
+static enum err check_list(const char *name, const struct plan *plan, const struct objects *objects, const char *key,
+                           const struct plan_target *target, unsigned count, struct why *why)
+{
+    enum err e = ERR_OK;
+
+    for (unsigned i = 0; i < count && e == ERR_OK; i++) {
+        struct why inner = {0};
+        const struct aim aim = {objects, plan, &target[i].place, &inner};
+        e = target[i].here ? ERR_OK : check_target(&aim);
+        if (e != ERR_OK)
+            why_fill(why, "%s: line %u: %s: %s: %s", name, target[i].line, key, target[i].words, inner.text);
+    }
+    return e;
+}
+
 enum err targets_check(const char *name, const struct plan *plan, struct why *why)
 {
     OWN(objects) struct objects *objects = NULL;
@@ -136,13 +152,9 @@ enum err targets_check(const char *name, const struct plan *plan, struct why *wh
     if (e != ERR_OK)
         return why_set(why, e, "%s: archive %s: %s", name, plan->machine.archive,
                        e == ERR_CORRUPT ? "has no cells" : err_text(e));
-    for (unsigned i = 0; i < plan->targets && e == ERR_OK; i++) {
-        struct why inner = {0};
-        const struct aim aim = {objects, plan, &plan->target[i].place, &inner};
-        e = check_target(&aim);
-        if (e != ERR_OK)
-            why_fill(why, "%s: line %u: targets: %s: %s", name, plan->target[i].line, plan->target[i].words,
-                     inner.text);
-    }
-    return e;
+    const struct plan_moment *m = &plan->moment;
+    e = check_list(name, plan, objects, "targets", plan->target, plan->targets, why);
+    if (e == ERR_OK)
+        e = check_list(name, plan, objects, "moments", m->function, m->functions, why);
+    return e == ERR_OK ? check_list(name, plan, objects, "first", m->first, m->firsts, why) : e;
 }

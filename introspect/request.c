@@ -140,6 +140,30 @@ static bool is_too_long(const char *name)
     return name && strlen(name) >= sizeof r->target;
 }
 
+/* Whether the guest's tables can take the request. */
+static enum err check_request(const struct layout *l, const struct request *request)
+{
+    if (l->bad_tables & (1u << ARENA_REQUESTS | 1u << ARENA_COMPLETIONS | 1u << ARENA_MAILBOX) ||
+        l->header.table[ARENA_REQUESTS].capacity < 2 || l->header.table[ARENA_COMPLETIONS].capacity < 2)
+        return ERR_CORRUPT;
+    if (request->mailbox_bytes > l->header.table[ARENA_MAILBOX].capacity)
+        return ERR_RANGE;
+    return is_too_long(request->target) || is_too_long(request->namespace_) ? ERR_INVALID : ERR_OK;
+}
+
+/* Posts a request when the guest has answered all earlier ones. */
+static enum err post_next(uint8_t *ram, const struct layout *l, const struct request *request, struct wait *w,
+                          uint64_t *ret_seq)
+{
+    enum err e = check_request(l, request);
+
+    if (e == ERR_OK)
+        e = wait_idle(ram, l, w, ret_seq);
+    if (e == ERR_OK && !post(ram, l, request, *ret_seq, w))
+        e = ERR_CLOSED;
+    return e;
+}
+
 enum err request_post(uint8_t *ram, size_t bytes, const struct request *request, int timeout_ms,
                       const struct request_caller *caller, struct arena_completion *ret)
 {
@@ -149,26 +173,33 @@ enum err request_post(uint8_t *ram, size_t bytes, const struct request *request,
     uint64_t seq;
     enum err e = layout_read(ram, bytes, &l);
 
-    if (e)
-        return e;
-    if (l.bad_tables & (1u << ARENA_REQUESTS | 1u << ARENA_COMPLETIONS | 1u << ARENA_MAILBOX) ||
-        l.header.table[ARENA_REQUESTS].capacity < 2 || l.header.table[ARENA_COMPLETIONS].capacity < 2)
-        return ERR_CORRUPT;
-    if (request->mailbox_bytes > l.header.table[ARENA_MAILBOX].capacity)
-        return ERR_RANGE;
-    if (is_too_long(request->target) || is_too_long(request->namespace_))
-        return ERR_INVALID;
-    e = wait_idle(ram, &l, &w, &seq);
-    if (e)
-        return e;
-    if (!post(ram, &l, request, seq, &w))
-        return ERR_CLOSED;
-    e = wait_answer(ram, &l, &w, seq, &answer);
+    if (e == ERR_OK)
+        e = post_next(ram, &l, request, &w, &seq);
+    if (e == ERR_OK)
+        e = wait_answer(ram, &l, &w, seq, &answer);
     if (e)
         return e;
     wait_counted(ram, &w, seq);
     *ret = answer;
     return ERR_OK;
+}
+
+enum err request_begin(uint8_t *ram, size_t bytes, const struct request *request, uint64_t *ret_seq)
+{
+    struct wait w = wait_new(0, &(struct request_caller){0});
+    struct layout l;
+    enum err e = layout_read(ram, bytes, &l);
+
+    return e ? e : post_next(ram, &l, request, &w, ret_seq);
+}
+
+enum err request_answer(uint8_t *ram, size_t bytes, uint64_t seq, struct arena_completion *ret)
+{
+    struct wait w = wait_new(0, &(struct request_caller){0});
+    struct layout l;
+    enum err e = layout_read(ram, bytes, &l);
+
+    return e ? e : wait_answer(ram, &l, &w, seq, ret);
 }
 
 size_t request_room(const uint8_t *ram, size_t bytes)

@@ -41,6 +41,12 @@ struct request_caller {
 enum err request_post(uint8_t *ram, size_t bytes, const struct request *request, int timeout_ms,
                       const struct request_caller *caller, struct arena_completion *ret);
 
+/* Posts a request without waiting, for a guest that stands still: the answer is to *ret_seq. Errors as of request_post;
+ * ERR_BUSY: an earlier request is not completed. */
+enum err request_begin(uint8_t *ram, size_t bytes, const struct request *request, uint64_t *ret_seq);
+/* Takes the answer to request `seq` without waiting. ERR_TIMEOUT: there is none yet. */
+enum err request_answer(uint8_t *ram, size_t bytes, uint64_t seq, struct arena_completion *ret);
+
 /* How many bytes the mailbox holds; 0 without a usable arena. */
 size_t request_room(const uint8_t *ram, size_t bytes);
 

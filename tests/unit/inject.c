@@ -437,6 +437,21 @@ START_TEST(finds_a_place_again)
 }
 END_TEST
 
+/* Its changes are no changes of a task's stack. */
+START_TEST(finds_a_place_in_a_cell_called_task)
+{
+    struct arena_cell *alpha = build_record(ram, ARENA_CELLS, BUILD_ALPHA);
+    struct change c = {.phys = 5};
+    enum err e;
+
+    memcpy(build_record(ram, ARENA_STRINGS, alpha->name), "task", sizeof "task");
+    view_free(view);
+    view = view_take(ram, BUILD_RAM, &e);
+    ck_assert_int_eq(inject_find(view, "task:.text.alpha_run+0x5", &c, &why), ERR_OK);
+    ck_assert_uint_eq(c.phys, BUILD_ALPHA_PHYS + 5);
+}
+END_TEST
+
 START_TEST(stays_within_memory)
 {
     const struct model_memory memory = {.ram = ram, .bytes = BUILD_RAM};
@@ -548,6 +563,7 @@ Suite *suite_inject(void)
     tcase_add_test(tc, draws_evenly);
     tcase_add_test(tc, says_what_and_where);
     tcase_add_test(tc, finds_a_place_again);
+    tcase_add_test(tc, finds_a_place_in_a_cell_called_task);
     tcase_add_test(tc, stays_within_memory);
     tcase_add_test(tc, reads_triggers);
     tcase_add_test(tc, waits_as_long_as_asked_for);

@@ -211,6 +211,7 @@ static const struct {
     {{.rounds = 3, .wanted = 3, .faults = 2}, OUTCOME_RESTART, OUTCOME_RESTART},
     {{.rounds = 3, .wanted = 3, .faults = 2, .reloads = 1}, OUTCOME_RELOAD, OUTCOME_RELOAD},
     {{.rounds = 3, .wanted = 3, .faults = 2, .unrecovered = 1}, OUTCOME_FAILED, OUTCOME_FAILED},
+    {{.rounds = 3, .wanted = 3, .unanswered = true}, OUTCOME_FAILED, OUTCOME_FAILED},
     {{.rounds = 1, .wanted = 3, .faults = 1}, OUTCOME_FAILED, OUTCOME_FAILED},
     {{.rounds = 1, .wanted = 3, .faults = 1, .reloads = 1}, OUTCOME_FAILED, OUTCOME_FAILED},
     {{.rounds = 1, .wanted = 3}, OUTCOME_HANG, OUTCOME_HANG},

@@ -193,3 +193,10 @@ enum err stop_why(struct stop *s, struct stop_reason *ret_reason)
     ret_reason->kind = STOP_BEFORE;
     return stop_ip(s, &ret_reason->gva);
 }
+
+enum err stop_step(struct stop *s)
+{
+    if (gdb_send(s->fd, "s") && take_stop_report(s))
+        return ERR_OK;
+    return machine_fail(ERR_NOT_RUNNING, "%s: the machine has ended", s->path);
+}

@@ -34,3 +34,6 @@ enum err stop_set_ip(struct stop *stop, uint64_t gva);
 /* Lets the machine run until one of these has come, or for `ms` milliseconds of the host. ERR_TIMEOUT: it still
  * runs, and the next call waits on. ERR_NOT_RUNNING: it has ended. */
 enum err stop_run(struct stop *stop, int ms);
+
+/* Has the CPU that has stopped execute one instruction, without interrupts. Errors as of stop_run. */
+enum err stop_step(struct stop *stop);

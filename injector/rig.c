@@ -1,0 +1,202 @@
+/* See rig.h. */
+#include "injector/rig.h"
+#include "guest/abi/fnv.h"
+#include "injector/exact.h"
+#include "injector/snapshot.h"
+#include "introspect/base/own.h"
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { POLL_MS = 2 };
+
+static void rig_let_go(struct rig *r)
+{
+    view_free(r->view);
+    r->view = NULL;
+    if (r->target.ram)
+        machine_ram_unmap(r->target.ram, r->target.bytes);
+    if (r->machine)
+        machine_close(r->machine);
+    r->machine = NULL;
+    r->snapshot = false;
+    r->target = (struct inject_target){0};
+}
+
+void rig_done(struct rig *r)
+{
+    rig_let_go(r);
+    (void)!machine_stop(r->config.name);
+}
+
+struct rig rig_of(struct database *database, const char *path, const struct plan *plan, const struct experiment *again)
+{
+    OWN(memory) char *absolute = realpath(path, NULL);
+    const char *key = absolute ? absolute : path;
+
+    struct rig r = {.whole = plan, .database = database};
+    snprintf(r.config.name, sizeof r.config.name, "campaign-%08x", (unsigned)fnv_add(FNV_START, key, strlen(key)));
+    size_t used = strlen(r.config.name);
+    if (again)
+        snprintf(r.config.name + used, sizeof r.config.name - used, "-%llu", (unsigned long long)again->index);
+    (void)!machine_stop(r.config.name);
+    return r;
+}
+
+void rig_use(struct rig *r, uint64_t index)
+{
+    const struct plan *plan = plan_part(r->whole, index);
+    char name[sizeof r->config.name];
+
+    if (plan == r->plan)
+        return;
+    rig_done(r);
+    memcpy(name, r->config.name, sizeof name);
+    r->plan = plan;
+    r->checked = false;
+    r->config = plan->machine;
+    memcpy(r->config.name, name, sizeof name);
+    strncat(r->config.cmdline, " on_panic=exit", sizeof r->config.cmdline - strlen(r->config.cmdline) - 1);
+    r->config.paused = plan->exact;
+}
+
+static bool is_qemu(const struct machine_config *config)
+{
+    char why[256];
+
+    return (config->backend == MACHINE_AUTO ? machine_probe(why, sizeof why) : config->backend) == MACHINE_TCG;
+}
+
+static enum err rig_start(struct rig *r, struct why *why)
+{
+    struct machine_config config = r->config;
+    char disk[MACHINE_PATH_MAX] = "";
+    void *base;
+
+    if (is_qemu(&config) && snapshot_disk(&config, disk) != ERR_OK)
+        disk[0] = '\0'; /* resets will do */
+    enum err e = machine_start(&config, &r->machine);
+    snapshot_disk_done(disk);
+    if (e == ERR_OK)
+        e = machine_ram_map(r->machine, true, &base, &r->target.bytes);
+    if (e != ERR_OK) {
+        rig_let_go(r);
+        return why_set(why, e, "%s", machine_last_error());
+    }
+    r->target.ram = base;
+    r->target.machine = r->machine;
+    return ERR_OK;
+}
+
+/* The workload has ended its warm-up rounds. */
+static enum err wait_for_workload(struct rig *r, struct why *why)
+{
+    uint64_t start = watch_now_ns();
+
+    if (r->plan->exact)
+        return exact_until(&r->target, COUNTER_rounds, r->plan->warmup_rounds, r->plan->boot_ms, why);
+    for (;;) {
+        struct glance g = watch_glance(r->target.ram, r->target.bytes);
+
+        if (g.arena && g.ready && g.counter[COUNTER_rounds] >= r->plan->warmup_rounds)
+            return ERR_OK;
+        if (!machine_is_alive(r->machine))
+            return why_set(why, ERR_NOT_RUNNING, "the guest ended before its workload ran; its words are in %s",
+                           machine_info(r->machine)->serial);
+        if ((watch_now_ns() - start) / 1000000 > r->plan->boot_ms)
+            return why_set(why, ERR_TIMEOUT,
+                           "the guest did not end %u rounds of its workload within %u ms of its start (boot_ms)",
+                           r->plan->warmup_rounds, r->plan->boot_ms);
+        watch_sleep_ms(POLL_MS);
+    }
+}
+
+static enum err pin_image(struct rig *r, struct why *why)
+{
+    const uint8_t *id = view_header(r->view)->build_id;
+    char hex[2 * 20 + 1];
+
+    for (int i = 0; i < 20; i++)
+        sprintf(hex + 2 * i, "%02x", id[i]);
+    enum err e = database_pin(r->database, "build_id", hex, why);
+    return e == ERR_OK
+               ? database_pin(r->database, "backend", machine_backend_name(machine_info(r->machine)->backend), why)
+               : e;
+}
+
+/* The nano_core's build id says nothing of the cells beside it. */
+static enum err pin_archive(struct database *database, const struct plan *plan, struct why *why)
+{
+    OWN(file) FILE *f = fopen(plan->machine.archive, "rb");
+    uint8_t block[65536];
+    uint64_t hash = FNV_START;
+    char text[24], key[PLAN_TEXT_MAX + 16];
+
+    if (!f)
+        return why_set(why, ERR_IO, "archive %s: %s", plan->machine.archive, strerror(errno));
+    for (size_t n; (n = fread(block, 1, sizeof block, f)) > 0;)
+        hash = fnv_add(hash, block, n);
+    snprintf(text, sizeof text, "%016llx", (unsigned long long)hash);
+    snprintf(key, sizeof key, "archive%s%s", *plan->file ? " of " : "", plan->file);
+    return database_pin(database, key, text, why);
+}
+
+enum err rig_pin_archives(struct database *database, const struct plan *plan, struct why *why)
+{
+    enum err e = plan->parts ? ERR_OK : pin_archive(database, plan, why);
+
+    for (unsigned i = 0; i < plan->parts && e == ERR_OK; i++)
+        e = pin_archive(database, &plan->part[i], why);
+    return e;
+}
+
+enum err rig_fresh(struct rig *r, struct why *why)
+{
+    enum err e = ERR_OK;
+
+    view_free(r->view);
+    r->view = NULL;
+    if (r->machine && r->snapshot && machine_is_alive(r->machine) && snapshot_restore(r->machine) == ERR_OK)
+        return ERR_OK;
+    if (r->machine && (r->snapshot || !machine_is_alive(r->machine) || machine_reset(r->machine) != ERR_OK))
+        rig_done(r);
+    if (!r->machine)
+        e = rig_start(r, why);
+    if (e == ERR_OK)
+        e = wait_for_workload(r, why);
+    if (e == ERR_OK && machine_info(r->machine)->backend == MACHINE_TCG)
+        r->snapshot = snapshot_take(r->machine) == ERR_OK;
+    return e;
+}
+
+enum err rig_look(struct rig *r, struct why *why)
+{
+    enum err e;
+
+    r->view = view_take(r->target.ram, r->target.bytes, &e);
+    r->before = watch_glance(r->target.ram, r->target.bytes);
+    r->request = (struct moment_request){0};
+    deliveries_begin(&r->deliveries, r->target.ram, r->target.bytes, r->plan->workload);
+    return r->view ? pin_image(r, why) : why_set(why, e, "the guest's arena cannot be read: %s", err_text(e));
+}
+
+enum err rig_look_again(struct rig *r, struct why *why)
+{
+    enum err e;
+
+    view_free(r->view);
+    r->view = view_take_anyway(r->target.ram, r->target.bytes, &e);
+    return r->view ? ERR_OK : why_set(why, e, "the guest's arena cannot be read: %s", err_text(e));
+}
+
+enum err rig_delay(struct rig *r, const struct experiment *x, struct why *why)
+{
+    struct glance g = watch_glance(r->target.ram, r->target.bytes);
+
+    watch_sleep_ms(x->delay_ms);
+    if (!x->delay_switches)
+        return ERR_OK;
+    return exact_until(&r->target, COUNTER_switches, g.counter[COUNTER_switches] + x->delay_switches,
+                       r->plan->timeout_ms, why);
+}

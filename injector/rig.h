@@ -1,0 +1,42 @@
+/* The machine of a campaign, and what it was at the moment of the injection. */
+#pragma once
+#include "injector/database.h"
+#include "injector/deliveries.h"
+#include "injector/moment.h"
+#include "injector/watch.h"
+
+struct rig {
+    const struct plan *whole;
+    const struct plan *plan; /* its part whose machine this is, or the same */
+    struct database *database;
+    struct machine_config config;
+    struct machine *machine; /* NULL: none runs */
+    struct inject_target target;
+    struct view *view;
+    struct glance before;
+    struct deliveries deliveries;  /* since then */
+    struct moment_request request; /* what it was asked for then */
+    bool checked;                  /* every target is there */
+    bool snapshot;                 /* the machine has one, of the clean start */
+};
+
+/* A rig without a machine; one of that name is ended. It is named after the database, so that the next run finds and
+ * ends what a killed one left. A replay's has its experiment's number (`again`) too: several may be done again at a
+ * time. End it with rig_done. */
+struct rig rig_of(struct database *database, const char *path, const struct plan *plan, const struct experiment *again);
+void rig_done(struct rig *rig);
+
+/* The machine becomes that of the experiment's part of the campaign. */
+void rig_use(struct rig *rig, uint64_t index);
+
+/* The campaign's database is about the archives that are there now, or has none noted yet. */
+enum err rig_pin_archives(struct database *database, const struct plan *plan, struct why *why);
+
+/* A guest with its workload warmed up: from the snapshot, or as from power-on. */
+enum err rig_fresh(struct rig *rig, struct why *why);
+/* From the warm-up to the moment of the injection. */
+enum err rig_delay(struct rig *rig, const struct experiment *experiment, struct why *why);
+/* Takes a view of the guest, and notes what it has counted and delivered. */
+enum err rig_look(struct rig *rig, struct why *why);
+/* Takes a view of the guest as it is amid a change. */
+enum err rig_look_again(struct rig *rig, struct why *why);
