@@ -180,6 +180,41 @@ START_TEST(the_end_of_a_datum_goes_along)
 }
 END_TEST
 
+/* A section with these contents; the first word refers to what is 8 * n behind the start of unit_call. */
+static void add_constant(struct craft *craft, const char *name, const uint64_t value[2], unsigned n)
+{
+    uint32_t section = craft_section(craft, name, SHT_PROGBITS, SHF_ALLOC, 2 * sizeof *value);
+
+    craft->section[section - 1].contents = value;
+    craft_relocate(craft, section, 0, R_X86_64_64, 1, 8 * n);
+}
+
+/* A pointer to a constant with a name goes along whatever that holds. What the compiler merges, and a table of labels,
+ * have no counterpart: the old cell stays. */
+START_TEST(a_pointer_to_a_constant_goes_along)
+{
+    static const uint64_t value[2][2] = {{0, 5}, {0, 7}};
+    static const struct {
+        const char *name;
+        unsigned label;
+        bool moves;
+    } cases[] = {{".rodata.fast", 0, true},      {".rodata.unit_call", 1, false}, {".rodata.str1.1", 0, false},
+                 {".rodata.f.str1.8", 0, false}, {".rodata.cst16", 0, false},     {".rodata#01234567", 0, false},
+                 {".rodata.string", 0, true}};
+    const char *name = cases[_i].name;
+    struct craft old = unit_of(2), new_ = unit_of(3);
+
+    add_constant(&old, name, value[0], cases[_i].label);
+    add_constant(&new_, name, value[1], cases[_i].label);
+    ck_assert_msg(swap_for(&old, 1, 0) == ERR_OK, "%s", report.text);
+    uint64_t at = arena_section(loaded_section("unit", name))->virt + 8, carried;
+    memcpy(loaded_bytes("unit", "unit_count") + sizeof at, &at, sizeof at);
+    ck_assert_msg(swap_for(&new_, 1, 0) == ERR_OK, "%s", report.text);
+    memcpy(&carried, loaded_bytes("unit", "unit_count") + sizeof at, sizeof carried);
+    ck_assert_uint_eq(carried, cases[_i].moves ? arena_section(loaded_section("unit", name))->virt + 8 : at);
+}
+END_TEST
+
 static void store_lost_function(void)
 {
     uint64_t lost = arena_section(loaded_section("unit", "unit_lost"))->virt;
@@ -230,6 +265,7 @@ Suite *suite_hosted_carried(void)
     tcase_add_test(tests, pointers_may_refer_to_the_heap);
     tcase_add_test(tests, a_label_needs_the_same_function);
     tcase_add_test(tests, the_end_of_a_datum_goes_along);
+    tcase_add_loop_test(tests, a_pointer_to_a_constant_goes_along, 0, 7);
     tcase_add_test(tests, a_pointer_may_change_until_the_others_are_parked);
     tcase_add_test(tests, a_cell_that_is_split_off_takes_over);
     suite_add_tcase(s, tests);

@@ -79,6 +79,47 @@ static bool is_same_code(struct section_ref old, struct section_ref new_)
     return (object.index && same(object, arena_cell(arena_section(new_)->cell)->object)) || same_contents(old, new_);
 }
 
+/* ---- constants ---- */
+
+static bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+/* Whether a constant of the source has this name. Not what the compiler merges (".rodata.str1.1", ".rodata.f.str1.8",
+ * ".rodata.cst16"), nor what has no name of its own (".rodata", "#" and a hash). */
+static bool names_constant(const char *name)
+{
+    static const char prefix[] = ".rodata.";
+
+    if (!string_starts(name, prefix))
+        return false;
+    for (const char *c = name + sizeof prefix - 2; *c; c++)
+        if (*c == '#' || ((string_starts(c, ".str") || string_starts(c, ".cst")) && is_digit(c[4])))
+            return false;
+    return true;
+}
+
+/* A table of a switch has the addresses of labels, and is its function's. */
+static bool has_labels(struct section_ref section)
+{
+    for_each_edge_from (e, section) {
+        const struct arena_edge *edge = arena_edge(e);
+        const struct arena_section *to = arena_section(edge->to);
+        if (to->kind == SECTION_TEXT && !plan_is_entry(arena_edge_target(edge, to)))
+            return true;
+    }
+    return false;
+}
+
+static bool is_constant(const struct pair *pair)
+{
+    const struct arena_section *s = arena_section(pair->old);
+
+    return s->kind == SECTION_RODATA && pair->treatment == PLAN_OTHER && s->bytes == arena_section(pair->new_)->bytes &&
+           names_constant(section_name(pair->old)) && !has_labels(pair->old) && !has_labels(pair->new_);
+}
+
 static bool same_shape(struct section_ref a, struct section_ref b)
 {
     const struct arena_section *s = arena_section(a), *t = arena_section(b);
@@ -139,6 +180,7 @@ struct pair pair_make(const struct plan *plan, const struct index_entry *old)
     pair.to = pair.new_.index ? arena_section(pair.new_)->virt : 0;
     pair.retyped = pair.text && pair.new_.index && !types_agree(s->type_hash, arena_section(pair.new_)->type_hash);
     pair.treatment = (uint8_t)(data ? data_treatment(plan, &pair) : code_treatment(&pair));
+    pair.constant = is_constant(&pair);
     return pair;
 }
 

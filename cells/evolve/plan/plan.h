@@ -24,6 +24,7 @@ struct pair {
     struct section_ref old, new_; /* new_ none: nothing takes its place */
     uint8_t treatment;            /* enum plan_section_treatment: what becomes of the old section's bytes */
     bool text, retyped;           /* a function; one that has to be called differently */
+    bool constant;                /* has other contents, but the same name and size: pointers to it go along */
     const struct recipe *recipe;  /* of PLAN_BY_RECIPE, PLAN_DROPPED and functions of another name; else NULL */
 };
 
@@ -156,7 +157,8 @@ PLAN_INLINE const struct pair *plan_pair_at(const struct plan *plan, uint64_t ad
 PLAN_INLINE uint64_t pair_map(const struct pair *pair, uint64_t address)
 {
     uint64_t offset = address - pair->virt;
-    bool entry = pair->text && offset == 0, whole = pair->treatment == PLAN_SAME || pair->treatment == PLAN_CARRIED;
+    bool entry = pair->text && offset == 0;
+    bool whole = pair->treatment == PLAN_SAME || pair->treatment == PLAN_CARRIED || pair->constant;
 
     return pair->to && (entry ? !pair->retyped : whole) ? pair->to + offset : 0;
 }
