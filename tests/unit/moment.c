@@ -51,8 +51,8 @@ START_TEST(reads_what_the_guest_does)
 {
     struct plan plan;
 
-    ck_assert_msg(plan_parse("x", FILE_OF("trap") RECOVERY "moment_steps: 7\nfirst_model: flip\n", dir, &plan, &why) ==
-                      ERR_OK,
+    ck_assert_msg(plan_parse("x", FILE_OF("trap") RECOVERY "moment_steps: 7\nfirst_model: flip\n", dir, NULL, NULL,
+                             &plan, &why) == ERR_OK,
                   "%s", why.text);
     ck_assert_int_eq(plan.moment.during, DURING_RECOVERY);
     ck_assert_uint_eq(plan.moment.functions, 2);
@@ -63,17 +63,19 @@ START_TEST(reads_what_the_guest_does)
     ck_assert_str_eq(plan.moment.first_model.model->name, "flip");
     ck_assert(plan.target[0].here);
     plan_done(&plan);
-    ck_assert_int_eq(plan_parse("x", FILE_OF("trap") RECOVERY, dir, &plan, &why), ERR_OK);
+    ck_assert_int_eq(plan_parse("x", FILE_OF("trap") RECOVERY, dir, NULL, NULL, &plan, &why), ERR_OK);
     ck_assert_str_eq(plan.moment.first_model.model->name, "trap");
     plan_done(&plan);
-    ck_assert_int_eq(plan_parse("x", FILE_OF("flip") "during: swap alpha=object\nmoments: [f]\n", dir, &plan, &why),
-                     ERR_OK);
+    ck_assert_int_eq(
+        plan_parse("x", FILE_OF("flip") "during: swap alpha=object\nmoments: [f]\n", dir, NULL, NULL, &plan, &why),
+        ERR_OK);
     ck_assert_int_eq(plan.moment.during, DURING_SWAP);
     ck_assert_str_eq(plan.moment.cell, "alpha");
     snprintf(path, sizeof path, "%s/object", dir);
     ck_assert_str_eq(plan.moment.object, path);
     plan_done(&plan);
-    ck_assert_int_eq(plan_parse("x", FILE_OF("flip") "during: reload alpha\nmoments: [f]\n", dir, &plan, &why), ERR_OK);
+    ck_assert_int_eq(
+        plan_parse("x", FILE_OF("flip") "during: reload alpha\nmoments: [f]\n", dir, NULL, NULL, &plan, &why), ERR_OK);
     ck_assert_int_eq(plan.moment.during, DURING_RELOAD);
     plan_done(&plan);
 }
@@ -102,7 +104,7 @@ START_TEST(refuses_files)
 {
     struct plan plan;
 
-    ck_assert_int_ne(plan_parse("x", bad_files[_i].text, dir, &plan, &why), ERR_OK);
+    ck_assert_int_ne(plan_parse("x", bad_files[_i].text, dir, NULL, NULL, &plan, &why), ERR_OK);
     ck_assert_msg(strstr(why.text, bad_files[_i].message) != NULL, "not '%s': %s", bad_files[_i].message, why.text);
 }
 END_TEST
@@ -133,7 +135,7 @@ static struct database *create(void)
     struct plan plan;
     struct database *d;
 
-    ck_assert_msg(plan_parse("x", FILE_OF("trap") RECOVERY, dir, &plan, &why) == ERR_OK, "%s", why.text);
+    ck_assert_msg(plan_parse("x", FILE_OF("trap") RECOVERY, dir, NULL, NULL, &plan, &why) == ERR_OK, "%s", why.text);
     snprintf(path, sizeof path, "%s/x.db", dir);
     ck_assert_int_eq(database_create(path, &plan, &d, &why), ERR_OK);
     plan_done(&plan);
