@@ -224,6 +224,17 @@ static enum err check_files(struct settings *s, const struct machine_config *c)
     return ERR_OK;
 }
 
+/* Held bits would be made true again while the guest stands still. */
+static void check_moment(struct settings *s, const struct plan *p)
+{
+    bool holds = p->moment.firsts && p->moment.first_model.model->holds;
+
+    for (unsigned i = 0; i < p->models; i++)
+        holds |= p->model[i].use.model->holds;
+    if (p->moment.during && holds)
+        settings_refuse(s, "during", 0, "is not for a model that is held");
+}
+
 /* With several CPUs the order in which they run is the host's; so are other moments. */
 static enum err check_exact(struct settings *s, const struct plan *p)
 {
@@ -235,11 +246,7 @@ static enum err check_exact(struct settings *s, const struct plan *p)
         if (!settings_error(s) && p->model[i].use.model->holds)
             settings_refuse(s, settings_has(s, "model") ? "model" : "models", i,
                             "%s is made true again by the host, now and then; not with exact", p->model[i].words);
-    for (unsigned i = 0; p->moment.during && i < p->models; i++)
-        if (!settings_error(s) && p->model[i].use.model->holds)
-            settings_refuse(s, "during", 0, "is not for a model that is held");
-    if (p->moment.firsts && p->moment.first_model.model->holds)
-        settings_refuse(s, "during", 0, "is not for a model that is held");
+    check_moment(s, p);
     if (!p->exact && p->jitter_switches)
         settings_refuse(s, "jitter_switches", 0, "needs exact: yes");
     return settings_error(s) ? ERR_INVALID : ERR_OK;

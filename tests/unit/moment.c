@@ -117,6 +117,7 @@ static void add(struct database *d, uint64_t index, const char *function, enum o
     ck_assert_ptr_nonnull(x);
     x->index = index;
     strcpy(x->target, "here");
+    strcpy(x->model_words, "trap");
     ck_assert_int_eq(model_parse("trap", &x->model, &why), ERR_OK);
     x->outcome[OUTCOME_STRICT] = x->outcome[OUTCOME_THESIS] = outcome;
     strcpy(x->moment.function, function ? function : "f");

@@ -10,6 +10,7 @@
 #include "cells/core/panic/panic.h"
 #include "cells/core/vector/vector.h"
 #include "cells/recover/mend/mend.h"
+#include "cells/recover/mend_second/mend_second.h"
 #include "cells/recover/unwind/unwind.h"
 #include "cells/task/apic/apic.h"
 #include "cells/task/deadline/deadline.h"
@@ -64,8 +65,8 @@ static struct stack_cells {
     struct cell_ref cell[FAULT_CELLS];
 } stack_cells[SLOTS];
 
-/* The fault that a CPU is logging. frame NULL: none; seq 0: its record is not begun. A fault while logging unwinds this
- * one. */
+/* The fault that a CPU is logging, and mending for. frame NULL: none; seq 0: its record is not begun. A fault meanwhile
+ * unwinds this one. */
 static struct pending {
     struct trap_frame *frame;
     uint64_t seq;
@@ -364,20 +365,12 @@ static void print_fault(const struct arena_fault *fault)
 }
 
 /* Mends foundation cells before they are needed, and the unwind tables of other cells: of those on the stack; or of
- * all, also when the fault is in no cell. */
+ * all, also when the fault is in no cell. Calls the mender only. */
 static void mend_foundation(const struct arena_fault *fault, bool all)
 {
     struct cell_ref cells[FAULT_CELLS];
-    unsigned known = fault->cell.index && !all ? fault_cells(fault->seq, cells) : 0;
-    uint32_t count = known ? known : arena_header()->table[ARENA_CELLS].used - 1;
-    unsigned mended = 0;
 
-    for (uint32_t i = 0; i < count; i++) {
-        struct cell_ref cell = {known ? cells[i].index : i + 1};
-        if (arena_cell(cell)->state == CELL_LIVE)
-            mended += mend_is_needed(cell) ? mend_cell(cell) : mend_tables(cell);
-    }
-    if (mended)
+    if (mend_all(cells, fault->cell.index && !all ? fault_cells(fault->seq, cells) : 0))
         unwind_forget();
 }
 
@@ -484,29 +477,19 @@ static bool is_done(struct trap_frame *frame, const struct cpu *cpu, enum fault_
     return put_off || found == WATCHDOG_DEAF;
 }
 
-/* Logs the fault, or what can be logged of the one whose logging has faulted: `*frame` is that one's then. Returns its
- * number. 0: nothing is to be done. */
-static uint64_t log_fault(struct trap_frame **frame, const struct cpu *cpu)
+/* Logs the fault. `again`: it is the one whose logging has failed, and all that this stands on has been mended since.
+ * Returns its number. 0: nothing is to be done. */
+static uint64_t log_fault(struct trap_frame *frame, const struct cpu *cpu, bool again)
 {
     struct pending *mine = &pending[cpu->index];
     enum fault_kind kind = FAULT_EXCEPTION;
-    bool again = mine->frame;
-    uint64_t seq;
 
-    if (again)
-        *frame = mine->frame;
-    mine->frame = *frame;
-    if (!again && is_done(*frame, cpu, &kind))
-        seq = 0;
-    else
-        seq = mine->seq ? mine->seq : begin_record(*frame, cpu, kind);
-    if (seq)
-        note_task(fault_slot(seq), cpu->task);
-    if (seq && !again)
-        complete_record(fault_slot(seq), *frame, cpu->task, seq);
-    if (seq)
-        __atomic_store_n(&fault_slot(seq)->seq, seq, __ATOMIC_RELEASE);
-    *mine = (struct pending){};
+    if (!again && is_done(frame, cpu, &kind))
+        return 0;
+    uint64_t seq = mine->seq ? mine->seq : begin_record(frame, cpu, kind);
+    note_task(fault_slot(seq), cpu->task);
+    complete_record(fault_slot(seq), frame, cpu->task, seq);
+    __atomic_store_n(&fault_slot(seq)->seq, seq, __ATOMIC_RELEASE);
     return seq;
 }
 
@@ -541,6 +524,8 @@ static void take_last_resort(uint64_t vector, uint64_t rip)
     pending[cpu->index] = (struct pending){};
     if (is_too_often(fault))
         fault_reboot(fault, "the path of exceptions fails again and again");
+    if (resorts[cpu->index].count > 1)
+        (void)mend_second_all(NULL, 0); /* the first mender may be what fails */
     mend_foundation(fault, true);
     task_mend_this(0);
     note_task(fault, cpu->task);
@@ -555,17 +540,9 @@ static void take_last_resort(uint64_t vector, uint64_t rip)
 
 /* ---- */
 
-static void handle_exception(struct trap_frame *frame)
+/* Faults that nothing can be done about end here. */
+static void refuse_hopeless(struct arena_fault *fault, const struct trap_frame *frame, const struct cpu *cpu)
 {
-    struct cpu *cpu = cpu_this();
-    bool again = pending[cpu->index].frame;
-
-    task_mend_this(frame->rsp);
-    uint64_t seq = log_fault(&frame, cpu);
-    struct arena_fault *fault = fault_slot(seq);
-
-    if (!seq)
-        return;
     if (frame->vector == EXCEPTION_DF && can_unwind(cpu->task, 0))
         exception_last(frame->vector, frame->rip); /* the tables by which a handler is found are wrong */
     if (!can_unwind(cpu->task, frame->vector)) {
@@ -576,9 +553,35 @@ static void handle_exception(struct trap_frame *frame)
     }
     if (is_storm(fault))
         fault_reboot(fault, "faults follow each other, and none is recovered from");
-    mend_foundation(fault, again || is_recurring(fault));
-    apic_end_interrupts(); /* the handler that failed, or its entry, may not have reached that */
-    unwind_task(cpu->task, frame, seq);
+}
+
+/* `again`: an exception on the way from another one to its unwinding. That may be of anything that is called here, the
+ * mender too, so that the other one puts all right before anything else is called. */
+static void handle_exception(struct trap_frame *frame)
+{
+    struct cpu *cpu = cpu_this();
+    struct pending *mine = &pending[cpu->index];
+    bool again = mine->frame;
+
+    if (again) {
+        frame = mine->frame;
+        if (mend_second_all(NULL, 0))
+            unwind_forget();
+    }
+    mine->frame = frame;
+    task_mend_this(frame->rsp);
+    uint64_t seq = log_fault(frame, cpu, again);
+    struct arena_fault *fault = fault_slot(seq);
+
+    if (seq) {
+        refuse_hopeless(fault, frame, cpu);
+        if (!again)
+            mend_foundation(fault, is_recurring(fault));
+        apic_end_interrupts(); /* the handler that failed, or its entry, may not have reached that */
+    }
+    *mine = (struct pending){};
+    if (seq)
+        unwind_task(cpu->task, frame, seq);
 }
 
 static enum err fault_init(void)

@@ -7,6 +7,9 @@
 #include "cells/cell.h"
 #include "guest/abi/arena.h"
 
+/* Mends the cells that recovery needs (mend_cell), and the unwind tables of all others (mend_tables): of the `count`
+ * cells at `cells`, or with 0 of all that are live. Returns how much it has mended. */
+unsigned mend_all(const struct cell_ref *cells, unsigned count);
 /* Whether the section's bytes differ from what the loader wrote. False while its hash is not valid or a gate in it is
  * closed, for static data, and when its record is damaged. */
 bool mend_is_damaged(struct section_ref section);

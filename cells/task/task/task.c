@@ -11,6 +11,7 @@
 #include "cells/memory/heap/heap.h"
 #include "cells/task/scheduler/scheduler.h"
 #include "cells/task/simd/simd.h"
+#include "cells/task/task/repair.h"
 
 CELL("task", KERNEL, 1);
 FOUNDATION();
@@ -55,6 +56,7 @@ struct teardown {
     struct task *first;   /* under lock: ended tasks */
     struct task *current; /* being taken down; taken up again when a fault has restarted the task */
     unsigned tries;       /* calls of restart_failed for `current` */
+    bool restarted;       /* `current` is ready to run again: only this is left to be noted */
     unsigned rounds;      /* how often it has been taken up again */
     struct task *task;
 };
@@ -118,12 +120,6 @@ static void fill_record(struct task *task, const char *name, struct task_functio
     arena_seal(task->ref);
 }
 
-/* Whether a task can be pinned so: nobody would ever run it elsewhere. */
-static bool is_pin(uint32_t pinned)
-{
-    return !pinned || cpu_get(pinned - 1);
-}
-
 /* False: no such namespace, or no free record. */
 static bool make_record(struct task *task, const char *name, uint64_t entry, const struct task_options *options)
 {
@@ -136,7 +132,7 @@ static bool make_record(struct task *task, const char *name, uint64_t entry, con
     task->record = arena_task(task->ref);
     task->functions.entry = function_of(entry);
     task->pinned = options->pinned ? options->pinned : arena_namespace(namespace_)->cpu;
-    if (!is_pin(task->pinned))
+    if (!repair_is_pin(task->pinned))
         task->pinned = 0;
     task->simd.enabled = saves_simd(namespace_);
     fill_record(task, name, task->functions.entry, namespace_, options);
@@ -363,14 +359,25 @@ enum join task_join(struct task *taken, int32_t *ret_exit_code)
 
 /* ---- teardown ---- */
 
-static void restart(struct task *task)
+/* Whichever instruction fails in here, the task is queued once: from the moment that its record says that it may run,
+ * an audit finds it (scheduler_rebuild). */
+static void restart(struct teardown *self, struct task *task)
 {
+    bool runs = self->restarted && task->record->state != TASK_FAILED;
+
+    if (!self->restarted) {
+        prepare_stack(task);
+        task->record->restarts++;
+        arena_count(COUNTER_restarts, 1);
+        arena_event(EVENT_TASK_RESTARTED, task->ref.index, task->record->restarts, task->record->name);
+    }
+    __atomic_store_n(&self->restarted, true, __ATOMIC_SEQ_CST);
     task->life.failed = false;
-    prepare_stack(task);
-    task->record->restarts++;
-    arena_count(COUNTER_restarts, 1);
-    arena_event(EVENT_TASK_RESTARTED, task->ref.index, task->record->restarts, task->record->name);
-    scheduler_ready(task);
+    if (!runs)
+        __atomic_store_n(&task->record->state, TASK_RUNNABLE, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&self->current, NULL, __ATOMIC_SEQ_CST);
+    if (!runs)
+        scheduler_ready(task);
 }
 
 static void release_stack(struct task *task)
@@ -411,9 +418,9 @@ static void take_down(struct teardown *self, struct task *task)
 {
     while (!has_left(task))
         scheduler_yield();
-    if (task->life.failed && restart_failed_hook && self->tries++ < TRIES_MAX && restart_failed_hook(task)) {
-        self->current = NULL;
-        restart(task);
+    if (self->restarted ||
+        (task->life.failed && restart_failed_hook && self->tries++ < TRIES_MAX && restart_failed_hook(task))) {
+        restart(self, task);
         return;
     }
     struct task_function ended = task->functions.ended;
@@ -440,6 +447,7 @@ static struct task *next_ended(struct teardown *self)
         if (!self->first)
             (void)wait_queue_wait(&self->work, &held, TEARDOWN_IDLE_NS);
         self->tries = 0;
+        self->restarted = false;
         self->current = self->first;
     }
     struct task *task = self->current;
@@ -516,60 +524,6 @@ _Static_assert(ARENA_TASKS_MAX % 4 == 0);
 
 /* ---- after a fault ---- */
 
-static bool is_running(const struct task *task)
-{
-    for (unsigned i = 0; i < cpu_count(); i++)
-        if (cpu_get(i)->task == task)
-            return true;
-    return false;
-}
-
-/* Whether what a switch to `rsp` would pop lies on the task's stack, and ends in text. */
-static bool is_saved_rsp(const struct arena_task *record, uint64_t rsp)
-{
-    const struct task_saved *saved = (const struct task_saved *)rsp;
-
-    return rsp % 8 == 0 && rsp >= record->stack_virt &&
-           rsp - record->stack_virt <= record->stack_bytes - sizeof *saved && arena_cell_at(saved->rip).index;
-}
-
-static unsigned mend_word(void *word, uint64_t right, size_t bytes)
-{
-    if (memcmp(word, &right, bytes) == 0)
-        return 0;
-    memcpy(word, &right, bytes);
-    return 1;
-}
-
-/* The record is sound. */
-static unsigned mend_rsp(struct task *task)
-{
-    struct arena_task *record = task->record;
-
-    if (is_running(task) || !record->stack_bytes || record->saved_rsp == task->rsp)
-        return 0;
-    if (is_saved_rsp(record, record->saved_rsp) && !is_saved_rsp(record, task->rsp))
-        task->rsp = record->saved_rsp;
-    else
-        record->saved_rsp = task->rsp;
-    return 1;
-}
-
-static unsigned mend_task(struct task *task, uint32_t index)
-{
-    struct task_ref ref = {index};
-    struct arena_task *record = arena_task(ref);
-    unsigned mended = mend_word(&task->ref, index, sizeof task->ref);
-
-    mended += mend_word(&task->record, (uint64_t)record, sizeof task->record);
-    if (!arena_sound(ref) || record->state == TASK_FREE)
-        return mended;
-    mended += mend_word(&task->id, record->id, sizeof task->id);
-    if (!is_pin(task->pinned))
-        mended += mend_word(&task->pinned, 0, sizeof task->pinned);
-    return mended + mend_rsp(task);
-}
-
 /* The task on whose stack `rsp` is; else the one that the CPU's record says; else NULL. */
 UNCHECKED static struct task *find_task(uint64_t rsp)
 {
@@ -601,6 +555,6 @@ UNCHECKED unsigned task_mend_all(void)
 
     for (uint32_t i = 1; i < ARENA_TASKS_MAX; i++)
         if (by_record[i])
-            mended += mend_task(by_record[i], i);
+            mended += repair_task(by_record[i], i);
     return mended;
 }

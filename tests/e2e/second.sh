@@ -1,0 +1,55 @@
+#!/usr/bin/env bash
+# A second fault amid the recovery from a first one, and faults in the steps of swaps (configs/campaigns/second.yaml,
+# swap.yaml, swap_core.yaml): the first few of each campaign are recovered, and the same again is the same, to the
+# instruction. SECOND=N runs N of each (default: 12).
+set -u
+cd "$(dirname "$0")/../.."
+. tests/lib.sh
+root=$PWD
+work=$(mktemp -d)
+export XDG_RUNTIME_DIR=$work/run
+mkdir -m 700 "$XDG_RUNTIME_DIR"
+delias=$root/build/bin/delias
+trap 'for m in $(timeout $wait_seconds "$delias" ps --json | jq -r ".[].name"); do
+        timeout $wait_seconds "$delias" stop $m > /dev/null 2>&1
+    done
+    rm -rf "$work"' EXIT
+
+fail() {
+    echo "second: $*"
+    exit 1
+}
+# run_campaign NAME COUNT DATABASE: its report into $work/DATABASE.json
+run_campaign() {
+    sed "s#\.\./machines#$root/configs/machines#; s#\.\./\.\./build#$root/build#; s/^count:.*/count: $2/" \
+        "configs/campaigns/$1.yaml" > "$work/$3.yaml"
+    timeout $guest_seconds "$delias" campaign run "$work/$3.yaml" -o "$work/$3.db" --json > "$work/$3.json" \
+        2> "$work/$3.log" < /dev/null || { tail -n 5 "$work/$3.log"; fail "$1 ended early"; }
+}
+
+count=${SECOND:-12}
+for name in second swap swap_core; do
+    run_campaign $name "$count" $name
+    jq -r '.moments | "\(.recovered) of \(.manifested) recovered, the moment did not come: \(.missed)"' \
+        "$work/$name.json" | sed "s/^/$name: /"
+    jq -e --argjson count "$count" '.done == $count and .moments.missed < .done / 2
+        and ([.moments.rows[].outcomes | add] | add) == .done - .moments.missed
+        and (.outcomes | .wrong + .failed + .hang + .crash) == 0' "$work/$name.json" > /dev/null ||
+        { cat "$work/$name.log"; fail "$name: lost"; }
+done
+
+columns='idx, delay_switches, outcome, rounds, faults, recoveries, restarts, reloads, fault_ip, fault_address,
+    recovery_ns, function, steps, came, moment.place, change.phys, change.after'
+run_campaign second 3 again
+for name in second again; do
+    sqlite3 "$work/$name.db" "select $columns from experiment join moment on idx = moment.experiment
+        left join change on idx = change.experiment where idx < 3 order by idx" > "$work/$name.rows"
+done
+[ "$(wc -l < "$work/again.rows")" -eq 3 ] && diff "$work/second.rows" "$work/again.rows" ||
+    fail 'the same experiments ended differently'
+came=$(sqlite3 "$work/again.db" 'select min(experiment) from moment where came')
+timeout $guest_seconds "$delias" campaign replay "$work/again.db" "$came" --json > "$work/replay" &&
+    jq -e '.outcome == .recorded and (.changes | length) == 1' "$work/replay" > /dev/null ||
+    fail 'a replay ended differently'
+echo 'ok: three experiments again, to the instruction; a replay'
+echo 'second: all passed'
