@@ -161,6 +161,40 @@ static bool is_epilogue(const uint8_t *code)
     return frees || (*code & 0xf8) == 0x58 || *code == 0xc3 || *code == 0xc9; /* pop, ret, leave */
 }
 
+/* Whether an instruction of that operation has an operand that may be in memory; of those that gcc uses often. */
+static bool has_operand(const uint8_t *code, bool is_after_0f)
+{
+    static const uint8_t plain[] = {0x63, 0x69, 0x6b, 0xc0, 0xc1, 0xc6, 0xc7, 0xd0, 0xd1, 0xd2, 0xd3, 0xf6, 0xf7, 0xfe};
+    static const uint8_t after_0f[] = {0x10, 0x11, 0x28, 0x29, 0x6f, 0x7f, 0xaf, 0xb0, 0xb1, 0xb6, 0xb7, 0xbe, 0xbf};
+    const uint8_t *list = is_after_0f ? after_0f : plain;
+    size_t count = is_after_0f ? sizeof after_0f : sizeof plain;
+
+    if (list == plain && ((*code < 0x40 && (*code & 7) < 4) || (*code >= 0x80 && *code <= 0x8b)))
+        return true;
+    for (size_t i = 0; i < count; i++)
+        if (list[i] == *code)
+            return true;
+    return list == plain && *code == 0xff && (code[1] & 0x30) == 0; /* inc, dec */
+}
+
+/* Whether it reads or writes memory by a pointer. Only of such an instruction do the tables say what is to be released:
+ * others lie in the range of a call site by chance, between two instructions that do. The stack and static data are no
+ * such memory: gcc believes that these cannot fail. */
+static bool uses_pointer(const uint8_t *code)
+{
+    while (*code == 0x66 || *code == 0xf2 || *code == 0xf3)
+        code++;
+    bool extended = (*code & 0xf0) == REX && *code & 1;
+    code += (*code & 0xf0) == REX;
+    bool is_after_0f = *code == 0x0f;
+    code += is_after_0f;
+    unsigned mode = code[1] >> 6, base = code[1] & 7;
+    if (!has_operand(code, is_after_0f) || mode == 3)
+        return false;
+    base = base == 4 ? code[2] & 7 : base;
+    return !(base == 5 && !mode) && (extended || (base != 4 && base != 5)); /* no register; else rsp, rbp */
+}
+
 enum unwind_point walk_point(struct walk *walk)
 {
     const uint64_t rip = walk->registers.value[DWARF_RIP];
@@ -173,7 +207,8 @@ enum unwind_point walk_point(struct walk *walk)
         return UNWIND_POINT_ANY;
     if (is_call(code))
         return pad.address ? UNWIND_POINT_PAD : UNWIND_POINT_CALL;
-    return !frame.function.lsda && is_epilogue(code) ? UNWIND_POINT_ANY : UNWIND_POINT_EXACT;
+    bool is_exact = frame.function.lsda ? uses_pointer(code) : !is_epilogue(code);
+    return is_exact ? UNWIND_POINT_EXACT : UNWIND_POINT_ANY;
 }
 
 /* Whether a call instruction of a function in the tables ends at `address`. */
