@@ -53,6 +53,12 @@ static const struct word relocations[] = {
 
 static const struct word task_states[] = {NAMES_TASK_STATE(WORD)};
 
+static const struct word task_ends[] = {
+    {TASK_END_OWN, ""},
+    {TASK_END_ASKED, "killed"},
+    {TASK_END_MEMORY, "out of memory"},
+};
+
 static const struct word fault_kinds[] = {
     {FAULT_EXCEPTION, "exception"},
     {FAULT_PANIC, "panic"},
@@ -101,6 +107,7 @@ static const struct word event_kinds[] = {
     {EVENT_ROUND, "round"},
     {EVENT_MENDED, "mended"},
     {EVENT_TASK_KILLED, "task killed"},
+    {EVENT_OUT_OF_MEMORY, "out of memory"},
 };
 
 static const struct word plan_section_treatments[] = {
@@ -159,6 +166,11 @@ const char *name_relocation(unsigned type)
 const char *name_task_state(unsigned state)
 {
     return FIND(task_states, state);
+}
+
+const char *name_task_end(unsigned reason)
+{
+    return FIND(task_ends, reason);
 }
 
 const char *name_fault_kind(unsigned kind)

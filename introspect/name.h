@@ -9,6 +9,7 @@ const char *name_access(unsigned access);
 const char *name_section_kind(unsigned kind);
 const char *name_relocation(unsigned type);
 const char *name_task_state(unsigned state);
+const char *name_task_end(unsigned reason); /* why it is to end; "" if it is not */
 const char *name_fault_kind(unsigned kind);
 const char *name_exception(unsigned vector);
 const char *name_fault_action(unsigned action);

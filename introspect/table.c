@@ -294,6 +294,8 @@ READ_NUMBER(task_cpu, TASK->cpu)
 READ_NUMBER(task_switches, TASK->switches)
 READ_TEXT(task_namespace, TASK->namespace_.index ? view_namespace_name(v, TASK->namespace_) : "")
 READ_NUMBER(task_restarts, TASK->restarts)
+READ_NUMBER(task_memory, TASK->stack_bytes + (TASK->heap_bytes < INT64_MAX ? TASK->heap_bytes : 0))
+READ_TEXT(task_ending, name_task_end(TASK->end_reason))
 
 const struct column table_tasks[] = {
     {"id", COLUMN_NUMBER, .screen = {1, "ID", 4}, .read = task_id},
@@ -304,6 +306,8 @@ const struct column table_tasks[] = {
     {"cell", COLUMN_TEXT, .screen = {7, "CELL", 0}, .read = task_cell},
     {"namespace", COLUMN_TEXT, .read = task_namespace},
     {"restarts", COLUMN_NUMBER, .screen = {6, "RST.", 4}, .read = task_restarts},
+    {"memory", COLUMN_NUMBER, .read = task_memory},
+    {"ending", COLUMN_TEXT, .read = task_ending},
     {0},
 };
 

@@ -392,6 +392,12 @@ enum task_state {
     TASK_NEW = 7,    /* made, not yet ready: whoever makes it is about to call scheduler_ready */
 };
 
+enum task_end {
+    TASK_END_OWN = 0,    /* it ends by itself, or not at all */
+    TASK_END_ASKED = 1,  /* somebody has asked for its end, or unloads its application */
+    TASK_END_MEMORY = 2, /* memory was out */
+};
+
 struct arena_task {
     /* written by task; arena lock */
     uint32_t check;
@@ -419,6 +425,12 @@ struct arena_task {
     /* written by scheduler; no lock: by the CPU that switches to or from the task */
     uint64_t switches;
     uint64_t run_ns;
+    /* written by heap; atomic */
+    uint64_t heap_bytes; /* in blocks of the heap that it had made and that are not freed */
+    /* written by run_queue; atomic */
+    int32_t priority; /* above (less than 0: below) what is usual; 0 where the scheduler has none */
+    /* written by kill; atomic */
+    uint32_t end_reason; /* enum task_end */
 };
 
 struct arena_cpu {
@@ -500,6 +512,7 @@ enum event_kind {
     EVENT_ROUND,
     EVENT_MENDED,
     EVENT_TASK_KILLED,
+    EVENT_OUT_OF_MEMORY, /* a: the task that is to end; b: bytes that it has in heap and stack */
 };
 
 struct arena_event {
@@ -684,7 +697,7 @@ _Static_assert(sizeof(struct arena_cell) == 184);
 _Static_assert(sizeof(struct arena_section) == 104);
 _Static_assert(sizeof(struct arena_symbol) == 56);
 _Static_assert(sizeof(struct arena_edge) == 56);
-_Static_assert(sizeof(struct arena_task) == 128);
+_Static_assert(sizeof(struct arena_task) == 144);
 _Static_assert(sizeof(struct arena_cpu) == 64);
 _Static_assert(sizeof(struct arena_fault) == 392);
 _Static_assert(sizeof(struct arena_event) == 104);

@@ -101,7 +101,7 @@ done
 keys cells 'name namespace version kind state bytes sections dependencies dependents tasks'
 keys sections 'cell namespace name address bytes kind outgoing incoming physical pages permissions'
 keys deps 'from to type address offset target addend namespace to_namespace'
-keys tasks 'id name state cpu cell namespace restarts'
+keys tasks 'id name state cpu cell namespace restarts memory ending'
 keys symbols 'name cell namespace section address bytes access type'
 keys namespaces 'name parent cells tasks cpu simd'
 keys memory 'owner namespace region virtual physical bytes'

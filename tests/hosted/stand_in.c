@@ -149,6 +149,16 @@ enum err frame_alloc(size_t frames, uint64_t *ret_phys)
     return ERR_NOMEM;
 }
 
+size_t frame_free_count(void)
+{
+    return FRAMES - stand_in.frames_used;
+}
+
+size_t frame_total_count(void)
+{
+    return FRAMES;
+}
+
 void frame_free(uint64_t phys, size_t frames)
 {
     assert(phys % FRAME_BYTES == 0);

@@ -170,7 +170,7 @@ static uint64_t *seal_of(void *block)
 /* The chunk of a small block: its header says how far away that begins. */
 static uint64_t *chunk_of(void *block)
 {
-    return (uint64_t *)((uint8_t *)seal_of(block) - (uint32_t)seal_of(block)[1]);
+    return (uint64_t *)((uint8_t *)seal_of(block) - (uint16_t)seal_of(block)[1]);
 }
 
 static void free_all(void *const *block, size_t count)

@@ -141,8 +141,8 @@ START_TEST(finds_blocks_of_the_heap)
 {
     enum { ENTRY = BUILD_PAGES_PHYS + 4096, AT = 0x200, BYTES = 40, OFFSET = 64 };
     const uint64_t virt = LAYOUT_PAGES_VIRT + AT;
-    struct heap_header used = {heap_seal(virt, OFFSET, HEAP_SEAL_USED), OFFSET, BYTES};
-    struct heap_header freed = {heap_seal(virt + 0x100, OFFSET, HEAP_SEAL_FREE), OFFSET, BYTES};
+    struct heap_header used = {heap_seal(virt, OFFSET, HEAP_SEAL_USED), OFFSET, BYTES, 0};
+    struct heap_header freed = {heap_seal(virt + 0x100, OFFSET, HEAP_SEAL_FREE), OFFSET, BYTES, 0};
     struct place_ranges ranges;
     struct place place;
     struct change change = {0};

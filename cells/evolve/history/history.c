@@ -4,6 +4,7 @@
 #include "cells/core/frame/frame.h"
 #include "cells/core/loader/loader.h"
 #include "cells/lib/string/string.h"
+#include "cells/memory/reclaim/reclaim.h"
 
 CELL("history", KERNEL, 1);
 FOUNDATION();
@@ -104,7 +105,7 @@ static struct object_ref find_oldest(bool takes_memory) NEEDS(loader_lock)
 }
 
 /* The object to be dropped next; none: all are within the bound. */
-static struct object_ref find_beyond(void) NEEDS(loader_lock)
+static struct object_ref find_beyond(struct history_bound bound) NEEDS(loader_lock)
 {
     uint32_t count = 0;
     uint64_t bytes = 0;
@@ -114,9 +115,9 @@ static struct object_ref find_beyond(void) NEEDS(loader_lock)
             count++;
             bytes += bytes_of(i);
         }
-    if (count > history_bound.objects)
+    if (count > bound.objects)
         return find_oldest(false);
-    return bytes > history_bound.bytes ? find_oldest(true) : NO_OBJECT;
+    return bytes > bound.bytes ? find_oldest(true) : NO_OBJECT;
 }
 
 static void keep(struct object_ref object, bool kept)
@@ -130,7 +131,7 @@ static void keep(struct object_ref object, bool kept)
         loader_drop_object(object);
 }
 
-void history_keep(void)
+static void keep_within(struct history_bound bound)
 {
     GUARD(loader) locked = loader_hold();
     struct object_ref beyond;
@@ -138,12 +139,35 @@ void history_keep(void)
     find_live();
     find_named(false);
     find_named(true);
-    while ((beyond = find_beyond()).index)
+    while ((beyond = find_beyond(bound)).index)
         arena_object(beyond)->newest = 0;
     for_each_object (i)
         if (is_there(i) && (arena_object(i)->kept != 0) != (arena_object(i)->newest != 0))
             keep(i, arena_object(i)->newest);
 }
+
+void history_keep(void)
+{
+    keep_within(history_bound);
+}
+
+/* When memory is short: those in frames of their own go. Not while somebody loads or swaps, who would perhaps wait for
+ * this task, or is this task. */
+static void give_objects(void)
+{
+    bool any = false;
+
+    for_each_object (i)
+        any = any || (is_there(i) && arena_object(i)->kept && bytes_of(i));
+    if (any && loader_is_held_by(NULL))
+        keep_within((struct history_bound){.objects = history_bound.objects});
+}
+
+static enum err history_init(void)
+{
+    return reclaim_bind(give_objects);
+}
+INIT(history_init);
 
 struct object_ref history_find(const char *name, uint64_t hash)
 {

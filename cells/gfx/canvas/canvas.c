@@ -2,10 +2,10 @@
 #include "cells/gfx/canvas/canvas.h"
 #include "cells/gfx/canvas/picture.h"
 #include "cells/core/boot/boot.h"
-#include "cells/core/page/page.h"
 #include "cells/drivers/frame_buffer/frame_buffer.h"
 #include "cells/lib/string/string.h"
 #include "cells/memory/heap/heap.h"
+#include "cells/memory/reclaim/reclaim.h"
 
 CELL("canvas", LIBRARY, 1);
 EXPORT(canvas_new, APPLICATION);
@@ -27,7 +27,7 @@ struct canvas *canvas_new(uint32_t width, uint32_t height)
 {
     if (!width || !height || width > SIDE_MAX || height > SIDE_MAX)
         return NULL;
-    OWN(mapped_pages) struct mapped_pages *memory = page_map((size_t)width * height * sizeof(uint32_t), PAGE_WRITE);
+    OWN(mapped_pages) struct mapped_pages *memory = reclaim_map((size_t)width * height * sizeof(uint32_t), PAGE_WRITE);
     OWN(heap) struct canvas *canvas = heap_alloc(sizeof *canvas);
     if (!memory || !canvas)
         return NULL;

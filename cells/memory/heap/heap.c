@@ -5,10 +5,12 @@
  * seals. */
 #include "cells/memory/heap/heap.h"
 #include "cells/core/arena/arena.h"
+#include "cells/core/cpu/cpu.h"
 #include "cells/core/lock/lock.h"
 #include "cells/core/page/page.h"
 #include "cells/core/panic/panic.h"
 #include "cells/lib/string/string.h"
+#include "cells/memory/reclaim/reclaim.h"
 #include "guest/abi/heap.h"
 
 CELL("heap", KERNEL, 1);
@@ -43,6 +45,7 @@ struct large {
     struct heap_header header;
 };
 
+_Static_assert(CHUNK_BYTES <= UINT16_MAX && ARENA_TASKS_MAX <= UINT32_MAX / (HEAP_OWNER_ID + 1) + 1);
 _Static_assert(sizeof(struct heap_header) == 16 && sizeof(struct chunk) % 16 == 0 && sizeof(struct large) % 16 == 0);
 
 #define EACH_SIZE(X) X(32) X(48) X(64) X(96) X(128) X(192) X(256) X(384) X(512) X(768) X(1024) X(1536) X(2080) X(3216)
@@ -77,10 +80,29 @@ static bool are_sizes_right(void)
     return sum == 0 EACH_SIZE(AND);
 }
 
-static void count(int64_t blocks, int64_t bytes)
+/* What the record of a task says of the blocks that it had made is for choosing among tasks, not for freeing blocks. In
+ * the moment in which this task is moved to another CPU, that of another task may be found, and charged. */
+static uint32_t owner_here(void)
+{
+    const struct arena_cpu *cpu = cpu_this() ? cpu_this()->record : NULL;
+    struct task_ref task = cpu ? cpu->current_task : NO_TASK;
+
+    return task.index ? task.index * (HEAP_OWNER_ID + 1) | (arena_task(task)->id & HEAP_OWNER_ID) : 0;
+}
+
+static void charge(uint32_t owner, int64_t bytes)
+{
+    struct task_ref task = {owner / (HEAP_OWNER_ID + 1)};
+
+    if (task.index && task.index < ARENA_TASKS_MAX && !((arena_task(task)->id ^ owner) & HEAP_OWNER_ID))
+        __atomic_add_fetch(&arena_task(task)->heap_bytes, (uint64_t)bytes, __ATOMIC_RELAXED);
+}
+
+static void count(uint32_t owner, int64_t blocks, int64_t bytes)
 {
     arena_count(COUNTER_heap_blocks, blocks);
     arena_count(COUNTER_heap_bytes, bytes);
+    charge(owner, bytes);
 }
 
 /* ---- chunks ---- */
@@ -118,7 +140,7 @@ static struct chunk *chunk_new(uint32_t pool)
 {
     if (!are_sizes_right())
         panic("heap: the table of sizes was written to");
-    OWN(mapped_pages) struct mapped_pages *pages = page_map(CHUNK_BYTES, PAGE_WRITE);
+    OWN(mapped_pages) struct mapped_pages *pages = reclaim_map(CHUNK_BYTES, PAGE_WRITE);
     if (!pages)
         return NULL;
     struct chunk *chunk = page_start(pages);
@@ -126,7 +148,7 @@ static struct chunk *chunk_new(uint32_t pool)
     chunk->bytes = sizes[pool];
     for (uint64_t at = sizeof *chunk; at + sizes[pool] <= CHUNK_BYTES; at += sizes[pool]) {
         struct free_block *block = (struct free_block *)((uint8_t *)chunk + at);
-        block->header.offset = (uint32_t)at;
+        block->header.offset = (uint16_t)at;
         block->header.seal = seal_of(&block->header, HEAP_SEAL_FREE);
         block->next = chunk->free;
         chunk->free = block;
@@ -154,7 +176,8 @@ static struct heap_header *chunk_take(struct pool *pool, struct chunk *chunk, si
         pool->empty--;
     if (!chunk->free)
         chunk_unlink(pool, chunk);
-    block->header.bytes = (uint32_t)bytes;
+    block->header.bytes = (uint16_t)bytes;
+    block->header.owner = owner_here();
     block->header.seal = seal_of(&block->header, HEAP_SEAL_USED); /* under the lock: what is free is in a list */
     return &block->header;
 }
@@ -187,7 +210,7 @@ static void *small_alloc(uint32_t index, size_t bytes)
             return NULL;
         pool_add(pool, MOVE(chunk));
     }
-    count(1, (int64_t)bytes);
+    count(header->owner, 1, (int64_t)bytes);
     OWN(heap) void *block = header + 1;
     memset(block, 0, sizes[index] - sizeof *header);
     return MOVE(block);
@@ -221,26 +244,28 @@ static void small_free(struct heap_header *header)
 {
     struct chunk *chunk = (struct chunk *)((uint8_t *)header - header->offset);
     int64_t bytes = header->bytes;
+    uint32_t owner = header->owner;
 
     if (chunk->seal != seal_of_chunk(chunk))
         panic("heap: a chunk was written to");
     OWN(chunk) struct chunk *empty = pool_give(&pools[chunk->pool], chunk, header);
-    count(-1, -bytes);
+    count(owner, -1, -bytes);
 }
 
 /* ---- large blocks ---- */
 
 static void *large_alloc(size_t bytes)
 {
-    OWN(mapped_pages) struct mapped_pages *pages = page_map(sizeof(struct large) + bytes, PAGE_WRITE);
+    OWN(mapped_pages) struct mapped_pages *pages = reclaim_map(sizeof(struct large) + bytes, PAGE_WRITE);
 
     if (!pages)
         return NULL;
     struct large *large = page_start(pages);
     large->bytes = bytes;
+    large->header.owner = owner_here();
     large->header.seal = seal_of(&large->header, HEAP_SEAL_USED);
     large->pages = MOVE(pages);
-    count(1, (int64_t)bytes);
+    count(large->header.owner, 1, (int64_t)bytes);
     return large + 1;
 }
 
@@ -249,7 +274,7 @@ static void large_free(struct heap_header *header)
     struct large *large = (struct large *)((uint8_t *)header - offsetof(struct large, header));
 
     header->seal = seal_of(header, HEAP_SEAL_FREE);
-    count(-1, -(int64_t)large->bytes);
+    count(header->owner, -1, -(int64_t)large->bytes);
     mapped_pages_put(large->pages);
 }
 
@@ -370,7 +395,7 @@ static void rebuild_block(struct chunk *chunk, uint32_t offset)
     uint64_t used = heap_seal((uint64_t)header, offset, HEAP_SEAL_USED),
              free = heap_seal((uint64_t)header, offset, HEAP_SEAL_FREE);
 
-    header->offset = offset;
+    header->offset = (uint16_t)offset;
     if (is_near(header->seal, free)) {
         header->seal = free;
         ((struct free_block *)header)->next = chunk->free;
@@ -379,7 +404,7 @@ static void rebuild_block(struct chunk *chunk, uint32_t offset)
     }
     header->seal = used;
     if (header->bytes > chunk->bytes - sizeof *header)
-        header->bytes = chunk->bytes - (uint32_t)sizeof *header;
+        header->bytes = (uint16_t)(chunk->bytes - sizeof *header);
     chunk->used++;
 }
 
@@ -423,3 +448,9 @@ void heap_rebuild(void)
         pools[i] = (struct pool){};
     page_each(rebuild_pages, NULL);
 }
+
+static enum err heap_init(void)
+{
+    return reclaim_bind(heap_trim);
+}
+INIT(heap_init);

@@ -1,6 +1,7 @@
 /* See kill.h. Each tick looks at the task that it has interrupted. A breakpoint is set on all CPUs, each of which takes
- * it over at its tick, since the task may go on elsewhere. */
+ * it over at its tick, since the task may go on elsewhere. memory.c chooses which task ends when memory is out. */
 #include "cells/recover/kill/kill.h"
+#include "cells/recover/kill/inside.h"
 #include "cells/core/arena/arena.h"
 #include "cells/core/cpu/cpu.h"
 #include "cells/core/exception/exception.h"
@@ -29,11 +30,6 @@ static uint64_t breakpoint[BREAKPOINTS]; /* atomic: addresses of instructions; 0
 static uint32_t changes;                 /* atomic: of these */
 static uint32_t loaded[CPU_MAX];         /* the number of the change that the CPU has taken over; by the CPU */
 static uint32_t is_anybody_asked;        /* atomic: 1: some task may still have to end */
-
-static bool is_asked(const struct task *task)
-{
-    return __atomic_load_n(&task->killed, __ATOMIC_SEQ_CST);
-}
 
 /* ---- where a task runs ---- */
 
@@ -134,7 +130,7 @@ static bool may_end(const struct cpu *cpu, const struct trap_frame *frame)
     const struct task *task = cpu->task;
     uint64_t low, high;
 
-    return task && is_asked(task) && cpu->interrupt_depth == 1 && !cpu->lock_depth && !unwind_is_active(task) &&
+    return task && kill_is_asked(task) && cpu->interrupt_depth == 1 && !cpu->lock_depth && !unwind_is_active(task) &&
            !loader_is_held_by(task) && unwind_stack(task, &low, &high) && frame->rsp - low <= high - low;
 }
 
@@ -172,6 +168,8 @@ static void on_debug(struct trap_frame *frame)
     frame->rflags = (frame->rflags & ~(uint64_t)RFLAGS_STEP) | RFLAGS_RESUME;
     if (!may_end(cpu, frame))
         return;
+    if (cpu->task->kill.ends_here)
+        unwind_task(cpu->task, frame, 0);
     search_from(cpu->task, frame, &search);
     if (search.rip != frame->rip) { /* it has called what is in another cell */
         if (search.rip)
@@ -181,6 +179,14 @@ static void on_debug(struct trap_frame *frame)
     if (is_end(cpu->task, frame))
         unwind_task(cpu->task, frame, 0);
     frame->rflags |= RFLAGS_STEP;
+}
+
+/* A step of its own, at which on_debug ends it. */
+__attribute__((noinline)) void kill_end_here(void)
+{
+    task_this()->kill.ends_here = true;
+    __asm__ volatile("pushfq; orq %0, (%%rsp); popfq; nop" ::"i"(RFLAGS_STEP) : "memory", "cc");
+    task_this()->kill.ends_here = false;
 }
 
 /* ---- a task that does not ---- */
@@ -199,7 +205,7 @@ static void look_again(struct task *task, void *context)
 {
     size_t *left = context;
 
-    if (!is_asked(task) || !task_stack(task))
+    if (!kill_is_asked(task) || !task_stack(task))
         return;
     end_sleep(task);
     __atomic_store_n(&is_anybody_asked, 1, __ATOMIC_RELEASE);
@@ -227,25 +233,39 @@ size_t kill_again(void)
 
 /* ---- asking ---- */
 
-static void ask(struct task *task)
+void kill_ask(struct task *task, enum task_end reason)
 {
+    __atomic_store_n(&task->record->end_reason, reason, __ATOMIC_RELAXED);
     __atomic_store_n(&task->killed, true, __ATOMIC_SEQ_CST);
     __atomic_store_n(&is_anybody_asked, 1, __ATOMIC_RELEASE);
+}
+
+/* Whether the task may be ended, and has to do with what is searched for. Other CPUs parked. */
+static bool is_inside(const struct task *task, struct search *search)
+{
+    if (task->immortal || !task_stack(task))
+        return false;
+    if (!is_begun_in(search, task->functions.entry) && !is_begun_in(search, task->functions.main))
+        search_frames(task, search);
+    else
+        search->rip = 1;
+    return search->rip;
+}
+
+bool kill_is_in_application(const struct task *task)
+{
+    struct search search = {};
+
+    return is_inside(task, &search);
 }
 
 static void ask_if_inside(struct task *task, void *context)
 {
     struct search *search = context;
 
-    if (task->immortal || !task_stack(task))
+    if (!is_inside(task, search))
         return;
-    if (!is_begun_in(search, task->functions.entry) && !is_begun_in(search, task->functions.main))
-        search_frames(task, search);
-    else
-        search->rip = 1;
-    if (!search->rip)
-        return;
-    ask(task);
+    kill_ask(task, TASK_END_ASKED);
     search->asked++;
 }
 
@@ -298,6 +318,8 @@ static enum err kill_init(void)
 {
     enum err e = vector_bind(EXCEPTION_DEBUG, on_debug);
 
-    return e ? e : timer_bind_look(on_tick);
+    if (!e)
+        e = timer_bind_look(on_tick);
+    return e ? e : kill_bind_memory();
 }
 INIT(kill_init);

@@ -9,6 +9,8 @@
  *                which all instructions are believed not to fail: at any, after some time)
  *   it is in     a library, or another cell below the application: it first returns into the application. A breakpoint
  *                notices that
+ * Tasks end also when memory is out (cells/memory/reclaim): one that waits for an allocation ends in that.
+ *
  * Not while it holds the loader lock, nor in an interrupt handler, nor while interrupts are off: with them off, and for
  * as long as what it has called does not return, it goes on. */
 #pragma once

@@ -67,7 +67,10 @@ static struct standing *standing_of(const struct task *task)
 
 void run_queue_set_priority(const struct task *task, unsigned priority)
 {
+    int32_t above = (int32_t)priority - SCHEDULER_PRIORITY_DEFAULT;
+
     __atomic_store_n(&standing_of(task)->priority, priority, __ATOMIC_RELAXED);
+    __atomic_store_n(&task->record->priority, above, __ATOMIC_RELAXED);
 }
 
 unsigned run_queue_priority(const struct task *task)

@@ -5,10 +5,10 @@
 #include "cells/core/arena/arena.h"
 #include "cells/core/cpu/cpu.h"
 #include "cells/core/edge/edge.h"
-#include "cells/core/page/page.h"
 #include "cells/core/panic/panic.h"
 #include "cells/lib/string/string.h"
 #include "cells/memory/heap/heap.h"
+#include "cells/memory/reclaim/reclaim.h"
 #include "cells/task/scheduler/scheduler.h"
 #include "cells/task/simd/simd.h"
 #include "cells/task/task/repair.h"
@@ -170,7 +170,7 @@ static struct task *make_task(const char *name, void (*entry)(uint64_t argument)
                               const struct task_options *options)
 {
     static const struct task_options defaults;
-    OWN(mapped_pages) struct mapped_pages *stack = page_map(TASK_STACK_BYTES, PAGE_WRITE);
+    OWN(mapped_pages) struct mapped_pages *stack = reclaim_map(TASK_STACK_BYTES, PAGE_WRITE);
     OWN(task) struct task *task = stack ? heap_alloc(sizeof *task) : NULL;
 
     if (!task)

@@ -62,6 +62,7 @@ struct task_unwind {
 /* The kill cell's part. */
 struct task_kill {
     uint32_t steps; /* instructions that the task was watched for, without one where it could end */
+    bool ends_here; /* at the next instruction, whatever that is */
 };
 
 struct task {

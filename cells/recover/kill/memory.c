@@ -1,0 +1,121 @@
+/* Which task ends when memory is out: of those of applications the one of the lowest priority, of these the one with
+ * the most memory in stack and heap. It ends by unwinding, so what it owns is freed; nobody has to know what that is
+ * (thesis §11.5). */
+#include "cells/core/boot/boot.h"
+#include "cells/core/cpu/cpu.h"
+#include "cells/core/frame/frame.h"
+#include "cells/core/loader/loader.h"
+#include "cells/host/log/log.h"
+#include "cells/lib/string/string.h"
+#include "cells/memory/reclaim/reclaim.h"
+#include "cells/recover/kill/inside.h"
+#include "cells/recover/unwind/unwind.h"
+#include "cells/task/park/park.h"
+#include "cells/task/scheduler/scheduler.h"
+
+#define LARGE_PART  8          /* who asks for more than one frame in so many at once is refused */
+#define PIECE_PART  64         /* and for more than one in so many, if these are free, but not in one piece */
+#define LOOK_NS     1000000    /* between two looks whether memory is free again */
+#define PATIENCE_NS 2000000000 /* with a task that is to end; then another one is to end as well */
+
+static bool refuses; /* out_of_memory=refuse on the command line: no task is ended */
+
+struct choice {
+    struct task *task; /* NULL: none */
+    int32_t priority;
+    uint64_t bytes;
+};
+
+static uint64_t bytes_of(const struct task *task)
+{
+    int64_t heap = (int64_t)__atomic_load_n(&task->record->heap_bytes, __ATOMIC_RELAXED);
+
+    return task->record->stack_bytes + (heap > 0 ? (uint64_t)heap : 0);
+}
+
+static void consider(struct task *task, void *context)
+{
+    struct choice *choice = context;
+    struct choice other = {task, __atomic_load_n(&task->record->priority, __ATOMIC_RELAXED), bytes_of(task)};
+
+    if (kill_is_asked(task) || !kill_is_in_application(task))
+        return;
+    if (!choice->task || other.priority < choice->priority ||
+        (other.priority == choice->priority && other.bytes > choice->bytes))
+        *choice = other;
+}
+
+/* Asks one more task. False: there is none. */
+static bool ask_one(void)
+{
+    char name[sizeof((struct arena_task *)0)->name];
+    struct choice choice = {};
+    uint32_t id;
+
+    {
+        GUARD(park) parked = park_all();
+        task_each(consider, &choice);
+        if (!choice.task)
+            return false;
+        kill_ask(choice.task, TASK_END_MEMORY);
+        id = choice.task->id;
+        string_copy(name, choice.task->record->name, sizeof name);
+        arena_event(EVENT_OUT_OF_MEMORY, choice.task->ref.index, choice.bytes, name);
+    }
+    log_warn("out of memory: task %u, %s, ends; it has %lu KiB", id, name, choice.bytes / 1024);
+    return true;
+}
+
+static bool is_application(const struct task *task)
+{
+    GUARD(park) parked = park_all();
+
+    return kill_is_in_application(task);
+}
+
+/* Waits until the frames are free, or the running task ends, or there is nobody left to be ended. `ends`: until
+ * somebody has ended in any case. */
+static bool wait_for(size_t frames, const struct task *self, bool ends)
+{
+    uint64_t since = cpu_ns();
+
+    for (bool asked = !ends;;) {
+        if (kill_is_asked(self))
+            kill_end_here();
+        size_t left = kill_again();
+        if (asked && !(ends && left) && reclaim_caches(frames))
+            return true;
+        asked = asked || left;
+        if (left && cpu_ns() - since < PATIENCE_NS) {
+            scheduler_sleep_ns(LOOK_NS);
+            continue;
+        }
+        if (kill_is_asked(self) || !ask_one())
+            return false;
+        asked = true;
+        since = cpu_ns();
+    }
+}
+
+/* A task of the system does not wait: it may be what others wait for. The next allocation finds what is freed. */
+static bool make_room(size_t frames, bool has_failed)
+{
+    const struct task *self = task_this();
+
+    if (!self || refuses || unwind_is_active(self) || loader_is_held_by(self) ||
+        frames > frame_total_count() / (has_failed ? PIECE_PART : LARGE_PART))
+        return false;
+    if (is_application(self))
+        return wait_for(frames, self, has_failed);
+    if (has_failed && !kill_again())
+        (void)ask_one();
+    return false;
+}
+
+enum err kill_bind_memory(void)
+{
+    char choice[8];
+
+    refuses = boot_option("out_of_memory", choice, sizeof choice) && string_equal(choice, "refuse");
+    return reclaim_bind_last(make_room);
+}
