@@ -34,11 +34,11 @@ static void give_late(void)
     late_calls++;
 }
 
-static bool make_room(size_t frames, bool has_failed)
+static bool make_room(size_t frames, size_t tried)
 {
     last_calls++;
     last_frames = frames;
-    if (!has_failed || failures == 3)
+    if (tried == RECLAIM_NOT_TRIED || failures == 3)
         return false;
     failures++;
     mapped_pages_put(MOVE(kept[--left]));

@@ -16,7 +16,7 @@ EXPORT(reclaim_bind_last, KERNEL);
 #define RFLAGS_INTERRUPT 0x200
 
 static void (*givers[GIVERS])(void);
-static bool (*last_giver)(size_t frames, bool has_failed);
+static bool (*last_giver)(size_t frames, size_t tried);
 
 enum err reclaim_bind(void (*give)(void))
 {
@@ -26,7 +26,7 @@ enum err reclaim_bind(void (*give)(void))
     return ERR_FULL;
 }
 
-enum err reclaim_bind_last(bool (*make_room)(size_t frames, bool has_failed))
+enum err reclaim_bind_last(bool (*make_room)(size_t frames, size_t tried))
 {
     return edge_bind(&last_giver, make_room);
 }
@@ -59,9 +59,11 @@ struct mapped_pages *reclaim_map(size_t bytes, unsigned flags)
     bool waits = !arena_may_use_reserve() && may_wait();
 
     if (waits && !is_enough(frames) && !reclaim_caches(frames) && last_giver)
-        (void)last_giver(frames, false);
-    struct mapped_pages *mp = page_map(bytes, flags);
-    while (!mp && waits && last_giver && last_giver(frames, true))
-        mp = page_map(bytes, flags);
-    return mp;
+        (void)last_giver(frames, RECLAIM_NOT_TRIED);
+    for (;;) {
+        size_t free = frame_free_count();
+        struct mapped_pages *mp = page_map(bytes, flags);
+        if (mp || !waits || !last_giver || !last_giver(frames, free))
+            return mp;
+    }
 }

@@ -29,7 +29,8 @@ EXPORT(kill_again, KERNEL);
 static uint64_t breakpoint[BREAKPOINTS]; /* atomic: addresses of instructions; 0: none */
 static uint32_t changes;                 /* atomic: of these */
 static uint32_t loaded[CPU_MAX];         /* the number of the change that the CPU has taken over; by the CPU */
-static uint32_t is_anybody_asked;        /* atomic: 1: some task may still have to end */
+static uint32_t asks;                    /* atomic: how often a task has been asked to end */
+static uint32_t asks_met;                /* atomic: all tasks that so many asked have ended */
 
 /* ---- where a task runs ---- */
 
@@ -201,15 +202,20 @@ static void end_sleep(struct task *task)
     scheduler_ready(task);
 }
 
+/* Tasks that have been asked and have not ended, and how many of them are others. */
+struct left {
+    size_t tasks, others;
+};
+
 static void look_again(struct task *task, void *context)
 {
-    size_t *left = context;
+    struct left *left = context;
 
     if (!kill_is_asked(task) || !task_stack(task))
         return;
     end_sleep(task);
-    __atomic_store_n(&is_anybody_asked, 1, __ATOMIC_RELEASE);
-    *left += task != task_this();
+    left->tasks++;
+    left->others += task != task_this();
 }
 
 static void clear_breakpoints(void)
@@ -221,14 +227,18 @@ static void clear_breakpoints(void)
 
 size_t kill_again(void)
 {
-    size_t left = 0;
+    uint32_t seen = __atomic_load_n(&asks, __ATOMIC_ACQUIRE);
+    struct left left = {};
 
-    if (!__atomic_exchange_n(&is_anybody_asked, 0, __ATOMIC_ACQ_REL))
+    if (seen == __atomic_load_n(&asks_met, __ATOMIC_ACQUIRE))
         return 0;
     task_each(look_again, &left);
-    if (!__atomic_load_n(&is_anybody_asked, __ATOMIC_ACQUIRE))
+    if (left.tasks)
+        return left.others;
+    __atomic_store_n(&asks_met, seen, __ATOMIC_RELEASE);
+    if (seen == __atomic_load_n(&asks, __ATOMIC_ACQUIRE))
         clear_breakpoints();
-    return left;
+    return 0;
 }
 
 /* ---- asking ---- */
@@ -237,7 +247,7 @@ void kill_ask(struct task *task, enum task_end reason)
 {
     __atomic_store_n(&task->record->end_reason, reason, __ATOMIC_RELAXED);
     __atomic_store_n(&task->killed, true, __ATOMIC_SEQ_CST);
-    __atomic_store_n(&is_anybody_asked, 1, __ATOMIC_RELEASE);
+    __atomic_add_fetch(&asks, 1, __ATOMIC_RELEASE);
 }
 
 /* Whether the task may be ended, and has to do with what is searched for. Other CPUs parked. */

@@ -73,17 +73,24 @@ static bool is_application(const struct task *task)
     return kill_is_in_application(task);
 }
 
-/* Waits until the frames are free, or the running task ends, or there is nobody left to be ended. `ends`: until
- * somebody has ended in any case. */
-static bool wait_for(size_t frames, const struct task *self, bool ends)
+/* Whether so many frames have become free since the allocation failed: who is asked to end now, ends for nothing. */
+static bool may_be_tried(size_t frames, size_t tried)
 {
+    return tried != RECLAIM_NOT_TRIED && frame_free_count() >= tried + frames;
+}
+
+/* Waits until the frames are free, or the running task ends, or there is nobody left to be ended. Where the allocation
+ * has been tried already, so many free frames do not help: until somebody has ended. */
+static bool wait_for(size_t frames, const struct task *self, size_t tried)
+{
+    bool ends = tried != RECLAIM_NOT_TRIED;
     uint64_t since = cpu_ns();
 
     for (bool asked = !ends;;) {
         if (kill_is_asked(self))
             kill_end_here();
         size_t left = kill_again();
-        if (asked && !(ends && left) && reclaim_caches(frames))
+        if (may_be_tried(frames, tried) || (asked && !(ends && left) && reclaim_caches(frames)))
             return true;
         asked = asked || left;
         if (left && cpu_ns() - since < PATIENCE_NS) {
@@ -98,16 +105,17 @@ static bool wait_for(size_t frames, const struct task *self, bool ends)
 }
 
 /* A task of the system does not wait: it may be what others wait for. The next allocation finds what is freed. */
-static bool make_room(size_t frames, bool has_failed)
+static bool make_room(size_t frames, size_t tried)
 {
     const struct task *self = task_this();
+    bool has_failed = tried != RECLAIM_NOT_TRIED;
 
     if (!self || refuses || unwind_is_active(self) || loader_is_held_by(self) ||
         frames > frame_total_count() / (has_failed ? PIECE_PART : LARGE_PART))
         return false;
     if (is_application(self))
-        return wait_for(frames, self, has_failed);
-    if (has_failed && !kill_again())
+        return wait_for(frames, self, tried);
+    if (has_failed && !may_be_tried(frames, tried) && !kill_again())
         (void)ask_one();
     return false;
 }
