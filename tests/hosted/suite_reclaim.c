@@ -1,4 +1,7 @@
 /* What is bound for when memory is short: called in order, as long as memory is short, and only by who may wait. */
+#include "cells/cell.h"
+#undef RELEASED_BY
+#define RELEASED_BY(release) /* what a test takes it does not give back: its process ends */
 #include "cells/core/cpu/cpu.h"
 #include "cells/core/frame/frame.h"
 #include "tests/hosted/stand_in.h"
@@ -38,6 +41,7 @@ static bool make_room(size_t frames, size_t tried)
 {
     last_calls++;
     last_frames = frames;
+    ck_assert(tried == RECLAIM_NOT_TRIED || tried == frame_free_count());
     if (tried == RECLAIM_NOT_TRIED || failures == 3)
         return false;
     failures++;

@@ -141,7 +141,7 @@ START_TEST(a_full_screen_scrolls)
     }
     print("\n");
     ck_assert_str_eq(row_of(EGA_ROWS - 1), "");
-    snprintf(line, sizeof line, "line %u", COUNT + 1 - EGA_ROWS);
+    snprintf(line, sizeof line, "line %d", COUNT + 1 - EGA_ROWS);
     ck_assert_str_eq(row_of(0), line);
     ck_assert_uint_le(vga_register(EGA_START) + EGA_ROWS * EGA_COLUMNS, EGA_BYTES / sizeof *ega);
     ck_assert_uint_eq(cursor(), (EGA_ROWS - 1) * EGA_COLUMNS);

@@ -516,13 +516,15 @@ static enum err resolve_namespace(struct asked *asked, struct report *report)
     return report_refuse(report, ERR_NOT_FOUND, "no namespace %s", name);
 }
 
-static enum err decode(struct asked *asked, const struct kind **ret_kind, struct report *report)
+static const struct kind *find_kind(uint32_t number)
+{
+    return number < array_size(kinds) && kinds[number].handler ? &kinds[number] : NULL;
+}
+
+static enum err check(const struct kind *kind, struct asked *asked, struct report *report)
 {
     const struct arena_request *request = &asked->request;
 
-    if (request->kind >= array_size(kinds) || !kinds[request->kind].handler)
-        return report_refuse(report, ERR_UNSUPPORTED, "there is no request %u", request->kind);
-    const struct kind *kind = &kinds[request->kind];
     if (kind->needs_target && !is_valid_name(request->target))
         return refuse_name(request->target, report);
     if (request->flags & ~kind->flags || request->argument > kind->argument_max)
@@ -530,7 +532,6 @@ static enum err decode(struct asked *asked, const struct kind **ret_kind, struct
                              request->argument);
     if (kind->needs_body && !request->mailbox_bytes)
         return report_refuse(report, ERR_TRUNCATED, "%s needs an object", kind->name);
-    *ret_kind = kind;
     return resolve_namespace(asked, report);
 }
 
@@ -556,19 +557,27 @@ static enum err handle(const struct kind *kind, const struct asked *asked, const
     return e;
 }
 
+static enum err check_and_handle(const struct kind *kind, struct asked *asked, const void *body, struct report *report)
+{
+    enum err e = check(kind, asked, report);
+
+    if (e != ERR_OK)
+        return e;
+    arena_event(EVENT_REQUEST, asked->request.kind, asked->request.mailbox_bytes, kind->name);
+    return handle(kind, asked, body, report);
+}
+
 void request_execute_seen(const struct arena_request *request, const void *body, struct preview *preview,
                           struct report *ret_report)
 {
     struct asked own = {.request = *request, .preview = preview};
-    const struct kind *kind = NULL;
+    const struct kind *kind = find_kind(request->kind);
 
     memset(ret_report, 0, sizeof *ret_report);
-    enum err e = decode(&own, &kind, ret_report);
-    if (e == ERR_OK) {
-        arena_event(EVENT_REQUEST, own.request.kind, own.request.mailbox_bytes, kind->name);
-        e = handle(kind, &own, body, ret_report);
-    }
-    ret_report->error = e;
+    if (kind)
+        ret_report->error = check_and_handle(kind, &own, body, ret_report);
+    else
+        ret_report->error = report_refuse(ret_report, ERR_UNSUPPORTED, "there is no request %u", request->kind);
 }
 
 void request_execute(const struct arena_request *request, const void *body, struct report *ret_report)

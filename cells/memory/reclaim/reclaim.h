@@ -24,6 +24,6 @@ bool reclaim_caches(size_t frames);
  * task. It is called in the order in which they were bound. ERR_FULL: eight are bound already. */
 enum err reclaim_bind(void (*give)(void));
 /* Binds what makes room when they have not: it may wait. It returns whether so many frames are free above the system's
- * part; false: it can do no more, and the allocation succeeds or fails as it is. `tried` is how many frames were free when
- * the allocation was tried and failed, or RECLAIM_NOT_TRIED; true then says that it may be tried again. */
+ * part; false: it can do no more, and the allocation succeeds or fails as it is. `tried` is how many frames were free
+ * when the allocation was tried and failed, or RECLAIM_NOT_TRIED; true then says that it may be tried again. */
 enum err reclaim_bind_last(bool (*make_room)(size_t frames, size_t tried));
