@@ -440,8 +440,9 @@ enum err campaign_run(struct database *database, const char *path, const struct 
     return run_all(&rig, watcher, &progress, x, why);
 }
 
-/* Amid a swap two copies of a cell have the same name: whether the change's address still is at its place. */
-static bool is_in_place(const struct rig *r, const struct change *change, const char *where)
+/* Amid a swap two copies of a cell have the same name: whether the change's address still is at its place. If so, it has
+ * section and offset of that. */
+static bool is_in_place(const struct rig *r, struct change *change, const char *where)
 {
     struct change here = *change;
     place_name name;
@@ -450,7 +451,10 @@ static bool is_in_place(const struct rig *r, const struct change *change, const 
     const struct arena_section *s = view_section(r->view, here.section);
     here.offset = s ? (uint32_t)(here.phys - s->phys) : 0;
     inject_where(r->view, &here, name, sizeof name);
-    return s && strcmp(name, where) == 0;
+    if (!s || strcmp(name, where) != 0)
+        return false;
+    *change = here;
+    return true;
 }
 
 /* Moves the changes to where their places are in this guest. */
@@ -458,13 +462,9 @@ static enum err find_again(const struct rig *r, struct injection *injection, con
 {
     enum err e = ERR_OK;
 
-    for (size_t i = 0; i < injection->changes && e == ERR_OK; i++) {
-        struct change *c = &injection->change[i];
-        if (is_in_place(r, c, where[i]))
-            c->section = place_section(r->view, c->phys, c->bytes);
-        else
-            e = inject_find(r->view, where[i], c, why);
-    }
+    for (size_t i = 0; i < injection->changes && e == ERR_OK; i++)
+        if (!is_in_place(r, &injection->change[i], where[i]))
+            e = inject_find(r->view, where[i], &injection->change[i], why);
     return e;
 }
 
