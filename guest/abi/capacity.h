@@ -5,7 +5,7 @@
 
 /* Kept free for the arena by the program headers of the image: all of it where the tables of 64 MiB are enough, else
  * only its header, and the tables are elsewhere. */
-#define LAYOUT_ARENA_BYTES 0x500000
+#define LAYOUT_ARENA_BYTES 0x580000
 
 /* The rule: for each MiB of usable RAM beyond 64, up to so many, a table that grows gets one part in so many of the
  * capacity that it has at 64 MiB: 1 GiB has room for 12,500 cells and 780 namespaces. */
@@ -33,7 +33,7 @@
 #define ARENA_COMPLETIONS_MAX 17
 #define ARENA_SWAPS_MAX       129
 #define ARENA_CHANGES_MAX     513
-#define ARENA_MAILBOX_BYTES   (1024 * 1024)
+#define ARENA_MAILBOX_BYTES   (1536 * 1024) /* all cells at once fit */
 
 /* What of a table is for recovery alone: one record in so many. So a damaged cell can be reloaded when ordinary loads
  * and tasks have taken the rest. Tables from which recovery takes nothing have no reserve. */

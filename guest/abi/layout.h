@@ -4,7 +4,7 @@
 #include "guest/abi/capacity.h"
 
 #define LAYOUT_IMAGE_PHYS 0x200000 /* the nano_core image, linked at LAYOUT_IMAGE_VIRT + this */
-#define LAYOUT_ARENA_PHYS 0x300000 /* the metadata arena, part of the image's memory (not of its file) */
+#define LAYOUT_ARENA_PHYS 0x280000 /* the metadata arena, part of the image's memory (not of its file) */
 #define LAYOUT_AP_PHYS    0x8000   /* page that application processors start in (SIPI vector 8) */
 /* near its end: the handler of NMIs in real mode, for a CPU that is reset while one is under way */
 #define LAYOUT_REAL_NMI_PHYS (LAYOUT_AP_PHYS + 0xff0)

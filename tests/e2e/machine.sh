@@ -84,7 +84,9 @@ done
 [ "$(pid one)" = "$first" ] || fail 'a reset changed the process'
 echo 'pause, resume, reset'
 
-wait_until grep -q 'delias> *$' "$dir/one/serial.log" || fail 'no shell on the serial line'
+# A line of the log may come behind the prompt.
+has_shell() { awk '/first cell loaded/ { found = 0; next } /delias> / { found = 1 } END { exit !found }' "$1"; }
+wait_until has_shell "$dir/one/serial.log" || fail 'no shell on the serial line'
 { printf 'help\r'; wait_until grep -q tasks "$work/console"; } |
     timeout $wait_seconds $delias console one > "$work/console" 2>&1
 grep -q tasks "$work/console" || fail 'the console does not carry both ways'

@@ -163,7 +163,7 @@ refuse 3 'no namespace' ns $machine log ../fast
 refuse 2 'missing' ns $machine checkout fast
 refuse 2 'two of its commits' ns $machine diff fast root fast
 refuse 2 'unknown' ns $machine checkout fast "$was" --cpu 1
-refuse 1 'is not a file' ns $machine checkout fast 0 --recipes /dev/null
+refuse 1 'and not a file' ns $machine checkout fast 0 --recipes /dev/null
 must 0 ns $machine rm like
 echo 'ok: what cannot be checked out has its reason and changes nothing'
 
