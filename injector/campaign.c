@@ -440,8 +440,8 @@ enum err campaign_run(struct database *database, const char *path, const struct 
     return run_all(&rig, watcher, &progress, x, why);
 }
 
-/* Amid a swap two copies of a cell have the same name: whether the change's address still is at its place. If so, it has
- * section and offset of that. */
+/* Amid a swap two copies of a cell have the same name: whether the change's address still is at its place. If so, the
+ * change has section and offset of that. */
 static bool is_in_place(const struct rig *r, struct change *change, const char *where)
 {
     struct change here = *change;

@@ -78,8 +78,8 @@ cat configs/campaigns/quick.yaml | "$delias" campaign check /dev/stdin 2>&1 | gr
     fail 'a file from a pipe'
 
 # Faults whose end is known: tables that the workload compares its results with. Each raises no exception, is noticed
-# within the cycle of 16 rounds, and is mended; nothing wrong is delivered. The seed is one by which all are in the values
-# of parts that run by default. One in code that never runs again does nothing.
+# within the cycle of 16 rounds, and is mended; nothing wrong is delivered. With this seed all are in the values of
+# parts that run by default. One in code that never runs again does nothing.
 sed "s|\.\./\.\./|$root/|; s|^cmdline:.*|cmdline: scrub=no|" "$root/configs/machines/default.yaml" > "$work/still.yaml"
 cat > "$work/known.yaml" << END
 machine: $work/still.yaml
