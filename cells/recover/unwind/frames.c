@@ -10,7 +10,7 @@ EXPORT(unwind_forget, KERNEL);
 /* What the last walk on each CPU has seen. from NULL: it did not reach the end of the stack. */
 static struct seen {
     const struct trap_frame *from;
-    uint64_t rip, rsp; /* of *from */
+    uint64_t not_rip, rsp; /* of *from; inverted, since an address in a cell would keep that from being freed */
     bool interrupt;
 } seen[CPU_MAX];
 
@@ -41,7 +41,7 @@ void unwind_walk(const struct trap_frame *from, uint64_t stack_low, uint64_t sta
         if (!visit(&frame, context))
             return;
     } while (more);
-    seen[cpu_this()->index] = (struct seen){from, from->rip, from->rsp, interrupt};
+    seen[cpu_this()->index] = (struct seen){from, ~from->rip, from->rsp, interrupt};
 }
 
 void unwind_forget(void)
@@ -56,7 +56,7 @@ bool frames_in_interrupt(const struct trap_frame *from, struct walk walk)
     bool known;
 
     unwind_forget();
-    if (before.from == from && before.rip == from->rip && before.rsp == from->rsp)
+    if (before.from == from && before.not_rip == ~from->rip && before.rsp == from->rsp)
         return before.interrupt;
     do {
         known = walk_look_up(&walk, &frame) == ERR_OK;
