@@ -1,5 +1,5 @@
-/* Makes tables of right results on the host: of each round of the workload's cycle (guest/abi/rounds.h) and of each
- * part in it (cells/app/workload/expected.h) from the definitions in pattern.h, and of frames of the animated picture
+/* Makes tables of right results on the host: of each round of the workload's cycle, and of each part in
+ * it (guest/abi/rounds.h), from the definitions in pattern.h, and of frames of the animated picture
  * (tests/guest/tests/test_canvas/frames.h).
  * Nothing of it runs through channels, files, tasks or heap. */
 #include <stdio.h>
@@ -140,16 +140,6 @@ static void print_table(void)
     puts("};");
 }
 
-static void print_values(void)
-{
-    puts("/* Private to workload: the right value of each part in each round of the cycle. Made by "
-         "tests/e2e/workload_table.c, and\n"
-         " * checked against it by tests/e2e/workload_table.sh; `tests/e2e/workload_table.sh --write` rewrites it. */\n"
-         "#pragma once\n#include \"cells/app/workload/pattern.h\"\n\n"
-         "static const uint64_t expected[PATTERN_CYCLE][PARTS] = {");
-    print_table();
-}
-
 static void print_rounds(void)
 {
     puts(
@@ -182,8 +172,6 @@ int main(int argc, char **argv)
 {
     if (argc > 1 && strcmp(argv[1], "frames") == 0)
         print_frames();
-    else if (argc > 1 && strcmp(argv[1], "values") == 0)
-        print_values();
     else
         print_rounds();
     return 0;

@@ -2,7 +2,6 @@
  * fault elsewhere can cause (a closed channel, no memory). A wrong byte gives a wrong value, and that is a fault: the
  * task that has computed it may hold something damaged, and is restarted. */
 #include "cells/app/workload/parts.h"
-#include "cells/app/workload/expected.h"
 #include "cells/core/panic/panic.h"
 #include "cells/fs/memory_fs/memory_fs.h"
 #include "cells/gfx/canvas/canvas.h"
@@ -366,7 +365,7 @@ static const struct {
 /* Panics when the value of the present attempt is wrong. One of an earlier attempt is dropped when it is posted. */
 static void check_value(const struct place *place, const struct job *job, uint64_t value)
 {
-    if (value != expected[job->index % PATTERN_CYCLE][place->part] && board_is_current(place->board, job))
+    if (value != rounds_value[job->index % ROUNDS_CYCLE][place->part] && board_is_current(place->board, job))
         panic(parts[place->part].wrong);
 }
 

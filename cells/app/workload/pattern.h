@@ -1,5 +1,5 @@
 /* What the parts compute in a round, as functions of the round's index alone: the host computes the right checksums
- * from the same code (tests/e2e/workload_table.c, expected.h, guest/abi/rounds.h). No state, no cell but checksum. */
+ * from the same code (tests/e2e/workload_table.c, guest/abi/rounds.h). No state, no cell but checksum. */
 #pragma once
 #include "cells/cell.h"
 #include "cells/lib/checksum/checksum.h"
