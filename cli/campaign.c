@@ -89,10 +89,10 @@ static void report_json(const struct report *r)
     for (unsigned i = 0; i < r->targets; i++)
         json_array_append_new(targets, json_pack("{s:s, s:o}", "target", r->target[i].words, "outcomes",
                                                  json_counts(r->target[i].count)));
-    json_t *all =
-        json_pack("{s:s, s:s, s:s, s:s, s:I, s:I, s:o, s:o, s:o}", "build_id", r->build_id, "seed", r->seed, "model",
-                  r->model, "backend", r->backend, "count", (json_int_t)r->planned, "done", (json_int_t)r->done,
-                  "outcomes", json_counts(r->count), "targets", targets, "thesis", json_rate(&r->rate[OUTCOME_THESIS]));
+    json_t *all = json_pack("{s:s, s:s, s:s, s:s, s:I, s:I, s:f, s:o, s:o, s:o}", "build_id", r->build_id, "seed",
+                            r->seed, "model", r->model, "backend", r->backend, "count", (json_int_t)r->planned, "done",
+                            (json_int_t)r->done, "per_second", r->per_second, "outcomes", json_counts(r->count),
+                            "targets", targets, "thesis", json_rate(&r->rate[OUTCOME_THESIS]));
     json_object_update_new(all, json_rate(&r->rate[OUTCOME_STRICT]));
     if (r->moments.moments || r->moments.missed)
         json_object_set_new(all, "moments", json_moments(&r->moments));
@@ -144,6 +144,7 @@ static void report_table(const struct report *r)
     putchar('\n');
     report_rate("strict", &r->rate[OUTCOME_STRICT]);
     report_rate("as the thesis counts", &r->rate[OUTCOME_THESIS]);
+    printf("speed: %.2f experiments per second and core\n", r->per_second);
     if (r->moments.moments || r->moments.missed)
         report_moments(&r->moments);
 }
@@ -191,7 +192,11 @@ static enum cli_status run_campaign(struct database *d, const char *path, const 
                                     const struct call *call)
 {
     const struct campaign_watcher watcher = {
-        .progress = show_progress, .until_manifested = call->manifested.value, .stop = &interrupted};
+        .progress = show_progress,
+        .until_manifested = call->manifested.value,
+        .workers = (unsigned)call->workers.value,
+        .stop = &interrupted,
+    };
     const struct sigaction action = {.sa_handler = interrupt};
     struct why why = {0};
 

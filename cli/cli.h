@@ -24,7 +24,7 @@ struct call {
     struct option_list *words;                                 /* of evolve diff: --drop and --rename, in order */
     const char *only;                                          /* of evolve diff */
     struct option_number transfer_ms;
-    struct option_number manifested; /* of campaign */
+    struct option_number manifested, workers; /* of campaign */
 };
 
 enum { ANY_NUMBER = -1 }; /* of operands */

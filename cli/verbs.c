@@ -2,6 +2,7 @@
 #include "cli/verbs.h"
 #include <stddef.h>
 #include "guest/abi/arena.h"
+#include "injector/campaign.h"
 #include "vmm/machine/machine.h"
 
 /* ---- options ---- */
@@ -100,9 +101,12 @@ static const struct option_rule inject_options[] = {
     JSON,
     {0}};
 #define MANIFESTED NUMBER(0, "manifested", manifested, "N", 1, 0, "until so many faults have manifested")
+#define WORKERS                                                                                                        \
+    NUMBER(0, "workers", workers, "N", 1, CAMPAIGN_WORKERS_MAX,                                                        \
+           "so many machines side by side (default: one for each CPU, if the campaign is exact)")
 static const struct option_rule campaign_run_options[] = {
-    OUTPUT("the database (default: the campaign's name, here, with .db)"), MANIFESTED, JSON, {0}};
-static const struct option_rule campaign_resume_options[] = {MANIFESTED, JSON, {0}};
+    OUTPUT("the database (default: the campaign's name, here, with .db)"), MANIFESTED, WORKERS, JSON, {0}};
+static const struct option_rule campaign_resume_options[] = {MANIFESTED, WORKERS, JSON, {0}};
 
 /* ---- subverbs ---- */
 

@@ -4,6 +4,8 @@
 #include "injector/activation.h"
 #include "injector/exact.h"
 #include "injector/rig.h"
+#include "injector/workers.h"
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -360,17 +362,14 @@ static enum err run_one(struct rig *r, uint64_t index, struct experiment *x, str
     unsigned t = (unsigned)prng_below(&prng, plan->targets);
     unsigned m = plan->models > 1 ? (unsigned)prng_below(&prng, plan->models) : 0;
     uint64_t start = watch_now_ns();
-    enum err e = rig_fresh(r, why);
 
-    if (e != ERR_OK)
-        return e;
     memset(x, 0, sizeof *x);
     x->index = index;
     memcpy(x->part, plan->file, sizeof x->part);
     snprintf(x->target, sizeof x->target, "%s", plan->target[t].words);
     x->delay_ms = plan->jitter_ms ? (unsigned)prng_below(&prng, plan->jitter_ms) : 0;
     x->delay_switches = plan->jitter_switches ? (unsigned)prng_below(&prng, plan->jitter_switches) : 0;
-    e = rig_delay(r, x, why);
+    enum err e = rig_begin(r, x, why);
     if (e != ERR_OK)
         return e;
     x->start_ms = (unsigned)((watch_now_ns() - start) / 1000000);
@@ -393,51 +392,37 @@ static void add_outcome(void *context, const char *target, const enum outcome ou
     p->done += count;
 }
 
-static bool is_stopped(const struct campaign_watcher *w)
+static bool is_exact(const struct plan *plan)
 {
-    return w->stop && *w->stop;
+    bool exact = plan->parts ? plan->part[0].exact : plan->exact;
+
+    for (unsigned i = 1; i < plan->parts; i++)
+        exact &= plan->part[i].exact;
+    return exact;
 }
 
-static enum err run_all(struct rig *r, const struct campaign_watcher *w, struct campaign_progress *p,
-                        struct experiment *x, struct why *why)
+unsigned campaign_workers(const struct plan *plan)
 {
-    enum err e = ERR_OK;
+    cpu_set_t cpus;
 
-    uint64_t until = w->until_manifested ? w->until_manifested : r->whole->until_manifested;
-
-    for (uint64_t i = 0; i < r->whole->count && e == ERR_OK && !is_stopped(w); i++) {
-        if (until && p->done - p->outcomes[OUTCOME_BENIGN] >= until)
-            break;
-        if (database_has(r->database, i))
-            continue;
-        e = run_one(r, i, x, why);
-        if (e == ERR_OK)
-            e = database_add(r->database, x, why);
-        if (e != ERR_OK)
-            break;
-        add_outcome(p, x->target, x->outcome, 1);
-        p->last = x;
-        w->progress(w->context, p);
-    }
-    return e;
+    if (!is_exact(plan) || sched_getaffinity(0, sizeof cpus, &cpus) != 0)
+        return 1;
+    unsigned count = (unsigned)CPU_COUNT(&cpus);
+    return count < CAMPAIGN_WORKERS_MAX ? count : CAMPAIGN_WORKERS_MAX;
 }
 
 enum err campaign_run(struct database *database, const char *path, const struct plan *plan,
                       const struct campaign_watcher *watcher, struct why *why)
 {
     struct campaign_progress progress = {.count = plan->count};
-    OWN(memory) struct experiment *x = calloc(1, sizeof *x);
-
-    if (!x)
-        return why_set(why, ERR_NOMEM, "out of memory");
     enum err e = database_tally(database, add_outcome, &progress, why);
     if (e == ERR_OK)
         e = rig_pin_archives(database, plan, why);
     if (e != ERR_OK)
         return e;
     watcher->progress(watcher->context, &progress);
-    CLOSED_BY(rig_done) struct rig rig = rig_of(database, path, plan, NULL);
-    return run_all(&rig, watcher, &progress, x, why);
+    rig_end_left(path);
+    return workers_run(database, path, plan, watcher, run_one, &progress, why);
 }
 
 /* Amid a swap two copies of a cell have the same name: whether the change's address still is at its place. If so, the
@@ -473,10 +458,7 @@ static enum err replay_experiment(struct rig *r, const struct experiment *record
 {
     rig_use(r, recorded->index);
     uint64_t ip = 0;
-    enum err e = rig_fresh(r, why);
 
-    if (e != ERR_OK)
-        return e;
     *x = (struct experiment){.index = recorded->index,
                              .model = recorded->model,
                              .injection = recorded->injection,
@@ -484,7 +466,7 @@ static enum err replay_experiment(struct rig *r, const struct experiment *record
                              .delay_switches = recorded->delay_switches};
     x->moment = recorded->moment;
     memcpy(x->target, recorded->target, sizeof x->target);
-    e = rig_delay(r, x, why);
+    enum err e = rig_begin(r, x, why);
     if (e == ERR_OK)
         e = rig_look(r, why);
     if (e == ERR_OK)
@@ -505,6 +487,6 @@ enum err campaign_replay(struct database *database, const char *path, const stru
 
     if (e != ERR_OK)
         return e;
-    CLOSED_BY(rig_done) struct rig rig = rig_of(database, path, plan, recorded);
+    CLOSED_BY(rig_done) struct rig rig = rig_of(database, path, plan, 0, recorded);
     return replay_experiment(&rig, recorded, ret_experiment, why);
 }

@@ -3,6 +3,7 @@
 #include "injector/changes.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,7 +18,8 @@ enum { FORMAT = 3 };
 struct database {
     sqlite3 *sqlite;
     int format;
-    int lock; /* closed after sqlite: closing any descriptor of the file would drop SQLite's own locks */
+    int lock;                /* closed after sqlite: closing any descriptor of the file would drop SQLite's own locks */
+    pthread_mutex_t changes; /* one thread writes at a time, and looks before it does */
     char path[MACHINE_PATH_MAX];
 };
 
@@ -159,6 +161,7 @@ static enum err open_any(const char *path, enum database_use use, bool create, s
     if (!d)
         return why_set(why, ERR_NOMEM, "out of memory");
     d->lock = -1;
+    pthread_mutex_init(&d->changes, NULL);
     snprintf(d->path, sizeof d->path, "%s", path);
     enum err e = ERR_OK;
     if (!create && access(path, R_OK) != 0)
@@ -255,7 +258,7 @@ void database_setting(struct database *d, const char *key, char *ret_value, size
     snprintf(ret_value, bytes, "%s", value ? value : "");
 }
 
-enum err database_pin(struct database *d, const char *key, const char *value, struct why *why)
+static enum err pin(struct database *d, const char *key, const char *value, struct why *why)
 {
     CLOSED_BY(finalize) sqlite3_stmt *s = NULL;
     OWN(memory) char *kept = setting(d, key);
@@ -271,6 +274,14 @@ enum err database_pin(struct database *d, const char *key, const char *value, st
     sqlite3_bind_text(s, 1, key, -1, SQLITE_STATIC);
     sqlite3_bind_text(s, 2, value, -1, SQLITE_STATIC);
     return sqlite3_step(s) == SQLITE_DONE ? ERR_OK : failed(d, why);
+}
+
+enum err database_pin(struct database *d, const char *key, const char *value, struct why *why)
+{
+    pthread_mutex_lock(&d->changes);
+    enum err e = pin(d, key, value, why);
+    pthread_mutex_unlock(&d->changes);
+    return e;
 }
 
 /* `context` is the database, which has the text of each part. */
@@ -382,7 +393,7 @@ static bool insert_row(struct database *d, const struct experiment *x)
     return done;
 }
 
-enum err database_add(struct database *d, const struct experiment *x, struct why *why)
+static enum err add(struct database *d, const struct experiment *x, struct why *why)
 {
     bool good = sqlite3_exec(d->sqlite, "BEGIN IMMEDIATE", NULL, NULL, NULL) == SQLITE_OK && insert_row(d, x);
 
@@ -391,6 +402,14 @@ enum err database_add(struct database *d, const struct experiment *x, struct why
         return ERR_OK;
     enum err e = failed(d, why);
     sqlite3_exec(d->sqlite, "ROLLBACK", NULL, NULL, NULL);
+    return e;
+}
+
+enum err database_add(struct database *d, const struct experiment *x, struct why *why)
+{
+    pthread_mutex_lock(&d->changes);
+    enum err e = add(d, x, why);
+    pthread_mutex_unlock(&d->changes);
     return e;
 }
 
@@ -498,4 +517,14 @@ enum err database_tally_moments(struct database *d, database_visit *visit, void 
     return visit_groups(d, "CASE WHEN came THEN function ELSE '' END AS moment, count(*)",
                         "FROM experiment JOIN moment ON idx = moment.experiment GROUP BY 1, outcome, thesis ORDER BY 1",
                         visit, context, why);
+}
+
+uint64_t database_time_ms(struct database *d)
+{
+    CLOSED_BY(finalize) sqlite3_stmt *s = NULL;
+    const char *sql = "SELECT sum(start_ms + run_ms) FROM experiment";
+
+    return sqlite3_prepare_v2(d->sqlite, sql, -1, &s, NULL) == SQLITE_OK && sqlite3_step(s) == SQLITE_ROW
+               ? (uint64_t)sqlite3_column_int64(s, 0)
+               : 0;
 }

@@ -5,7 +5,7 @@
 #include "injector/plan.h"
 #include "introspect/base/own.h"
 
-struct database;
+struct database; /* several threads may pin and add at a time */
 
 enum database_use { DATABASE_READ, DATABASE_WRITE };
 
@@ -41,6 +41,9 @@ enum err database_tally(struct database *database, database_visit *visit, void *
 /* The same for every moment of a campaign that injects while the guest does something else; "": those to which the
  * moment did not come. */
 enum err database_tally_moments(struct database *database, database_visit *visit, void *context, struct why *why);
+
+/* The time of workers that all experiments took together, clean starts included. */
+uint64_t database_time_ms(struct database *database);
 
 /* Calls `visit` for each row of a SELECT, with its columns as text, NULL for those that have no value; false: no more.
  * ERR_UNSUPPORTED: the database has an earlier format, with fewer columns (docs/campaigns.md). */

@@ -56,8 +56,8 @@ static bool split_target(const char *words, struct place *place)
 
 const struct place_form place_forms[] = {
     {"cell:NAME[:SECTION[+OFFSET[+BYTES]]]",
-     "all of a cell, or all sections of a kind (.text, .rodata, .data, .bss), or one\nsection by name, or a part of it "
-     "(BYTES: 1); NAME is CELL of the root,\nNAMESPACE/CELL, or * for every live cell",
+     "all of a cell, or all sections of a kind (.text, .rodata, .data, .bss), or one\nsection by name (all that "
+     "have it), or a part of one (BYTES: 1); NAME is CELL of the root,\nNAMESPACE/CELL, or * for every live cell",
      "cell:", PLACE_CELL},
     {"symbol:NAME[+OFFSET[+BYTES]]",
      "a function or datum, or a part of it (BYTES: 1); NAME is SYMBOL of the root,\nor [NAMESPACE/]CELL.SYMBOL",
@@ -133,6 +133,14 @@ static enum err add_place_range(struct place_ranges *ranges, const struct view *
     return ERR_OK;
 }
 
+/* Several data of one name in a cell have numbers behind it, by which objects tell them apart: "table#1f2e3d4c". */
+static bool is_called(const char *name, const char *words)
+{
+    size_t n = strlen(words);
+
+    return strncmp(name, words, n) == 0 && (!name[n] || name[n] == '#');
+}
+
 bool place_fits(const struct place *place, uint32_t kind, const char *name)
 {
     static const struct {
@@ -147,7 +155,7 @@ bool place_fits(const struct place *place, uint32_t kind, const char *name)
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
         if (strcmp(words, kinds[i].word) == 0)
             return kind == kinds[i].kind;
-    return strcmp(name, words) == 0 || (dot && strcmp(dot + 1, words) == 0);
+    return is_called(name, words) || (dot && is_called(dot + 1, words));
 }
 
 /* The arena itself is part of the nano_core's image, and the observer's own record: it is left alone here, and can be

@@ -95,6 +95,8 @@ enum err report_make(struct database *database, struct report *ret_report, struc
     database_setting(database, "backend", ret_report->backend, sizeof ret_report->backend);
     database_setting(database, "count", count, sizeof count);
     ret_report->planned = strtoull(count, NULL, 10);
+    uint64_t ms = database_time_ms(database);
+    ret_report->per_second = ms ? 1000.0 * (double)ret_report->done / (double)ms : 0;
     for (enum outcome_rule rule = 0; rule < OUTCOME_RULES; rule++)
         finish_rate(&ret_report->rate[rule]);
     finish_rate(&ret_report->moments.rate);

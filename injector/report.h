@@ -27,6 +27,7 @@ struct report_moments {
 struct report {
     char build_id[64], seed[32], model[PLAN_TEXT_MAX], backend[16];
     uint64_t planned, done;
+    double per_second; /* experiments that a worker, on a core of its own, made in a second of its time; 0: unknown */
     uint64_t count[OUTCOME_COUNT]; /* strict, as those of the targets */
     struct report_target target[PLAN_TARGETS_MAX];
     unsigned targets;

@@ -24,34 +24,70 @@ static void rig_let_go(struct rig *r)
     r->target = (struct inject_target){0};
 }
 
-void rig_done(struct rig *r)
+/* The disks stay. */
+static void rig_end_machine(struct rig *r)
 {
     rig_let_go(r);
     (void)!machine_stop(r->config.name);
 }
 
-struct rig rig_of(struct database *database, const char *path, const struct plan *plan, const struct experiment *again)
+void rig_done(struct rig *r)
+{
+    rig_end_machine(r);
+    for (size_t i = 0; i < PLAN_PARTS_MAX; i++)
+        descriptor_own_end(&r->disk[i].fd);
+}
+
+typedef char machine_name[MACHINE_NAME_MAX + 1];
+
+static void name_machine(const char *path, machine_name ret_name)
 {
     OWN(memory) char *absolute = realpath(path, NULL);
     const char *key = absolute ? absolute : path;
 
+    snprintf(ret_name, sizeof(machine_name), "campaign-%08x", (unsigned)fnv_add(FNV_START, key, strlen(key)));
+}
+
+struct rig rig_of(struct database *database, const char *path, const struct plan *plan, unsigned worker,
+                  const struct experiment *again)
+{
     struct rig r = {.whole = plan, .database = database};
-    snprintf(r.config.name, sizeof r.config.name, "campaign-%08x", (unsigned)fnv_add(FNV_START, key, strlen(key)));
+
+    name_machine(path, r.config.name);
     size_t used = strlen(r.config.name);
     if (again)
         snprintf(r.config.name + used, sizeof r.config.name - used, "-%llu", (unsigned long long)again->index);
+    else if (worker)
+        snprintf(r.config.name + used, sizeof r.config.name - used, ".%u", worker);
+    for (size_t i = 0; i < PLAN_PARTS_MAX; i++)
+        r.disk[i].fd = -1;
     (void)!machine_stop(r.config.name);
     return r;
+}
+
+void rig_end_left(const char *path)
+{
+    OWN(memory) struct machine_info *info = NULL;
+    machine_name name;
+    size_t count = 0;
+
+    name_machine(path, name);
+    size_t length = strlen(name);
+    if (machine_list(&info, &count) != ERR_OK)
+        return;
+    for (size_t i = 0; i < count; i++)
+        if (strncmp(info[i].name, name, length) == 0 && (!info[i].name[length] || info[i].name[length] == '.'))
+            (void)!machine_stop(info[i].name);
 }
 
 void rig_use(struct rig *r, uint64_t index)
 {
     const struct plan *plan = plan_part(r->whole, index);
-    char name[sizeof r->config.name];
+    machine_name name;
 
     if (plan == r->plan)
         return;
-    rig_done(r);
+    rig_end_machine(r);
     memcpy(name, r->config.name, sizeof name);
     r->plan = plan;
     r->checked = false;
@@ -61,6 +97,11 @@ void rig_use(struct rig *r, uint64_t index)
     r->config.paused = plan->exact;
 }
 
+static struct rig_disk *disk_of(struct rig *r)
+{
+    return &r->disk[r->whole->parts ? r->plan - r->whole->part : 0];
+}
+
 static bool is_qemu(const struct machine_config *config)
 {
     char why[256];
@@ -68,16 +109,22 @@ static bool is_qemu(const struct machine_config *config)
     return (config->backend == MACHINE_AUTO ? machine_probe(why, sizeof why) : config->backend) == MACHINE_TCG;
 }
 
+/* Without a disk resets will do. */
+static void attach_disk(struct rig *r, struct machine_config *config)
+{
+    struct rig_disk *disk = disk_of(r);
+
+    if (is_qemu(config) && (disk->fd >= 0 || snapshot_disk(&disk->fd) == ERR_OK))
+        r->snapshot = snapshot_attach(config, disk->fd) == ERR_OK;
+}
+
 static enum err rig_start(struct rig *r, struct why *why)
 {
     struct machine_config config = r->config;
-    char disk[MACHINE_PATH_MAX] = "";
     void *base;
 
-    if (is_qemu(&config) && snapshot_disk(&config, disk) != ERR_OK)
-        disk[0] = '\0'; /* resets will do */
+    attach_disk(r, &config);
     enum err e = machine_start(&config, &r->machine);
-    snapshot_disk_done(disk);
     if (e == ERR_OK)
         e = machine_ram_map(r->machine, true, &base, &r->target.bytes);
     if (e != ERR_OK) {
@@ -151,23 +198,75 @@ enum err rig_pin_archives(struct database *database, const struct plan *plan, st
     return e;
 }
 
-enum err rig_fresh(struct rig *r, struct why *why)
+static bool is_put_back(struct rig *r)
 {
+    return r->snapshot && disk_of(r)->kept && machine_is_alive(r->machine) && snapshot_restore(r->machine) == ERR_OK;
+}
+
+/* Ends the machine, and forgets the state that was kept. */
+static void rig_forget(struct rig *r)
+{
+    struct rig_disk *disk = disk_of(r);
+
+    rig_end_machine(r);
+    descriptor_own_end(&disk->fd);
+    *disk = (struct rig_disk){.fd = -1};
+}
+
+/* A new process, in the kept state or as from power-on. */
+static enum err start_anew(struct rig *r, bool *ret_put_back, struct why *why)
+{
+    enum err e = rig_start(r, why);
+
+    *ret_put_back = e == ERR_OK && is_put_back(r);
+    if (e != ERR_OK || *ret_put_back || !disk_of(r)->kept)
+        return e;
+    rig_forget(r);
+    return rig_start(r, why);
+}
+
+static enum err rig_fresh(struct rig *r, struct why *why)
+{
+    bool put_back = r->machine && is_put_back(r);
     enum err e = ERR_OK;
 
+    if (r->machine && !put_back &&
+        (r->snapshot || !machine_is_alive(r->machine) || machine_reset(r->machine) != ERR_OK))
+        rig_end_machine(r);
+    if (!r->machine)
+        e = start_anew(r, &put_back, why);
+    if (e == ERR_OK && !put_back)
+        e = wait_for_workload(r, why);
+    if (e == ERR_OK && !put_back && r->snapshot)
+        disk_of(r)->kept = r->snapshot = snapshot_take(r->machine) == ERR_OK;
+    return e;
+}
+
+static enum err rig_delay(struct rig *r, const struct experiment *x, struct why *why)
+{
+    struct glance g = watch_glance(r->target.ram, r->target.bytes);
+
+    watch_sleep_ms(x->delay_ms);
+    if (!x->delay_switches)
+        return ERR_OK;
+    return exact_until(&r->target, COUNTER_switches, g.counter[COUNTER_switches] + x->delay_switches,
+                       r->plan->timeout_ms, why);
+}
+
+enum err rig_begin(struct rig *r, const struct experiment *x, struct why *why)
+{
     view_free(r->view);
     r->view = NULL;
-    if (r->machine && r->snapshot && machine_is_alive(r->machine) && snapshot_restore(r->machine) == ERR_OK)
-        return ERR_OK;
-    if (r->machine && (r->snapshot || !machine_is_alive(r->machine) || machine_reset(r->machine) != ERR_OK))
-        rig_done(r);
-    if (!r->machine)
-        e = rig_start(r, why);
+    bool kept = disk_of(r)->kept;
+    enum err e = rig_fresh(r, why);
     if (e == ERR_OK)
-        e = wait_for_workload(r, why);
-    if (e == ERR_OK && machine_info(r->machine)->backend == MACHINE_TCG)
-        r->snapshot = snapshot_take(r->machine) == ERR_OK;
-    return e;
+        e = rig_delay(r, x, why);
+    if (e != ERR_TIMEOUT || !kept)
+        return e;
+    /* The state that was put back is not the one that was kept: that came to every moment. */
+    rig_forget(r);
+    e = rig_fresh(r, why);
+    return e == ERR_OK ? rig_delay(r, x, why) : e;
 }
 
 enum err rig_look(struct rig *r, struct why *why)
@@ -188,15 +287,4 @@ enum err rig_look_again(struct rig *r, struct why *why)
     view_free(r->view);
     r->view = view_take_anyway(r->target.ram, r->target.bytes, &e);
     return r->view ? ERR_OK : why_set(why, e, "the guest's arena cannot be read: %s", err_text(e));
-}
-
-enum err rig_delay(struct rig *r, const struct experiment *x, struct why *why)
-{
-    struct glance g = watch_glance(r->target.ram, r->target.bytes);
-
-    watch_sleep_ms(x->delay_ms);
-    if (!x->delay_switches)
-        return ERR_OK;
-    return exact_until(&r->target, COUNTER_switches, g.counter[COUNTER_switches] + x->delay_switches,
-                       r->plan->timeout_ms, why);
 }

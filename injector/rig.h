@@ -17,14 +17,21 @@ struct rig {
     struct deliveries deliveries;  /* since then */
     struct moment_request request; /* what it was asked for then */
     bool checked;                  /* every target is there */
-    bool snapshot;                 /* the machine has one, of the clean start */
+    bool snapshot;                 /* the machine has the disk of its part */
+    struct rig_disk {
+        int fd;             /* -1: none */
+        bool kept;          /* it has the state of the clean start */
+    } disk[PLAN_PARTS_MAX]; /* by the part of the campaign */
 };
 
 /* A rig without a machine; one of that name is ended. It is named after the database, so that the next run finds and
- * ends what a killed one left. A replay's has its experiment's number (`again`) too: several may be done again at a
- * time. End it with rig_done. */
-struct rig rig_of(struct database *database, const char *path, const struct plan *plan, const struct experiment *again);
+ * ends what a killed one left, and after the worker whose it is, from 0 on. A replay's has its experiment's number
+ * (`again`) too: several may be done again at a time. End it with rig_done. */
+struct rig rig_of(struct database *database, const char *path, const struct plan *plan, unsigned worker,
+                  const struct experiment *again);
 void rig_done(struct rig *rig);
+/* Ends the machines of all workers that a killed run has left. */
+void rig_end_left(const char *path);
 
 /* The machine becomes that of the experiment's part of the campaign. */
 void rig_use(struct rig *rig, uint64_t index);
@@ -32,10 +39,9 @@ void rig_use(struct rig *rig, uint64_t index);
 /* The campaign's database is about the archives that are there now, or has none noted yet. */
 enum err rig_pin_archives(struct database *database, const struct plan *plan, struct why *why);
 
-/* A guest with its workload warmed up: from the snapshot, or as from power-on. */
-enum err rig_fresh(struct rig *rig, struct why *why);
-/* From the warm-up to the moment of the injection. */
-enum err rig_delay(struct rig *rig, const struct experiment *experiment, struct why *why);
+/* A guest at the moment of the experiment's injection: its workload warmed up, from the kept state or as from power-on,
+ * and the experiment's delay over. */
+enum err rig_begin(struct rig *rig, const struct experiment *experiment, struct why *why);
 /* Takes a view of the guest, and notes what it has counted and delivered. */
 enum err rig_look(struct rig *rig, struct why *why);
 /* Takes a view of the guest as it is amid a change. */

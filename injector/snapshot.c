@@ -3,6 +3,7 @@
 #include "introspect/base/json.h"
 #include "vmm/machine/qmp.h"
 #include <endian.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -48,28 +49,28 @@ static bool write_disk(int fd)
            pwrite(fd, used, sizeof used, REFCOUNT_BLOCK * CLUSTER) == sizeof used;
 }
 
-enum err snapshot_disk(struct machine_config *config, char ret_path[MACHINE_PATH_MAX])
+enum err snapshot_disk(int *ret_fd)
 {
-    char path[] = "/tmp/delias-snapshot-XXXXXX", argument[128];
-    OWN(descriptor) int fd = mkstemp(path);
+    char path[] = "/tmp/delias-snapshot-XXXXXX";
+    OWN(descriptor) int fd = mkostemp(path, O_CLOEXEC);
 
-    if (fd < 0)
+    if (fd < 0 || unlink(path) != 0 || !write_disk(fd))
         return ERR_IO;
-    bool good = write_disk(fd);
-    snprintf(argument, sizeof argument, " -drive if=none,id=snapshot,format=qcow2,file=%s", path);
-    if (!good || strlen(config->extra) + strlen(argument) >= sizeof config->extra) {
-        unlink(path);
-        return ERR_IO;
-    }
-    strcat(config->extra, argument);
-    strcpy(ret_path, path);
+    *ret_fd = MOVE_DESCRIPTOR(fd);
     return ERR_OK;
 }
 
-void snapshot_disk_done(const char *path)
+enum err snapshot_attach(struct machine_config *config, int disk)
 {
-    if (*path)
-        unlink(path);
+    size_t used = strlen(config->extra), room = sizeof config->extra - used;
+    char argument[128];
+
+    int length = snprintf(argument, sizeof argument,
+                          " -drive if=none,id=snapshot,format=qcow2,cache=unsafe,file=/proc/%d/fd/%d", getpid(), disk);
+    if ((size_t)length >= room)
+        return ERR_RANGE;
+    memcpy(config->extra + used, argument, (size_t)length + 1);
+    return ERR_OK;
 }
 
 /* A line of QEMU's own monitor; it answers nothing when all is well. */

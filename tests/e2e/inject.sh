@@ -69,7 +69,7 @@ echo "ok: trap in channel_send, $(counter reloads) reload, $(counter restarts) r
 
 # A value that the workload compares its own with: no exception, but it is noticed before anything is delivered.
 faults=$(counter faults) rounds=$(counter rounds)
-must 0 inject $machine --into cell:workload:.rodata.expected --model flip --seed 1
+must 0 inject $machine --into cell:workload:.rodata.rounds_value --model flip --seed 1
 await faults $((faults + 1))
 await reloads 2
 await rounds $((rounds + 20)) # more than the cycle has

@@ -327,6 +327,18 @@ START_TEST(skips_whole_instructions)
 }
 END_TEST
 
+START_TEST(data_of_one_name_go_together)
+{
+    struct place place;
+
+    ck_assert_int_eq(place_parse("cell:alpha:.rodata.table", &place, &why), ERR_OK);
+    ck_assert(place_fits(&place, SECTION_RODATA, ".rodata.table"));
+    ck_assert(place_fits(&place, SECTION_RODATA, ".rodata.table#677904b4"));
+    ck_assert(!place_fits(&place, SECTION_RODATA, ".rodata.table.2"));
+    ck_assert(!place_fits(&place, SECTION_RODATA, ".rodata.tab"));
+}
+END_TEST
+
 START_TEST(knows_who_runs)
 {
     struct arena_cpu *cpu = build_record(ram, ARENA_CPUS, 1);
@@ -557,6 +569,7 @@ Suite *suite_inject(void)
     tcase_add_loop_test(tc, changes_memory, 0, sizeof model_cases / sizeof *model_cases);
     tcase_add_test(tc, fits_wide_changes_in);
     tcase_add_test(tc, skips_whole_instructions);
+    tcase_add_test(tc, data_of_one_name_go_together);
     tcase_add_test(tc, knows_who_runs);
     tcase_add_loop_test(tc, refuses_models, 0, 8);
     tcase_add_test(tc, a_seed_replays);
