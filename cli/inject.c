@@ -43,7 +43,7 @@ void inject_print_lists(void)
 
 static enum cli_status fail_without_target(void)
 {
-    char forms[256] = "";
+    char forms[400] = "";
     size_t at = 0;
 
     for (const struct place_form *f = place_forms; f->form; f++)
@@ -105,7 +105,7 @@ static void print_injection(const struct asked *a, const struct injection *injec
         inject_where(a->target.view, c, where, sizeof where);
         change_print(c, what, sizeof what);
         printf("  %s%s%s%s\n", where, *where ? "  " : "", what,
-               c->before == c->after && !c->skip && !a->call->dry_run ? " (was so already)" : "");
+               c->before == c->after && !c->skip && !c->reg && !a->call->dry_run ? " (was so already)" : "");
     }
 }
 
@@ -133,7 +133,7 @@ static void peek(const struct asked *a, struct injection *injection)
         const struct model_memory memory = {.ram = copy, .bytes = sizeof copy};
         uint64_t phys = c->phys;
 
-        if (c->skip)
+        if (c->skip || c->reg)
             continue;
         for (unsigned n = 0; n < c->bytes; n++)
             copy[n] = a->target.ram[phys + n];

@@ -28,8 +28,12 @@ static void add_instruction(const struct disasm_line *line, void *context)
 static void add_change(struct activation *a, const struct view *view, const struct change *c)
 {
     const struct arena_section *s = view_section(view, c->section);
-    struct span span = {a, c->offset, c->bytes};
+    struct span span = {a, c->offset, c->reg ? 1 : c->bytes};
 
+    if (c->reg && !change_waits(c)) {
+        a->used = true;
+        return;
+    }
     if (s && s->kind == SECTION_TEXT) {
         if (disasm_section(view, c->section, add_instruction, &span) != ERR_OK)
             a->known = false;
@@ -64,9 +68,9 @@ static enum err touched(void *context, struct stop *stop, const struct stop_reas
     struct change *first = a->injection->change;
 
     *ret_enough = true;
-    if (first->skip) {
+    if (change_waits(first)) {
         a->used = true;
-        return inject_skip(stop, first, reason->gva);
+        return inject_stopped(stop, first, reason->gva);
     }
     if (!is_any_left(a))
         return ERR_OK;

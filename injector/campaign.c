@@ -196,7 +196,7 @@ static enum err go_on(const struct rig *r, struct why *why)
     return why_set(why, ERR_IO, "%s", machine_last_error());
 }
 
-/* Injects and waits. An exact campaign skips an instruction while it watches. */
+/* Injects and waits. What waits for an instruction, an exact campaign changes while it watches. */
 static enum err inject_and_watch(struct rig *r, struct experiment *x, struct glance *ret_glance, bool *ret_crashed,
                                  struct why *why)
 {
@@ -205,7 +205,7 @@ static enum err inject_and_watch(struct rig *r, struct experiment *x, struct gla
 
     if (r->plan->exact)
         activation_begin(&activation, &r->target, r->view, &x->injection);
-    if (!r->plan->exact || !x->model.model->skips)
+    if (!r->plan->exact || !x->injection.changes || !change_waits(x->injection.change))
         e = inject_apply(&r->target, r->view, &x->injection, why);
     if (e == ERR_OK && !r->plan->exact)
         e = go_on(r, why);
@@ -245,7 +245,9 @@ static enum err check_places(const struct rig *r, const struct plan_target *targ
 
     for (unsigned i = 0; i < count && e == ERR_OK; i++) {
         CLOSED_BY(place_ranges_done) struct place_ranges ranges = {0};
-        e = target[i].here ? ERR_OK : place_resolve(&target[i].place, r->view, &ranges, why);
+        e = target[i].here || target[i].place.kind == PLACE_REGISTER
+                ? ERR_OK
+                : place_resolve(&target[i].place, r->view, &ranges, why);
     }
     return e;
 }
@@ -343,12 +345,18 @@ static enum err plan_injection(struct rig *r, const struct plan_target *t, struc
     return ERR_OK;
 }
 
-/* Model number `drawn`, or the next one that fits: instructions are skipped where there are any. */
+/* Instructions are skipped where there are any, and not all models are for registers. */
+static bool fits(const struct rig *r, const struct plan_target *t, const struct model *model)
+{
+    return t->here || (t->place.reg ? model->registers : !model->skips || inject_has_code(r->view, &t->place));
+}
+
+/* Model number `drawn`, or the next one that fits. */
 static void choose_model(const struct rig *r, const struct plan_target *t, unsigned drawn, struct experiment *x)
 {
     const struct plan *plan = r->plan;
 
-    if (plan->models > 1 && plan->model[drawn].use.model->skips && !t->here && !inject_has_code(r->view, &t->place))
+    for (unsigned i = 1; i < plan->models && !fits(r, t, plan->model[drawn].use.model); i++)
         drawn = (drawn + 1) % plan->models;
     x->model = plan->model[drawn].use;
     memcpy(x->model_words, plan->model[drawn].words, sizeof x->model_words);

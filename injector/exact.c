@@ -159,7 +159,7 @@ enum err exact_until(const struct inject_target *t, enum arena_counter counter, 
 static enum err look_at_moment(struct stop *stop, const struct exact_moment *m, uint64_t *ret_ip)
 {
     uint64_t ip;
-    enum err e = stop_ip(stop, &ip);
+    enum err e = stop_get(stop, STOP_RIP, &ip);
 
     if (e != ERR_OK || ip != m->gva)
         return e;
@@ -167,7 +167,7 @@ static enum err look_at_moment(struct stop *stop, const struct exact_moment *m, 
     /* One step at least: it would stop there again. */
     for (unsigned i = 0; i < (now ? m->steps : 1) && e == ERR_OK; i++)
         e = stop_step(stop);
-    return e == ERR_OK && now ? stop_ip(stop, ret_ip) : e;
+    return e == ERR_OK && now ? stop_get(stop, STOP_RIP, ret_ip) : e;
 }
 
 enum err exact_to_moment(const struct inject_target *t, const struct exact_moment *m, unsigned guest_ms,

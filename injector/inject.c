@@ -9,7 +9,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SKIP_MS = 10000 }; /* for a CPU to come to an instruction */
+#define REGISTER "register:"
+#define BEHIND   "behind:"
+#define ARENA    "arena:"
+
+enum { INSTRUCTION_MS = 10000 }; /* for a CPU to come to an instruction */
 
 static enum err write_text(void *context, uint64_t phys, const void *data, size_t bytes)
 {
@@ -83,12 +87,49 @@ bool inject_has_code(const struct view *view, const struct place *place)
     return place_resolve(place, view, &ranges, &why) == ERR_OK && keep_text(view, &ranges, &why) == ERR_OK;
 }
 
+/* The instruction is drawn from those of the place. */
+static enum err plan_register(const struct view *view, const struct place *place, const struct model_use *use,
+                              struct prng *prng, struct injection *ret_injection, struct why *why)
+{
+    CLOSED_BY(place_ranges_done) struct place_ranges ranges = {0};
+    struct change *c = ret_injection->change;
+    enum err e = ERR_OK;
+
+    if (!use->model->registers)
+        return why_set(why, ERR_INVALID, "model %s is not for registers", use->model->name);
+    *c = (struct change){.section = NO_SECTION};
+    if (place->kind != PLACE_REGISTER) {
+        e = place_resolve(place, view, &ranges, why);
+        if (e == ERR_OK)
+            e = keep_text(view, &ranges, why);
+        if (e != ERR_OK)
+            return e;
+        struct place_range at = place_byte(&ranges, prng_below(prng, ranges.bytes));
+        *c = (struct change){.phys = at.phys, .section = at.section, .offset = at.offset};
+        move_to_start(view, c);
+    }
+    model_plan_register(use, place->reg, prng, c);
+    ret_injection->changes = 1;
+    return ERR_OK;
+}
+
+/* Notes the pointer behind which the change is. */
+static void name_pointer(const struct place *place, const struct place_ranges *ranges, struct change *c)
+{
+    for (size_t i = 0; i < ranges->count; i++)
+        if (c->virt >= ranges->range[i].virt && c->virt - ranges->range[i].virt < ranges->range[i].bytes)
+            snprintf(c->behind, sizeof c->behind, "%.30s:%.24s[%u]", place->name, place->section,
+                     ranges->range[i].pointer);
+}
+
 enum err inject_plan(const struct view *view, const struct place *place, const struct model_use *use, struct prng *prng,
                      struct injection *ret_injection, struct why *why)
 {
     CLOSED_BY(place_ranges_done) struct place_ranges ranges = {0};
-    enum err e = place_resolve(place, view, &ranges, why);
 
+    if (place->reg)
+        return plan_register(view, place, use, prng, ret_injection, why);
+    enum err e = place_resolve(place, view, &ranges, why);
     if (e == ERR_OK && use->model->skips)
         e = keep_text(view, &ranges, why);
     if (e != ERR_OK)
@@ -96,6 +137,8 @@ enum err inject_plan(const struct view *view, const struct place *place, const s
     ret_injection->changes = model_plan(use, &ranges, prng, ret_injection->change);
     for (size_t i = 0; use->model->replaces && i < ret_injection->changes; i++)
         move_to_start(view, &ret_injection->change[i]);
+    for (size_t i = 0; place->kind == PLACE_BEHIND && i < ret_injection->changes; i++)
+        name_pointer(place, &ranges, &ret_injection->change[i]);
     return ERR_OK;
 }
 
@@ -122,35 +165,72 @@ uint64_t inject_gva(const struct view *view, const struct change *c)
                    : LAYOUT_DIRECT_VIRT + c->phys;
 }
 
-enum err inject_skip(struct stop *stop, struct change *c, uint64_t gva)
+static enum err inject_skip(struct stop *stop, struct change *c, uint64_t gva)
 {
-    enum err e = stop_set_ip(stop, gva + c->bytes);
+    enum err e = stop_set(stop, STOP_RIP, gva + c->bytes);
 
     c->before = gva;
     c->after = e == ERR_OK ? gva + c->bytes : gva;
     return e;
 }
 
-/* Waits for a CPU that comes to the instruction, and lets it leave it out. */
-static enum err skip_once(const struct inject_target *target, uint64_t gva, struct change *c, struct why *why)
+static enum err inject_register(struct stop *stop, struct change *c)
+{
+    unsigned number = (unsigned)c->reg - REGISTER_RAX;
+    enum err e = stop_get(stop, number, &c->before);
+
+    c->after = c->before;
+    if (e == ERR_OK)
+        e = stop_set(stop, number, change_value(c, c->before));
+    if (e == ERR_OK)
+        c->after = change_value(c, c->before);
+    c->made = e == ERR_OK;
+    return e;
+}
+
+enum err inject_stopped(struct stop *stop, struct change *c, uint64_t gva)
+{
+    return c->skip ? inject_skip(stop, c, gva) : inject_register(stop, c);
+}
+
+/* Waits for a CPU that comes to the instruction, and makes the change there. */
+static enum err wait_for_instruction(const struct inject_target *target, uint64_t gva, struct change *c,
+                                     struct why *why)
 {
     OWN(stop) struct stop *stop = NULL;
     enum err e = stop_open(target->machine, STOP_BEFORE, gva, 1, &stop);
 
     if (e == ERR_OK)
-        e = stop_run(stop, SKIP_MS);
+        e = stop_run(stop, INSTRUCTION_MS);
     if (e == ERR_TIMEOUT)
-        return why_set(why, e, "no CPU came to the instruction within %d ms", SKIP_MS);
+        return why_set(why, e, "no CPU came to the instruction within %d ms", INSTRUCTION_MS);
     if (e == ERR_OK)
-        e = inject_skip(stop, c, gva);
+        e = inject_stopped(stop, c, gva);
     return e == ERR_OK ? ERR_OK : why_set(why, e, "%s", machine_last_error());
 }
 
-static enum err skip(const struct inject_target *target, const struct view *view, struct change *c, struct why *why)
+static enum err change_register(const struct inject_target *target, struct change *c, struct why *why)
 {
-    enum err e = skip_once(target, inject_gva(view, c), c, why);
+    OWN(stop) struct stop *stop = NULL;
+    enum err e = stop_attach(target->machine, &stop);
 
-    (void)!machine_resume(target->machine);
+    if (e == ERR_OK)
+        e = inject_register(stop, c);
+    return e == ERR_OK ? ERR_OK : why_set(why, e, "%s", machine_last_error());
+}
+
+/* By the debugger's stub, which pauses the machine. */
+static enum err apply_stopped(const struct inject_target *target, const struct view *view, struct change *c,
+                              struct why *why)
+{
+    enum err e = machine_refresh(target->machine);
+
+    if (e != ERR_OK)
+        return why_set(why, e, "%s", machine_last_error());
+    bool running = strcmp(machine_info(target->machine)->state, "running") == 0;
+    e = change_waits(c) ? wait_for_instruction(target, inject_gva(view, c), c, why) : change_register(target, c, why);
+    if (running || change_waits(c))
+        (void)!machine_resume(target->machine);
     return e;
 }
 
@@ -158,8 +238,8 @@ static enum err apply(const struct inject_target *target, const struct view *vie
 {
     struct model_memory memory = memory_of(target);
 
-    if (c->skip)
-        return skip(target, view, c, why);
+    if (c->skip || c->reg)
+        return apply_stopped(target, view, c, why);
     enum err e = change_apply(c, &memory, is_text(view, c));
     return e == ERR_OK ? ERR_OK
                        : why_set(why, e, "phys %#llx could not be written: %s", (unsigned long long)c->phys,
@@ -186,7 +266,7 @@ void inject_hold(const struct inject_target *target, const struct view *view, co
 
     for (size_t i = 0; i < injection->changes; i++) {
         struct change again = injection->change[i];
-        if (!again.skip)
+        if (!again.skip && !again.reg)
             (void)!change_apply(&again, &memory, is_text(view, &again));
     }
 }
@@ -197,27 +277,51 @@ const char *inject_kind(const struct view *view, const struct change *c)
         [SECTION_TEXT] = "text", [SECTION_RODATA] = "rodata", [SECTION_DATA] = "data", [SECTION_BSS] = "data"};
     const struct arena_section *s = view_section(view, c->section);
 
+    if (c->reg)
+        return "register";
     if (s)
         return s->kind < sizeof kinds / sizeof *kinds && kinds[s->kind] ? kinds[s->kind] : "tables";
-    return c->virt ? "heap" : stack_owner(view, c->phys) ? "stack" : "other";
+    return *c->behind                           ? "pointed"
+           : c->virt                            ? "heap"
+           : view_is_in_arena(view, c->phys, 1) ? "records"
+           : stack_owner(view, c->phys)         ? "stack"
+                                                : "other";
+}
+
+/* The table of the arena in which `phys` lies. False: in none. */
+static bool name_record(const struct view *view, uint64_t phys, char *ret_text, size_t bytes)
+{
+    static const char *const tables[] = {"namespaces", "objects", "cells", "sections", "symbols",
+                                         "edges",      "tasks",   "cpus",  "faults",   "swaps"};
+    uint64_t start, all;
+
+    for (size_t i = 0; i < sizeof tables / sizeof *tables; i++)
+        if (place_table(view, tables[i], &start, &all) && phys >= start && phys - start < all) {
+            snprintf(ret_text, bytes, ARENA "%s+%#llx", tables[i], (unsigned long long)(phys - start));
+            return true;
+        }
+    return false;
 }
 
 void inject_where(const struct view *view, const struct change *change, char *ret_text, size_t bytes)
 {
     const struct arena_section *s = view_section(view, change->section);
-    const struct arena_task *t = s ? NULL : stack_owner(view, change->phys);
-
-    char label[256];
+    const struct arena_task *t = s || change->reg ? NULL : stack_owner(view, change->phys);
+    char label[256], reg[32] = "";
 
     view_section_label(view, change->section, label, sizeof label);
-    if (change->virt)
+    if (change->reg)
+        snprintf(reg, sizeof reg, REGISTER "%s%s", register_name(change->reg), s ? "@" : "");
+    if (*change->behind)
+        snprintf(ret_text, bytes, BEHIND "%s+%#x", change->behind, change->offset);
+    else if (change->virt)
         snprintf(ret_text, bytes, "heap:%#llx", (unsigned long long)change->virt);
     else if (s)
-        snprintf(ret_text, bytes, "%s+%#x", label, change->offset);
+        snprintf(ret_text, bytes, "%s%s+%#x", reg, label, change->offset);
     else if (t)
         snprintf(ret_text, bytes, "task:%s:stack+%#llx", t->name, (unsigned long long)(change->phys - t->stack_phys));
-    else
-        snprintf(ret_text, bytes, "%s", "");
+    else if (change->reg || !name_record(view, change->phys, ret_text, bytes))
+        snprintf(ret_text, bytes, "%s", reg);
 }
 
 static enum err find_in_stack(const struct view *view, const char *where, uint64_t offset, struct change *c)
@@ -253,11 +357,71 @@ static enum err find_in_section(const struct view *view, const char *where, uint
     return ERR_OK;
 }
 
+/* Of "register:NAME[@SECTION+OFFSET]" notes the register, and returns what is behind '@', or "". */
+static const char *take_register(const char *where, struct change *c)
+{
+    const char *name = where + sizeof REGISTER - 1;
+    size_t length = strcspn(name, "@");
+
+    c->reg = register_parse(name, length);
+    c->section = NO_SECTION;
+    return name + length + (name[length] == '@');
+}
+
+/* CELL:SECTION[NUMBER] */
+static enum err find_behind(const struct view *view, const char *where, uint64_t offset, struct change *c)
+{
+    size_t words = strcspn(where, "[");
+    char name[sizeof c->behind];
+    uint64_t virt;
+
+    if (!where[words] || words >= sizeof name)
+        return ERR_NOT_FOUND;
+    snprintf(name, sizeof name, "%.*s", (int)words, where);
+    if (place_behind(view, name, (unsigned)strtoul(where + words + 1, NULL, 10), &virt) != ERR_OK)
+        return ERR_NOT_FOUND;
+    snprintf(c->behind, sizeof c->behind, "%.*s", (int)strcspn(where, "+"), where);
+    c->section = NO_SECTION;
+    c->offset = (uint32_t)offset;
+    c->virt = virt + offset;
+    return read_walk(view, c->virt, &c->phys, NULL);
+}
+
+static enum err find_record(const struct view *view, const char *where, uint64_t offset, struct change *c)
+{
+    char name[32];
+    uint64_t start, all;
+
+    snprintf(name, sizeof name, "%.*s", (int)strcspn(where, "+"), where);
+    if (!place_table(view, name, &start, &all) || offset >= all)
+        return ERR_NOT_FOUND;
+    c->section = NO_SECTION;
+    c->phys = start + offset;
+    return ERR_OK;
+}
+
+static enum err find_by_name(const struct view *view, const char *where, uint64_t offset, struct change *c)
+{
+    static const char task[] = "task:";
+
+    if (strncmp(where, BEHIND, sizeof BEHIND - 1) == 0)
+        return find_behind(view, where + sizeof BEHIND - 1, offset, c);
+    if (strncmp(where, ARENA, sizeof ARENA - 1) == 0 &&
+        find_record(view, where + sizeof ARENA - 1, offset, c) == ERR_OK)
+        return ERR_OK;
+    /* A cell may be called task or arena, too. */
+    return strncmp(where, task, sizeof task - 1) == 0 && strstr(where, ":stack+")
+               ? find_in_stack(view, where + sizeof task - 1, offset, c)
+               : find_in_section(view, where, offset, c);
+}
+
 enum err inject_find(const struct view *view, const char *where, struct change *change, struct why *why)
 {
-    static const char task[] = "task:", heap[] = "heap:";
-    const char *plus = strrchr(where, '+');
+    static const char heap[] = "heap:";
 
+    if (strncmp(where, REGISTER, sizeof REGISTER - 1) == 0)
+        where = take_register(where, change);
+    const char *plus = strrchr(where, '+');
     if (!*where)
         return ERR_OK;
     if (strncmp(where, heap, sizeof heap - 1) == 0) {
@@ -269,9 +433,6 @@ enum err inject_find(const struct view *view, const char *where, struct change *
     if (!plus)
         return why_set(why, ERR_NOT_FOUND, "there is no %s in this guest", where);
     uint64_t offset = strtoull(plus + 1, NULL, 0);
-    /* A cell may be called task, too. */
-    enum err e = strncmp(where, task, sizeof task - 1) == 0 && strstr(where, ":stack+")
-                     ? find_in_stack(view, where + sizeof task - 1, offset, change)
-                     : find_in_section(view, where, offset, change);
+    enum err e = find_by_name(view, where, offset, change);
     return e == ERR_OK ? ERR_OK : why_set(why, e, "there is no %s in this guest", where);
 }

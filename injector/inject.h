@@ -14,8 +14,9 @@ struct inject_target {
     size_t bytes;
 };
 
-/* Applied in order; on failure the first `changes` of them have been made. A skip waits for a CPU that comes to the
- * instruction (QEMU only), ERR_TIMEOUT: not within 10 s; the machine runs afterwards. */
+/* Applied in order; on failure the first `changes` of them have been made. A change that waits for a CPU
+ * to come to an instruction (change_waits) makes the machine run; ERR_TIMEOUT: none came within 10 s. Such a change,
+ * and that of a register, takes QEMU. */
 enum err inject_apply(const struct inject_target *target, const struct view *view, struct injection *injection,
                       struct why *why);
 
@@ -27,17 +28,18 @@ enum err inject_plan(const struct view *view, const struct place *place, const s
 /* Where a change is, as the guest's code has it. */
 uint64_t inject_gva(const struct view *view, const struct change *change);
 
-/* The CPU that `stop` has stopped is about to execute the instruction of `change`, at `gva`: it leaves it out. */
-enum err inject_skip(struct stop *stop, struct change *change, uint64_t gva);
+/* The CPU that `stop` has stopped is about to execute the instruction of `change`, at `gva`: makes the change, which
+ * has waited for that. */
+enum err inject_stopped(struct stop *stop, struct change *change, uint64_t gva);
 
 /* Makes held bits true again. Cheap when they are. */
 void inject_hold(const struct inject_target *target, const struct view *view, const struct injection *injection);
 
 /* "channel:.text.channel_send+0x12", with NAMESPACE/ before it if that is not the root; "task:producer:stack+0x3f80";
- * "" elsewhere. */
+ * "register:rax", "register:rax@" before the place of an instruction; "" elsewhere. */
 void inject_where(const struct view *view, const struct change *change, char *ret_text, size_t bytes);
 
-/* "text", "rodata", "data" (bss too), "tables" (of unwinding), "stack", "heap", "other". */
+/* "text", "rodata", "data" (bss too), "tables" (of unwinding), "stack", "heap", "register", "other". */
 const char *inject_kind(const struct view *view, const struct change *change);
 
 /* Whether the place has code, of which an instruction can be skipped. */

@@ -7,7 +7,7 @@
 
 static void make_flip(struct change *c, struct prng *prng)
 {
-    c->flip = 1u << prng_below(prng, 8);
+    c->flip = UINT64_C(1) << prng_below(prng, 8 * c->bytes);
 }
 
 static void make_stuck0(struct change *c, struct prng *prng)
@@ -46,13 +46,13 @@ static void make_skip(struct change *c, struct prng *prng)
 }
 
 const struct model models[] = {
-    {"flip", "one bit inverted", .bytes = 1, .make = make_flip},
+    {"flip", "one bit inverted", .registers = true, .bytes = 1, .make = make_flip},
     {"flips", "N bits inverted, each at a place of its own", .counted = true, .bytes = 1, .make = make_flip},
     {"stuck0", "one bit held at 0", .holds = true, .bytes = 1, .make = make_stuck0},
     {"stuck1", "one bit held at 1", .holds = true, .bytes = 1, .make = make_stuck1},
     {"byte", "one byte overwritten at random", .bytes = 1, .make = make_random},
-    {"overwrite64", "eight bytes overwritten at random", .bytes = 8, .make = make_random},
-    {"zero", "eight bytes cleared", .bytes = 8, .make = make_zero},
+    {"overwrite64", "eight bytes overwritten at random", .registers = true, .bytes = 8, .make = make_random},
+    {"zero", "eight bytes cleared", .registers = true, .bytes = 8, .make = make_zero},
     {"trap", "an instruction becomes ud2, which is undefined", .replaces = true, .bytes = 2, .make = make_trap},
     {"skip", "an instruction is left out, once, by the CPU that comes to it next", .replaces = true, .skips = true,
      .bytes = 1, .make = make_skip},
@@ -127,6 +127,40 @@ size_t model_plan(const struct model_use *use, const struct place_ranges *ranges
     return n;
 }
 
+/* A flip of bit N becomes one of the N-th bit of `bits`, counted around. */
+static uint64_t move_flip(uint64_t flip, uint64_t bits)
+{
+    int n = flip ? __builtin_ctzll(flip) % __builtin_popcountll(bits) : 0;
+
+    while (n--)
+        bits &= bits - 1;
+    return flip ? bits & -bits : 0;
+}
+
+void model_plan_register(const struct model_use *use, enum cpu_register reg, struct prng *prng, struct change *c)
+{
+    if (reg == REGISTER_ANY)
+        reg = REGISTER_RAX + (enum cpu_register)prng_below(prng, REGISTER_ANY - REGISTER_RAX);
+    uint64_t bits = register_bits(reg);
+    c->reg = reg;
+    c->bytes = 8;
+    c->keep = UINT64_MAX;
+    use->model->make(c, prng);
+    c->keep |= ~bits;
+    c->set &= bits;
+    c->flip = move_flip(c->flip, bits);
+}
+
+bool change_waits(const struct change *c)
+{
+    return c->skip || (c->reg && c->section.index);
+}
+
+uint64_t change_value(const struct change *c, uint64_t before)
+{
+    return ((before & c->keep) | c->set) ^ c->flip;
+}
+
 static uint8_t change_byte(const struct change *c, unsigned i, uint8_t before)
 {
     return (uint8_t)(((before & (uint8_t)(c->keep >> 8 * i)) | (uint8_t)(c->set >> 8 * i)) ^
@@ -157,7 +191,7 @@ int change_bit(const struct change *c)
 {
     uint64_t bits = c->flip | c->set | ~c->keep;
 
-    return !c->skip && c->bytes == 1 && __builtin_popcountll(bits) == 1 ? __builtin_ctzll(bits) : -1;
+    return !c->skip && (c->bytes == 1 || c->reg) && __builtin_popcountll(bits) == 1 ? __builtin_ctzll(bits) : -1;
 }
 
 void change_print(const struct change *c, char *ret_text, size_t bytes)
@@ -173,6 +207,11 @@ void change_print(const struct change *c, char *ret_text, size_t bytes)
         snprintf(what, sizeof what, "bit %d", change_bit(c));
     else
         snprintf(what, sizeof what, "%u byte%s", c->bytes, c->bytes == 1 ? "" : "s");
+    if (c->reg) {
+        snprintf(ret_text, bytes, "%s %s: %#llx -> %#llx%s", register_name(c->reg), what, (unsigned long long)c->before,
+                 (unsigned long long)c->after, c->made ? "" : " (not yet)");
+        return;
+    }
     snprintf(ret_text, bytes, "phys %#llx %s: 0x%0*llx -> 0x%0*llx", (unsigned long long)c->phys, what,
              2 * (int)c->bytes, (unsigned long long)c->before, 2 * (int)c->bytes, (unsigned long long)c->after);
 }

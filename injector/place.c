@@ -4,9 +4,19 @@
 #include "injector/blocks.h"
 #include "introspect/base/number.h"
 #include "introspect/qualified.h"
+#include "introspect/read.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
+
+enum { RECORD_MAX = 512 };
+
+static const uint32_t record_bytes[] = {
+#define X(table, type, stable, base, most) [ARENA_##table] = sizeof(type) <= RECORD_MAX ? sizeof(type) : 0,
+    ARENA_SHAPES(X)
+#undef X
+};
 
 /* NUMBER[+NUMBER]. */
 static bool parse_span(const char *words, uint64_t *ret_start, uint64_t *ret_bytes)
@@ -66,21 +76,72 @@ const struct place_form place_forms[] = {
     {"heap", "the blocks of the heap that are in use", "heap", PLACE_HEAP},
     {"phys:ADDRESS[+BYTES]", "physical memory", "phys:", PLACE_PHYS},
     {"random", "any section of any live cell, or a stack", "random", PLACE_RANDOM},
+    {"arena:TABLE", "the records of a table of the arena that are in use: cells, sections, edges,\nfaults and so on",
+     "arena:", PLACE_ARENA},
+    {"behind:CELL:SECTION+OFFSET+BYTES", "a part of what each pointer in a section points to", "behind:", PLACE_BEHIND},
+    {"register:NAME[@TARGET]",
+     "a register: rax to r15, rip, rflags, or * for any; of the CPU that comes next to an\ninstruction of TARGET, a "
+     "cell "
+     "or symbol; else at once, of the first CPU",
+     "register:", PLACE_REGISTER},
     {0},
 };
+
+/* ARENA_TABLES: there is none of that name. */
+static enum arena_table table_number(const char *name)
+{
+    static const char *const names[] = {
+#define X(table, type, stable, base, most) [ARENA_##table] = #table,
+        ARENA_SHAPES(X)
+#undef X
+    };
+    enum arena_table t = 0;
+
+    while (t < ARENA_STRINGS && strcasecmp(names[t], name) != 0)
+        t++;
+    return t < ARENA_STRINGS ? t : ARENA_TABLES; /* strings and the mailbox are no records */
+}
+
+/* What follows "cell:" or "symbol:". */
+static bool parse_code(enum place_kind kind, const char *rest, struct place *place)
+{
+    place->kind = kind;
+    return split_target(rest, place) &&
+           (kind == PLACE_CELL ? parse_cell(place) : !place->section[0] && parse_part(place->name, place));
+}
+
+/* NAME[@TARGET]. */
+static bool parse_register(const char *rest, struct place *place)
+{
+    size_t name = strcspn(rest, "@");
+
+    place->reg = register_parse(rest, name);
+    if (!rest[name] || !place->reg)
+        return place->reg != REGISTER_NONE;
+    for (const struct place_form *f = place_forms; f->form; f++)
+        if ((f->kind == PLACE_CELL || f->kind == PLACE_SYMBOL) &&
+            strncmp(rest + name + 1, f->prefix, strlen(f->prefix)) == 0)
+            return parse_code(f->kind, rest + name + 1 + strlen(f->prefix), place);
+    return false;
+}
 
 static bool parse_as(const struct place_form *form, const char *rest, struct place *place)
 {
     place->kind = form->kind;
     switch (form->kind) {
     case PLACE_CELL:
-        return split_target(rest, place) && parse_cell(place);
     case PLACE_SYMBOL:
-        return split_target(rest, place) && !place->section[0] && parse_part(place->name, place);
+        return parse_code(form->kind, rest, place);
+    case PLACE_REGISTER:
+        return parse_register(rest, place);
     case PLACE_TASK:
         return split_target(rest, place) && strcmp(place->section, "stack") == 0;
     case PLACE_PHYS:
         return parse_span(rest, &place->phys, &place->bytes);
+    case PLACE_ARENA:
+        return split_target(rest, place) && !place->section[0] && table_number(place->name) < ARENA_TABLES;
+    case PLACE_BEHIND:
+        return parse_code(PLACE_CELL, rest, place) && place->bytes && (place->kind = PLACE_BEHIND);
     case PLACE_HEAP:
     case PLACE_RANDOM:
         return !*rest;
@@ -90,7 +151,7 @@ static bool parse_as(const struct place_form *form, const char *rest, struct pla
 
 static enum err refuse_target(const char *words, struct why *why)
 {
-    char forms[256] = "";
+    char forms[400] = "";
     size_t at = 0;
 
     for (const struct place_form *f = place_forms; f->form; f++)
@@ -342,6 +403,110 @@ static enum err resolve_heap(const struct view *view, struct place_ranges *range
     return b.error;
 }
 
+bool place_table(const struct view *view, const char *name, uint64_t *ret_phys, uint64_t *ret_bytes)
+{
+    enum arena_table t = table_number(name);
+
+    if (t == ARENA_TABLES)
+        return false;
+    const struct arena_table_desc *table = &view_header(view)->table[t];
+    *ret_phys = LAYOUT_ARENA_PHYS + table->offset;
+    *ret_bytes = (uint64_t)table->capacity * record_bytes[t];
+    return true;
+}
+
+/* A record that is all zeros is free, or was never used. If all are, any of them is meant. */
+static enum err resolve_arena(const struct place *place, const struct view *view, struct place_ranges *ranges)
+{
+    uint32_t each = record_bytes[table_number(place->name)];
+    uint64_t start, all;
+    enum err e = ERR_OK;
+
+    if (!place_table(view, place->name, &start, &all))
+        return ERR_NOT_FOUND;
+    for (uint64_t at = each; at + each <= all && e == ERR_OK; at += each) {
+        uint8_t record[RECORD_MAX];
+        bool used = false;
+
+        e = read_phys(view, start + at, record, each);
+        for (uint32_t i = 0; i < each; i++)
+            used |= record[i] != 0;
+        if (e == ERR_OK && used)
+            e = add_place_range(ranges, view, (struct place_range){.phys = start + at, .bytes = each});
+    }
+    if (e == ERR_OK && !ranges->bytes)
+        e = add_place_range(ranges, view, (struct place_range){.phys = start + each, .bytes = all - each});
+    return e;
+}
+
+/* The pointers of a section: one behind the other. */
+static enum err pointers_of(const struct place *place, const struct view *view,
+                            const struct arena_section **ret_section, struct why *why)
+{
+    struct qualified_text text;
+    struct qualified name;
+    struct cell_ref cell;
+
+    if (!qualified_parse(place->name, &name))
+        return why_set(why, ERR_NOT_FOUND, "there is no cell '%s'", place->name);
+    enum err e = qualified_cell(view, &name, QUALIFIED_HELD, &cell, &text);
+    if (e)
+        return why_set(why, e, "there is %.400s", text.text);
+    *ret_section = view_section(view, view_find_section(view, cell, place->section));
+    return *ret_section ? ERR_OK
+                        : why_set(why, ERR_NOT_FOUND, "cell %s has no section '%s'", place->name, place->section);
+}
+
+/* Pages that lie one behind the other for the guest need not do so in physical memory. */
+static enum err add_behind(const struct place *place, const struct view *view, uint64_t virt, uint32_t pointer,
+                           struct place_ranges *ranges)
+{
+    enum { PAGE = 4096 };
+    enum err e = ERR_OK;
+
+    for (uint64_t at = place->phys, end = at + place->bytes; at < end && e == ERR_OK;) {
+        uint64_t left = PAGE - (virt + at) % PAGE, phys;
+        struct place_range r = {.bytes = left < end - at ? left : end - at,
+                                .virt = virt + at,
+                                .offset = (uint32_t)at,
+                                .pointer = pointer,
+                                .section = NO_SECTION};
+        if (read_walk(view, virt + at, &phys, NULL) == ERR_OK) {
+            r.phys = phys;
+            e = add_place_range(ranges, view, r);
+        }
+        at += r.bytes;
+    }
+    return e;
+}
+
+static enum err resolve_behind(const struct place *place, const struct view *view, struct place_ranges *ranges,
+                               struct why *why)
+{
+    const struct arena_section *s;
+    enum err e = pointers_of(place, view, &s, why);
+    uint64_t virt;
+
+    for (uint32_t i = 0; e == ERR_OK && i < s->bytes / sizeof virt; i++) {
+        e = read_phys(view, s->phys + i * sizeof virt, &virt, sizeof virt);
+        if (e == ERR_OK && virt)
+            e = add_behind(place, view, virt, i + 1, ranges);
+    }
+    return e;
+}
+
+enum err place_behind(const struct view *view, const char *words, unsigned pointer, uint64_t *ret_virt)
+{
+    struct place place = {0};
+    const struct arena_section *s;
+    struct why why;
+
+    if (!split_target(words, &place) || pointers_of(&place, view, &s, &why) != ERR_OK || !pointer ||
+        pointer > s->bytes / sizeof *ret_virt)
+        return ERR_NOT_FOUND;
+    return read_phys(view, s->phys + (pointer - 1) * sizeof *ret_virt, ret_virt, sizeof *ret_virt);
+}
+
 enum err place_resolve(const struct place *place, const struct view *view, struct place_ranges *ret_ranges,
                        struct why *why)
 {
@@ -364,6 +529,12 @@ enum err place_resolve(const struct place *place, const struct view *view, struc
         break;
     case PLACE_PHYS:
         e = resolve_phys(place, view, &ranges, why);
+        break;
+    case PLACE_ARENA:
+        e = resolve_arena(place, view, &ranges);
+        break;
+    case PLACE_BEHIND:
+        e = resolve_behind(place, view, &ranges, why);
         break;
     default:
         e = resolve_random(place, view, &ranges);

@@ -1,15 +1,28 @@
 /* Where to inject, in words, and which physical memory that is in a guest. */
 #pragma once
+#include "injector/register.h"
 #include "injector/why.h"
 #include "introspect/view.h"
 
-enum place_kind { PLACE_CELL, PLACE_SYMBOL, PLACE_TASK, PLACE_HEAP, PLACE_PHYS, PLACE_RANDOM };
+enum place_kind {
+    PLACE_CELL,
+    PLACE_SYMBOL,
+    PLACE_TASK,
+    PLACE_HEAP,
+    PLACE_PHYS,
+    PLACE_RANDOM,
+    PLACE_ARENA,
+    PLACE_BEHIND,
+    PLACE_REGISTER
+};
 
 struct place {
     enum place_kind kind;
-    char name[96];        /* of a cell or symbol: as introspect/qualified.h has it */
-    char section[64];     /* empty: all */
-    uint64_t phys, bytes; /* of PLACE_PHYS; offset and bytes in the symbol or section, 0 bytes: all of it */
+    enum cpu_register reg; /* that changes when a CPU is at an instruction of the place; of PLACE_REGISTER: at once */
+    char name[96];    /* of a cell or symbol: as introspect/qualified.h has it; of a task; of a table of the arena */
+    char section[64]; /* empty: all */
+    uint64_t phys, bytes; /* of PLACE_PHYS; offset and bytes in the symbol or section, 0 bytes: all of it; of
+                           * PLACE_BEHIND in what a pointer of the section points to */
 };
 
 /* The forms of a target, for messages and help; ends with a NULL form. */
@@ -31,7 +44,8 @@ struct place_range {
     uint64_t phys, bytes;
     struct section_ref section; /* or none */
     uint32_t offset;            /* of the range's start in the section */
-    uint64_t virt;              /* where the guest uses it, of a block of the heap; else 0 */
+    uint64_t virt;              /* where the guest uses it, of a block of the heap and behind a pointer; else 0 */
+    uint32_t pointer;           /* number of the pointer that it is behind, from 1 on; else 0 */
     uint64_t before;            /* bytes of the place before the range */
 };
 
@@ -41,12 +55,18 @@ struct place_ranges {
     uint64_t bytes; /* of all ranges */
 };
 
-/* ERR_NOT_FOUND: no such cell, section, symbol or task, or nothing in it. All ranges lie within RAM. */
+/* Not for a PLACE_REGISTER. ERR_NOT_FOUND: no such cell, section, symbol or task, or nothing in it. All ranges lie
+ * within RAM. */
 enum err place_resolve(const struct place *place, const struct view *view, struct place_ranges *ret_ranges,
                        struct why *why);
 /* The section that holds all of [phys, phys + bytes), or none. */
 struct section_ref place_section(const struct view *view, uint64_t phys, uint64_t bytes);
 void place_ranges_done(struct place_ranges *ranges);
+
+/* Where a table of the arena is, by its name in lower case. False: there is none. */
+bool place_table(const struct view *view, const char *name, uint64_t *ret_phys, uint64_t *ret_bytes);
+/* Where the guest has what a pointer points to, by its number in the section `cell`:`name`. */
+enum err place_behind(const struct view *view, const char *words, unsigned pointer, uint64_t *ret_virt);
 
 /* The n-th byte, n below ranges->bytes: a range of what is left from there on. */
 struct place_range place_byte(const struct place_ranges *ranges, uint64_t n);

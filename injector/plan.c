@@ -160,10 +160,31 @@ static void apply_moment(struct settings *s, const char *folder, struct plan *p)
         settings_refuse(s, settings_has(s, "first_model") ? "first_model" : "model", 0, "skip is no first fault");
 }
 
+static bool has_register_model(const struct plan *p)
+{
+    bool has = false;
+
+    for (unsigned i = 0; i < p->models; i++)
+        has |= p->model[i].use.model && p->model[i].use.model->registers;
+    return has;
+}
+
+/* A register has a model that fits, and no first fault. */
+static void check_registers(struct settings *s, const struct plan *p)
+{
+    for (unsigned i = 0; i < p->targets; i++)
+        if (p->target[i].place.reg && !has_register_model(p))
+            settings_refuse(s, "targets", i, "no model of the campaign is for registers");
+    for (unsigned i = 0; i < p->moment.firsts; i++)
+        if (p->moment.first[i].place.reg)
+            settings_refuse(s, "first", i, "a register is no first fault");
+}
+
 static void apply_targets(struct settings *s, struct plan *p)
 {
     p->targets = apply_places(s, "targets", "", settings_has(s, "during"), p->target);
     apply_moment(s, p->folder, p);
+    check_registers(s, p);
 }
 
 /* Appends "workload=WORD,WORD" for the parts of a list. */
@@ -247,6 +268,10 @@ static enum err check_exact(struct settings *s, const struct plan *p)
             settings_refuse(s, settings_has(s, "model") ? "model" : "models", i,
                             "%s is made true again by the host, now and then; not with exact", p->model[i].words);
     check_moment(s, p);
+    /* Whose register: while several run, there is no CPU that the moment is about. */
+    for (unsigned i = 0; i < p->targets; i++)
+        if (p->target[i].place.kind == PLACE_REGISTER && p->machine.cpus != 1)
+            settings_refuse(s, "targets", i, "needs cpus: 1 in the machine file, or @TARGET");
     if (!p->exact && p->jitter_switches)
         settings_refuse(s, "jitter_switches", 0, "needs exact: yes");
     return settings_error(s) ? ERR_INVALID : ERR_OK;

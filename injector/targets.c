@@ -122,7 +122,11 @@ static enum err check_target(const struct aim *a)
     case PLACE_PHYS:
         return check_phys(a);
     case PLACE_HEAP:
+    case PLACE_BEHIND:
+        return a->objects ? check_cell(a) : ERR_OK;
+    case PLACE_ARENA:
     case PLACE_RANDOM:
+    case PLACE_REGISTER:
         return ERR_OK;
     }
     return ERR_OK;

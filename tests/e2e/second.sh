@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # A second fault amid the recovery from a first one, and faults in the steps of swaps (configs/campaigns/second.yaml,
 # swap.yaml, swap_core.yaml): the first few of each campaign are recovered, and the same again is the same, to the
-# instruction. SECOND=N runs N of each (default: 12).
+# instruction. Faults in registers (registers.yaml). SECOND=N runs N of each (default: 12).
 set -u
 cd "$(dirname "$0")/../.."
 . tests/lib.sh
@@ -37,6 +37,21 @@ for name in second swap swap_core; do
         and (.outcomes | .wrong + .failed + .hang + .crash) == 0' "$work/$name.json" > /dev/null ||
         { cat "$work/$name.log"; fail "$name: lost"; }
 done
+
+# A register that is overwritten may make a loop endless, of which recovery knows nothing.
+run_campaign registers $((2 * count)) registers
+jq -r '"registers: \(.recovered) of \(.manifested) recovered"' "$work/registers.json"
+jq -e --argjson count "$count" '.done == 2 * $count and .manifested >= .done / 8 and .recovered >= .manifested - 1
+    and .outcomes.crash + .outcomes.wrong == 0' "$work/registers.json" > /dev/null ||
+    { cat "$work/registers.log"; fail 'registers: lost'; }
+sqlite3 "$work/registers.db" 'select distinct place from change' |
+    grep -v '^register:r[a-z0-9]*\(@[a-z_]*:.text.*+0x*[0-9a-f]*\)*$' && fail 'a register has another name'
+waited=$(sqlite3 "$work/registers.db" "select min(idx) from experiment join change on idx = experiment
+    where outcome = 'restart' and place like 'register:%@%'")
+timeout $guest_seconds "$delias" campaign replay "$work/registers.db" "$waited" --json > "$work/replay" &&
+    jq -e '.outcome == .recorded and (.changes | length) == 1 and (tostring | contains("not yet") | not)' \
+        "$work/replay" > /dev/null ||
+    fail 'a replay of a register ended differently'
 
 columns='idx, delay_switches, outcome, rounds, faults, recoveries, restarts, reloads, fault_ip, fault_address,
     recovery_ns, function, steps, came, moment.place, change.phys, change.after'

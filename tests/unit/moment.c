@@ -29,12 +29,13 @@ static void setup(void)
     write_file("archive", "");
     write_file("object", "new");
     write_file("exact.yaml", "kernel: kernel\narchive: archive\nicount: yes\ncpus: 1\n");
+    write_file("machine.yaml", "kernel: kernel\narchive: archive\n");
     ram = build_ram();
 }
 
 static void teardown(void)
 {
-    static const char *const names[] = {"kernel", "archive", "object", "exact.yaml", "x.db"};
+    static const char *const names[] = {"kernel", "archive", "object", "exact.yaml", "machine.yaml", "x.db"};
 
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         snprintf(path, sizeof path, "%s/%s", dir, names[i]);
@@ -98,6 +99,13 @@ static const struct {
     {FILE_OF("trap") RECOVERY "first_model: skip\n", "line 10: first_model: skip is no first fault"},
     {"machine: exact.yaml\ntargets: [here]\nmodel: stuck0\ncount: 9\nseed: 5\n" RECOVERY,
      "during: is not for a model that is held"},
+    {"machine: exact.yaml\ntargets: [heap, register:rax]\nmodel: trap\ncount: 9\nseed: 5\n",
+     "line 2: targets: no model of the campaign is for registers"},
+    {"machine: machine.yaml\ntargets: [register:rax]\nmodel: flip\ncount: 9\nseed: 5\n",
+     "line 2: targets: needs cpus: 1"},
+    {"machine: exact.yaml\ntargets: [here]\nmodel: flip\ncount: 9\nseed: 5\nduring: recovery\nmoments: [f]\n"
+     "first: [register:rax]\n",
+     "first: a register is no first fault"},
 };
 
 START_TEST(refuses_files)

@@ -84,7 +84,7 @@ void stop_close(struct stop *s)
     free(s);
 }
 
-enum err stop_open(struct machine *machine, enum stop_kind kind, uint64_t gva, unsigned bytes, struct stop **ret_stop)
+enum err stop_attach(struct machine *machine, struct stop **ret_stop)
 {
     const struct machine_info *info = machine_info(machine);
     OWN(stop) struct stop *s = calloc(1, sizeof *s);
@@ -101,11 +101,20 @@ enum err stop_open(struct machine *machine, enum stop_kind kind, uint64_t gva, u
     s->fd = gdb_connect(info->gdb);
     if (s->fd < 0)
         return machine_fail(ERR_IO, "%s: %s", info->gdb, strerror(errno));
-    e = add_point(s, &(struct point){kind, gva, bytes});
-    if (e != ERR_OK)
-        return e;
     *ret_stop = MOVE(s);
     return ERR_OK;
+}
+
+enum err stop_open(struct machine *machine, enum stop_kind kind, uint64_t gva, unsigned bytes, struct stop **ret_stop)
+{
+    OWN(stop) struct stop *s = NULL;
+    enum err e = stop_attach(machine, &s);
+
+    if (e == ERR_OK)
+        e = add_point(s, &(struct point){kind, gva, bytes});
+    if (e == ERR_OK)
+        *ret_stop = MOVE(s);
+    return e;
 }
 
 enum err stop_run(struct stop *s, int ms)
@@ -152,26 +161,39 @@ static enum err ask_for_registers(struct stop *s)
     return ERR_OK;
 }
 
-enum err stop_ip(struct stop *s, uint64_t *ret_gva)
+/* The lowest byte comes first. */
+static uint64_t swap_bytes(unsigned number, uint64_t value)
 {
-    enum { DIGITS = 16 };
-    char reply[GDB_REPLY_MAX];
+    return number == STOP_RFLAGS ? __builtin_bswap32((uint32_t)value) : __builtin_bswap64(value);
+}
+
+static int digits_of(unsigned number)
+{
+    return number == STOP_RFLAGS ? 8 : 16;
+}
+
+enum err stop_get(struct stop *s, unsigned number, uint64_t *ret_value)
+{
+    char packet[16], reply[GDB_REPLY_MAX];
     enum err e = ask_for_registers(s);
 
     if (e != ERR_OK)
         return e;
-    if (!gdb_send(s->fd, "p10") || !gdb_receive(s->fd, reply) || strspn(reply, "0123456789abcdef") != DIGITS)
-        return machine_fail(ERR_TIMEOUT, "%s: the instruction pointer was not answered", s->path);
-    *ret_gva = __builtin_bswap64(strtoull(reply, NULL, 16)); /* its lowest byte comes first */
+    snprintf(packet, sizeof packet, "p%x", number);
+    if (!gdb_send(s->fd, packet) || !gdb_receive(s->fd, reply) ||
+        strspn(reply, "0123456789abcdef") != (size_t)digits_of(number))
+        return machine_fail(ERR_TIMEOUT, "%s: register %u was not answered", s->path, number);
+    *ret_value = swap_bytes(number, strtoull(reply, NULL, 16));
     return ERR_OK;
 }
 
-enum err stop_set_ip(struct stop *s, uint64_t gva)
+enum err stop_set(struct stop *s, unsigned number, uint64_t value)
 {
     char packet[40];
     enum err e = ask_for_registers(s);
 
-    snprintf(packet, sizeof packet, "P10=%016llx", (unsigned long long)__builtin_bswap64(gva));
+    snprintf(packet, sizeof packet, "P%x=%0*llx", number, digits_of(number),
+             (unsigned long long)swap_bytes(number, value));
     return e == ERR_OK ? gdb_exchange(s->fd, s->path, packet) : e;
 }
 
@@ -191,7 +213,7 @@ enum err stop_why(struct stop *s, struct stop_reason *ret_reason)
         return ERR_OK;
     }
     ret_reason->kind = STOP_BEFORE;
-    return stop_ip(s, &ret_reason->gva);
+    return stop_get(s, STOP_RIP, &ret_reason->gva);
 }
 
 enum err stop_step(struct stop *s)

@@ -13,6 +13,8 @@ enum { STOP_POINTS_MAX = 24 };
 /* Attaches to the machine, which is paused from then on; `bytes` bytes at virtual address `gva` stop it. ERR_BUSY:
  * a debugger is attached. ERR_UNSUPPORTED: the machine has no stub. Close with stop_close, which leaves it paused. */
 enum err stop_open(struct machine *machine, enum stop_kind kind, uint64_t gva, unsigned bytes, struct stop **ret_stop);
+/* The same, and nothing stops it yet. */
+enum err stop_attach(struct machine *machine, struct stop **ret_stop);
 void stop_close(struct stop *stop); /* accepts NULL */
 OWNABLE(stop, stop_close)
 
@@ -27,9 +29,11 @@ struct stop_reason {
     uint64_t gva;
 };
 enum err stop_why(struct stop *stop, struct stop_reason *ret_reason);
-/* The address of the next instruction of the CPU that has stopped. It must stand still. */
-enum err stop_ip(struct stop *stop, uint64_t *ret_gva);
-enum err stop_set_ip(struct stop *stop, uint64_t gva);
+/* Registers of the CPU that has stopped; right after attaching, of the first one. It must stand still. The numbers are
+ * the stub's: 0 to 15 are rax, rbx, rcx, rdx, rsi, rdi, rbp, rsp, r8 to r15. Of rflags the lower half. */
+enum stop_register { STOP_RIP = 16, STOP_RFLAGS = 17 };
+enum err stop_get(struct stop *stop, unsigned number, uint64_t *ret_value);
+enum err stop_set(struct stop *stop, unsigned number, uint64_t value);
 
 /* Lets the machine run until one of these has come, or for `ms` milliseconds of the host. ERR_TIMEOUT: it still
  * runs, and the next call waits on. ERR_NOT_RUNNING: it has ended. */
