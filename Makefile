@@ -80,7 +80,7 @@ ASAN_PROGRAMS := $(B)/asan/bin/delias $(B)/asan/bin/cell
 
 # ---- targets -----------------------------------------------------------------------------------------------------
 
-.PHONY: all deps run test soak mutants check lab iso bench figures faults13 campaign-thesis help clean fuzz
+.PHONY: all deps run test soak mutants check lab iso bench figures faults13 faults-expected campaign-thesis help clean fuzz
 help: ## this list
 	@grep -hE '^[a-z0-9]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 10
 
@@ -128,6 +128,10 @@ figures: deps ## figure 9.1 of the thesis, 1,000 swaps of each case (FIGURES_RUN
 faults13: deps ## the thirteen faults of the thesis into both channels on 1, 2 and 4 CPUs, and their downtime
 	@$(MAKE) --no-print-directory all $(TEST_ARCHIVE)
 	@tests/bench/faults13.sh $(CPUS)
+
+faults-expected: deps ## what is expected of the fixed set of experiments, from this build: tests/faults/expected
+	@$(MAKE) --no-print-directory all
+	@tests/e2e/faults.sh --write
 
 campaign-thesis: deps ## the thesis's mix until 10,000 faults have manifested (CAMPAIGN_MANIFESTED=N); hours; goes on where it was
 	@$(MAKE) --no-print-directory all $(B)/rendezvous.archive

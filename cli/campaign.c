@@ -82,6 +82,16 @@ static json_t *json_moments(const struct report_moments *m)
     return all;
 }
 
+static json_t *json_residue(const struct report_residue *r)
+{
+    json_t *rows = json_array();
+
+    for (unsigned i = 0; i < r->rows; i++)
+        json_array_append_new(rows, json_pack("{s:s, s:s, s:I}", "target", r->row[i].target, "left", r->row[i].left,
+                                              "experiments", (json_int_t)r->row[i].count));
+    return json_pack("{s:I, s:I, s:o}", "known", (json_int_t)r->known, "clean", (json_int_t)r->clean, "rows", rows);
+}
+
 static void report_json(const struct report *r)
 {
     json_t *targets = json_array();
@@ -96,6 +106,8 @@ static void report_json(const struct report *r)
     json_object_update_new(all, json_rate(&r->rate[OUTCOME_STRICT]));
     if (r->moments.moments || r->moments.missed)
         json_object_set_new(all, "moments", json_moments(&r->moments));
+    if (r->residue.known)
+        json_object_set_new(all, "residue", json_residue(&r->residue));
     out_json(all);
 }
 
@@ -133,6 +145,13 @@ static void report_moments(const struct report_moments *m)
     printf("the moment did not come: %" PRIu64 "\n", m->missed);
 }
 
+static void report_residue(const struct report_residue *r)
+{
+    printf("after recovery: %" PRIu64 " of %" PRIu64 " clean\n", r->clean, r->known);
+    for (unsigned i = 0; i < r->rows; i++)
+        printf("  left by %" PRIu64 " into %s: %s\n", r->row[i].count, r->row[i].target, r->row[i].left);
+}
+
 static void report_table(const struct report *r)
 {
     printf("image %s, model %s, seed %s, %s: %" PRIu64 " of %" PRIu64 " experiments\n\n", r->build_id, r->model,
@@ -144,6 +163,8 @@ static void report_table(const struct report *r)
     putchar('\n');
     report_rate("strict", &r->rate[OUTCOME_STRICT]);
     report_rate("as the thesis counts", &r->rate[OUTCOME_THESIS]);
+    if (r->residue.known)
+        report_residue(&r->residue);
     printf("speed: %.2f experiments per second and core\n", r->per_second);
     if (r->moments.moments || r->moments.missed)
         report_moments(&r->moments);

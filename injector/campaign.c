@@ -234,9 +234,11 @@ static enum err rig_try(struct rig *r, struct experiment *x, struct why *why)
     enum err e = inject_and_watch(r, x, &g, &crashed, why);
     if (e != ERR_OK)
         return e;
-    x->run_ms = (unsigned)((watch_now_ns() - start) / 1000000);
     judge_experiment(r, &g, crashed, x);
-    return ERR_OK;
+    if (outcome_is_recovered(x->outcome[OUTCOME_STRICT]))
+        e = rig_compare(r, x, why);
+    x->run_ms = (unsigned)((watch_now_ns() - start) / 1000000);
+    return e;
 }
 
 static enum err check_places(const struct rig *r, const struct plan_target *target, unsigned count, struct why *why)

@@ -12,8 +12,8 @@
 #include <unistd.h>
 
 /* An earlier format is read as it is, and becomes the newest when something is written: 1 has neither the columns of an
- * experiment from delivered_wrong on nor a second outcome, 2 not those from part on. */
-enum { FORMAT = 3 };
+ * experiment from delivered_wrong on nor a second outcome, 2 not those from part on, 3 not residue. */
+enum { FORMAT = 4 };
 
 struct database {
     sqlite3 *sqlite;
@@ -36,7 +36,8 @@ static const char schema[] =
     " fault_offset INTEGER, fault_message TEXT, recovery_ns INTEGER, start_ms INTEGER, run_ms INTEGER,"
     " delivered_wrong INTEGER, delivered_lost INTEGER, delivered_twice INTEGER, outcome_thesis TEXT,"
     " delay_switches INTEGER, part TEXT, kind TEXT, activated INTEGER, cause TEXT, cause_thesis TEXT,"
-    " lost_action INTEGER, lost_cell TEXT, lost_symbol TEXT, lost_message TEXT);" CHANGES_SCHEMA;
+    " lost_action INTEGER, lost_cell TEXT, lost_symbol TEXT, lost_message TEXT,"
+    " residue TEXT);" CHANGES_SCHEMA;
 
 /* The outcome as the thesis counts, of a row of format 1. */
 #define OLD_OUTCOME_THESIS                                                                                             \
@@ -64,6 +65,10 @@ static const char *const updates[FORMAT] = {
           "ALTER TABLE experiment ADD COLUMN lost_symbol TEXT;"
           "ALTER TABLE experiment ADD COLUMN lost_message TEXT;"
           "UPDATE campaign SET value = '3' WHERE key = 'format';"
+          "COMMIT;",
+    [3] = "BEGIN IMMEDIATE;"
+          "ALTER TABLE experiment ADD COLUMN residue TEXT;"
+          "UPDATE campaign SET value = '4' WHERE key = 'format';"
           "COMMIT;",
 };
 
@@ -189,6 +194,7 @@ enum err database_create(const char *path, const struct plan *plan, struct datab
 
     if (e != ERR_OK)
         return e;
+    d->format = FORMAT;
     char count[32], seed[32];
     snprintf(count, sizeof count, "%llu", (unsigned long long)plan->count);
     snprintf(seed, sizeof seed, "%llu", (unsigned long long)plan->seed);
@@ -354,12 +360,12 @@ static bool insert_row(struct database *d, const struct experiment *x)
     static const char *const keys[TEXTS] = {"build_id", "seed", NULL, NULL, "backend"};
     const struct evidence *v = &x->evidence;
     sqlite3_stmt *s = NULL;
-    char text[TEXTS][128];
+    char text[TEXTS][128], residue[256];
 
     if (sqlite3_prepare_v2(d->sqlite,
                            "INSERT INTO experiment VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,"
                            "?18,?19,?20,?21,?22,?23,?24,?25,?26,?27,?28,?29,?30,?31,?32,?33,?34,?35,?36,"
-                           "?37,?38,?39,?40,?41,?42,?43,?44,?45)",
+                           "?37,?38,?39,?40,?41,?42,?43,?44,?45,?46)",
                            -1, &s, NULL) != SQLITE_OK)
         return false;
     sqlite3_bind_int64(s, 1, (sqlite3_int64)x->index);
@@ -388,6 +394,10 @@ static bool insert_row(struct database *d, const struct experiment *x)
     sqlite3_bind_int64(s, 36, x->delay_switches);
     sqlite3_bind_text(s, 35, outcome_word(x->outcome[OUTCOME_THESIS]), -1, SQLITE_STATIC);
     bind_cause(s, 37, x);
+    if (x->residue_known) {
+        residue_print(&x->residue, residue, sizeof residue);
+        sqlite3_bind_text(s, 46, residue, -1, SQLITE_STATIC);
+    }
     bool done = sqlite3_step(s) == SQLITE_DONE;
     sqlite3_finalize(s);
     return done;
@@ -527,4 +537,9 @@ uint64_t database_time_ms(struct database *d)
     return sqlite3_prepare_v2(d->sqlite, sql, -1, &s, NULL) == SQLITE_OK && sqlite3_step(s) == SQLITE_ROW
                ? (uint64_t)sqlite3_column_int64(s, 0)
                : 0;
+}
+
+bool database_has_residue(const struct database *d)
+{
+    return d->format == FORMAT;
 }

@@ -45,6 +45,9 @@ enum err database_tally_moments(struct database *database, database_visit *visit
 /* The time of workers that all experiments took together, clean starts included. */
 uint64_t database_time_ms(struct database *database);
 
+/* Whether its experiments say what was left after recovery: not in earlier formats. */
+bool database_has_residue(const struct database *database);
+
 /* Calls `visit` for each row of a SELECT, with its columns as text, NULL for those that have no value; false: no more.
  * ERR_UNSUPPORTED: the database has an earlier format, with fewer columns (docs/campaigns.md). */
 typedef bool database_row(void *context, const char *const *column);

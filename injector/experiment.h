@@ -2,6 +2,7 @@
 #pragma once
 #include "injector/inject.h"
 #include "injector/outcome.h"
+#include "injector/residue.h"
 
 /* The injection came, or was to come, while the guest did something else than its rounds. */
 struct experiment_moment {
@@ -27,6 +28,8 @@ struct experiment {
     unsigned delay_switches;            /* the same of an exact campaign */
     bool activation_known;              /* of exact campaigns */
     bool activated;                     /* what was changed was used afterwards (activation.h) */
+    bool residue_known;                 /* of exact campaigns, when it was recovered */
+    struct residue_counts residue;      /* left in use after recovery, more or less than usual */
     struct experiment_moment moment;
     struct evidence evidence;
     uint64_t restarts, recoveries;

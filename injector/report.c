@@ -72,6 +72,23 @@ static void add_moment(void *context, const char *function, const enum outcome o
     add_to_rate(&r->rate, outcome, count);
 }
 
+/* Columns: target, what was left, how many. */
+static bool add_residue(void *context, const char *const *column)
+{
+    uint64_t count = column[2] ? strtoull(column[2], NULL, 10) : 0;
+    struct report_residue *r = context;
+
+    r->known += count;
+    if (!column[1] || !*column[1]) {
+        r->clean += count;
+    } else if (r->rows < PLAN_TARGETS_MAX) {
+        snprintf(r->row[r->rows].target, PLAN_TEXT_MAX, "%s", column[0] ? column[0] : "");
+        snprintf(r->row[r->rows].left, PLAN_TEXT_MAX, "%s", column[1]);
+        r->row[r->rows++].count = count;
+    }
+    return true;
+}
+
 static void finish_rate(struct report_rate *rate)
 {
     if (rate->manifested)
@@ -87,6 +104,11 @@ enum err report_make(struct database *database, struct report *ret_report, struc
     enum err e = database_tally(database, add_count, ret_report, why);
     if (e == ERR_OK)
         e = database_tally_moments(database, add_moment, &ret_report->moments, why);
+    if (e == ERR_OK && database_has_residue(database))
+        e = database_select(database,
+                            "SELECT target, residue, count(*) FROM experiment WHERE residue IS NOT NULL "
+                            "GROUP BY 1, 2 ORDER BY 1, 2",
+                            add_residue, &ret_report->residue, why);
     if (e != ERR_OK)
         return e;
     database_setting(database, "build_id", ret_report->build_id, sizeof ret_report->build_id);

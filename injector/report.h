@@ -24,6 +24,16 @@ struct report_moments {
     struct report_rate rate; /* strict */
 };
 
+/* What was left in use after recovery (residue.h), of those experiments of which it is known. */
+struct report_residue {
+    uint64_t known, clean;
+    struct {
+        char target[PLAN_TEXT_MAX], left[PLAN_TEXT_MAX]; /* "frames 8" */
+        uint64_t count;
+    } row[PLAN_TARGETS_MAX]; /* of those that left something; the first ones */
+    unsigned rows;
+};
+
 struct report {
     char build_id[64], seed[32], model[PLAN_TEXT_MAX], backend[16];
     uint64_t planned, done;
@@ -33,6 +43,7 @@ struct report {
     unsigned targets;
     struct report_rate rate[OUTCOME_RULES];
     struct report_moments moments;
+    struct report_residue residue;
 };
 
 /* Sums up all experiments of the database. On failure `why` says what could not be read. */

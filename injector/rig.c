@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { POLL_MS = 2 };
+enum { POLL_MS = 2, CLOSING_ROUNDS = 24 };
 
 static void rig_let_go(struct rig *r)
 {
@@ -198,6 +198,72 @@ enum err rig_pin_archives(struct database *database, const struct plan *plan, st
     return e;
 }
 
+/* ---- what the guest has in use ---- */
+
+struct comparison {
+    struct rig *rig;
+    unsigned rounds; /* yet to come */
+    struct residue_counts left;
+    bool clean;
+};
+
+static bool widen_usual(void *context, bool stands)
+{
+    struct comparison *s = context;
+    struct residue_counts counts;
+
+    if (stands && s->rounds > 0 && residue_count(s->rig->target.ram, s->rig->target.bytes, &counts)) {
+        residue_widen(&disk_of(s->rig)->usual, &counts);
+        s->rounds--;
+    }
+    return s->rounds == 0;
+}
+
+/* From the kept state, which is put back afterwards. */
+static enum err learn_usual(struct rig *r, struct why *why)
+{
+    struct comparison s = {.rig = r, .rounds = r->plan->rounds + 2 * CLOSING_ROUNDS};
+    struct residue_counts counts;
+
+    if (residue_count(r->target.ram, r->target.bytes, &counts))
+        residue_widen(&disk_of(r)->usual, &counts);
+    enum err e = exact_run(&r->target, COUNTER_rounds, r->plan->timeout_ms, widen_usual, &s, why);
+    if (e == ERR_OK && s.rounds)
+        e = why_set(why, ERR_TIMEOUT, "without an injection the guest did not end its rounds within %u ms of its time",
+                    r->plan->timeout_ms);
+    if (e == ERR_OK && snapshot_restore(r->machine) != ERR_OK)
+        e = why_set(why, ERR_IO, "%s", machine_last_error());
+    return e;
+}
+
+static bool is_as_usual(void *context, bool stands)
+{
+    struct comparison *s = context;
+    struct residue_counts counts;
+
+    if (stands && !s->clean && s->rounds > 0 && residue_count(s->rig->target.ram, s->rig->target.bytes, &counts)) {
+        s->clean = residue_is_clean(&disk_of(s->rig)->usual, &counts, &s->left);
+        s->rounds--;
+    }
+    return s->clean || s->rounds == 0;
+}
+
+enum err rig_compare(struct rig *r, struct experiment *x, struct why *why)
+{
+    struct comparison s = {.rig = r, .rounds = CLOSING_ROUNDS};
+
+    if (!disk_of(r)->usual.known)
+        return ERR_OK;
+    enum err e = ERR_OK;
+    if (!is_as_usual(&s, true))
+        e = exact_run(&r->target, COUNTER_rounds, r->plan->timeout_ms, is_as_usual, &s, why);
+    x->residue_known = e == ERR_OK;
+    x->residue = s.left;
+    return e;
+}
+
+/* ---- a clean start ---- */
+
 static bool is_put_back(struct rig *r)
 {
     return r->snapshot && disk_of(r)->kept && machine_is_alive(r->machine) && snapshot_restore(r->machine) == ERR_OK;
@@ -214,7 +280,7 @@ static void rig_forget(struct rig *r)
 }
 
 /* A new process, in the kept state or as from power-on. */
-static enum err start_anew(struct rig *r, bool *ret_put_back, struct why *why)
+static enum err start_again(struct rig *r, bool *ret_put_back, struct why *why)
 {
     enum err e = rig_start(r, why);
 
@@ -234,11 +300,13 @@ static enum err rig_fresh(struct rig *r, struct why *why)
         (r->snapshot || !machine_is_alive(r->machine) || machine_reset(r->machine) != ERR_OK))
         rig_end_machine(r);
     if (!r->machine)
-        e = start_anew(r, &put_back, why);
+        e = start_again(r, &put_back, why);
     if (e == ERR_OK && !put_back)
         e = wait_for_workload(r, why);
     if (e == ERR_OK && !put_back && r->snapshot)
         disk_of(r)->kept = r->snapshot = snapshot_take(r->machine) == ERR_OK;
+    if (e == ERR_OK && !put_back && r->snapshot && r->plan->exact)
+        e = learn_usual(r, why);
     return e;
 }
 

@@ -3,6 +3,7 @@
 #include "injector/database.h"
 #include "injector/deliveries.h"
 #include "injector/moment.h"
+#include "injector/residue.h"
 #include "injector/watch.h"
 
 struct rig {
@@ -19,9 +20,10 @@ struct rig {
     bool checked;                  /* every target is there */
     bool snapshot;                 /* the machine has the disk of its part */
     struct rig_disk {
-        int fd;             /* -1: none */
-        bool kept;          /* it has the state of the clean start */
-    } disk[PLAN_PARTS_MAX]; /* by the part of the campaign */
+        int fd;                     /* -1: none */
+        bool kept;                  /* it has the state of the clean start */
+        struct residue_range usual; /* of an exact campaign: what the guest has in use when nothing is injected */
+    } disk[PLAN_PARTS_MAX];         /* by the part of the campaign */
 };
 
 /* A rig without a machine; one of that name is ended. It is named after the database, so that the next run finds and
@@ -42,6 +44,9 @@ enum err rig_pin_archives(struct database *database, const struct plan *plan, st
 /* A guest at the moment of the experiment's injection: its workload warmed up, from the kept state or as from power-on,
  * and the experiment's delay over. */
 enum err rig_begin(struct rig *rig, const struct experiment *experiment, struct why *why);
+/* The guest has recovered, and stands still where it has counted a round: runs on, for some rounds at most, until it
+ * has no more and no less in use than one into which nothing was injected. Fills x->residue, of an exact campaign. */
+enum err rig_compare(struct rig *rig, struct experiment *x, struct why *why);
 /* Takes a view of the guest, and notes what it has counted and delivered. */
 enum err rig_look(struct rig *rig, struct why *why);
 /* Takes a view of the guest as it is amid a change. */

@@ -480,7 +480,8 @@ static void check_old(struct database *d)
     free(r);
 }
 
-/* What format 3 has added. */
+/* What formats 4 and 3 have added. */
+#define WITHOUT_FORMAT_4 "ALTER TABLE experiment DROP COLUMN residue;"
 #define WITHOUT_FORMAT_3                                                                                               \
     "ALTER TABLE experiment DROP COLUMN part; ALTER TABLE experiment DROP COLUMN kind;"                                \
     "ALTER TABLE experiment DROP COLUMN activated; ALTER TABLE experiment DROP COLUMN cause;"                          \
@@ -503,7 +504,7 @@ START_TEST(reads_an_old_format)
                     "ALTER TABLE experiment DROP COLUMN delivered_lost;"
                     "ALTER TABLE experiment DROP COLUMN delivered_twice;"
                     "ALTER TABLE experiment DROP COLUMN outcome_thesis;"
-                    "ALTER TABLE experiment DROP COLUMN delay_switches;" WITHOUT_FORMAT_3
+                    "ALTER TABLE experiment DROP COLUMN delay_switches;" WITHOUT_FORMAT_4 WITHOUT_FORMAT_3
                     "UPDATE campaign SET value = '1' WHERE key = 'format'");
     ck_assert_msg(database_open(db_path, DATABASE_READ, &d, &why) == ERR_OK, "%s", why.text);
     check_old(d);
@@ -641,7 +642,7 @@ START_TEST(prints_tables)
         ck_assert_msg(strstr(text, lines[i]) != NULL, "no '%s' in:\n%s", lines[i], text);
     free(text);
     database_close(d);
-    change_database(WITHOUT_FORMAT_3 "UPDATE campaign SET value = '2' WHERE key = 'format'");
+    change_database(WITHOUT_FORMAT_4 WITHOUT_FORMAT_3 "UPDATE campaign SET value = '2' WHERE key = 'format'");
     ck_assert_int_eq(database_open(db_path, DATABASE_READ, &d, &why), ERR_OK);
     free(tables(d, ERR_UNSUPPORTED));
     database_close(d);
