@@ -1,11 +1,15 @@
 /* See delivery.h. The event's sequence number, which is written last, is what delivers a round. A fault right after it
- * is told from one before it by looking for the event. */
+ * is told from one before it by looking for the event. Before, the event is compared with what it should say: whatever
+ * has gone wrong while it was written, one instruction that was left out too, delivers nothing. */
 #include "cells/app/workload/delivery.h"
 #include "cells/core/arena/arena.h"
+#include "cells/core/panic/panic.h"
 #include "cells/host/log/log.h"
 #include "cells/lib/format/format.h"
 #include "cells/lib/string/string.h"
 #include "guest/abi/rounds.h"
+
+#define TRIES_MAX 3
 
 static uint64_t events_logged(void)
 {
@@ -23,18 +27,43 @@ void delivery_begin(struct delivery *d)
     next_is(d, DELIVERY_PUBLISH);
 }
 
+/* Whether the event delivers the round, or would, if it were published. */
+static bool is_of_round(const struct arena_event *e, const struct delivery *d, const char *text)
+{
+    return e->kind == EVENT_ROUND && e->a == d->number && string_equal(e->text, text);
+}
+
 /* The event that delivered the round. NULL: there is none. */
 static const struct arena_event *find_event(const struct delivery *d, const char *text)
 {
     uint64_t newest = events_logged();
 
     for (uint64_t seq = newest; seq > d->since && newest - seq < ARENA_EVENTS_MAX - 1; seq--) {
-        const struct arena_event *e = arena_record(ARENA_EVENTS, arena_ring_index(seq, ARENA_EVENTS_MAX));
-        if (__atomic_load_n(&e->seq, __ATOMIC_ACQUIRE) == seq && e->kind == EVENT_ROUND && e->a == d->number &&
-            string_equal(e->text, text))
+        const struct arena_event *e = arena_event_slot(seq);
+        if (__atomic_load_n(&e->seq, __ATOMIC_ACQUIRE) == seq && is_of_round(e, d, text))
             return e;
     }
     return NULL;
+}
+
+/* Writes the event, and publishes it if it is right. */
+static void try_to_publish(const struct delivery *d, const char *text)
+{
+    uint64_t seq = arena_event_write(EVENT_ROUND, d->number, d->checksum, text);
+    const struct arena_event *e = arena_event_slot(seq);
+
+    __atomic_thread_fence(__ATOMIC_SEQ_CST); /* read as it is */
+    if (seq > d->since && seq <= events_logged() && is_of_round(e, d, text) && e->b == d->checksum)
+        arena_event_publish(seq);
+}
+
+static void publish(const struct delivery *d, const char *text)
+{
+    for (unsigned tries = 0; !find_event(d, text); tries++) {
+        if (tries == TRIES_MAX)
+            panic("a round cannot be published");
+        try_to_publish(d, text);
+    }
 }
 
 uint64_t delivery_right(uint64_t number, uint32_t parts)
@@ -62,8 +91,7 @@ void delivery_finish(struct delivery *d)
     format_print(text, sizeof text, ROUNDS_TEXT, d->number, d->checksum, d->owner);
     switch (d->step) {
     case DELIVERY_PUBLISH:
-        if (!find_event(d, text))
-            arena_event(EVENT_ROUND, d->number, d->checksum, text);
+        publish(d, text);
         next_is(d, DELIVERY_COUNT);
         [[fallthrough]];
     case DELIVERY_COUNT:

@@ -39,6 +39,7 @@ EXPORT(arena_section_at, APPLICATION);
 EXPORT(arena_name_at, APPLICATION);
 EXPORT(arena_count, APPLICATION);
 EXPORT(arena_event, APPLICATION);
+EXPORT(arena_event_write, APPLICATION);
 
 static const struct {
     uint32_t record_bytes, stable_bytes, base;
@@ -376,10 +377,10 @@ void arena_count(enum arena_counter counter, int64_t change)
         __atomic_add_fetch(&arena_header()->counter[counter], (uint64_t)change, __ATOMIC_RELAXED);
 }
 
-void arena_event(enum event_kind kind, uint64_t a, uint64_t b, const char *text)
+uint64_t arena_event_write(enum event_kind kind, uint64_t a, uint64_t b, const char *text)
 {
     uint64_t seq = __atomic_add_fetch(&arena_header()->event_seq, 1, __ATOMIC_SEQ_CST);
-    struct arena_event *e = arena_record(ARENA_EVENTS, arena_ring_index(seq, ARENA_EVENTS_MAX));
+    struct arena_event *e = arena_event_slot(seq);
 
     __atomic_store_n(&e->seq, 0, __ATOMIC_SEQ_CST);
     e->time_ns = cpu_ns();
@@ -388,5 +389,10 @@ void arena_event(enum event_kind kind, uint64_t a, uint64_t b, const char *text)
     e->a = a;
     e->b = b;
     string_copy(e->text, text ? text : "", sizeof e->text);
-    __atomic_store_n(&e->seq, seq, __ATOMIC_RELEASE);
+    return seq;
+}
+
+void arena_event(enum event_kind kind, uint64_t a, uint64_t b, const char *text)
+{
+    arena_event_publish(arena_event_write(kind, a, b, text));
 }

@@ -188,3 +188,15 @@ void arena_name_at(uint64_t virt, char *ret_name, size_t bytes);
 void arena_count(enum arena_counter counter, int64_t change);
 /* Writes an event to the ring, over the oldest. From any context; takes no lock. `text` may be NULL; it is cut. */
 void arena_event(enum event_kind kind, uint64_t a, uint64_t b, const char *text);
+/* The two steps of arena_event, for who compares in between what was written with what he wanted: writes the record,
+ * which nobody reads yet; publishes it by one store. The first returns its number; an event that is not published is
+ * one that readers wait for a while, and leave out. */
+[[nodiscard]] uint64_t arena_event_write(enum event_kind kind, uint64_t a, uint64_t b, const char *text);
+static inline struct arena_event *arena_event_slot(uint64_t seq)
+{
+    return arena_record(ARENA_EVENTS, arena_ring_index(seq, ARENA_EVENTS_MAX));
+}
+static inline void arena_event_publish(uint64_t seq)
+{
+    __atomic_store_n(&arena_event_slot(seq)->seq, seq, __ATOMIC_RELEASE);
+}
