@@ -129,7 +129,8 @@ struct arena_table_desc {
     X(strings)         /* names interned now */                                                                        \
     X(visits)          /* records read; when CPUs read at once, some are missed */                                     \
     X(scrubs)          /* times that the scrubber has compared all that should not change */                           \
-    X(scrub_mends)     /* of what it compared, put right */
+    X(scrub_mends)     /* of what it compared, put right */                                                            \
+    X(audits)          /* of tasks and queues, at a tick that has found something overdue */
 
 enum arena_counter {
 #define X(name) COUNTER_##name,
@@ -441,7 +442,7 @@ struct arena_cpu {
     uint32_t apic_id;
     /* not checked; written by smp; arena lock */
     uint32_t online;
-    /* written by scheduler, timer, exception; no lock: by the CPU itself */
+    /* written by scheduler, task, timer, exception; no lock: by the CPU itself */
     struct task_ref current_task;
     uint64_t ticks;
     uint64_t idle_ticks;

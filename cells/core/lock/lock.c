@@ -47,12 +47,13 @@ static bool lists(const struct cpu *cpu, const struct lock *lock)
     return false;
 }
 
+/* By another CPU: one that waits for what is in its own list waits for nobody. */
 static bool is_listed(const struct lock *lock)
 {
     const struct cpu *cpu;
 
     for (unsigned i = 0; (cpu = cpu_get(i)); i++)
-        if (lists(cpu, lock))
+        if (cpu != cpu_this() && lists(cpu, lock))
             return true;
     return false;
 }

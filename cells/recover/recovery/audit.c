@@ -3,6 +3,8 @@
 #include "cells/core/arena/arena.h"
 #include "cells/memory/heap/heap.h"
 #include "cells/recover/fault/fault.h"
+#include "cells/recover/mend/mend.h"
+#include "cells/recover/unwind/unwind.h"
 #include "cells/task/park/park.h"
 #include "cells/task/scheduler/scheduler.h"
 #include "cells/task/task/task.h"
@@ -28,6 +30,13 @@ static void enter_queue(struct task *task, void *)
     wait_queue_enter_again(task);
 }
 
+/* A task that nobody would wake: the fault has taken it out of its queue, or its time-out away. */
+static void wake_lost(struct task *task, void *)
+{
+    if (audit_is_asleep_for_ever(task) && !wait_queue_has(&task->wait_queue))
+        (void)scheduler_wake(task, WAKE_TIMEOUT);
+}
+
 /* With the other CPUs parked. */
 static void audit_queues(uint64_t newest)
 {
@@ -35,6 +44,25 @@ static void audit_queues(uint64_t newest)
     scheduler_rebuild();
     task_each(empty_queue, NULL);
     task_each(enter_queue, NULL);
+    task_each(wake_lost, NULL);
+}
+
+bool audit_is_asleep_for_ever(const struct task *task)
+{
+    return task->record->state == TASK_BLOCKED && scheduler_is_waiting(&task->scheduler) &&
+           !scheduler_time_out(&task->scheduler);
+}
+
+bool audit_from_tick(void)
+{
+    GUARD(park) parked = park_try();
+
+    if (!parked.held)
+        return false;
+    if (mend_all(NULL, 0))
+        unwind_forget();
+    audit_queues(newest_fault());
+    return true;
 }
 
 static void rebuild_heap(uint64_t newest)

@@ -13,3 +13,9 @@ void audit_all(void);
 void audit_soon(void);
 /* Has the heap made again if there has been a fault since the last time. Call from a task, with no spin lock held. */
 void audit_heap(void);
+/* Whether the task sleeps without a time-out. */
+struct task;
+bool audit_is_asleep_for_ever(const struct task *task);
+/* At a tick that has interrupted what holds no lock: mends the foundation, then does all of audit_all but for the heap,
+ * whatever faults there have been. False: another CPU has parked this one, or is about to; nothing was done. */
+bool audit_from_tick(void);

@@ -3,6 +3,7 @@
 #include "cells/recover/recovery/audit.h"
 #include "cells/recover/recovery/imports.h"
 #include "cells/recover/recovery/lines.h"
+#include "cells/recover/recovery/overdue.h"
 #include "cells/core/arena/arena.h"
 #include "cells/core/cpu/cpu.h"
 #include "cells/core/loader/loader.h"
@@ -370,6 +371,8 @@ static enum err recovery_init(void)
 
     if (!error)
         error = scheduler_bind_idle(audit_soon);
+    if (!error)
+        error = overdue_init();
     if (!error)
         error = task_bind_failed(restart_failed_task);
     return error ? error : task_bind_idle(run_now_and_then);

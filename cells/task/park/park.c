@@ -16,6 +16,7 @@
 CELL("park", KERNEL, 1);
 FOUNDATION();
 EXPORT(park_all, KERNEL);
+EXPORT(park_try, KERNEL);
 EXPORT(park_guard_end, KERNEL);
 EXPORT(park_abandon, KERNEL);
 
@@ -102,7 +103,19 @@ void park_abandon(void)
         release_all();
 }
 
-struct park_guard park_all(void)
+/* With all held. */
+static void park_others(void)
+{
+    await_cpus(CPU_RUNS); /* those that are still leaving the round before; a late interrupt parks nobody */
+    __atomic_store_n(&asked, cpu_park_round(), __ATOMIC_RELEASE);
+    for (unsigned i = 0; i < cpu_count(); i++)
+        if (cpu_get(i) != cpu_this())
+            ipi_send(cpu_get(i)->apic_id, vector);
+    await_cpus(CPU_PARKED);
+}
+
+/* `waits`: while another CPU parks. */
+static struct park_guard park(bool waits)
 {
     GUARD(park)
     guard = {.rflags =
@@ -110,23 +123,28 @@ struct park_guard park_all(void)
 
     assert(cpu_this()->lock_depth == 0);
     park_abandon(); /* if this CPU holds already, a fault has ended that scope without its cleanup */
-    while (!try_hold_all()) {
+    while (!(guard.held = try_hold_all()) && waits) {
         cpu_interrupts_restore(guard.rflags);
         cpu_relax();
         (void)cpu_interrupts_save();
     }
-    guard.held = true;
     guard.started_ns = cpu_ns();
-    await_cpus(CPU_RUNS); /* those that are still leaving the round before; a late interrupt parks nobody */
-    __atomic_store_n(&asked, cpu_park_round(), __ATOMIC_RELEASE);
-    for (unsigned i = 0; i < cpu_count(); i++)
-        if (cpu_get(i) != cpu_this())
-            ipi_send(cpu_get(i)->apic_id, vector);
-    await_cpus(CPU_PARKED);
+    if (guard.held)
+        park_others();
 
     struct park_guard ret_guard = guard;
     guard = (struct park_guard){0};
     return ret_guard;
+}
+
+struct park_guard park_all(void)
+{
+    return park(true);
+}
+
+struct park_guard park_try(void)
+{
+    return park(false);
 }
 
 void park_guard_end(struct park_guard *guard)

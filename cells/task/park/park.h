@@ -12,6 +12,9 @@ struct park_guard {
 /* GUARD(park) parked = park_all(): parks every other CPU until the end of the scope, interrupts off. From a task, no
  * spin lock held. Waits while another CPU parks. Before a CPU resumes it flushes its TLB and serializes. */
 struct park_guard park_all(void);
+/* The same, but does not wait while another CPU parks: then `held` is false. For a tick, too, that has interrupted what
+ * had interrupts on. */
+struct park_guard park_try(void);
 void park_guard_end(struct park_guard *guard);
 /* The registers of what the park interrupt has interrupted on another CPU, which is parked and has a record. */
 static inline const struct trap_frame *park_frame(const struct cpu *cpu)

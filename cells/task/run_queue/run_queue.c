@@ -126,8 +126,10 @@ void run_queue_empty(void)
 {
     for (unsigned cpu = 0; cpu < CPU_MAX; cpu++) {
         struct run_queue *queue = &queues[cpu];
+        queue->lock = (struct lock){}; /* nobody holds it */
         queue->first = queue->last = NULL;
         queue->length = 0;
+        queue->open = cpu_get(cpu) && cpu_get(cpu)->task;
         queue->busy = false; /* so that each CPU is told of the tasks that it gets */
     }
 }

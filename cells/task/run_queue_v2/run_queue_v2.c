@@ -283,7 +283,9 @@ void run_queue_open(unsigned cpu)
 UNCHECKED void run_queue_empty(void)
 {
     for (unsigned cpu = 0; cpu < CPU_MAX; cpu++) {
+        heap_queues[cpu].lock = (struct lock){}; /* nobody holds it */
         heap_queues[cpu].length = 0;
+        heap_queues[cpu].open = cpu_get(cpu) && cpu_get(cpu)->task;
         heap_queues[cpu].busy = false; /* so that each CPU is told of the tasks that it gets */
     }
 }

@@ -310,6 +310,7 @@ UNCHECKED static void queue_again(struct task *task, void *context)
 UNCHECKED void scheduler_rebuild(void)
 {
     run_queue_empty();
+    sleepers.lock = (struct lock){}; /* nobody holds it */
     sleepers.first = NULL;
     (void)task_mend_all();
     task_each(queue_again, NULL);

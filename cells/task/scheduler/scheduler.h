@@ -50,16 +50,19 @@ static inline void scheduler_end_wait(struct scheduler_part *part)
     __atomic_store_n(&part->waiting, 0, __ATOMIC_RELEASE);
 }
 /* Takes the right to end the wait of a task, which whoever gets it makes ready (scheduler_ready). From any context.
- * False: another one has it, or there is no wait. */
+ * False: another one has it, or there is no wait. A flag with a wrong bit says that there is one. */
 static inline bool scheduler_claim_wait(struct scheduler_part *part)
 {
-    uint32_t waiting = 1;
-
-    return __atomic_compare_exchange_n(&part->waiting, &waiting, 0, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+    return __atomic_exchange_n(&part->waiting, 0, __ATOMIC_ACQ_REL);
 }
 static inline bool scheduler_is_waiting(const struct scheduler_part *part)
 {
     return __atomic_load_n(&part->waiting, __ATOMIC_ACQUIRE);
+}
+/* When time is up for a task that waits; 0: never. */
+static inline uint64_t scheduler_time_out(const struct scheduler_part *part)
+{
+    return __atomic_load_n(&part->wake_ns, __ATOMIC_RELAXED);
 }
 
 /* GUARD(preempt) stay = scheduler_stay(): the running task keeps its CPU until the end of the scope. It must not

@@ -458,11 +458,19 @@ static struct task *next_ended(struct teardown *self)
     return task;
 }
 
+/* Nobody else waits there: what the queue says, a fault has left. */
+static void empty_own_queue(struct teardown *self)
+{
+    GUARD(lock) held = lock_take(&self->lock);
+    self->work = (struct wait_queue){};
+}
+
 static void teardown_run(uint64_t argument)
 {
     struct teardown *self = (struct teardown *)argument;
     uint64_t next_idle_ns = 0;
 
+    empty_own_queue(self);
     for (;;) {
         struct task *task = next_ended(self);
         if (task)
@@ -524,29 +532,54 @@ _Static_assert(ARENA_TASKS_MAX % 4 == 0);
 
 /* ---- after a fault ---- */
 
-/* The task on whose stack `rsp` is; else the one that the CPU's record says; else NULL. */
+/* Whether `rsp` is on the stack of that record, which may be empty. */
+static bool is_stack_of(uint32_t i, uint64_t rsp)
+{
+    const struct arena_task *record = arena_task((struct task_ref){i});
+
+    return rsp - 1 - record->stack_virt < record->stack_bytes;
+}
+
+/* The task on whose stack `rsp` is. NULL: there is none. */
 UNCHECKED static struct task *find_task(uint64_t rsp)
 {
-    const struct arena_cpu *cpu = cpu_this()->record;
-
-    for (uint32_t i = 1; i < ARENA_TASKS_MAX; i++) {
-        const struct arena_task *record = arena_task((struct task_ref){i});
-        if (by_record[i] && rsp - record->stack_virt < record->stack_bytes)
+    for (uint32_t i = 1; i < ARENA_TASKS_MAX; i++)
+        if (by_record[i] && is_stack_of(i, rsp))
             return by_record[i];
-    }
+    return NULL;
+}
+
+/* The index of its record. 0: it is no task. */
+UNCHECKED static uint32_t index_of(const struct task *task)
+{
+    for (uint32_t i = 1; i < ARENA_TASKS_MAX; i++)
+        if (by_record[i] == task)
+            return i;
+    return 0;
+}
+
+UNCHECKED static struct task *recorded_task(const struct arena_cpu *cpu)
+{
     return cpu && cpu->current_task.index < ARENA_TASKS_MAX ? by_record[cpu->current_task.index] : NULL;
 }
 
-UNCHECKED void task_mend_this(uint64_t rsp)
+/* A fault may have come between the note which task runs and the switch to its stack, or have kept one of the two from
+ * being done. */
+bool task_mend_this(uint64_t rsp)
 {
-    const struct task *task = cpu_task();
+    struct cpu *cpu = cpu_this();
+    struct task *task = cpu->task;
+    uint32_t index = task ? index_of(task) : 0;
 
-    if (!task)
-        return;
-    for (uint32_t i = 1; i < ARENA_TASKS_MAX; i++)
-        if (by_record[i] == task)
-            return;
-    cpu_this()->task = find_task(rsp);
+    if (!task || (index && is_stack_of(index, rsp)))
+        return false;
+    struct task *right = find_task(rsp);
+    if (!right)
+        right = index ? task : recorded_task(cpu->record);
+    cpu->task = right;
+    if (right && cpu->record)
+        cpu->record->current_task = right->ref;
+    return right != task;
 }
 
 UNCHECKED unsigned task_mend_all(void)

@@ -161,9 +161,10 @@ void task_frame(const struct task *task, struct trap_frame *ret_frame);
 /* Puts right what is known of each task from elsewhere: its record and id, and its saved stack pointer if it does not
  * run; one that is pinned to no CPU may run on any. Other CPUs parked. Returns how many words were wrong. */
 unsigned task_mend_all(void);
-/* Puts right which task this CPU runs, if its pointer to it is that of no task. `rsp`: the stack pointer of what has
- * failed, which says whose stack it is. Call with interrupts off. */
-void task_mend_this(uint64_t rsp);
+/* Puts right which task this CPU runs, if its pointer to it is that of no task, or the stack is that of another one:
+ * `rsp` is the stack pointer of what has failed or was interrupted. Call with interrupts off. True: it was wrong, and
+ * queues may be too. */
+bool task_mend_this(uint64_t rsp);
 
 /* Calls visit for each task whose record is not free, under a lock: visit must not wait or make tasks. The rsp of a
  * task that does not run is valid. */

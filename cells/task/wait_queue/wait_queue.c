@@ -20,13 +20,25 @@ struct place_guard {
     struct task *task;
 };
 
+/* A task that the queue says is in it must say so too. Otherwise the queue is made empty: the audit that follows the
+ * fault finds those that are in it. */
+static void check_member(struct wait_queue *queue, const struct task *task) NEEDS(queue->lock)
+{
+    if (task && task->wait_queue.queue == queue)
+        return;
+    queue->first = queue->last = NULL;
+    panic("a wait queue is damaged");
+}
+
 static void append(struct wait_queue *queue, struct task *task) NEEDS(queue->lock)
 {
     task->wait_queue = (struct wait_queue_part){.queue = queue};
-    if (queue->first) /* `last` of an empty queue counts for nothing: a fault may have left it */
+    if (queue->first) { /* `last` of an empty queue counts for nothing: a fault may have left it */
+        check_member(queue, queue->last);
         queue->last->wait_queue.next = task;
-    else
+    } else {
         queue->first = task;
+    }
     queue->last = task;
 }
 
@@ -43,8 +55,10 @@ static void unlink_task(struct wait_queue *queue, struct task *task) NEEDS(queue
 {
     struct task *previous = NULL;
 
-    for (struct task *at = queue->first; at != task; at = at->wait_queue.next)
+    for (struct task *at = queue->first; at != task; at = at->wait_queue.next) {
+        check_member(queue, at);
         previous = at;
+    }
     *(previous ? &previous->wait_queue.next : &queue->first) = task->wait_queue.next;
     if (queue->last == task)
         queue->last = previous;
@@ -101,6 +115,7 @@ static bool wake_first(struct wait_queue *queue) NEEDS(queue->lock)
 {
     while (queue->first) {
         struct task *task = queue->first;
+        check_member(queue, task);
         bool woken = scheduler_wake(task, WAKE_EVENT);
         unlink_task(queue, task);
         if (woken)

@@ -25,6 +25,12 @@ bool wait_queue_wake_one(struct wait_queue *queue);
 /* Wakes all tasks. From any context. Returns how many slept. */
 size_t wait_queue_wake_all(struct wait_queue *queue);
 
+/* Whether the task is in a queue. */
+static inline bool wait_queue_has(const struct wait_queue_part *part)
+{
+    return __atomic_load_n(&part->queue, __ATOMIC_RELAXED);
+}
+
 /* After a fault that may have damaged queues, or lost a wake-up: makes each queue again from what its tasks say, in any
  * order, and wakes them all. Call the first for every task, then the second for every task; other CPUs parked. A task
  * that has failed leaves its queue. */

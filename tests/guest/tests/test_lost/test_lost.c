@@ -1,0 +1,277 @@
+/* Tasks, queues and locks that are lost although nothing has failed: a tick finds that, and puts it right. Some of them
+ * are damaged by hand, with the other CPUs parked; then no fault is logged, so that nothing else would look. */
+#include "cells/core/arena/arena.h"
+#include "cells/core/cpu/cpu.h"
+#include "cells/core/lock/lock.h"
+#include "cells/lib/string/string.h"
+#include "cells/recover/fault/fault.h"
+#include "cells/task/park/park.h"
+#include "cells/task/run_queue/run_queue.h"
+#include "cells/task/scheduler/scheduler.h"
+#include "cells/task/task/task.h"
+#include "cells/task/wait_queue/wait_queue.h"
+#include "tests/guest/fixtures/testing/testing.h"
+
+CELL("test_lost", KERNEL, 1);
+
+#define REST_NS     30000000ull
+#define WRONG_FLAG  0x2001u
+#define SLEEPERS_AT 16 /* in the scheduler's static data: lock, first, next_ns */
+
+static uint64_t counter(enum arena_counter which)
+{
+    return __atomic_load_n(&arena_header()->counter[which], __ATOMIC_RELAXED);
+}
+
+static uint64_t faults(void)
+{
+    return __atomic_load_n(&arena_header()->fault_seq, __ATOMIC_RELAXED);
+}
+
+/* Without asking the scheduler for anything. */
+static bool spin_until(bool (*done)(void))
+{
+    uint64_t since = 0;
+
+    while (!done() && testing_is_time(&since))
+        cpu_relax();
+    return done();
+}
+
+/* ---- tasks ---- */
+
+static volatile uint32_t ran;
+
+static void run_once(uint64_t)
+{
+    ran = 1;
+}
+
+static bool has_run(void)
+{
+    return ran;
+}
+
+/* Each queue says that it is empty, and each ready task that it is queued. */
+static void queues_emptied(const struct testing *test)
+{
+    uint64_t audits = counter(COUNTER_audits), before = faults();
+    struct task *task = task_new("victim", run_once, 0, NULL);
+
+    testing_need(test, task);
+    ran = 0;
+    {
+        GUARD(park) parked = park_all();
+        scheduler_ready(task);
+        run_queue_empty();
+    }
+    testing_need(test, testing_await(ran) && task_join(task, NULL) == JOIN_ENDED);
+    testing_need(test, counter(COUNTER_audits) > audits && faults() == before);
+}
+
+static void sleep_once(uint64_t)
+{
+    scheduler_sleep_ns(REST_NS);
+    ran = 1;
+}
+
+/* Nobody's time is up any more, that of the teardown task and the scrubber neither. */
+static void sleepers_forgotten(const struct testing *test)
+{
+    const struct arena_section *sleepers = NULL;
+    uint64_t before = faults();
+
+    for_each_section_of (i, arena_cell_find(NAMESPACE_ROOT, "scheduler"))
+        if (string_equal(arena_string(arena_section(i)->name), ".data.sleepers"))
+            sleepers = arena_section(i);
+    testing_need(test, sleepers && sleepers->bytes == SLEEPERS_AT + 8);
+    ran = 0;
+    struct task *task = task_spawn("victim", sleep_once, 0, NULL);
+    scheduler_sleep_ns(REST_NS / 3);
+    {
+        GUARD(park) parked = park_all();
+        *(uint64_t *)(sleepers->virt + SLEEPERS_AT - 8) = 0;
+        *(uint64_t *)(sleepers->virt + SLEEPERS_AT) = UINT64_MAX;
+    }
+    testing_need(test, task && spin_until(has_run) && task_join(task, NULL) == JOIN_ENDED);
+    testing_need(test, faults() == before);
+}
+
+/* It is in no queue, and has no time-out, as if the call that sets one had been left out. */
+static void sleep_for_ever(uint64_t)
+{
+    GUARD(interrupts) off = interrupts_off();
+
+    scheduler_begin_wait(&task_this()->scheduler);
+    (void)scheduler_wait(0);
+}
+
+static void without_time_out(const struct testing *test)
+{
+    struct task *task = task_spawn("victim", sleep_for_ever, 0, NULL);
+
+    testing_need(test, task && task_join(task, NULL) == JOIN_ENDED);
+}
+
+static void sleep_with_wrong_flag(uint64_t)
+{
+    GUARD(interrupts) off = interrupts_off();
+
+    scheduler_begin_wait(&task_this()->scheduler);
+    task_this()->scheduler.waiting = WRONG_FLAG;
+    (void)scheduler_wait(cpu_ns() + REST_NS);
+}
+
+static void wrong_flag(const struct testing *test)
+{
+    struct task *task = task_spawn("victim", sleep_with_wrong_flag, 0, NULL);
+
+    testing_need(test, task && task_join(task, NULL) == JOIN_ENDED);
+}
+
+/* ---- what a CPU says of itself ---- */
+
+static struct lock left;
+
+static bool holds_nothing(void)
+{
+    return !cpu_this()->lock_depth && !left.holder;
+}
+
+/* As if the end of a lock's scope had turned interrupts on, and no more. */
+static void lock_left(const struct testing *test)
+{
+    struct lock_guard held = lock_take(&left);
+
+    cpu_interrupts_restore(held.rflags);
+    testing_need(test, spin_until(holds_nothing));
+}
+
+static bool is_own(void)
+{
+    const struct task *task = cpu_task();
+
+    return (uint64_t)__builtin_frame_address(0) - task->record->stack_virt < task->record->stack_bytes;
+}
+
+/* As if a switch had changed the stack only. */
+static void other_task(const struct testing *test)
+{
+    struct task *task = task_new("victim", run_once, 0, NULL);
+
+    testing_need(test, task && is_own());
+    {
+        GUARD(preempt) stay = scheduler_stay();
+        cpu_this()->task = task;
+        testing_need(test, !is_own() && spin_until(is_own));
+    }
+    scheduler_ready(task);
+    testing_need(test, task_join(task, NULL) == JOIN_ENDED);
+}
+
+/* Its CPU says that it has it, and its word that another one does. */
+static void lock_of_nobody(const struct testing *test)
+{
+    static struct lock lock;
+    struct lock_guard outer = lock_take(&lock);
+
+    lock.holder = CPU_MAX + 1;
+    {
+        GUARD(lock) inner = lock_take(&lock);
+        testing_need(test, lock_held(&lock));
+    }
+    testing_need(test, !lock.holder);
+    lock.holder = cpu_this()->index + 1;
+    lock_guard_end(&outer);
+    testing_need(test, !lock.holder && !cpu_this()->lock_depth);
+}
+
+/* ---- queues of waiting tasks ---- */
+
+static struct {
+    struct lock lock;
+    struct wait_queue queue;
+} waiting;
+
+static void wait_shortly(uint64_t)
+{
+    GUARD(lock) held = lock_take(&waiting.lock);
+
+    (void)wait_queue_wait(&waiting.queue, &held, REST_NS);
+}
+
+static void wake_it(uint64_t)
+{
+    (void)wait_queue_wake_one(&waiting.queue);
+}
+
+static enum join run(void (*entry)(uint64_t))
+{
+    struct task *task = task_spawn("victim", entry, 0, NULL);
+
+    return task ? task_join(task, NULL) : JOIN_SELF;
+}
+
+/* A queue in which nobody is says that somebody is: that is noticed once, and then it is empty. */
+static void stranger(const struct testing *test)
+{
+    static void (*const users[])(uint64_t) = {wait_shortly, wake_it};
+
+    for (size_t i = 0; i < array_size(users); i++) {
+        waiting.queue.first = task_this();
+        waiting.queue.last = i ? task_this() : NULL;
+        testing_need(test, run(users[i]) == JOIN_FAILED && !waiting.queue.first && !waiting.queue.last);
+        testing_need(test, run(users[i]) == JOIN_ENDED);
+    }
+}
+
+/* ---- faults ---- */
+
+/* A record that nobody closes, since no task has failed, is no reason to look for ever. */
+static bool is_open(uint64_t seq)
+{
+    return fault_record(seq) && fault_record(seq)->outcome == FAULT_OUTCOME_OPEN;
+}
+
+static void record_stays_open(const struct testing *test)
+{
+    const struct fault_damage damage = {.place = "nothing", .message = "left open"};
+    uint64_t audits = counter(COUNTER_audits);
+
+    fault_log_damage(&damage);
+    uint64_t seq = faults();
+    struct arena_fault *fault = fault_record(seq);
+    testing_need(test, fault);
+    fault->action = FAULT_ACTION_NONE;
+    fault->outcome = FAULT_OUTCOME_OPEN;
+    testing_need(test, testing_await(counter(COUNTER_audits) > audits) && is_open(seq));
+    fault->outcome = FAULT_OUTCOME_RECOVERED;
+}
+
+static const struct lost_case {
+    void (*check)(const struct testing *test);
+    const char *property;
+} cases[] = {
+    {queues_emptied, "a task that could run and is in no queue runs"},
+    {sleepers_forgotten, "tasks that the list of sleepers has lost wake"},
+    {without_time_out, "a task that nobody would wake wakes"},
+    {wrong_flag, "so does one whose flag has a wrong bit"},
+    {lock_left, "a lock that is held with interrupts on is let go"},
+    {other_task, "a CPU that says that it runs another task knows again which one"},
+    {lock_of_nobody, "a lock that a CPU has, of which its word names another one, is taken"},
+    {stranger, "a task that is in no queue is not in one because the queue says so"},
+    {record_stays_open, "the queues are made again when a fault is not closed"},
+};
+
+static int test_lost_main(int, char **)
+{
+    queues_emptied(&(struct testing){.name = "test_lost"}); /* what is kept from now on */
+    struct testing test = testing_begin("test_lost");
+
+    for (size_t i = 0; i < array_size(cases); i++) {
+        cases[i].check(&test);
+        testing_ok(&test, cases[i].property);
+    }
+    testing_end(&test);
+}
+MAIN(test_lost_main);
