@@ -12,6 +12,11 @@
  *   TYPED(task_switch);                  the type of a symbol that compilers do not describe: one that is written in
  *                                        assembly or used only there; with clang, a variable of another cell, or its
  *                                        function that is not called
+ *   INVARIANT_LENGTH(struct ring, waiting, slots);     field `waiting` is at most field `slots`
+ *   INVARIANT_ARRAY(struct node, block, blocks);       pointer `block` refers to `blocks` elements
+ *   INVARIANT_LIST(struct node, next);                 `next` makes a list, which has an end
+ *   INVARIANT_BACK(struct node, first, parent);        what pointer `first` refers to has a pointer `parent` back
+ *                                        what must hold of data whenever no lock is held (cells/recover/check)
  *
  * The macros leave lines of text, and pointers to what has a type, in sections that `cell make` turns into ELF notes
  * (guest/abi/note.h). */
@@ -41,7 +46,17 @@
 #define PER_NAMESPACE()    CELL_DECLARE("per_namespace")
 #define CORE()             CELL_DECLARE("core")
 #define FOUNDATION()       CELL_DECLARE("foundation")
-#define TYPED(name)        static __typeof__(name) *const cell_type_of_##name __attribute__((used, section(NOTE_TYPES)))
+/* The compiler, too, refuses fields that do not exist. */
+#define INVARIANT(words, type, field, other)                                                                           \
+    _Static_assert(sizeof((type *)0)->field && sizeof((type *)0)->other, "of fields");                                 \
+    CELL_DECLARE("invariant " words)
+#define INVARIANT_LENGTH(type, count, capacity)                                                                        \
+    INVARIANT("length " #type " " #count " " #capacity, type, count, capacity)
+#define INVARIANT_ARRAY(type, pointer, count) INVARIANT("array " #type " " #pointer " " #count, type, pointer, count)
+#define INVARIANT_LIST(type, next)            INVARIANT("list " #type " " #next " " #next, type, next, next)
+#define INVARIANT_BACK(type, next, back)      INVARIANT("back " #type " " #next " " #back, type, next, next)
+
+#define TYPED(name) static __typeof__(name) *const cell_type_of_##name __attribute__((used, section(NOTE_TYPES)))
 
 /* What a transfer function is given: the static data of the cells that are replaced, looked up by section name
  * (".bss.channel_totals"): first that of the cell of the same name, then that of the others in their order. Pointers

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define WORDS 4
+#define WORDS 6
 
 const char *const declaration_role[ROLES] = {
     [ROLE_INIT] = "init", [ROLE_MAIN] = "main", [ROLE_TRANSFER] = "transfer", [ROLE_DONE] = "done"};
@@ -100,6 +100,23 @@ static size_t split_line(char *line, char *word[WORDS + 1])
     return n;
 }
 
+/* "invariant length struct TAG FIELD OTHER" */
+static bool read_invariant(struct declaration *declaration, char *const word[])
+{
+    static const struct {
+        const char *word;
+        enum note_rule_what what;
+    } kinds[] = {{"length", RULE_LENGTH}, {"array", RULE_ARRAY}, {"list", RULE_LIST}, {"back", RULE_BACK}};
+
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        if (strcmp(word[1], kinds[i].word) == 0 && strcmp(word[2], "struct") == 0) {
+            declaration->invariant[declaration->invariants++] =
+                (struct declared_invariant){kinds[i].what, word[3], word[4], word[5]};
+            return true;
+        }
+    return false;
+}
+
 static enum err read_declaration(struct declaration *declaration, const char *path, char *line)
 {
     char *word[WORDS + 1];
@@ -116,6 +133,8 @@ static enum err read_declaration(struct declaration *declaration, const char *pa
         declaration->flags |= word_flag(word[0]);
         return ERR_OK;
     }
+    if (strcmp(word[0], "invariant") == 0 && n == 6 && read_invariant(declaration, word))
+        return ERR_OK;
     return complain(ERR_INVALID, path, "%s: a line that begins with \"%s\" is not understood", NOTE_DECLARATIONS,
                     word[0]);
 }
@@ -131,7 +150,8 @@ enum err declaration_read(struct declaration *ret_declaration, const struct elf_
     size_t bytes = object->section[index].bytes;
     declaration.text = malloc(bytes + 1);
     declaration.export = calloc(bytes / sizeof "export" + 1, sizeof *declaration.export);
-    if (!declaration.text || !declaration.export)
+    declaration.invariant = calloc(bytes / sizeof "invariant" + 1, sizeof *declaration.invariant);
+    if (!declaration.text || !declaration.export || !declaration.invariant)
         return complain(ERR_NOMEM, object->path, "out of memory");
     memcpy(declaration.text, object->section[index].data, bytes);
     declaration.text[bytes] = '\0';
@@ -152,6 +172,7 @@ enum err declaration_read(struct declaration *ret_declaration, const struct elf_
 void declaration_done(struct declaration *declaration)
 {
     free(declaration->export);
+    free(declaration->invariant);
     free(declaration->text);
     *declaration = (struct declaration){0};
 }

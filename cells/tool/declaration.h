@@ -8,6 +8,12 @@ struct declared_export {
     enum access_level access;
 };
 
+/* INVARIANT_...(struct TAG, field, other). */
+struct declared_invariant {
+    enum note_rule_what what;
+    const char *tag, *field, *other;
+};
+
 enum declared_role { ROLE_INIT, ROLE_MAIN, ROLE_TRANSFER, ROLE_DONE, ROLES };
 
 struct declaration {
@@ -18,6 +24,8 @@ struct declaration {
     const char *role[ROLES]; /* function name or NULL */
     struct declared_export *export;
     size_t exports;
+    struct declared_invariant *invariant;
+    size_t invariants;
     char *text; /* owns the strings above */
 };
 

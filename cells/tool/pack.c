@@ -2,6 +2,7 @@
 #include "cells/tool/pack.h"
 #include "cells/tool/graph.h"
 #include "cells/tool/limits.h"
+#include "cells/tool/rules.h"
 #include "cells/tool/section_name.h"
 #include "cells/tool/untyped.h"
 #include "cells/tool/elf_out.h"
@@ -360,25 +361,56 @@ static bool make_graph(const struct pack *p, void **ret_note, size_t *ret_bytes)
     return graph && graph_note(graph, ret_note, ret_bytes);
 }
 
+/* The contents of the note on what data must be: *ret_note NULL: there is none, as for cells of the foundation and
+ * the core, whose data nobody replaces. */
+static enum err make_rules(const struct pack *p, void **ret_note, size_t *ret_bytes)
+{
+    OWN(rules) struct rules *rules = rules_new(p->types);
+    Dwarf_Die function;
+
+    *ret_bytes = 0;
+    if (p->declaration->flags & (NOTE_FOUNDATION | NOTE_CORE) || p->packing->untyped)
+        return ERR_OK;
+    for (size_t i = 1; rules && i < p->in->sections; i++) {
+        const struct section *s = &p->in->section[i];
+        size_t count;
+        const struct datum *data = is_static_data(p, i) ? types_listed(p->types, i, &count) : NULL;
+        if (data)
+            rules_add(rules, p->names.name[i], (uint32_t)p->section[i], s->header.sh_size, data, count);
+    }
+    for (size_t i = 0; rules && i < p->declaration->exports; i++)
+        if (types_find(p->types, p->declaration->export[i].symbol, &function))
+            rules_add_function(rules, &function);
+    enum err e = rules ? rules_add_invariants(rules, p->declaration, p->in->path) : ERR_NOMEM;
+    if (e == ERR_OK && !rules_note(rules, ret_note, ret_bytes))
+        e = ERR_NOMEM;
+    return e == ERR_NOMEM ? complain(e, p->in->path, "out of memory") : e;
+}
+
 static enum err make_notes(struct pack *p)
 {
     OWN(memory) struct note_symbol *symbols = calloc(p->symbols, sizeof *symbols);
     OWN(memory) struct note_data *data = calloc(p->in->sections, sizeof *data);
-    OWN(memory) void *pointers = NULL;
-    size_t pointer_bytes;
+    OWN(memory) void *pointers = NULL, *rules = NULL;
+    size_t pointer_bytes, rule_bytes;
 
     if (!symbols || !data || !make_graph(p, &pointers, &pointer_bytes))
         return complain(ERR_NOMEM, p->in->path, "out of memory");
-    p->note = calloc(1, 5 * (sizeof(Elf64_Nhdr) + 8) + sizeof(struct note_cell) + p->symbols * sizeof *symbols +
-                            p->in->sections * sizeof *data + pointer_bytes);
+    enum err e = make_rules(p, &rules, &rule_bytes);
+    if (e != ERR_OK)
+        return e;
+    p->note = calloc(1, 6 * (sizeof(Elf64_Nhdr) + 8) + rule_bytes + 4 + sizeof(struct note_cell) +
+                            p->symbols * sizeof *symbols + p->in->sections * sizeof *data + pointer_bytes);
     if (!p->note)
         return complain(ERR_NOMEM, p->in->path, "out of memory");
     note_cell(p);
-    enum err e = note_symbols(p, symbols);
+    e = note_symbols(p, symbols);
     if (e == ERR_OK)
         e = note_data(p, data);
     if (pointers)
         put_note(p, NOTE_POINTERS, pointers, pointer_bytes);
+    if (rules)
+        put_note(p, NOTE_RULES, rules, rule_bytes);
     return e;
 }
 

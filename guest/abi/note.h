@@ -17,6 +17,7 @@ enum note_type {
     NOTE_IMPORT = 3,   /* the same of undefined symbols, with the type this cell was compiled against */
     NOTE_DATA = 4,     /* array of struct note_data, in the order of the sections: every writable one, and functions */
     NOTE_POINTERS = 5, /* struct note_pointers and what it counts: where pointers to functions may be */
+    NOTE_RULES = 6,    /* struct note_rules and what it counts: what data must be; not of the foundation's cells */
 };
 
 enum cell_kind { CELL_KERNEL = 1, CELL_DRIVER = 2, CELL_LIBRARY = 3, CELL_APPLICATION = 4 };
@@ -106,6 +107,57 @@ struct note_root {
 };
 _Static_assert(sizeof(struct note_pointers) == 16 && sizeof(struct note_shape) == 32);
 _Static_assert(sizeof(struct note_field) == 32 && sizeof(struct note_root) == 8);
+
+/* What static data must be, and what its pointers refer to, by the types that DWARF gives and by what the source
+ * declares (INVARIANT_... in cells/cell.h). In this order: struct note_rules, so many struct note_ruled, note_rule,
+ * note_values, note_root, and bytes of names, of which the last is 0. Name 0 is the empty one. Unions and bit fields
+ * have no rules. No cell is loaded or refused for this note; cell `check` reads it, and trusts no byte of it. */
+struct note_rules {
+    uint32_t types, rules, values, roots, name_bytes;
+};
+
+/* A type, or a section of static data. What other cells define has rules only where this cell holds it by value. */
+struct note_ruled {
+    uint64_t tag;          /* hash of its tag; 0: it has none, or is a section */
+    uint32_t bytes;        /* 0: it is opaque to this cell */
+    uint32_t first, rules; /* index of the first rule, which follows the last one of the type before; how many */
+    uint32_t own;          /* 1: the cell defines it; where others refer to its tag, this is it */
+};
+
+enum note_rule_what {
+    RULE_POINTER = 1, /* 0, or a pointer to `target` */
+    RULE_LIST,        /* the same, and no two such pointers refer to the same: a list in no circle */
+    RULE_BYTES,       /* 0, or a pointer to `target` bytes of any alignment */
+    RULE_FUNCTION,    /* 0, or a pointer to a function */
+    RULE_BOOL,        /* a byte, 0 or 1 */
+    RULE_VALUES,      /* a number of `bytes` bytes, one of the values `target` */
+    RULE_HOLDS,       /* `target` itself, a type of a lower index */
+    RULE_BACK,        /* 0, or a pointer to what has, at `other`, a pointer back to where this one's type begins */
+    RULE_ARRAY,       /* a pointer to as many `target` as the number at `other` says, which has `bytes` bytes */
+    RULE_LENGTH,      /* a number of `bytes` bytes, at most the number at `other`, of `target` bytes */
+    RULE_KINDS
+};
+
+/* Of one field, or of an array of them. */
+struct note_rule {
+    uint32_t offset;
+    union {
+        uint32_t count; /* elements of an array, else 1 */
+        uint32_t other; /* of RULE_BACK, RULE_ARRAY, RULE_LENGTH: an offset; they are of one field */
+    };
+    uint8_t what; /* enum note_rule_what */
+    uint8_t bytes;
+    uint16_t target; /* index of a type or of values, or as said above */
+    uint32_t name;
+};
+
+/* The values that an enumeration may have: those from `low` to `high` whose bit is set in `set`, of which bit 0 stands
+ * for `low`; with `high` 64 and more above `low`, all of them. */
+struct note_values {
+    int64_t low, high;
+    uint64_t set;
+};
+_Static_assert(sizeof(struct note_rules) == 20 && sizeof(struct note_ruled) == 24 && sizeof(struct note_rule) == 16);
 
 /* Where the linker has put the sections of the cells that the nano_core consists of: section NOTE_IMAGE of nano_core.o,
  * which is not loaded. A struct note_image, its places, cell by cell, and the strings that these name by offset. */

@@ -12,6 +12,7 @@ EXPORT(channel_send, APPLICATION);
 EXPORT(channel_receive, APPLICATION);
 EXPORT(channel_waiting, APPLICATION);
 EXPORT(channel_totals, APPLICATION);
+INVARIANT_LENGTH(struct channel_ring, waiting, slots);
 
 static struct channel_totals totals;
 

@@ -6,6 +6,10 @@
 #include "cells/memory/heap/heap.h"
 #include "cells/task/task/task.h"
 
+INVARIANT_ARRAY(struct node, block, blocks);
+INVARIANT_LIST(struct node, next);
+INVARIANT_BACK(struct node, first, parent);
+
 #define PATIENCE_NS 200000000ull /* after which a waiter checks whether the task inside still exists */
 
 static bool has_task_ended(uint32_t task_id)
