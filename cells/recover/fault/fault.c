@@ -333,7 +333,7 @@ void fault_log_damage(const struct fault_damage *damage)
     fault->cell = damage->cell;
     fault->section = damage->section;
     fault->offset = damage->offset;
-    fault->action = FAULT_ACTION_MEND;
+    fault->action = damage->action;
     fault->outcome = FAULT_OUTCOME_RECOVERED;
     if (damage->cell.index)
         copy_names(damage->cell, fault->cell_name, fault->namespace_);
@@ -455,6 +455,7 @@ static void hear(void)
                                         .section = arena_section_at(handler),
                                         .address = handler,
                                         .place = "local APIC",
+                                        .action = FAULT_ACTION_MEND,
                                         .message = text};
 
     fault_log_damage(&damage);

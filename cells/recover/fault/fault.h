@@ -29,7 +29,7 @@ enum err fault_report(const struct arena_fault *fault, const char *what, struct 
  * on_panic= on the command line, halts as that says. */
 _Noreturn void fault_reboot(struct arena_fault *fault, const char *why);
 
-/* Damage that was found before anything failed, and is right again. */
+/* Damage that was found before anything failed, or that is what made something fail, and is right again. */
 struct fault_damage {
     struct cell_ref cell;       /* that was damaged, or whose data it was; none: of no cell */
     struct section_ref section; /* none: a table that the CPU reads, or a record of the arena */
@@ -37,6 +37,7 @@ struct fault_damage {
     uint64_t address;           /* virtual */
     const char *place;          /* where, if it is no section */
     const char *message;        /* what */
+    enum fault_action action;   /* how it was put right */
 };
 /* Logs it as a fault that was recovered from, of kind FAULT_DAMAGE, and as an event. From any context. */
 void fault_log_damage(const struct fault_damage *damage);

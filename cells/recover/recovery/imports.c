@@ -19,17 +19,33 @@ static bool is_among(struct cell_ref cell, const struct cell_ref *cells, size_t 
     return false;
 }
 
-/* Appends what `cell` imports from to the first `count` of `reached`. Returns the new count. */
+/* Appends the cell to the first `count` of `reached` if its data may be replaced. Returns the new count. */
+static size_t add_cell(struct cell_ref cell, struct cell_ref reached[IMPORTS_MAX], size_t count)
+{
+    if (count < IMPORTS_MAX && arena_cell(cell)->state == CELL_LIVE && arena_cell(cell)->object.index &&
+        !mend_is_needed(cell) && !is_among(cell, reached, count))
+        reached[count++] = cell;
+    return count;
+}
+
+/* The same with what `cell` imports from. */
 static size_t add_imports(struct cell_ref cell, struct cell_ref reached[IMPORTS_MAX], size_t count)
 {
     for_each_section_of (s, cell)
-        for_each_edge_from (e, s) {
-            struct cell_ref to = arena_section(arena_edge(e)->to)->cell;
-            if (count < IMPORTS_MAX && arena_cell(to)->state == CELL_LIVE && arena_cell(to)->object.index &&
-                !mend_is_needed(to) && !is_among(to, reached, count))
-                reached[count++] = to;
-        }
+        for_each_edge_from (e, s)
+            count = add_cell(arena_section(arena_edge(e)->to)->cell, reached, count);
     return count;
+}
+
+size_t imports_all(const struct cell_ref *cells, size_t count, struct cell_ref ret_cells[IMPORTS_MAX])
+{
+    size_t reached = 0;
+
+    for (size_t i = 0; i < count; i++)
+        reached = add_cell(cells[i], ret_cells, reached);
+    for (size_t done = 0; done < reached; done++)
+        reached = add_imports(ret_cells[done], ret_cells, reached);
+    return reached;
 }
 
 size_t imports_with_data(struct cell_ref cell, unsigned depth, struct cell_ref ret_cells[IMPORTS_MAX])

@@ -12,3 +12,7 @@
  * IMPORTS_MAX cells are looked at. */
 size_t imports_with_data(struct cell_ref cell, unsigned depth, struct cell_ref ret_cells[IMPORTS_MAX])
     NEEDS(loader_lock);
+/* Writes the live ones of `cells`, and all that they reach by imports, with or without static data, in the same order
+ * and with the same exceptions. Returns how many; at most IMPORTS_MAX. */
+size_t imports_all(const struct cell_ref *cells, size_t count, struct cell_ref ret_cells[IMPORTS_MAX])
+    NEEDS(loader_lock);

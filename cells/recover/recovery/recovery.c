@@ -1,6 +1,7 @@
 /* See recovery.h. A fault's record is open until its remedy has been applied; then it is closed, once. */
 #include "cells/recover/recovery/recovery.h"
 #include "cells/recover/recovery/audit.h"
+#include "cells/recover/recovery/blame.h"
 #include "cells/recover/recovery/imports.h"
 #include "cells/recover/recovery/lines.h"
 #include "cells/recover/recovery/overdue.h"
@@ -65,7 +66,7 @@ static unsigned recurrences(const struct arena_fault *fault, bool same_task)
             break;
         bool same = earlier->task_id == fault->task_id;
         bool nested = same && earlier->outcome == FAULT_OUTCOME_OPEN && open++ < NESTED_FAULTS;
-        if ((same_task && !same) || nested)
+        if ((same_task && !same) || nested || earlier->kind == FAULT_DAMAGE)
             continue;
         count += string_equal(earlier->blamed, fault->blamed) &&
                  string_equal(earlier->blamed_namespace, fault->blamed_namespace);
@@ -208,6 +209,20 @@ static unsigned repair_damage(struct arena_fault *fault, bool all)
     return repaired;
 }
 
+/* Reloads, with fresh data, the cells whose data are wrong: of `cell`, of those that had frames on the stack, and of
+ * what they import. False: none. */
+static bool reload_wrong(struct arena_fault *fault, struct cell_ref cell)
+{
+    GUARD(loader) locked = loader_hold();
+    struct cell_ref wrong[BLAMED_MAX];
+    size_t count = blame_data(fault, cell, wrong);
+    bool reloaded = false;
+
+    for (size_t i = 0; i < count; i++)
+        reloaded |= reload_cell(fault, wrong[i], SWAP_FRESH_DATA);
+    return reloaded;
+}
+
 /* Reloads, with fresh data, what the cell imports: the more steps away, the more often it has failed. */
 static void reload_imports(struct arena_fault *fault, struct cell_ref cell)
 {
@@ -239,7 +254,7 @@ static bool apply_remedy(struct arena_fault *fault, bool needed)
 
     if (remedy == REMEDY_NONE && was_repaired(fault->seq))
         return true;
-    if (repair_damage(fault, remedy != REMEDY_NONE) || remedy == REMEDY_NONE)
+    if (repair_damage(fault, remedy != REMEDY_NONE) || remedy == REMEDY_NONE || reload_wrong(fault, cell))
         return true;
     if (remedy == REMEDY_GIVE_UP && cell.index && arena_cell(cell)->kind != CELL_APPLICATION) {
         lines_write();

@@ -38,6 +38,7 @@ void scrub_report(struct fault_damage damage, uint32_t differed, const char *uni
     else
         log_warn("scrub: %s: %s, put right", damage.place, message);
     arena_count(COUNTER_scrub_mends, 1);
+    damage.action = FAULT_ACTION_MEND;
     fault_log_damage(&damage);
 }
 

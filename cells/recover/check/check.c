@@ -1,0 +1,61 @@
+/* See check.h. All memory that the walk needs is static, since memory may be what is out. */
+#include "cells/recover/check/check.h"
+#include "cells/lib/string/string.h"
+#include "cells/recover/check/inside.h"
+#include "cells/recover/mend/mend.h"
+#include "cells/task/park/park.h"
+#include "cells/task/scheduler/scheduler.h"
+
+CELL("check", KERNEL, 1);
+FOUNDATION();
+EXPORT(check_data, KERNEL);
+
+#define LOOKS        3
+#define LOOK_APART   5000000ull /* ns */
+#define FINDINGS_MAX 8          /* of one look */
+
+static struct walk walk;
+static struct check_finding found[FINDINGS_MAX];
+
+static size_t look(void)
+{
+    GUARD(park) parked = park_all();
+
+    walk.finding = found;
+    walk.max = FINDINGS_MAX;
+    walk_all(&walk);
+    return walk.findings < walk.max ? walk.findings : walk.max;
+}
+
+/* Keeps those of `before` that have been found again. */
+static size_t keep_same(struct check_finding *before, size_t count, size_t again)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < count; i++)
+        for (size_t k = 0; k < again; k++)
+            if (before[i].address == found[k].address && before[i].value == found[k].value) {
+                before[kept++] = before[i];
+                break;
+            }
+    return kept;
+}
+
+size_t check_data(const struct cell_ref *cells, size_t count, struct check_finding *ret_findings, size_t max)
+{
+    static struct check_finding before[FINDINGS_MAX];
+
+    walk.notes = 0;
+    for (size_t i = 0; i < count && walk.notes < NOTES_MAX; i++)
+        if (!mend_is_needed(cells[i]) && rules_of_cell(cells[i], &walk.note[walk.notes]))
+            walk.notes++;
+    size_t wrong = look();
+    memcpy(before, found, sizeof before);
+    for (unsigned i = 1; wrong && i < LOOKS; i++) {
+        scheduler_sleep_ns(LOOK_APART);
+        wrong = keep_same(before, wrong, look());
+    }
+    for (size_t i = 0; i < wrong && i < max; i++)
+        ret_findings[i] = before[i];
+    return wrong;
+}
