@@ -146,6 +146,8 @@ static const struct verb campaign_verbs[] = {
      .least = 1, .most = 1, .run = campaign_report},
     {"tables", "DB", "results in Markdown, beside those of the thesis, and what was lost", NULL, .least = 1, .most = 1,
      .run = campaign_tables},
+    {"compare", "A B", "the same faults into two builds: fails if the second loses more, beyond chance", json_options,
+     .least = 2, .most = 2, .run = campaign_compare},
     {"replay", "DB INDEX", "do one experiment again", json_options, .least = 2, .most = 2, .run = campaign_replay_one},
     {0},
 };

@@ -59,4 +59,5 @@ enum cli_status campaign_start(struct call *call);
 enum cli_status campaign_resume(struct call *call);
 enum cli_status campaign_report(struct call *call);
 enum cli_status campaign_tables(struct call *call);
+enum cli_status campaign_compare(struct call *call);
 enum cli_status campaign_replay_one(struct call *call);

@@ -493,6 +493,27 @@ static enum err visit_groups(struct database *d, const char *first, const char *
     return step == SQLITE_DONE ? ERR_OK : failed(d, why);
 }
 
+static enum err check_newest(const struct database *d, struct why *why)
+{
+    return d->format == FORMAT
+               ? ERR_OK
+               : why_set(why, ERR_UNSUPPORTED, "database %s: has format %d; `delias campaign resume` makes it a %d",
+                         d->path, d->format, FORMAT);
+}
+
+enum err database_attach(struct database *d, const struct database *other, struct why *why)
+{
+    CLOSED_BY(finalize) sqlite3_stmt *s = NULL;
+    enum err e = check_newest(other, why);
+
+    if (e != ERR_OK)
+        return e;
+    if (sqlite3_prepare_v2(d->sqlite, "ATTACH DATABASE ? AS other", -1, &s, NULL) != SQLITE_OK)
+        return failed(d, why);
+    sqlite3_bind_text(s, 1, other->path, -1, SQLITE_STATIC);
+    return sqlite3_step(s) == SQLITE_DONE ? ERR_OK : failed(d, why);
+}
+
 enum err database_select(struct database *d, const char *sql, database_row *visit, void *context, struct why *why)
 {
     enum { COLUMNS_MAX = 24 };
@@ -500,9 +521,9 @@ enum err database_select(struct database *d, const char *sql, database_row *visi
     const char *column[COLUMNS_MAX] = {0};
     int step;
 
-    if (d->format < FORMAT)
-        return why_set(why, ERR_UNSUPPORTED, "database %s: has format %d; `delias campaign resume` makes it a %d",
-                       d->path, d->format, FORMAT);
+    enum err e = check_newest(d, why);
+    if (e != ERR_OK)
+        return e;
     if (sqlite3_prepare_v2(d->sqlite, sql, -1, &s, NULL) != SQLITE_OK)
         return failed(d, why);
     while ((step = sqlite3_step(s)) == SQLITE_ROW) {

@@ -45,6 +45,10 @@ enum err database_tally_moments(struct database *database, database_visit *visit
 /* The time of workers that all experiments took together, clean starts included. */
 uint64_t database_time_ms(struct database *database);
 
+/* The tables of another one can be read too by database_select, as other.TABLE. Once. ERR_UNSUPPORTED: that has an
+ * earlier format. */
+enum err database_attach(struct database *database, const struct database *other, struct why *why);
+
 /* Whether its experiments say what was left after recovery: not in earlier formats. */
 bool database_has_residue(const struct database *database);
 

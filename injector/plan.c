@@ -31,6 +31,7 @@ static const char *const keys[] = {"machine",
                                    "models",
                                    "parts",
                                    "until_manifested",
+                                   "until_half_width",
                                    "during",
                                    "moments",
                                    "moment_steps",
@@ -39,13 +40,28 @@ static const char *const keys[] = {"machine",
                                    NULL};
 static const char *const needed[] = {"machine", "targets", "seed"};
 /* Of a campaign that is made of others. The rest is theirs. */
-static const char *const of_whole[] = {"parts", "count", "seed", "until_manifested"};
+static const char *const of_whole[] = {"parts", "count", "seed", "until_manifested", "until_half_width"};
+
+/* In percent. */
+static void apply_half_width(struct settings *s, struct plan *p)
+{
+    const char *words = settings_text(s, "until_half_width", 1, 16);
+    char *end = NULL;
+
+    if (!words)
+        return;
+    double percent = strtod(words, &end);
+    if (*end || !(percent >= 0.01 && percent <= 50))
+        settings_refuse(s, "until_half_width", 0, "is no number of percent from 0.01 to 50");
+    p->until_half_width = percent / 100;
+}
 
 static void apply_extent(struct settings *s, struct plan *p)
 {
     settings_need(s, "seed");
     p->until_manifested = settings_number(s, "until_manifested", 1, COUNT_MAX, 0);
-    if (!p->until_manifested)
+    apply_half_width(s, p);
+    if (!p->until_manifested && !settings_has(s, "until_half_width"))
         settings_need(s, "count");
     p->count = settings_number(s, "count", 1, COUNT_MAX, COUNT_MAX);
     p->seed = settings_number(s, "seed", 0, UINT64_MAX, 0);

@@ -44,6 +44,7 @@ struct plan {
     struct plan_moment moment; /* of the injection, when `during` says one */
     uint64_t count, seed;
     uint64_t until_manifested; /* ends when so many faults have manifested; 0: not before the count */
+    double until_half_width;   /* ends when the interval of the rate is that narrow, 0 to 0.5; 0: not for that */
     unsigned timeout_ms;       /* for the workload to end `rounds` rounds after the injection */
     unsigned boot_ms;          /* for the guest to come up */
     unsigned warmup_rounds, rounds;

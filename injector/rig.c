@@ -200,7 +200,7 @@ enum err rig_pin_archives(struct database *database, const struct plan *plan, st
 
 /* ---- what the guest has in use ---- */
 
-struct comparison {
+struct closing {
     struct rig *rig;
     unsigned rounds; /* yet to come */
     struct residue_counts left;
@@ -209,7 +209,7 @@ struct comparison {
 
 static bool widen_usual(void *context, bool stands)
 {
-    struct comparison *s = context;
+    struct closing *s = context;
     struct residue_counts counts;
 
     if (stands && s->rounds > 0 && residue_count(s->rig->target.ram, s->rig->target.bytes, &counts)) {
@@ -222,7 +222,7 @@ static bool widen_usual(void *context, bool stands)
 /* From the kept state, which is put back afterwards. */
 static enum err learn_usual(struct rig *r, struct why *why)
 {
-    struct comparison s = {.rig = r, .rounds = r->plan->rounds + 2 * CLOSING_ROUNDS};
+    struct closing s = {.rig = r, .rounds = r->plan->rounds + 2 * CLOSING_ROUNDS};
     struct residue_counts counts;
 
     if (residue_count(r->target.ram, r->target.bytes, &counts))
@@ -238,7 +238,7 @@ static enum err learn_usual(struct rig *r, struct why *why)
 
 static bool is_as_usual(void *context, bool stands)
 {
-    struct comparison *s = context;
+    struct closing *s = context;
     struct residue_counts counts;
 
     if (stands && !s->clean && s->rounds > 0 && residue_count(s->rig->target.ram, s->rig->target.bytes, &counts)) {
@@ -250,7 +250,7 @@ static bool is_as_usual(void *context, bool stands)
 
 enum err rig_compare(struct rig *r, struct experiment *x, struct why *why)
 {
-    struct comparison s = {.rig = r, .rounds = CLOSING_ROUNDS};
+    struct closing s = {.rig = r, .rounds = CLOSING_ROUNDS};
 
     if (!disk_of(r)->usual.known)
         return ERR_OK;

@@ -1,5 +1,6 @@
 /* See workers.h. */
 #include "injector/workers.h"
+#include "injector/report.h"
 #include <pthread.h>
 #include <stdlib.h>
 
@@ -31,7 +32,12 @@ struct workers {
 
 static bool is_enough(const struct workers *w)
 {
-    return w->until && w->progress->done - w->progress->outcomes[OUTCOME_BENIGN] >= w->until;
+    const uint64_t *n = w->progress->outcomes;
+    uint64_t manifested = w->progress->done - n[OUTCOME_BENIGN];
+    double low, high;
+
+    report_wilson(n[OUTCOME_RESTART] + n[OUTCOME_RELOAD], manifested, &low, &high);
+    return (w->until && manifested >= w->until) || (high - low) / 2 <= w->plan->until_half_width;
 }
 
 static void fail(struct workers *w, enum err e, const struct why *why)

@@ -93,6 +93,13 @@ END
 must 0 run "$work/known.yaml" -o "$work/known.db" --json
 jq -e '.outcomes.reload == 5 and .outcomes.wrong == 0 and .manifested == 5 and .recovered == 5
        and .thesis.manifested == 5 and .thesis.recovered == 5' "$work/out" > /dev/null || fail 'ends that are known'
+# The same faults into two builds: of one that loses many more, the comparison fails.
+cp "$db" "$work/worse.db"
+sqlite3 "$work/worse.db" "update experiment set outcome = 'hang' where idx < 9"
+must 0 compare "$db" "$db" --json
+jq -e '.pairs == 20 and .lost.only_b == 0' "$work/out" > /dev/null || fail 'a campaign beside itself'
+refused 1 'loses more' compare "$db" "$work/worse.db"
+must 0 compare "$work/worse.db" "$db"
 sed -i 's/^targets:.*/targets: ["cell:acpi:.text"]/; s/^count:.*/count: 2/; s/^rounds:.*/rounds: 3/' "$work/known.yaml"
 must 0 run "$work/known.yaml" -o "$work/idle.db" --json
 jq -e '.outcomes.benign == 2 and .manifested == 0 and .thesis.manifested == 0' "$work/out" > /dev/null ||

@@ -115,6 +115,11 @@ START_TEST(reads_an_exact_file)
     ck_assert_msg(load(GOOD, &plan) == ERR_OK, "%s", why.text);
     ck_assert(!plan.exact);
     plan_done(&plan);
+    ck_assert_msg(load("machine: machine.yaml\ntargets: [random]\nmodel: flip\nseed: 5\nuntil_half_width: 0.5\n",
+                       &plan) == ERR_OK,
+                  "%s", why.text);
+    ck_assert(plan.until_half_width == 0.005);
+    plan_done(&plan);
 }
 END_TEST
 
@@ -130,6 +135,7 @@ START_TEST(reads_a_campaign_of_others)
     ck_assert_msg(load("parts: [a.yaml, b.yaml]\nuntil_manifested: 7\nseed: 1\n", &plan) == ERR_OK, "%s", why.text);
     ck_assert_uint_eq(plan.parts, 2);
     ck_assert_uint_eq(plan.until_manifested, 7);
+    ck_assert(plan.until_half_width == 0);
     ck_assert_uint_eq(plan.seed, 1);
     ck_assert_uint_eq(plan.part[1].models, 2);
     ck_assert_str_eq(plan.part[1].model[1].words, "skip");
@@ -164,6 +170,9 @@ static const struct {
     {"", "x.yaml: is empty"},
     {"machine: [", "x.yaml"},
     {GOOD "unheard_of: 3\n", "unheard_of"},
+    {GOOD "until_half_width: 0\n", "line 6: until_half_width: is no number of percent"},
+    {GOOD "until_half_width: 5%\n", "line 6: until_half_width: is no number of percent"},
+    {GOOD "until_half_width: nan\n", "line 6: until_half_width: is no number of percent"},
     {GOOD "workload: [graphics, chan]\n", "line 6: workload: 'chan' is no part of the workload"},
     {GOOD "workload: graphics\n", "line 6: workload: is one value"},
     {"machine: machine.yaml\ntargets: []\nmodel: flip\ncount: 1\nseed: 1\n", "x.yaml"},

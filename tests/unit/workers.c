@@ -104,6 +104,19 @@ START_TEST(ends_where_one_worker_would)
 }
 END_TEST
 
+/* All of those that manifest are recovered: the interval of 21 is 1 to 0.8454, of 20 it is wider than that. */
+START_TEST(ends_when_the_interval_is_narrow)
+{
+    struct campaign_progress p;
+
+    plan.until_half_width = 0.0775;
+    ck_assert_int_eq(run(WORKERS, 0, &p), ERR_OK);
+    ck_assert_uint_eq(p.outcomes[OUTCOME_RESTART], 21);
+    ck_assert_uint_eq(p.done, 61);
+    has_the_first(61);
+}
+END_TEST
+
 START_TEST(keeps_what_came_before_a_failure)
 {
     struct campaign_progress p;
@@ -152,6 +165,7 @@ Suite *suite_workers(void)
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_add_test(tc, runs_all);
     tcase_add_loop_test(tc, ends_where_one_worker_would, 1, WORKERS + 1);
+    tcase_add_test(tc, ends_when_the_interval_is_narrow);
     tcase_add_test(tc, keeps_what_came_before_a_failure);
     tcase_add_test(tc, stops_when_told);
     tcase_add_test(tc, only_exact_campaigns_have_several);
