@@ -21,7 +21,7 @@ struct comparison {
     unsigned rows;
 };
 
-/* Both databases are read, and stay as they are. On failure `why` says which cannot be read, or that the seeds differ. */
+/* Both databases are read only. On failure `why` says which cannot be read, or that the seeds differ. */
 enum err compare_make(struct database *a, struct database *b, struct comparison *ret_comparison, struct why *why);
 
 /* McNemar's exact test, two-sided, of pairs that differ one way and the other. */
