@@ -133,7 +133,7 @@ faults-expected: deps ## what is expected of the fixed set of experiments, from 
 	@$(MAKE) --no-print-directory all
 	@tests/e2e/faults.sh --write
 
-campaign-thesis: deps ## the thesis's mix until 10,000 faults have manifested (CAMPAIGN_MANIFESTED=N); hours; goes on where it was
+campaign-thesis: deps ## the thesis's mix until 10,000 faults have manifested (CAMPAIGN_MANIFESTED=N); an hour; goes on where it was
 	@$(MAKE) --no-print-directory all $(B)/rendezvous.archive
 	@tests/bench/campaign_thesis.sh $(or $(CAMPAIGN_MANIFESTED),10000)
 

@@ -370,7 +370,7 @@ static enum err run_one(struct rig *r, uint64_t index, struct experiment *x, str
     const struct plan *plan = r->plan;
     struct prng prng = prng_for(r->whole->seed, index);
     unsigned t = (unsigned)prng_below(&prng, plan->targets);
-    unsigned m = plan->models > 1 ? (unsigned)prng_below(&prng, plan->models) : 0;
+    unsigned m = plan->models > 1 ? plan_model(plan, (unsigned)prng_below(&prng, plan->weights)) : 0;
     uint64_t start = watch_now_ns();
 
     memset(x, 0, sizeof *x);

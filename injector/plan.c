@@ -1,5 +1,6 @@
 /* See plan.h. */
 #include "injector/plan.h"
+#include "introspect/base/number.h"
 #include "introspect/base/settings.h"
 #include <errno.h>
 #include <stdio.h>
@@ -11,6 +12,7 @@ enum {
     COUNT_MAX = 100000000,
     JITTER_SWITCHES_MAX = 10000,
     MOMENT_STEPS_MAX = 20000,
+    WEIGHT_MAX = 1000,
     BLOCK = 50
 }; /* experiments in a row of one part */
 
@@ -29,6 +31,7 @@ static const char *const keys[] = {"machine",
                                    "jitter_switches",
                                    "workload",
                                    "models",
+                                   "model_weights",
                                    "parts",
                                    "until_manifested",
                                    "until_half_width",
@@ -85,8 +88,27 @@ static void add_model(struct settings *s, const char *key, size_t item, const ch
 
     if (model_parse(words, &p->model[p->models].use, &why) != ERR_OK)
         settings_refuse(s, key, item, "%s", why.text);
+    p->model[p->models].weight = 1;
     strcpy(p->model[p->models++].words, words);
     snprintf(p->model_words + used, sizeof p->model_words - used, "%s%s", used ? ", " : "", words);
+}
+
+/* In the order of the models. */
+static void apply_weights(struct settings *s, struct plan *p)
+{
+    size_t count = settings_list(s, "model_weights", PLAN_MODELS_MAX, PLAN_TEXT_MAX - 1);
+    uint64_t weight;
+
+    if (settings_has(s, "model_weights") && count != p->models)
+        settings_refuse(s, "model_weights", 0, "are %zu, for %u models", count, p->models);
+    for (unsigned i = 0; i < count && i < p->models; i++) {
+        if (!number_parse(settings_item(s, "model_weights", i), 1, WEIGHT_MAX, &weight))
+            settings_refuse(s, "model_weights", i, "is no number from 1 to %d", WEIGHT_MAX);
+        else
+            p->model[i].weight = (unsigned)weight;
+    }
+    for (unsigned i = 0; i < p->models; i++)
+        p->weights += p->model[i].weight;
 }
 
 static void apply_models(struct settings *s, struct plan *p)
@@ -102,6 +124,7 @@ static void apply_models(struct settings *s, struct plan *p)
     size_t count = settings_list(s, "models", PLAN_MODELS_MAX, PLAN_TEXT_MAX - 1);
     for (size_t i = 0; i < count; i++)
         add_model(s, "models", i, settings_item(s, "models", i), p);
+    apply_weights(s, p);
 }
 
 /* Returns how many. `prefix` comes before each item, to make a target of it. `here`: that may be one, too. */
@@ -384,6 +407,15 @@ static enum err apply_parts(struct settings *s, const struct source *from, struc
     }
     strcpy(p->model_words, "as its parts say");
     return e;
+}
+
+unsigned plan_model(const struct plan *plan, unsigned drawn)
+{
+    unsigned m = 0;
+
+    while (m + 1 < plan->models && drawn >= plan->model[m].weight)
+        drawn -= plan->model[m++].weight;
+    return m;
 }
 
 const struct plan *plan_part(const struct plan *plan, uint64_t index)

@@ -37,8 +37,9 @@ struct plan {
     struct {
         char words[PLAN_TEXT_MAX];
         struct model_use use;
-    } model[PLAN_MODELS_MAX]; /* an experiment takes one of them, by the seed */
-    unsigned models;
+        unsigned weight;
+    } model[PLAN_MODELS_MAX]; /* an experiment takes one of them, by the seed: one of weight 2 twice as often */
+    unsigned models, weights; /* of all together */
     struct plan_target target[PLAN_TARGETS_MAX];
     unsigned targets;
     struct plan_moment moment; /* of the injection, when `during` says one */
@@ -62,6 +63,9 @@ struct plan {
 
 /* The part of which experiment `index` is, or the plan itself. */
 const struct plan *plan_part(const struct plan *plan, uint64_t index);
+
+/* The model that a number below plan->weights draws. */
+unsigned plan_model(const struct plan *plan, unsigned drawn);
 
 /* The text of a part, owned by the caller, for plan_parse. NULL: ret_why has the reason. */
 typedef char *plan_read(void *context, const char *file, char ret_why[SETTINGS_WHY]);

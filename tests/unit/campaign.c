@@ -123,6 +123,30 @@ START_TEST(reads_an_exact_file)
 }
 END_TEST
 
+START_TEST(weighs_models)
+{
+    struct plan plan;
+    unsigned drawn[2] = {0};
+
+    ck_assert_msg(load("machine: machine.yaml\ntargets: [random]\nmodels: [flip, zero]\nmodel_weights: [3, 1]\n"
+                       "count: 9\nseed: 5\n",
+                       &plan) == ERR_OK,
+                  "%s", why.text);
+    ck_assert_uint_eq(plan.weights, 4);
+    for (unsigned i = 0; i < plan.weights; i++)
+        drawn[plan_model(&plan, i)]++;
+    ck_assert_uint_eq(drawn[0], 3);
+    ck_assert_uint_eq(drawn[1], 1);
+    plan_done(&plan);
+    ck_assert_msg(load("machine: machine.yaml\ntargets: [random]\nmodels: [flip, zero]\ncount: 9\nseed: 5\n", &plan) ==
+                      ERR_OK,
+                  "%s", why.text);
+    for (unsigned i = 0; i < 2; i++)
+        ck_assert_uint_eq(plan_model(&plan, i), i);
+    plan_done(&plan);
+}
+END_TEST
+
 #define PART(machine) EXACT(machine, "flip") "workload: [graphics]\n"
 
 START_TEST(reads_a_campaign_of_others)
@@ -170,6 +194,8 @@ static const struct {
     {"", "x.yaml: is empty"},
     {"machine: [", "x.yaml"},
     {GOOD "unheard_of: 3\n", "unheard_of"},
+    {GOOD "model_weights: [1, 2]\n", "line 6: model_weights: are 2, for 1 models"},
+    {GOOD "model_weights: [0]\n", "line 6: model_weights: is no number from 1"},
     {GOOD "until_half_width: 0\n", "line 6: until_half_width: is no number of percent"},
     {GOOD "until_half_width: 5%\n", "line 6: until_half_width: is no number of percent"},
     {GOOD "until_half_width: nan\n", "line 6: until_half_width: is no number of percent"},
@@ -674,6 +700,7 @@ Suite *suite_campaign(void)
     tcase_add_test(tc, reads_a_file);
     tcase_add_test(tc, reads_a_workload);
     tcase_add_test(tc, reads_an_exact_file);
+    tcase_add_test(tc, weighs_models);
     tcase_add_test(tc, reads_a_campaign_of_others);
     tcase_add_test(tc, refuses_a_folder_that_is_too_long);
     tcase_add_loop_test(tc, refuses_files, 0, sizeof bad_files / sizeof *bad_files);
