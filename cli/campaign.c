@@ -333,6 +333,10 @@ static void print_replay(const struct experiment *was, const struct experiment *
                *is->fault.message ? "," : "", is->fault.cell_name,
                *is->fault.symbol ? is->fault.symbol : is->fault_section, is->fault.offset, is->fault.task_name,
                is->fault.ip, is->fault.address);
+    if (is->residue_known) {
+        residue_print(&is->residue, what, sizeof what);
+        printf("left in use: %s\n", *what ? what : "nothing");
+    }
     printf("outcome: %s (%s); recorded: %s\n", outcome_word(is->outcome[OUTCOME_STRICT]),
            outcome_meaning(is->outcome[OUTCOME_STRICT]), outcome_word(was->outcome[OUTCOME_STRICT]));
 }

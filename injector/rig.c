@@ -227,10 +227,10 @@ static enum err learn_usual(struct rig *r, struct why *why)
 
     if (residue_count(r->target.ram, r->target.bytes, &counts))
         residue_widen(&disk_of(r)->usual, &counts);
-    enum err e = exact_run(&r->target, COUNTER_rounds, r->plan->timeout_ms, widen_usual, &s, why);
+    enum err e = exact_run(&r->target, COUNTER_rounds, r->plan->boot_ms, widen_usual, &s, why);
     if (e == ERR_OK && s.rounds)
         e = why_set(why, ERR_TIMEOUT, "without an injection the guest did not end its rounds within %u ms of its time",
-                    r->plan->timeout_ms);
+                    r->plan->boot_ms);
     if (e == ERR_OK && snapshot_restore(r->machine) != ERR_OK)
         e = why_set(why, ERR_IO, "%s", machine_last_error());
     return e;
@@ -257,7 +257,7 @@ enum err rig_compare(struct rig *r, struct experiment *x, struct why *why)
     enum err e = ERR_OK;
     if (!is_as_usual(&s, true))
         e = exact_run(&r->target, COUNTER_rounds, r->plan->timeout_ms, is_as_usual, &s, why);
-    x->residue_known = e == ERR_OK;
+    x->residue_known = e == ERR_OK && machine_is_alive(r->machine);
     x->residue = s.left;
     return e;
 }
