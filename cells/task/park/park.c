@@ -81,13 +81,13 @@ static void await_cpus(uint32_t state)
             await_cpu(cpu_get(i), state);
 }
 
-/* False: another CPU parks. */
+/* False: another CPU parks. A holder that is no CPU is a damaged word. */
 static bool try_hold_all(void)
 {
-    uint32_t nobody = 0;
+    uint32_t now = __atomic_load_n(&holder, __ATOMIC_RELAXED);
 
-    return __atomic_compare_exchange_n(&holder, &nobody, cpu_this()->index + 1, false, __ATOMIC_ACQUIRE,
-                                       __ATOMIC_RELAXED);
+    return (!now || !cpu_get(now - 1)) &&
+           __atomic_compare_exchange_n(&holder, &now, cpu_this()->index + 1, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
 }
 
 static void release_all(void)

@@ -2,11 +2,42 @@
 #include "cells/task/task/repair.h"
 #include "cells/core/arena/arena.h"
 #include "cells/core/cpu/cpu.h"
+#include "cells/core/page/page.h"
 #include "cells/lib/string/string.h"
 
 bool repair_is_pin(uint32_t pinned)
 {
     return !pinned || cpu_get(pinned - 1);
+}
+
+/* Of an address that is none the page tables say nothing. */
+static bool is_readable(const struct task *task)
+{
+    int64_t virt = (int64_t)task;
+    uint64_t phys;
+
+    return virt % _Alignof(struct task) == 0 && virt << 16 >> 16 == virt &&
+           page_translate((uint64_t)task, &phys) == ERR_OK && page_translate((uint64_t)(task + 1) - 1, &phys) == ERR_OK;
+}
+
+/* Whether two of the three words that say so say that it is the task of the record. */
+static bool is_task_of(const struct task *task, uint32_t index)
+{
+    const struct arena_task *record = arena_task((struct task_ref){index});
+
+    return is_readable(task) && (task->ref.index == index) + (task->record == record) + (task->id == record->id) >= 2;
+}
+
+struct task *repair_pointer(struct task *task, uint32_t index)
+{
+    if (is_task_of(task, index))
+        return task;
+    for (unsigned bit = 0; bit < 64; bit++) {
+        struct task *other = (struct task *)((uint64_t)task ^ 1ull << bit);
+        if (is_task_of(other, index))
+            return other;
+    }
+    return is_readable(task) ? task : NULL;
 }
 
 static bool is_running(const struct task *task)

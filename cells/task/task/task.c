@@ -586,8 +586,15 @@ UNCHECKED unsigned task_mend_all(void)
 {
     unsigned mended = 0;
 
-    for (uint32_t i = 1; i < ARENA_TASKS_MAX; i++)
-        if (by_record[i])
-            mended += repair_task(by_record[i], i);
+    by_record[0] = NULL;
+    for (uint32_t i = 1; i < ARENA_TASKS_MAX; i++) {
+        if (!by_record[i])
+            continue;
+        struct task *task = repair_pointer(by_record[i], i);
+        mended += task != by_record[i];
+        by_record[i] = task;
+        if (task)
+            mended += repair_task(task, i);
+    }
     return mended;
 }

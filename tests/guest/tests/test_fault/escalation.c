@@ -47,11 +47,31 @@ static bool damage_words(struct task *task)
     return task->record == record && task->id == record->id && !task->pinned && task->rsp == rsp;
 }
 
+/* As above: a word of the table of tasks, in which a bit is flipped, and one that is free. */
+static bool damage_pointers(struct task *task)
+{
+    GUARD(park) parked = park_all();
+    const struct arena_section *section = test_fault_section("task", ".bss.by_record");
+    struct task **table = section ? (struct task **)section->virt : NULL;
+    uint32_t free = ARENA_TASKS_MAX - 1;
+
+    if (!table || !is_blocked(task) || table[free] || table[task->ref.index] != task)
+        return false;
+    table[free] = (struct task *)0x1234567812345678;
+    table[task->ref.index] = (struct task *)((uint64_t)task ^ FLIPPED);
+    scheduler_rebuild();
+    bool mended = !table[free] && table[task->ref.index] == task;
+    table[free] = NULL;
+    table[task->ref.index] = task;
+    return mended;
+}
+
 void test_fault_task_fields(const struct testing *test)
 {
     may_end = false;
     OWN(task) struct task *task = task_spawn("victim", wait_for_end, 0, &(struct task_options){.pinned = NO_PIN});
     testing_need(test, task && testing_await(is_blocked(task) && damage_words(task)));
+    testing_need(test, testing_await(is_blocked(task) && damage_pointers(task)));
     may_end = true;
     testing_need(test, task_join(MOVE(task), NULL) == JOIN_ENDED);
 }

@@ -175,10 +175,21 @@ static void park_until_left(uint64_t seq)
     __atomic_store_n(&cpu_park_hook, before, __ATOMIC_RELAXED);
 }
 
+/* The word that says which CPU parks the others is damaged, and says that one does that there is not. */
+static void park_without_holder(const struct testing *test)
+{
+    const struct arena_section *section = test_fault_section("park", ".bss.holder");
+
+    testing_need(test, section);
+    *(volatile uint32_t *)section->virt = CPU_MAX + 3;
+    GUARD(park) parked = park_all();
+}
+
 void test_fault_parked(const struct testing *test)
 {
     uint64_t seq = arena_header()->fault_seq + 1;
 
+    park_without_holder(test);
     if (cpu_count() == 1)
         return;
     fails = 1;
