@@ -371,7 +371,7 @@ void page_protect(struct mapped_pages *mp, unsigned flags)
     {
         GUARD(lock) held = lock_take(&page_lock);
         assert(mp->live);
-        set_entries(mp->virt, mp->bytes, mp->phys | pte_bits(flags), FRAME_BYTES);
+        set_entries(mp->virt, mp->bytes, mp->phys | PAGING_DIRTY | pte_bits(flags), FRAME_BYTES); /* it may be */
         mp->flags = flags;
     }
     flush_everywhere(mp->virt, mp->bytes);

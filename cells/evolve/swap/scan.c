@@ -22,10 +22,11 @@ typedef void visit_words(uint64_t *word, size_t words, uint64_t phys, void *cont
 struct visit {
     visit_words *words;
     void *context;
-    struct {
+    struct skip {
         uint64_t low, high;
     } skip[ARENA_TASKS_MAX + CPU_MAX + 4];
     size_t skips;
+    size_t passed; /* of the skips, in their order: lie below the page that was visited last */
 };
 
 static void add_skip(struct visit *visit, uint64_t low, uint64_t high)
@@ -44,6 +45,26 @@ static void skip_stack(struct task *task, void *context)
         add_skip(context, low, high);
 }
 
+/* What is skipped does not overlap. */
+static void sort_skips(struct visit *visit)
+{
+    for (size_t i = 1; i < visit->skips; i++) {
+        const struct skip this = visit->skip[i];
+        size_t at = i;
+        for (; at > 0 && visit->skip[at - 1].low > this.low; at--)
+            visit->skip[at] = visit->skip[at - 1];
+        visit->skip[at] = this;
+    }
+}
+
+/* Of pages that are asked about in the order of their addresses. */
+static bool is_page_skipped(struct visit *visit, uint64_t virt)
+{
+    while (visit->passed < visit->skips && visit->skip[visit->passed].high <= virt)
+        visit->passed++;
+    return visit->passed < visit->skips && visit->skip[visit->passed].low <= virt;
+}
+
 static bool is_skipped(const struct visit *visit, uint64_t virt)
 {
     for (size_t i = 0; i < visit->skips; i++)
@@ -52,7 +73,8 @@ static bool is_skipped(const struct visit *visit, uint64_t virt)
     return false;
 }
 
-static void visit_pages(const struct visit *visit, uint64_t table_phys, unsigned level, uint64_t virt)
+/* What was never written by its mapping holds zeros, as it was mapped, or what lies outside of all cells. */
+static void visit_pages(struct visit *visit, uint64_t table_phys, unsigned level, uint64_t virt)
 {
     const uint64_t *table = page_direct(table_phys);
     uint64_t bytes = 1ull << PAGING_SHIFT(level);
@@ -65,14 +87,15 @@ static void visit_pages(const struct visit *visit, uint64_t table_phys, unsigned
             visit_pages(visit, entry & PAGING_ADDRESS, level - 1, virt);
             continue;
         }
-        if (!(entry & PAGING_WRITE) || entry & PAGING_UNCACHED || is_skipped(visit, virt))
+        if (!(entry & PAGING_WRITE) || !(entry & PAGING_DIRTY) || entry & PAGING_UNCACHED ||
+            is_page_skipped(visit, virt))
             continue;
         uint64_t phys = entry & PAGING_ADDRESS & ~(bytes - 1);
         visit->words(page_direct(phys), bytes / 8, phys, visit->context);
     }
 }
 
-static void visit_mapped(const struct visit *visit)
+static void visit_mapped(struct visit *visit)
 {
     const uint64_t *root = page_direct(arena_header()->page_root & PAGING_ADDRESS);
     uint64_t slot = 1ull << PAGING_SHIFT(PAGING_TOP);
@@ -139,6 +162,8 @@ static void visit_memory(const struct plan *plan, const struct mapped_pages *wor
     for (unsigned i = 0; i < cpu_count(); i++)
         add_skip(&visit, (uint64_t)cpu_get(i)->fault_stack_low, (uint64_t)cpu_get(i)->fault_stack_low + CPU_STACKS);
     task_each(skip_stack, &visit);
+    sort_skips(&visit);
+    visit.passed = 0;
     visit_mapped(&visit);
     visit_data(&visit, plan);
     visit.words = NULL; /* no pointer to a function stays behind */
@@ -158,20 +183,24 @@ struct collection {
     struct words *words;
 };
 
-#define GROUP 16 /* words */
+#define GROUP 32 /* words */
 
-/* In as few instructions as it takes: all of memory goes through this, and most of it is zeros. */
-static inline __attribute__((always_inline)) bool are_zeros(const uint64_t *word)
+/* In as few instructions as it takes: all of memory goes through this, and most of it is zeros, text and small numbers.
+ * True: no word of a group is an address in the upper half, as those of cells are but on the host; nor, if `zeros`, any
+ * other. */
+static inline __attribute__((always_inline)) bool are_small(const uint64_t *word, bool zeros)
 {
     uint64_t all;
-    bool zeros;
+    bool negative;
 
     __asm__("mov (%2), %0; or 8(%2), %0; or 16(%2), %0; or 24(%2), %0; or 32(%2), %0; or 40(%2), %0; or 48(%2), %0;"
             "or 56(%2), %0; or 64(%2), %0; or 72(%2), %0; or 80(%2), %0; or 88(%2), %0; or 96(%2), %0; or 104(%2), %0;"
-            "or 112(%2), %0; or 120(%2), %0"
-            : "=&r"(all), "=@ccz"(zeros)
+            "or 112(%2), %0; or 120(%2), %0; or 128(%2), %0; or 136(%2), %0; or 144(%2), %0; or 152(%2), %0;"
+            "or 160(%2), %0; or 168(%2), %0; or 176(%2), %0; or 184(%2), %0; or 192(%2), %0; or 200(%2), %0;"
+            "or 208(%2), %0; or 216(%2), %0; or 224(%2), %0; or 232(%2), %0; or 240(%2), %0; or 248(%2), %0"
+            : "=&r"(all), "=@ccs"(negative)
             : "r"(word), "m"(*(const uint64_t(*)[GROUP])word));
-    return zeros;
+    return !negative && (!zeros || !all);
 }
 
 /* Whether one of the words of a group has the high half `high`. */
@@ -191,11 +220,11 @@ static size_t next_candidate(const struct plan *plan, const uint64_t *word, size
 {
     const uint64_t low = plan->low, bytes = plan->high - low;
     const uint32_t high = (uint32_t)(low >> 32);
-    const bool near = low >> 32 == (plan->high - 1) >> 32;
+    const bool near = low >> 32 == (plan->high - 1) >> 32, zeros = (int64_t)low >= 0;
     const uint64_t *const end = word + words, *w = word + at;
 
     while (w < end) {
-        for (; w + GROUP <= end && (are_zeros(w) || (near && !has_high(w, high))); w += GROUP)
+        for (; w + GROUP <= end && (are_small(w, zeros) || (near && !has_high(w, high))); w += GROUP)
             ;
         for (const uint64_t *stop = w + GROUP < end ? w + GROUP : end; w < stop; w++)
             if (*w - low < bytes)

@@ -43,7 +43,9 @@ bool mend_is_whole(struct cell_ref cell)
 
 struct section_ref mend_find_damage(struct cell_ref cell)
 {
-    return find_damage(cell);
+    bool whole;
+
+    return is_record_sound(ARENA_CELLS, cell.index) ? find_damage(cell, &whole) : NO_SECTION;
 }
 
 unsigned mend_all(const struct cell_ref *cells, unsigned count)
@@ -53,10 +55,10 @@ unsigned mend_all(const struct cell_ref *cells, unsigned count)
 
 unsigned mend_cell(struct cell_ref cell)
 {
-    return mend_whole_cell(cell);
+    return is_record_sound(ARENA_CELLS, cell.index) ? mend_whole_cell(cell) : 0;
 }
 
 unsigned mend_tables(struct cell_ref cell)
 {
-    return mend_its_tables(cell);
+    return is_record_sound(ARENA_CELLS, cell.index) ? mend_its_tables(cell) : 0;
 }

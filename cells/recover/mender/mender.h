@@ -305,11 +305,15 @@ static uint64_t sum_of(const struct arena_cell *c)
     return sum ? sum : 1;
 }
 
+/* Of a cell whose record is sound. */
+static inline bool has_its_sum(const struct arena_cell *c)
+{
+    return c->sum && c->sum == sum_of(c);
+}
+
 static inline bool is_whole(struct cell_ref cell)
 {
-    const struct arena_cell *c = cell_record(cell);
-
-    return is_record_sound(ARENA_CELLS, cell.index) && c->sum && c->sum == sum_of(c);
+    return is_record_sound(ARENA_CELLS, cell.index) && has_its_sum(cell_record(cell));
 }
 
 /* Whether the section's hash stands for what its bytes must be now. */
@@ -337,19 +341,20 @@ static struct section_ref first_damaged(struct cell_ref cell, bool *ret_sealed)
     return NO_SECTION;
 }
 
-static inline struct section_ref find_damage(struct cell_ref cell)
+/* Of a cell whose record is sound. *ret_whole: as is_whole has it; false does not mean that something is damaged. */
+static inline struct section_ref find_damage(struct cell_ref cell, bool *ret_whole)
 {
     struct arena_cell *c = cell_record(cell);
     bool sealed;
 
-    if (!is_record_sound(ARENA_CELLS, cell.index))
-        return NO_SECTION;
     uint64_t sum = sum_of(c); /* first: it is kept only if all is right after it was made */
-    if (c->sum == sum)
+    *ret_whole = c->sum == sum;
+    if (*ret_whole)
         return NO_SECTION;
     struct section_ref damaged = first_damaged(cell, &sealed);
     if (sealed)
         __atomic_store_n(&c->sum, sum, __ATOMIC_RELAXED);
+    *ret_whole = sealed;
     return damaged;
 }
 
@@ -461,20 +466,20 @@ static unsigned mend_bound(struct cell_ref cell)
     return mended;
 }
 
-/* See mend_cell. Of a cell in which something is being changed all sections are looked at. */
+/* See mend_cell. Of a cell in which something is being changed all sections are looked at. The record is sound. */
 static unsigned mend_whole_cell(struct cell_ref cell)
 {
-    if (!is_record_sound(ARENA_CELLS, cell.index))
-        return 0;
-    (void)find_damage(cell);
-    unsigned mended = is_whole(cell) ? 0 : mend_sections(cell, false);
+    bool whole;
+
+    (void)find_damage(cell, &whole);
+    unsigned mended = whole ? 0 : mend_sections(cell, false);
     return mended + mend_bound(cell);
 }
 
-/* See mend_tables. */
+/* See mend_tables. The record is sound. */
 static unsigned mend_its_tables(struct cell_ref cell)
 {
-    return is_record_sound(ARENA_CELLS, cell.index) && !is_whole(cell) ? mend_sections(cell, true) : 0;
+    return has_its_sum(cell_record(cell)) ? 0 : mend_sections(cell, true);
 }
 
 /* See mend_all. */
@@ -486,8 +491,11 @@ static unsigned mend_many(const struct cell_ref *cells, unsigned count)
     for (uint32_t i = 0; i < all; i++) {
         struct cell_ref cell = count ? cells[i] : (struct cell_ref){i + 1};
         uint32_t state = cell_record(cell)->state;
-        if (state == CELL_LIVE || state == CELL_OLD) /* amid a swap the old one still runs */
-            mended += is_needed(cell) ? mend_whole_cell(cell) : mend_its_tables(cell);
+        bool runs = state == CELL_LIVE || state == CELL_OLD; /* amid a swap the old one still does */
+        if (!runs || !is_record_sound(ARENA_CELLS, cell.index))
+            continue;
+        bool needed = cell_record(cell)->flags & (NOTE_CORE | NOTE_FOUNDATION);
+        mended += needed ? mend_whole_cell(cell) : mend_its_tables(cell);
     }
     return mended;
 }

@@ -33,7 +33,9 @@ FOUNDATION();
 #define NESTED_FAULTS  8           /* open ones of a task, that may be one failure: it cannot be unwound with more */
 #define LOGGED_FAULTS  (ARENA_FAULTS_MAX - 1)
 #define REPAIRS        16
-#define RECENT_FAULTS  64 /* that are searched for open ones without a failed task */
+#define SETTLE_NS      20000000 /* after a fault, in which what has been restarted runs: lines and old cells wait */
+#define POSTPONED_MAX  4        /* times in a row */
+#define RECENT_FAULTS  64       /* that are searched for open ones without a failed task */
 
 enum remedy { REMEDY_NONE, REMEDY_RELOAD, REMEDY_RELOAD_FRESH, REMEDY_RELOAD_IMPORTS, REMEDY_GIVE_UP };
 
@@ -369,13 +371,26 @@ static void close_faults_without_task(void)
     }
 }
 
+/* Whether no fault came just now. */
+static bool is_settled(void)
+{
+    const struct arena_fault *fault = fault_record(arena_header()->fault_seq);
+
+    return !fault || cpu_ns() - fault->time_ns >= SETTLE_NS;
+}
+
 /* Called by the teardown task now and then. */
 static void run_now_and_then(void)
 {
-    lines_write();
+    static unsigned postponed;
+
     audit_all();
     close_faults_without_task();
     (void)kill_again();
+    if (!is_settled() && ++postponed <= POSTPONED_MAX)
+        return;
+    postponed = 0;
+    lines_write();
     reap_in_background();
     namespace_reap_in_background();
 }

@@ -111,6 +111,8 @@ static struct channel_end *take_offer(struct talk *talk)
 
 static void deliver(struct talk *talk, const struct message *message)
 {
+    uint64_t came_ns = cpu_ns();
+
     if (message->number < talk->delivered) {
         talk->dropped++;
         return;
@@ -120,7 +122,7 @@ static void deliver(struct talk *talk, const struct message *message)
     log_info("DELIVERED %u %lu", talk->experiment, message->number);
     GUARD(lock) held = lock_take(&talk->lock);
     if (talk->fault_ns && !talk->again_ns && message->offer > talk->fault_offers)
-        talk->again_ns = cpu_ns();
+        talk->again_ns = came_ns;
     __atomic_store_n(&talk->delivered, message->number + 1, __ATOMIC_RELEASE);
     wait_queue_wake_all(&talk->changed);
 }
