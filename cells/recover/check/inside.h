@@ -79,5 +79,9 @@ struct walk {
 
 /* Walks all of the notes' static data. With the other CPUs parked. */
 void walk_all(struct walk *walk);
+/* The parts of that: forgets the last walk; adds something of a type of note `n` at a virtual address; walks. */
+void walk_begin(struct walk *walk);
+void walk_add(struct walk *walk, uint16_t n, uint16_t type, uint64_t virt);
+void walk_run(struct walk *walk);
 /* Writes the path from static data to byte `at` of the object. */
 void path_write(const struct walk *walk, const struct object *object, uint32_t at, char ret_path[CHECK_PATH_BYTES]);

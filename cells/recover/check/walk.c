@@ -274,6 +274,13 @@ static struct section_ref section_numbered(struct cell_ref cell, uint32_t index)
     return NO_SECTION;
 }
 
+void walk_add(struct walk *walk, uint16_t n, uint16_t type, uint64_t virt)
+{
+    const struct object root = {.virt = virt, .note = n, .type = type, .count = 1, .parent = NO_PARENT};
+
+    (void)add_object(walk, &root, walk->note[n].type[type].bytes);
+}
+
 static void add_roots(struct walk *walk, uint16_t n)
 {
     const struct rules *note = &walk->note[n];
@@ -284,19 +291,27 @@ static void add_roots(struct walk *walk, uint16_t n)
         if (!section.index || !section_kind_is_data(arena_section(section)->kind) ||
             note->type[type].bytes > arena_section(section)->bytes)
             continue;
-        const struct object root = {
-            .virt = arena_section(section)->virt, .note = n, .type = (uint16_t)type, .count = 1, .parent = NO_PARENT};
-        (void)add_object(walk, &root, note->type[type].bytes);
+        walk_add(walk, n, (uint16_t)type, arena_section(section)->virt);
     }
 }
 
-void walk_all(struct walk *walk)
+void walk_begin(struct walk *walk)
 {
     memset(walk->slot, 0, sizeof walk->slot);
     walk->objects = walk->findings = 0;
     walk->steps = 0;
+}
+
+void walk_all(struct walk *walk)
+{
+    walk_begin(walk);
     for (uint16_t n = 0; n < walk->notes; n++)
         add_roots(walk, n);
+    walk_run(walk);
+}
+
+void walk_run(struct walk *walk)
+{
     for (uint16_t i = 0; i < walk->objects && walk->steps < STEPS_MAX; i++)
         check_object(walk, i);
 }
