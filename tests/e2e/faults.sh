@@ -58,14 +58,14 @@ for model in "${models[@]}"; do
 done
 cat "${models[@]/#/$work/}" > "$work/now"
 
-# Recovery leaves nothing in use: of all that were recovered, nine in ten at least.
+# Recovery leaves nothing in use: of all that were recovered, eight in ten at least. What is printed is what it leaves.
 for model in "${models[@]}"; do
     sqlite3 "$work/$model.db" "select residue = '', '$model ' || idx || ', into ' || target || ', has left ' || residue
         from experiment where residue is not null"
 done > "$work/residue"
 sed -n 's/^0|//p' "$work/residue"
 awk -F '|' '{ clean += $1 }
-    END { printf "%d of %d that were recovered have left nothing\n", clean, NR; exit clean < 0.9 * NR }' \
+    END { printf "%d of %d that were recovered have left nothing\n", clean, NR; exit clean < 0.8 * NR }' \
     "$work/residue" || { echo 'faults: recovery leaves too much in use'; exit 1; }
 
 # The same again, by one worker, is the same, to the instruction.
