@@ -454,7 +454,8 @@ struct arena_cpu {
 enum fault_kind {
     FAULT_EXCEPTION = 1, /* number in `vector` */
     FAULT_PANIC = 2,     /* an assertion or panic(); text in `message` */
-    FAULT_HANG = 3,      /* a function that has exceeded its deadline, or a CPU without ticks; text in `message` */
+    FAULT_HANG = 3,      /* a function that exceeds its deadline, a CPU without ticks, a task without the progress that
+                            it has promised; text in `message` */
     FAULT_DAMAGE = 4,    /* found before anything failed; which: text in `message` */
 };
 

@@ -1,13 +1,35 @@
 /* See board.h. Every wait has a time-out and is repeated, since a fault may lose a wake-up. */
 #include "cells/app/workload/board.h"
 #include "cells/memory/heap/heap.h"
+#include "cells/task/promise/promise.h"
 
 #define SLICE_NS      50000000ull
 #define LONG_SLICE_NS 1000000000ull
 #define FORGET        4 /* each round decreases slowest_ns by this part of it */
 
+/* Of time as far as the guest has run (progress.h): on a host that does not run it nothing is late. */
+#define ATTEMPT_MIN_NS 1000000000ull
+#define ATTEMPT_MAX_NS 10000000000ull
+#define ATTEMPT_ROUNDS 10 /* an attempt fails after this many times the slowest round */
+#define PROMISE_TIMES  2  /* so much longer a task may take to get on */
+#define NS_PER_MS      1000000ull
+
+uint64_t board_patience_ns(const struct board *board)
+{
+    uint64_t ns = board->slowest_ns ? board->slowest_ns * ATTEMPT_ROUNDS : ATTEMPT_MAX_NS;
+
+    return ns < ATTEMPT_MIN_NS ? ATTEMPT_MIN_NS : ns > ATTEMPT_MAX_NS ? ATTEMPT_MAX_NS : ns;
+}
+
+void board_promise(const struct board *board)
+{
+    promise_make((uint32_t)(board_patience_ns(board) * PROMISE_TIMES / NS_PER_MS));
+}
+
+/* Who waits like this looks again and again, and so gets on. */
 static void wait_slice(struct wait_queue *queue, struct lock_guard *held)
 {
+    promise_keep();
     (void)wait_queue_wait(queue, held, SLICE_NS);
 }
 
@@ -60,8 +82,11 @@ void board_wait_done(struct board *board)
 {
     GUARD(lock) held = lock_take(&board->lock);
 
-    while (board->crew)
+    while (board->crew) {
+        board_promise(board);
         (void)wait_queue_wait(&board->done, &held, LONG_SLICE_NS);
+    }
+    promise_make(0);
 }
 
 bool board_wants_more(struct board *board)

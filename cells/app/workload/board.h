@@ -74,6 +74,10 @@ struct patience {
     struct progress since;
     uint64_t ns;
 };
+/* How long an attempt may last: ten times as long as the slowest round lately, from one to ten seconds. */
+uint64_t board_patience_ns(const struct board *board);
+/* The running task promises to get on (promise.h) within twice that time. */
+void board_promise(const struct board *board);
 /* Waits for all posts. LATE: the patience is over, and somebody has not posted; FAILED: a part has posted an error. */
 enum gather board_gather(struct board *board, const struct job *job, const struct patience *patience,
                          uint64_t ret_value[PARTS]);

@@ -376,8 +376,10 @@ static void part_entry(uint64_t argument)
     OWN(channel_end) struct channel_end *end = NULL;
     struct job job = {.attempt = board_begin(place)};
 
+    board_promise(place->board);
     while (board_next(place->board, job.attempt, &job)) {
         uint64_t value = PATTERN_SEED;
+        board_promise(place->board);
         enum err e = parts[place->part].work(place->board, &job, &end, &value);
 
         if (e == ERR_OK)

@@ -21,11 +21,6 @@
 
 CELL("workload", APPLICATION, 1);
 
-/* Of time as far as the guest has run (progress.h): on a host that does not run it nothing is late. */
-#define ATTEMPT_MIN_NS 1000000000ull
-#define ATTEMPT_MAX_NS 10000000000ull
-#define ATTEMPT_ROUNDS 10 /* an attempt fails after this many times the slowest round */
-
 /* The weight of failed attempts in a row after which the workload panics. */
 #define FUTILE_MAX     40
 #define FUTILE_ERROR   1
@@ -54,13 +49,6 @@ static void deliver_round(struct board *board, const struct job *job, const uint
     finish_delivery(board);
 }
 
-static uint64_t patience_ns(const struct board *board)
-{
-    uint64_t ns = board->slowest_ns ? board->slowest_ns * ATTEMPT_ROUNDS : ATTEMPT_MAX_NS;
-
-    return ns < ATTEMPT_MIN_NS ? ATTEMPT_MIN_NS : ns > ATTEMPT_MAX_NS ? ATTEMPT_MAX_NS : ns;
-}
-
 /* Spawns a task for each free place: all at the start, later those whose task has ended early. */
 static enum err fill_places(struct board *board)
 {
@@ -77,10 +65,11 @@ static enum err fill_places(struct board *board)
 
 static void conduct(struct board *board)
 {
-    struct patience patience = {.ns = patience_ns(board)};
+    struct patience patience = {.ns = board_patience_ns(board)};
     uint64_t value[PARTS];
     struct job job;
 
+    board_promise(board);
     progress_begin(&patience.since);
     enum err e = fill_places(board);
     board_start(board, &job);
@@ -98,6 +87,7 @@ static void conductor_entry(uint64_t argument)
 {
     struct board *board = (struct board *)argument;
 
+    board_promise(board);
     finish_delivery(board);
     while (board_wants_more(board))
         conduct(board);

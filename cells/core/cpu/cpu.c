@@ -23,7 +23,6 @@ EXPORT(cpu_park_hook, KERNEL);
 EXPORT(cpu_park_round, KERNEL);
 EXPORT(cpu_unpark, KERNEL);
 
-#define MSR_GS_BASE   0xc0000101
 #define CODE_SELECTOR 0x08
 #define TSS_SELECTOR  0x18
 

@@ -224,3 +224,11 @@ static inline void cpu_msr_write(uint32_t msr, uint64_t v)
 {
     __asm__ volatile("wrmsr" ::"c"(msr), "a"((uint32_t)v), "d"((uint32_t)(v >> 32)) : "memory");
 }
+
+#define MSR_GS_BASE 0xc0000101
+
+/* Has what GS points to say again where it is: whatever was written over it, cpu_this() is right from now on. */
+static inline void cpu_mend_self(void)
+{
+    __asm__ volatile("mov %0, %%gs:0" ::"r"(cpu_msr_read(MSR_GS_BASE)) : "memory");
+}

@@ -78,6 +78,7 @@ static _Noreturn void give_up(const struct trap_frame *frame)
 
 void exception_dispatch(struct trap_frame *frame)
 {
+    cpu_mend_self();
     struct cpu *cpu = cpu_this();
     unsigned vector = (uint8_t)frame->vector;
     exception_handler *handler = exception_handlers[vector];

@@ -2,6 +2,7 @@
  * in here ends the writing: the record stays as far as it has been written, and the first fault is unwound. What
  * recovery needs to find the record again is written first, by this cell's own text. */
 #include "cells/recover/fault/fault.h"
+#include "cells/recover/fault/vectors.h"
 #include "cells/core/arena/arena.h"
 #include "cells/core/boot/boot.h"
 #include "cells/core/cpu/cpu.h"
@@ -14,6 +15,7 @@
 #include "cells/recover/unwind/unwind.h"
 #include "cells/task/apic/apic.h"
 #include "cells/task/deadline/deadline.h"
+#include "cells/task/promise/promise.h"
 #include "cells/task/task/task.h"
 #include "cells/task/watchdog/watchdog.h"
 #include "guest/abi/layout.h"
@@ -39,25 +41,6 @@ EXPORT(fault_log_damage, KERNEL);
 #define KEYBOARD_PORT  0x64
 #define KEYBOARD_RESET 0xfe
 
-static const char *const vector_names[EXCEPTIONS] = {
-    [0] = "divide error",
-    [EXCEPTION_NMI] = "NMI",
-    [4] = "overflow",
-    [5] = "bound range exceeded",
-    [EXCEPTION_UD] = "invalid opcode",
-    [7] = "SIMD in a plain task",
-    [EXCEPTION_DF] = "double fault",
-    [10] = "invalid task state",
-    [11] = "segment not present",
-    [12] = "stack segment fault",
-    [EXCEPTION_GP] = "general protection fault",
-    [EXCEPTION_PF] = "page fault",
-    [16] = "x87 fault",
-    [17] = "alignment check",
-    [EXCEPTION_MC] = "machine check",
-    [19] = "SIMD fault",
-};
-
 /* The cells that had frames on the stack, for each record of the log. */
 static struct stack_cells {
     uint64_t seq;
@@ -65,18 +48,15 @@ static struct stack_cells {
     struct cell_ref cell[FAULT_CELLS];
 } stack_cells[SLOTS];
 
+enum ended_by { BY_NOBODY, BY_WATCHDOG, BY_PROMISE }; /* by nobody: or by its deadline */
+
 /* The fault that a CPU is logging, and mending for. frame NULL: none; seq 0: its record is not begun. A fault meanwhile
  * unwinds this one. */
 static struct pending {
     struct trap_frame *frame;
     uint64_t seq;
-    uint64_t by_watchdog; /* 1: it has ended what the CPU ran */
+    uint64_t ended_by; /* enum ended_by: what has ended what the CPU ran */
 } pending[CPU_MAX];
-
-static const char *vector_name(uint32_t vector)
-{
-    return vector < EXCEPTIONS && vector_names[vector] ? vector_names[vector] : "exception";
-}
 
 /* ---- what other cells have functions for, which may be damaged ---- */
 
@@ -164,6 +144,7 @@ struct culprit {
     struct stack_cells *cells;
     struct cell_ref caller; /* if not none: of this cell the innermost function has failed, by what it has called */
     bool panic;             /* the first frame is that of panic(): its caller has failed */
+    bool waits;             /* what it waits in, the foundation, has not failed: only its callers count */
     unsigned frames;
     uint64_t ip;
 };
@@ -178,6 +159,12 @@ static bool note_cell_of_frame(const struct unwind_frame *frame, void *context)
     if (culprit->caller.index && same(frame->cell, culprit->caller)) {
         culprit->ip = frame->rip - 1;
         culprit->caller = NO_CELL;
+    }
+    if (culprit->waits) {
+        if (mend_is_needed(frame->cell))
+            return true;
+        culprit->ip = frame->rip - 1;
+        culprit->waits = false;
     }
     if (!frame->cell.index || !arena_cell(frame->cell)->object.index)
         return true;
@@ -207,7 +194,9 @@ static void log_stack(struct arena_fault *fault, const struct trap_frame *frame,
 
     cells->count = 0;
     cells->seq = seq;
-    struct cell_ref tried = pending[fault->cpu].by_watchdog ? NO_CELL : deadline_cell(task);
+    uint64_t by = pending[fault->cpu].ended_by;
+    struct cell_ref tried = by ? NO_CELL : deadline_cell(task);
+    culprit.waits = by == BY_PROMISE && promise_is_asleep(task);
     if (fault->kind == FAULT_PANIC || deadline_is_asleep())
         culprit.caller = tried;
     if (tried.index && arena_cell(tried)->object.index)
@@ -281,8 +270,12 @@ static uint64_t begin_record(const struct trap_frame *frame, const struct cpu *c
 
 static void describe_hang(struct arena_fault *fault)
 {
-    if (pending[fault->cpu].by_watchdog)
+    uint64_t by = pending[fault->cpu].ended_by;
+
+    if (by == BY_WATCHDOG)
         watchdog_describe(fault->message, sizeof fault->message);
+    else if (by == BY_PROMISE)
+        promise_describe(fault->message, sizeof fault->message);
     else
         deadline_describe(fault->message, sizeof fault->message);
 }
@@ -466,12 +459,13 @@ static void hear(void)
 static bool is_done(struct trap_frame *frame, const struct cpu *cpu, enum fault_kind *ret_kind)
 {
     enum watchdog_found found = watchdog_take(frame);
-    bool late = found == WATCHDOG_NOTHING && deadline_take(frame);
+    bool broken = found == WATCHDOG_NOTHING && promise_take(frame);
+    bool late = found == WATCHDOG_NOTHING && !broken && deadline_take(frame);
 
     if (found == WATCHDOG_DEAF)
         hear();
-    pending[cpu->index].by_watchdog = found == WATCHDOG_HANG;
-    *ret_kind = late || found == WATCHDOG_HANG ? FAULT_HANG : FAULT_EXCEPTION;
+    pending[cpu->index].ended_by = found == WATCHDOG_HANG ? BY_WATCHDOG : broken ? BY_PROMISE : BY_NOBODY;
+    *ret_kind = late || pending[cpu->index].ended_by ? FAULT_HANG : FAULT_EXCEPTION;
     bool put_off = late && is_in_interrupt(frame, cpu->task);
     if (put_off)
         deadline_put_off();

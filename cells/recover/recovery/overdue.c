@@ -23,6 +23,7 @@ static uint32_t ticks; /* of all CPUs; atomic */
 
 /* What earlier looks have found. A CPU that is late may write at once with the next one: then a look counts less. */
 static struct {
+    uint64_t newest; /* that a tick has seen */
     uint64_t closed; /* all faults up to this one are, or count as such */
     unsigned looks;  /* that have found the next one open */
 } faults;
@@ -44,6 +45,19 @@ static bool is_open(uint64_t seq)
     const struct arena_fault *fault = fault_record(seq);
 
     return fault && fault->outcome == FAULT_OUTCOME_OPEN;
+}
+
+/* Whether an interrupt handler has failed: no task ends by that, which would have queues made again. */
+static bool has_handler_failed(void)
+{
+    uint64_t newest = __atomic_load_n(&arena_header()->fault_seq, __ATOMIC_RELAXED);
+    const struct arena_fault *fault;
+
+    if (newest == faults.newest)
+        return false;
+    faults.newest = newest;
+    fault = fault_record(newest);
+    return fault && fault->outcome == FAULT_OUTCOME_OPEN && fault->action == FAULT_ACTION_UNWIND;
 }
 
 static bool is_fault_overdue(void)
@@ -154,7 +168,7 @@ static void on_tick(struct trap_frame *frame)
 
     if (!cpu->task || cpu->interrupt_depth != 1)
         return;
-    bool wrong = is_cpu_wrong(cpu, frame);
+    bool wrong = is_cpu_wrong(cpu, frame) || has_handler_failed();
     if (due) {
         wrong |= is_fault_overdue();
         wrong |= is_task_overdue();

@@ -2,6 +2,7 @@
  * tasks that would do so otherwise are what may be lost. Overdue are
  *
  *   a fault        whose record has stayed open for a tenth of a second or more
+ *                  or, in an interrupt handler, until the next tick
  *   a task         that could run, but no queue holds it; that is queued and does not run, though a CPU that may run it
  *                  is idle, or for two seconds; that sleeps although its time is up, or without a time-out and in no
  *                  queue

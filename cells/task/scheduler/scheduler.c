@@ -305,6 +305,8 @@ UNCHECKED static void queue_again(struct task *task, void *context)
         insert_sleeper(task);
     if (runnable || !task->scheduler.waiting)
         scheduler_ready(task);
+    if (state == TASK_UNWINDING)
+        task->record->state = state; /* it waits for nothing, whatever queue it says it is in */
 }
 
 UNCHECKED void scheduler_rebuild(void)
@@ -350,6 +352,7 @@ static void halt(void)
 static void idle_run(uint64_t cpu)
 {
     for (;;) {
+        __asm__ volatile("sti" ::: "memory"); /* they are on, unless a fault has kept that from being done */
         if (idle_hook)
             idle_hook();
         {

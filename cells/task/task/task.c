@@ -149,6 +149,7 @@ static void prepare_stack(struct task *task)
     task->rsp = (uint64_t)saved;
     task->record->saved_rsp = task->rsp;
     task->calls = NULL;
+    promise_forget(&task->promise);
 }
 
 static void publish_task(struct task *task)

@@ -10,6 +10,7 @@
 #include "cells/cell.h"
 #include "cells/core/exception/exception.h"
 #include "cells/core/lock/lock.h"
+#include "cells/task/promise/promise.h"
 #include "cells/task/run_queue/run_queue.h"
 #include "cells/task/scheduler/scheduler.h"
 #include "cells/task/simd/simd.h"
@@ -85,6 +86,7 @@ struct task {
     struct wait_queue_part wait_queue;
     struct task_unwind unwind;
     struct task_kill kill;
+    struct promise_part promise;
 };
 
 struct task_options {

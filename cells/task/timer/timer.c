@@ -22,7 +22,7 @@ EXPORT(timer_delay_us, DRIVER);
 #define SAMPLE_HZ 100 /* a sample takes 1/100 s */
 #define SAMPLES   3
 #define POLLS_MAX 10000000
-#define LOOKS     4
+#define LOOKS     6
 
 static unsigned vector;
 static uint32_t ticks_per_period;

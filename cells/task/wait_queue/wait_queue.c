@@ -154,9 +154,11 @@ static bool is_in_queue(const struct task *task)
  * the queue before and after. */
 UNCHECKED void wait_queue_empty_of(struct task *task)
 {
-    if (is_in_queue(task))
+    bool in_queue = is_in_queue(task), unwinding = task->record->state == TASK_UNWINDING;
+
+    if (in_queue || (unwinding && task->wait_queue.queue)) /* which the queue may still refer to */
         task->wait_queue.queue->first = task->wait_queue.queue->last = NULL;
-    else
+    if (!in_queue)
         task->wait_queue = (struct wait_queue_part){0};
 }
 
