@@ -108,7 +108,7 @@ static unsigned looks_allowed(const struct task *task, uint64_t now)
         return now > time_out && now - time_out > LATE_NS ? LOOKS_LOST : 0;
     if (asleep)
         return wait_queue_has(&task->wait_queue) ? 0 : LOOKS_LOST;
-    if (state != TASK_RUNNABLE && state != TASK_RUNNING && state != TASK_UNWINDING && state != TASK_BLOCKED)
+    if (state == TASK_FREE || state == TASK_NEW || state == TASK_EXITED || state == TASK_FAILED)
         return 0;
     return run_queue_has(&task->run_queue) && !could_run(task) ? LOOKS_QUEUED : LOOKS_LOST;
 }

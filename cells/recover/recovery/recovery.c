@@ -33,9 +33,10 @@ FOUNDATION();
 #define NESTED_FAULTS  8           /* open ones of a task, that may be one failure: it cannot be unwound with more */
 #define LOGGED_FAULTS  (ARENA_FAULTS_MAX - 1)
 #define REPAIRS        16
-#define SETTLE_NS      20000000 /* after a fault, in which what has been restarted runs: lines and old cells wait */
-#define POSTPONED_MAX  4        /* times in a row */
-#define RECENT_FAULTS  64       /* that are searched for open ones without a failed task */
+#define SETTLE_NS      20000000   /* after a fault, in which what has been restarted runs: lines and old cells wait */
+#define POSTPONED_MAX  4          /* times in a row */
+#define FORGOTTEN_NS   1000000000 /* an open fault is so old, and its task goes on: it was restarted for another one */
+#define RECENT_FAULTS  64         /* that are searched for open ones without a failed task */
 
 enum remedy { REMEDY_NONE, REMEDY_RELOAD, REMEDY_RELOAD_FRESH, REMEDY_RELOAD_IMPORTS, REMEDY_GIVE_UP };
 
@@ -332,7 +333,7 @@ static bool restart_failed_task(struct task *task)
 
 struct restart_search {
     const struct arena_fault *fault;
-    bool found;
+    bool exists, immortal, works; /* its task */
 };
 
 static void find_restarted(struct task *task, void *context)
@@ -340,17 +341,25 @@ static void find_restarted(struct task *task, void *context)
     struct restart_search *search = context;
     const struct arena_fault *fault = search->fault;
 
-    if (same(task->ref, fault->task) && task->id == fault->task_id)
-        search->found = task->immortal && !unwind_is_active(task);
+    uint32_t state = task->record->state;
+
+    if (!same(task->ref, fault->task) || task->id != fault->task_id)
+        return;
+    search->exists = true;
+    search->immortal = task->immortal;
+    search->works = !unwind_is_active(task) && state != TASK_UNWINDING && state != TASK_FAILED;
 }
 
-/* Whether the fault's task is immortal and has been restarted. */
-static bool has_restarted(const struct arena_fault *fault)
+/* Whether the fault's task is immortal and has been restarted; or works again or is gone for another reason, so that
+ * nobody asks any more what is to be done about this fault. */
+static bool is_over(const struct arena_fault *fault, bool *ret_immortal)
 {
     struct restart_search search = {.fault = fault};
 
     task_each(find_restarted, &search);
-    return search.found;
+    *ret_immortal = search.immortal;
+    return search.immortal ? search.works
+                           : (search.works || !search.exists) && cpu_ns() - fault->time_ns > FORGOTTEN_NS;
 }
 
 static void close_faults_without_task(void)
@@ -362,9 +371,10 @@ static void close_faults_without_task(void)
         if (!fault || fault->outcome != FAULT_OUTCOME_OPEN)
             continue;
         bool handler = fault->action == FAULT_ACTION_UNWIND; /* the unwinder has left an interrupt handler */
-        if (!handler && !has_restarted(fault))
+        bool immortal = false;
+        if (!handler && !is_over(fault, &immortal))
             continue;
-        if (!apply_remedy(fault, true) && !handler && !fault_blamed(seq).index)
+        if (!apply_remedy(fault, handler || immortal) && immortal && !fault_blamed(seq).index)
             fault_reboot(fault, "a task without which nothing works fails again and again");
         close_fault(fault, handler ? FAULT_ACTION_UNWIND : FAULT_ACTION_RESTART, FAULT_OUTCOME_RECOVERED);
         lines_fault(fault, handler ? "handler left" : "restarted");

@@ -89,6 +89,10 @@ unsigned repair_task(struct task *task, uint32_t index)
     if (!arena_sound(ref) || record->state == TASK_FREE)
         return mended;
     mended += mend_word(&task->id, record->id, sizeof task->id);
+    if (record->state > TASK_NEW) { /* if it waits for something, or has ended, it looks again */
+        record->state = TASK_RUNNABLE;
+        mended++;
+    }
     if (!repair_is_pin(task->pinned))
         mended += mend_word(&task->pinned, 0, sizeof task->pinned);
     return mended + mend_rsp(task);

@@ -15,6 +15,7 @@
 CELL("test_lost", KERNEL, 1);
 
 #define REST_NS     30000000ull
+#define LONG_NS     60000000000ull
 #define WRONG_FLAG  0x2001u
 #define SLEEPERS_AT 16 /* in the scheduler's static data: lock, first, next_ns */
 
@@ -224,6 +225,13 @@ static void wait_shortly(uint64_t)
     (void)wait_queue_wait(&waiting.queue, &held, REST_NS);
 }
 
+static void wait_long(uint64_t)
+{
+    GUARD(lock) held = lock_take(&waiting.lock);
+
+    (void)wait_queue_wait(&waiting.queue, &held, LONG_NS);
+}
+
 static void wake_it(uint64_t)
 {
     (void)wait_queue_wake_one(&waiting.queue);
@@ -250,9 +258,38 @@ static void stranger(const struct testing *test)
     }
 }
 
+/* A task that is being unwound, and was preempted, waits for nothing, though its record says where it has waited. */
+static void unwound(const struct testing *test)
+{
+    OWN(task) struct task *task = task_spawn("victim", wait_long, 0, NULL);
+    uint32_t state = TASK_FREE;
+
+    testing_need(test, task && testing_await(wait_queue_has(&task->wait_queue)));
+    {
+        GUARD(park) parked = park_all();
+        uint32_t before = task->record->state;
+        task->record->state = TASK_UNWINDING;
+        scheduler_rebuild();
+        state = task->record->state;
+        task->record->state = before == TASK_BLOCKED ? TASK_RUNNABLE : before;
+    }
+    testing_need(test, state == TASK_UNWINDING && task_join(MOVE(task), NULL) == JOIN_ENDED);
+}
+
+#define NO_STATE 4711
+
+static void no_state(const struct testing *test)
+{
+    OWN(task) struct task *task = task_spawn("victim", wait_long, 0, NULL);
+
+    testing_need(test, task && testing_await(task->record->state == TASK_BLOCKED));
+    task->record->state = NO_STATE;
+    testing_need(test, task_join(MOVE(task), NULL) == JOIN_ENDED);
+}
+
 /* ---- faults ---- */
 
-/* A record that nobody closes, since no task has failed, is no reason to look for ever. */
+/* A record that no task closes, since none has failed. */
 static bool is_open(uint64_t seq)
 {
     return fault_record(seq) && fault_record(seq)->outcome == FAULT_OUTCOME_OPEN;
@@ -269,8 +306,7 @@ static void record_stays_open(const struct testing *test)
     testing_need(test, fault);
     fault->action = FAULT_ACTION_NONE;
     fault->outcome = FAULT_OUTCOME_OPEN;
-    testing_need(test, testing_await(counter(COUNTER_audits) > audits) && is_open(seq));
-    fault->outcome = FAULT_OUTCOME_RECOVERED;
+    testing_need(test, testing_await(counter(COUNTER_audits) > audits) && testing_await(!is_open(seq)));
 }
 
 static const struct lost_case {
@@ -286,7 +322,9 @@ static const struct lost_case {
     {other_cpu, "a CPU whose data are said to be elsewhere finds them"},
     {lock_of_nobody, "a lock that a CPU has, of which its word names another one, is taken"},
     {stranger, "a task that is in no queue is not in one because the queue says so"},
-    {record_stays_open, "the queues are made again when a fault is not closed"},
+    {unwound, "a task that is being unwound stays one when the queues are made again"},
+    {no_state, "a task in a state that there is not runs"},
+    {record_stays_open, "the queues are made again when a fault is not closed, and it is closed when nobody else does"},
 };
 
 static int test_lost_main(int, char **)

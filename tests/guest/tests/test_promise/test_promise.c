@@ -14,9 +14,9 @@
 
 CELL("test_promise", KERNEL, 1);
 
-#define LIMIT_MS   300
-#define LONG_NS    1500000000ull /* five times as long */
-#define PAUSE_NS   50000000ull
+#define LIMIT_MS 300
+#define LONG_NS  1500000000ull /* five times as long */
+#define PAUSE_NS 50000000ull
 
 static struct {
     struct lock lock;
