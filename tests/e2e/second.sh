@@ -53,6 +53,31 @@ timeout $guest_seconds "$delias" campaign replay "$work/registers.db" "$waited" 
         "$work/replay" > /dev/null ||
     fail 'a replay of a register ended differently'
 
+# Most moments are so many steps after the entry that they are in another function by then.
+far=$(sqlite3 "$work/second.db" "select count(*) from moment where came and steps > 8
+    and place not like '%.' || substr(function, instr(function, '.') + 1) || '+%'")
+[ "$far" -ge 3 ] || fail "only $far moments came some steps after the entry of a function"
+# Right when a swap of a cell of the core has taken effect, the old cell still runs: there damage is mended, too.
+sed "s#\.\./machines#$root/configs/machines#; /^  - [a-z_]*\.[a-z_]*\$/d; s/^count:.*/count: 4/
+     s/^moments:.*/moments: [lifecycle.lifecycle_publish]/; s/^moment_steps:.*/moment_steps: 60/" \
+    configs/campaigns/swap_core.yaml > "$work/old.yaml"
+timeout $guest_seconds "$delias" campaign run "$work/old.yaml" -o "$work/old.db" --json > "$work/old.json" \
+    2> "$work/old.log" < /dev/null || { tail -n 5 "$work/old.log"; fail 'old ended early'; }
+jq -e '.moments.missed == 0 and .moments.recovered == 4' "$work/old.json" > /dev/null ||
+    { cat "$work/old.log"; fail 'a cell that was replaced and still runs: lost'; }
+[ "$(sqlite3 "$work/old.db" "select count(*) from moment where place like 'lock:%'")" -ge 1 ] ||
+    fail 'no fault came into the cell that was replaced'
+# A function that runs all the time, after a first fault that nobody comes to: there is no moment of recovery.
+{
+    echo "machine: $root/configs/machines/exact_unscrubbed.yaml"
+    printf '%s\n' 'during: recovery' 'first: [symbol:acpi.acpi_find+0+2]' 'moments: [lock.lock_take]' \
+        'targets: [here]' 'model: trap' 'count: 2' 'seed: 1' 'exact: yes' 'rounds: 2'
+} > "$work/idle.yaml"
+timeout $guest_seconds "$delias" campaign run "$work/idle.yaml" -o "$work/idle.db" --json > "$work/idle.json" \
+    2> "$work/idle.log" < /dev/null || { tail -n 5 "$work/idle.log"; fail 'idle ended early'; }
+jq -e '.moments.missed == 2 and .outcomes.benign == 2' "$work/idle.json" > /dev/null ||
+    fail 'a moment came while nothing was recovered'
+
 columns='idx, delay_switches, outcome, rounds, faults, recoveries, restarts, reloads, fault_ip, fault_address,
     recovery_ns, function, steps, came, moment.place, change.phys, change.after'
 run_campaign second 3 again

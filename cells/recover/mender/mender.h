@@ -452,15 +452,16 @@ static unsigned mend_sections(struct cell_ref cell, bool tables_only)
 static unsigned mend_bound(struct cell_ref cell)
 {
     const struct arena_cell *c = cell_record(cell);
-    uint32_t left = c->data_bytes ? c->sections : 0;
+    const struct arena_section *all = record_at(ARENA_SECTIONS, 0), *section;
+    uint32_t left = c->data_bytes ? c->sections : 0, capacity = header_direct()->table[ARENA_SECTIONS].capacity;
+    uint32_t limit = capacity < shape[ARENA_SECTIONS].most ? capacity : shape[ARENA_SECTIONS].most;
     unsigned mended = 0;
 
-    for (struct section_ref i = c->first_section; left && is_in_table(ARENA_SECTIONS, i.index);
-         i = section_record(i)->next_in_cell, left--) {
-        const struct arena_section *section = section_record(i);
+    for (uint32_t i = c->first_section.index; left && i && i < limit; i = section->next_in_cell.index, left--) {
         struct mend_found found;
-        if (section->first_out.index && section->kind == SECTION_BSS && same(section->cell, cell) &&
-            is_record_sound(ARENA_SECTIONS, i.index))
+        section = &all[i];
+        if (section->kind == SECTION_BSS && section->first_out.index && same(section->cell, cell) &&
+            is_record_sound(ARENA_SECTIONS, i))
             mended += mend_sound_section(section, &found) ? found.count : 0;
     }
     return mended;

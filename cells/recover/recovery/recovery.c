@@ -394,13 +394,13 @@ static void run_now_and_then(void)
 {
     static unsigned postponed;
 
-    audit_all();
     close_faults_without_task();
     (void)kill_again();
     if (!is_settled() && ++postponed <= POSTPONED_MAX)
-        return;
+        return; /* queues have been audited after the unwinding, and are by CPUs that have nothing to do */
     postponed = 0;
     lines_write();
+    audit_all();
     reap_in_background();
     namespace_reap_in_background();
 }
