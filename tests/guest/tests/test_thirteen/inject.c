@@ -150,6 +150,7 @@ static void at_breakpoint(struct trap_frame *frame)
     if (!is_at_place(frame) || --injection.left)
         return;
     injection.done = true;
+    injection.ring = NULL; /* the channel is about to go: this would be found, and the cell be reloaded for it */
     watch(0, 0, 0, 0);
     talk_note_fault(injection.talk);
     change(frame, injection.fault);
