@@ -25,7 +25,3 @@ struct check_finding {
  * sleeps in between. One at a time, which the loader lock sees to. */
 size_t check_data(const struct cell_ref *cells, size_t count, struct check_finding *ret_findings, size_t max)
     NEEDS(loader_lock);
-
-/* Whether the contents of a note NOTE_RULES are whole: indexes, offsets and names are in range, and no type contains
- * itself. */
-bool check_rules_sound(const void *note, size_t bytes);

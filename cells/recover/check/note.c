@@ -5,8 +5,6 @@
 #include "cells/lib/string/string.h"
 #include "guest/abi/elf.h"
 
-EXPORT(check_rules_sound, KERNEL);
-
 static bool is_number(uint32_t bytes)
 {
     return bytes == 1 || bytes == 2 || bytes == 4 || bytes == 8;
@@ -107,13 +105,6 @@ bool rules_open(const void *note, size_t bytes, struct rules *ret_rules)
         return false;
     *ret_rules = rules;
     return true;
-}
-
-bool check_rules_sound(const void *note, size_t bytes)
-{
-    struct rules rules;
-
-    return rules_open(note, bytes, &rules);
 }
 
 /* ---- where it is ---- */

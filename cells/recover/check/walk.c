@@ -3,7 +3,6 @@
 #include "cells/recover/check/inside.h"
 #include "cells/lib/format/format.h"
 #include "cells/lib/string/string.h"
-#include "cells/recover/mend/mend.h"
 
 /* Where in an object a type begins that is looked at. */
 struct place {

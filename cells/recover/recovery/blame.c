@@ -19,14 +19,6 @@ static void log_finding(const struct check_finding *finding)
                 finding->path, finding->address, finding->what);
 }
 
-static bool is_among(struct cell_ref cell, const struct cell_ref *cells, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        if (same(cells[i], cell))
-            return true;
-    return false;
-}
-
 size_t blame_data(const struct arena_fault *fault, struct cell_ref cell, struct cell_ref ret_cells[BLAMED_MAX])
 {
     struct cell_ref cells[FAULT_CELLS + 1], reached[IMPORTS_MAX];
@@ -39,7 +31,7 @@ size_t blame_data(const struct arena_fault *fault, struct cell_ref cell, struct 
     size_t wrong = check_data(reached, imports_all(cells, count, reached), findings, BLAMED_MAX);
     for (size_t i = 0; i < wrong && i < BLAMED_MAX; i++) {
         log_finding(&findings[i]);
-        if (!is_among(findings[i].cell, ret_cells, blamed))
+        if (!imports_has(ret_cells, blamed, findings[i].cell))
             ret_cells[blamed++] = findings[i].cell;
     }
     return blamed;

@@ -11,7 +11,7 @@ static bool has_data(struct cell_ref cell)
     return false;
 }
 
-static bool is_among(struct cell_ref cell, const struct cell_ref *cells, size_t count)
+bool imports_has(const struct cell_ref *cells, size_t count, struct cell_ref cell)
 {
     for (size_t i = 0; i < count; i++)
         if (same(cells[i], cell))
@@ -23,7 +23,7 @@ static bool is_among(struct cell_ref cell, const struct cell_ref *cells, size_t 
 static size_t add_cell(struct cell_ref cell, struct cell_ref reached[IMPORTS_MAX], size_t count)
 {
     if (count < IMPORTS_MAX && arena_cell(cell)->state == CELL_LIVE && arena_cell(cell)->object.index &&
-        !mend_is_needed(cell) && !is_among(cell, reached, count))
+        !mend_is_needed(cell) && !imports_has(reached, count, cell))
         reached[count++] = cell;
     return count;
 }

@@ -7,6 +7,9 @@
 
 #define IMPORTS_MAX 32
 
+/* Whether the cell is one of the first `count` of `cells`. */
+bool imports_has(const struct cell_ref *cells, size_t count, struct cell_ref cell);
+
 /* Writes the live cells that `cell` reaches by at most `depth` imports and that have static data, nearer ones first.
  * Not the foundation, whose data nobody can replace, nor what is reached through it only. Returns how many; at most
  * IMPORTS_MAX cells are looked at. */
