@@ -2,9 +2,11 @@
 #include <jansson.h>
 #include <stdio.h>
 #include <string.h>
+#include "cli/fault.h"
 #include "cli/reading.h"
 #include "cli/verbs.h"
 #include "introspect/base/json.h"
+#include "introspect/base/number.h"
 #include "introspect/name.h"
 #include "introspect/table.h"
 
@@ -124,11 +126,34 @@ static enum cli_status fill_faults(struct reading *r)
     return fill_ring(r, fault_seq, view_header(r->view)->fault_seq);
 }
 
+/* Whether the operand is the number of a fault. */
+static bool is_number(const struct call *call, uint64_t *ret_seq)
+{
+    return call->argc && number_parse(call->argv[0], 1, UINT64_MAX, ret_seq);
+}
+
+/* One fault: all is printed here. */
+static enum cli_status fill_fault(struct reading *r)
+{
+    uint64_t seq;
+
+    return is_number(r->call, &seq) ? fault_print(r, seq) : fill_faults(r);
+}
+
+static void print_faults(struct reading *r)
+{
+    uint64_t seq;
+
+    if (!is_number(r->call, &seq))
+        out_print(r->out);
+}
+
 enum cli_status verb_faults(struct call *call)
 {
-    static const struct reading_rule rule = {table_faults, fill_faults, true, NULL};
+    static const struct reading_rule list = {table_faults, fill_faults, true, NULL},
+                                     rule = {table_faults, fill_fault, true, print_faults};
 
-    return reading_run(call, &rule);
+    return reading_run(call, call->follow ? &list : &rule);
 }
 
 static enum cli_status fill_events(struct reading *r)

@@ -11,9 +11,12 @@
 
 /* The linker script asserts that it agrees with layout.h. */
     .globl layout_image_virt, layout_image_phys, layout_arena_phys, layout_arena_bytes
+    .globl layout_faults_phys, layout_tables_phys
     .set layout_image_virt, LAYOUT_IMAGE_VIRT
     .set layout_image_phys, LAYOUT_IMAGE_PHYS
     .set layout_arena_phys, LAYOUT_ARENA_PHYS
+    .set layout_faults_phys, LAYOUT_FAULTS_PHYS
+    .set layout_tables_phys, LAYOUT_TABLES_PHYS
     .set layout_arena_bytes, LAYOUT_ARENA_BYTES
 
     .section .multiboot, "ax"

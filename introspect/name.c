@@ -91,6 +91,8 @@ static const struct word fault_actions[] = {NAMES_FAULT_ACTION(WORD)};
 
 static const struct word fault_outcomes[] = {NAMES_FAULT_OUTCOME(WORD)};
 
+static const struct word fault_steps[] = {NAMES_FAULT_STEP(WORD)};
+
 static const struct word event_kinds[] = {
     {EVENT_NONE, "none"},
     {EVENT_CELL_LOADED, "cell loaded"},
@@ -191,6 +193,11 @@ const char *name_fault_action(unsigned action)
 const char *name_fault_outcome(unsigned outcome)
 {
     return FIND(fault_outcomes, outcome);
+}
+
+const char *name_fault_step(unsigned step)
+{
+    return FIND(fault_steps, step);
 }
 
 const char *name_event_kind(unsigned kind)

@@ -14,6 +14,7 @@ const char *name_fault_kind(unsigned kind);
 const char *name_exception(unsigned vector);
 const char *name_fault_action(unsigned action);
 const char *name_fault_outcome(unsigned outcome);
+const char *name_fault_step(unsigned step);
 const char *name_event_kind(unsigned kind);
 const char *name_counter(unsigned counter);
 const char *name_plan_section_treatment(unsigned treatment);

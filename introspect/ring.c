@@ -23,6 +23,10 @@ static void check_fault(struct view *v, uint32_t i)
     check_text(f->blamed, sizeof f->blamed);
     check_text(f->symbol, sizeof f->symbol);
     check_text(f->message, sizeof f->message);
+    check_text(f->caller_cell, sizeof f->caller_cell);
+    check_text(f->caller_symbol, sizeof f->caller_symbol);
+    for (size_t s = 0; s < FAULT_STEPS_KEPT; s++)
+        check_text(f->step[s].cell, sizeof f->step[s].cell);
 }
 
 static void check_event(struct view *v, uint32_t i)

@@ -356,7 +356,11 @@ READ(fault_where)
 {
     const struct arena_fault *f = view_fault(v, n);
 
-    set_text(ret, "%s%s%s+0x%x  %s, %s %s", f->namespace_, *f->namespace_ ? "/" : "",
+    char boot[24] = "";
+
+    if (f->boot != view_header(v)->boot)
+        snprintf(boot, sizeof boot, "boot %u: ", f->boot);
+    set_text(ret, "%s%s%s%s+0x%x  %s, %s %s", boot, f->namespace_, *f->namespace_ ? "/" : "",
              *f->symbol ? f->symbol : f->cell_name, f->offset, name_fault_action(f->action),
              name_fault_outcome(f->outcome), f->message);
 }
@@ -368,6 +372,27 @@ READ(fault_blamed)
     set_text(ret, "%s%s%s", f->blamed_namespace, *f->blamed_namespace ? "/" : "", f->blamed);
 }
 
+/* The function that called the one that failed, with the offset of the call's return address. */
+READ(fault_caller)
+{
+    const struct arena_fault *f = view_fault(v, n);
+
+    ret->text = "";
+    if (*f->caller_cell)
+        set_text(ret, "%s:%s+0x%x", f->caller_cell, f->caller_symbol, f->caller_offset);
+}
+
+/* The last one taken. */
+READ(fault_step)
+{
+    const struct arena_fault *f = view_fault(v, n);
+    uint32_t steps = f->steps < FAULT_STEPS_KEPT ? f->steps : FAULT_STEPS_KEPT;
+
+    ret->text = steps ? name_fault_step(f->step[steps - 1].kind) : "";
+}
+
+READ_NUMBER(fault_boot, view_fault(v, n)->boot)
+READ_NUMBER(fault_time, view_fault(v, n)->time_ns)
 READ_NUMBER(fault_seq, view_fault(v, n)->seq)
 READ_NUMBER(fault_cpu, view_fault(v, n)->cpu)
 READ_TEXT(fault_task, view_fault(v, n)->task_name)
@@ -390,6 +415,8 @@ READ_TEXT(fault_message, view_fault(v, n)->message)
 
 const struct column table_faults[] = {
     {"seq", COLUMN_NUMBER, .screen = {1, "SEQ", 4}, .read = fault_seq},
+    {"boot", COLUMN_NUMBER, .read = fault_boot},
+    {"time_ns", COLUMN_NUMBER, .read = fault_time},
     {"kind", COLUMN_TEXT, .screen = {2, "KIND", 10}, .read = fault_kind},
     {"cpu", COLUMN_NUMBER, .read = fault_cpu},
     {"task", COLUMN_TEXT, .screen = {3, "TASK", 12}, .read = fault_task},
@@ -402,6 +429,8 @@ const struct column table_faults[] = {
     {"where", COLUMN_TEXT, COLUMN_SCREEN, {4, "WHERE", 0}, fault_where},
     {"ip", COLUMN_ADDRESS, .read = fault_ip},
     {"address", COLUMN_ADDRESS, .read = fault_address},
+    {"caller", COLUMN_TEXT, COLUMN_JSON, .read = fault_caller},
+    {"step", COLUMN_TEXT, .read = fault_step},
     {"action", COLUMN_TEXT, .read = fault_action},
     {"outcome", COLUMN_TEXT, .read = fault_outcome},
     {"recovery_ns", COLUMN_NUMBER, .read = fault_recovery},

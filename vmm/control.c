@@ -70,13 +70,13 @@ void vmm_resume(struct vmm *vmm)
     vmm_unlock(vmm);
 }
 
-enum err vmm_reset(struct vmm *vmm)
+enum err vmm_reset(struct vmm *vmm, bool clear)
 {
     vmm_lock(vmm);
     park_vcpus(vmm);
     vmm->request = REQUEST_NONE; /* of before the reset: whatever it was, this is a new machine */
     vmm_unlock(vmm);
-    enum err e = vmm_power_on(vmm);
+    enum err e = vmm_power_on(vmm, clear);
     vmm_lock(vmm);
     if (e != ERR_OK || vmm->state == RUN_BROKEN)
         vmm->state = e != ERR_OK ? RUN_BROKEN : RUN_PAUSED;

@@ -153,7 +153,7 @@ static enum err reset_chips(struct vmm *vmm)
     return ERR_OK;
 }
 
-enum err vmm_power_on(struct vmm *vmm)
+enum err vmm_power_on(struct vmm *vmm, bool clear)
 {
     enum err e = ERR_OK;
 
@@ -165,7 +165,8 @@ enum err vmm_power_on(struct vmm *vmm)
     if (e == ERR_OK)
         e = reset_chips(vmm);
     vmm_unlock_devices(vmm);
-    ram_clear(&vmm->ram);
+    if (clear)
+        ram_clear(&vmm->ram);
     if (e == ERR_OK)
         e = boot_load(&vmm->boot, &vmm->ram);
     for (unsigned c = 0; e == ERR_OK && c < vmm->cpus; c++)

@@ -116,9 +116,10 @@ static enum err do_cont(void *owner)
     return ERR_OK;
 }
 
+/* guest: it has reset itself, or has stood still for too long. Then memory is kept, and the fault log in it. */
 static enum err reset(struct program *p, bool guest)
 {
-    enum err e = vmm_reset(&p->vmm);
+    enum err e = vmm_reset(&p->vmm, !guest);
 
     if (e == ERR_OK)
         qmp_server_event(p->qmp, "RESET", guest, guest ? "guest-reset" : "host-qmp-system-reset");
@@ -267,7 +268,7 @@ static enum err prepare(struct program *p, const struct options *o)
         e = serial_open(&vmm->serial, o->serial, o->serial_log, serial_irq, vmm);
     cmos_init(&vmm->cmos, vmm->ram.bytes);
     if (e == ERR_OK)
-        e = vmm_power_on(vmm);
+        e = vmm_power_on(vmm, true);
     if (e == ERR_OK)
         e = qmp_server_new(o->qmp, &machine, &p->qmp);
     return e == ERR_OK ? vmm_start_vcpus(vmm) : e;

@@ -104,8 +104,9 @@ static inline UNCHECKED void vmm_unlock_devices(struct vmm *vmm) RELEASES(device
 /* machine.c: the VM as a whole. */
 enum err vmm_create(struct vmm *vmm);
 void vmm_done(struct vmm *vmm);
-/* RAM, vCPUs and devices as at power-on. All vCPUs are parked, or not started. */
-enum err vmm_power_on(struct vmm *vmm) EXCLUDES(devices_role);
+/* vCPUs and devices as at power-on, and what is booted is in RAM again. clear: all else in RAM is cleared; else it
+ * stays, as when a computer is reset. All vCPUs are parked, or not started. */
+enum err vmm_power_on(struct vmm *vmm, bool clear) EXCLUDES(devices_role);
 void vmm_set_irq(struct vmm *vmm, unsigned irq, bool level);
 /* Sends an NMI to the first vCPU. */
 void vmm_nmi(struct vmm *vmm);
@@ -115,7 +116,8 @@ enum err vmm_start_vcpus(struct vmm *vmm);
 void vmm_stop_vcpus(struct vmm *vmm) EXCLUDES(state_role);
 void vmm_pause(struct vmm *vmm, enum run_state state) EXCLUDES(devices_role) EXCLUDES(state_role);
 void vmm_resume(struct vmm *vmm) EXCLUDES(state_role);
-enum err vmm_reset(struct vmm *vmm) EXCLUDES(devices_role) EXCLUDES(state_role);
+/* See vmm_power_on. */
+enum err vmm_reset(struct vmm *vmm, bool clear) EXCLUDES(devices_role) EXCLUDES(state_role);
 /* From a vCPU, which then parks until the main thread has acted. `status` is for a shutdown. */
 void vmm_request(struct vmm *vmm, enum request request, int status) EXCLUDES(state_role);
 enum request vmm_take_request(struct vmm *vmm, int *ret_status) EXCLUDES(devices_role) EXCLUDES(state_role);

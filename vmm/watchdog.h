@@ -21,5 +21,5 @@ int watchdog_wait_ms(const struct watchdog *watchdog);
 enum watchdog_step watchdog_look(struct watchdog *watchdog, const struct ram *ram, uint64_t now_ms);
 /* The time counts from zero: the guest was stopped, or reset. */
 void watchdog_begin(struct watchdog *watchdog);
-/* Prints the guest's last faults, each on a line, since a reset clears its memory. */
+/* Prints the guest's last faults, each on a line, for those who do not look into its fault log later. */
 void watchdog_print_faults(const struct ram *ram);

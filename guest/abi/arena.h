@@ -19,6 +19,8 @@
  * tests/tools/test_writers.sh compares cells and locks with the code; what it cannot see is a whole record, which the
  * arena cell clears. `check`, `next_free` and names that are strings are that cell's alone.
  *
+ * The fault log is at LAYOUT_FAULTS_PHYS, where it outlives a reset that leaves RAM as it is: see struct arena_fault.
+ *
  * The host writes `request_seq`, requests and the mailbox, one program at a time (machine_lock), and nothing else.
  *
  * A swap of cells that would have the arena laid out otherwise is refused (`union arena_contents` of the arena cell).
@@ -29,9 +31,10 @@
 #include <stddef.h>
 #include <stdint.h>
 #include "guest/abi/capacity.h"
+#include "guest/abi/layout.h"
 
 #define ARENA_MAGIC   0x00415341494c4544 /* "DELIASA" */
-#define ARENA_VERSION 10
+#define ARENA_VERSION 11
 
 enum arena_table {
     ARENA_NAMESPACES = 0,
@@ -157,7 +160,7 @@ struct arena_header {
     /* written by start; atomic */
     uint32_t ready; /* 1: the start cell has finished its work */
     /* written by fault; atomic */
-    uint64_t fault_seq; /* number of faults logged; the newest has seq fault_seq */
+    uint64_t fault_seq; /* number of faults logged, earlier boots included; the newest has seq fault_seq */
     /* written by arena; atomic */
     uint64_t event_seq; /* number of events logged */
     /* written by the host, with the machine's lock; the guest only reads it */
@@ -175,6 +178,9 @@ struct arena_header {
     uint32_t swap_number; /* guest only: of the swap whose commit was begun last; see arena_cell.came */
     /* written by quiescence; loader lock */
     uint32_t search; /* guest only: number of the last search; see arena_section.search */
+    /* written by fault; no lock: at boot */
+    uint32_t boot; /* number of this boot since memory was cleared; 0: the fault log has not been looked at yet */
+    uint32_t pad;
     /* written by arena; arena lock */
     struct arena_table_desc table[ARENA_TABLES];
     /* written by arena, frame; atomic (arena_count), or under the lock of what is counted: frames, strings */
@@ -467,35 +473,78 @@ enum fault_action {
     FAULT_ACTION_HALT = 4,
     FAULT_ACTION_MEND = 5, /* what was damaged was put right in place */
 };
-enum fault_outcome { FAULT_OUTCOME_OPEN = 0, FAULT_OUTCOME_RECOVERED = 1, FAULT_OUTCOME_FAILED = 2 };
+enum fault_outcome {
+    FAULT_OUTCOME_OPEN = 0,
+    FAULT_OUTCOME_RECOVERED = 1,
+    FAULT_OUTCOME_FAILED = 2,
+    FAULT_OUTCOME_LOST = 3, /* it was open when the machine was reset */
+};
 
+/* What was done about a fault, one after the other. */
+enum fault_step_kind {
+    FAULT_STEP_NONE = 0,
+    FAULT_STEP_MENDED,       /* foundation cells, before the task was unwound */
+    FAULT_STEP_UNWOUND,      /* what the task held is released */
+    FAULT_STEP_LEFT,         /* the interrupt handler has been left */
+    FAULT_STEP_MEND,         /* a damaged cell, in place: for want of a reload, or each time before one */
+    FAULT_STEP_RELOAD,       /* a cell, with the data that it had */
+    FAULT_STEP_RELOAD_FRESH, /* a cell, with fresh static data */
+    FAULT_STEP_REFUSED,      /* a reload; the log has the reason */
+    FAULT_STEP_BACK_OFF,     /* the restart waits, since others were in vain */
+    FAULT_STEP_RESTART,      /* of the task */
+    FAULT_STEP_END,          /* of the task, which is not restarted */
+    FAULT_STEP_GIVE_UP,      /* of the task, which would have been restarted */
+    FAULT_STEP_RESET,        /* of the machine, or it halts */
+    FAULT_STEPS
+};
+
+#define FAULT_STEPS_KEPT 8
+struct arena_fault_step {
+    /* written by fault; no lock: by who takes the step */
+    uint32_t kind;  /* enum fault_step_kind */
+    uint32_t count; /* in a row: cells mended; ms to wait; else 1 */
+    uint64_t after_ns;
+    char cell[32]; /* empty: of no cell */
+};
+
+/* A record outlives a reset: what an earlier boot has left is looked at by the fault cell before it logs anything.
+ * `check` is arena_fault_check() of all before `action`, for nothing else says what is in such memory. Record 0 of the
+ * table is no fault: kind 0, seq 0, and in `boot` the number of the boot that wrote it. References in a record are to
+ * those of its own boot, and times are since that began. */
 struct arena_fault {
     /* written by fault; no lock: by the CPU that took the sequence number */
-    uint32_t check; /* 0 here: written in pieces */
-    uint32_t kind;  /* enum fault_kind */
-    uint64_t seq;   /* 1 for the first; written last */
-    uint64_t time_ns;
+    uint32_t check;
+    uint32_t kind; /* enum fault_kind */
+    uint64_t seq;  /* 1 for the first; written last */
+    uint32_t boot; /* arena_header.boot at that time */
     uint32_t vector;
+    uint64_t time_ns;
     uint32_t cpu;
+    uint32_t task_id;
     uint64_t error_code;
     uint64_t ip, address, rsp; /* address: CR2 of a page fault */
     struct task_ref task;
-    uint32_t task_id;
     struct cell_ref cell; /* none: outside every cell */
     struct section_ref section;
     uint32_t offset; /* ip - start of the section */
-    /* written by fault, unwind, recovery; no lock: one after the other */
-    uint32_t action;       /* enum fault_action: the last one taken */
-    uint32_t outcome;      /* enum fault_outcome */
-    uint32_t landing_pads; /* run for this fault */
-    uint64_t recovery_ns;  /* from the fault to the end of its last action */
-    /* written by fault; no lock: as above */
     char task_name[32];
     char cell_name[32];                        /* copied: the cell may be freed when this is read */
     char blamed[32];                           /* copied too: the innermost loaded cell that had a frame on the stack */
     char namespace_[32], blamed_namespace[32]; /* that hold these cells; empty: the root */
     char symbol[64];
     char message[64];
+    char caller_cell[32];   /* that has the function which called the one that failed; empty: not known */
+    char caller_symbol[64]; /* that function */
+    uint32_t caller_offset; /* of the call's return address in its section */
+    uint32_t pad;
+    /* not checked; written by fault, unwind, recovery; no lock: one after the other */
+    uint32_t action;       /* enum fault_action: the last one taken */
+    uint32_t outcome;      /* enum fault_outcome */
+    uint64_t recovery_ns;  /* from the fault to the end of its last action */
+    uint32_t landing_pads; /* run for this fault */
+    /* written by fault; no lock: as above */
+    uint32_t steps; /* taken; the first FAULT_STEPS_KEPT - 1 and the last are kept */
+    struct arena_fault_step step[FAULT_STEPS_KEPT];
 };
 
 enum event_kind {
@@ -660,6 +709,19 @@ static inline uint32_t arena_check(const void *data, size_t bytes)
     return arena_check_end(arena_check_words(arena_check_begin(bytes), p, words), p + words, bytes - words);
 }
 
+/* The check word of a fault's record. `seq` is what the record's will be: it is written last. Records of another
+ * version or size have other words. */
+static inline uint32_t arena_fault_check(const struct arena_fault *fault, uint64_t seq)
+{
+    size_t from = offsetof(struct arena_fault, boot), bytes = offsetof(struct arena_fault, action) - from;
+    uint64_t h = arena_check_begin(bytes + ARENA_VERSION);
+    const uint64_t head[2] = {seq, fault->kind};
+
+    h = arena_check_words(h, (const uint8_t *)head, sizeof head);
+    h = arena_check_words(h, (const uint8_t *)fault + from, bytes);
+    return arena_check_end(h, NULL, 0);
+}
+
 _Static_assert(sizeof(struct arena_header) <= 4096);
 
 /* How much of a record its check word covers. */
@@ -701,7 +763,8 @@ _Static_assert(sizeof(struct arena_symbol) == 56);
 _Static_assert(sizeof(struct arena_edge) == 56);
 _Static_assert(sizeof(struct arena_task) == 144);
 _Static_assert(sizeof(struct arena_cpu) == 64);
-_Static_assert(sizeof(struct arena_fault) == 392);
+_Static_assert(sizeof(struct arena_fault) == 888);
+_Static_assert(sizeof(struct arena_fault) * ARENA_FAULTS_MAX <= LAYOUT_TABLES_PHYS - LAYOUT_FAULTS_PHYS);
 _Static_assert(sizeof(struct arena_event) == 104);
 _Static_assert(sizeof(struct arena_request) == 88);
 _Static_assert(sizeof(struct arena_completion) == 392);

@@ -4,8 +4,8 @@
 #pragma once
 
 /* Kept free for the arena by the program headers of the image: all of it where the tables of 64 MiB are enough, else
- * only its header, and the tables are elsewhere. */
-#define LAYOUT_ARENA_BYTES 0x580000
+ * only its header and the fault log, and the tables are elsewhere. */
+#define LAYOUT_ARENA_BYTES 0x5c0000
 
 /* The rule: for each MiB of usable RAM beyond 64, up to so many, a table that grows gets one part in so many of the
  * capacity that it has at 64 MiB: 1 GiB has room for 12,500 cells and 780 namespaces. */

@@ -4,8 +4,12 @@
 #include "guest/abi/capacity.h"
 
 #define LAYOUT_IMAGE_PHYS 0x200000 /* the nano_core image, linked at LAYOUT_IMAGE_VIRT + this */
-#define LAYOUT_ARENA_PHYS 0x280000 /* the metadata arena, part of the image's memory (not of its file) */
-#define LAYOUT_AP_PHYS    0x8000   /* page that application processors start in (SIPI vector 8) */
+#define LAYOUT_ARENA_PHYS 0x240000 /* the metadata arena, part of the image's memory (not of its file) */
+/* Its fault log is in a gap between the program headers: no boot loader clears it or gives it away, so that what it has
+ * is still there after a reset. Behind it are the other tables. */
+#define LAYOUT_FAULTS_PHYS (LAYOUT_ARENA_PHYS + 0x1000)
+#define LAYOUT_TABLES_PHYS (LAYOUT_ARENA_PHYS + 0x71000)
+#define LAYOUT_AP_PHYS     0x8000 /* page that application processors start in (SIPI vector 8) */
 /* near its end: the handler of NMIs in real mode, for a CPU that is reset while one is under way */
 #define LAYOUT_REAL_NMI_PHYS (LAYOUT_AP_PHYS + 0xff0)
 

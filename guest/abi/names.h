@@ -45,4 +45,20 @@
 #define NAMES_FAULT_OUTCOME(X)                                                                                         \
     X(FAULT_OUTCOME_OPEN, "open")                                                                                      \
     X(FAULT_OUTCOME_RECOVERED, "recovered")                                                                            \
-    X(FAULT_OUTCOME_FAILED, "failed")
+    X(FAULT_OUTCOME_FAILED, "failed")                                                                                  \
+    X(FAULT_OUTCOME_LOST, "lost with the machine")
+
+#define NAMES_FAULT_STEP(X)                                                                                            \
+    X(FAULT_STEP_NONE, "none")                                                                                         \
+    X(FAULT_STEP_MENDED, "foundation mended")                                                                          \
+    X(FAULT_STEP_UNWOUND, "unwound")                                                                                   \
+    X(FAULT_STEP_LEFT, "handler left")                                                                                 \
+    X(FAULT_STEP_MEND, "mended in place")                                                                              \
+    X(FAULT_STEP_RELOAD, "reloaded")                                                                                   \
+    X(FAULT_STEP_RELOAD_FRESH, "reloaded with fresh data")                                                             \
+    X(FAULT_STEP_REFUSED, "not reloaded")                                                                              \
+    X(FAULT_STEP_BACK_OFF, "restart waits")                                                                            \
+    X(FAULT_STEP_RESTART, "restarted")                                                                                 \
+    X(FAULT_STEP_END, "task ends")                                                                                     \
+    X(FAULT_STEP_GIVE_UP, "given up")                                                                                  \
+    X(FAULT_STEP_RESET, "machine reset")

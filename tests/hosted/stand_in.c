@@ -343,8 +343,8 @@ void stand_in_start(void)
     memset(mapping, 0, sizeof mapping);
     lowest_free = FRAMES_START;
     next_module = MODULE_PHYS;
-    assert(arena_plan(0) <= LAYOUT_ARENA_BYTES - ARENA_HEADER_ROOM);
-    arena_place(LAYOUT_ARENA_PHYS + ARENA_HEADER_ROOM);
+    assert(arena_plan(0) <= ARENA_TABLES_ROOM);
+    arena_place(LAYOUT_TABLES_PHYS);
     arena_init();
 }
 

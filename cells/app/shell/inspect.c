@@ -144,6 +144,8 @@ void shell_faults(const struct terminal *on, int, char **)
         const struct arena_fault *fault = ring_slot(ARENA_FAULTS, seq);
         if (fault->seq != seq)
             continue;
+        if (fault->boot != arena_header()->boot)
+            shell_print(on, "boot %u: ", fault->boot);
         shell_print(on, "%4lu %5lu.%03lus %s in %s%s%s:%s+%u, task %s: %s, %s in %lu us\n", seq,
                     fault->time_ns / 1000000000, fault->time_ns / 1000000 % 1000, fault->message, fault->namespace_,
                     *fault->namespace_ ? "/" : "", fault->cell_name, fault->symbol, fault->offset, fault->task_name,

@@ -113,9 +113,10 @@ struct arena_header *arena_header(void)
     return page_direct(LAYOUT_ARENA_PHYS);
 }
 
+/* In the run of tables, in which the fault log is not. */
 static uint64_t area_bytes(int a)
 {
-    return ((uint64_t)shape[a].record_bytes * arena_areas[a].capacity + 63) & ~63ul;
+    return a == ARENA_FAULTS ? 0 : ((uint64_t)shape[a].record_bytes * arena_areas[a].capacity + 63) & ~63ul;
 }
 
 uint64_t arena_plan(uint64_t ram_bytes)
@@ -145,11 +146,12 @@ UNCHECKED void arena_init(void)
 
     memset(header, 0, ARENA_HEADER_ROOM);
     for (int a = 0; a < AREAS; phys += area_bytes(a), a++) {
-        arena_areas[a].start = page_direct(phys);
+        uint64_t at = a == ARENA_FAULTS ? LAYOUT_FAULTS_PHYS : phys;
+        arena_areas[a].start = page_direct(at);
         if (a >= ARENA_TABLES)
             continue;
         header->table[a] = (struct arena_table_desc){
-            .offset = (uint32_t)(phys - LAYOUT_ARENA_PHYS),
+            .offset = (uint32_t)(at - LAYOUT_ARENA_PHYS),
             .record_bytes = shape[a].record_bytes,
             .stable_bytes = shape[a].stable_bytes,
             .capacity = arena_areas[a].capacity,

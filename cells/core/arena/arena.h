@@ -24,14 +24,16 @@ void arena_guard_end(struct arena_guard *guard);
 
 /* ---- where it is, and how large ---- */
 
-#define ARENA_HEADER_ROOM 4096 /* bytes at LAYOUT_ARENA_PHYS, behind which the tables may begin */
+#define ARENA_HEADER_ROOM 4096 /* bytes at LAYOUT_ARENA_PHYS, behind which the fault log begins */
+#define ARENA_TABLES_ROOM (LAYOUT_ARENA_PHYS + (uint64_t)LAYOUT_ARENA_BYTES - LAYOUT_TABLES_PHYS) /* for the others */
 
 /* Chooses the capacities for a machine with so many bytes of usable RAM (guest/abi/capacity.h). Returns how many bytes
- * the tables and the guest's indexes take. */
+ * the tables and the guest's indexes take, without the fault log, which has a place of its own. */
 uint64_t arena_plan(uint64_t ram_bytes);
 /* Says where these bytes are: above LAYOUT_ARENA_PHYS, on a multiple of 64. */
 void arena_place(uint64_t phys);
-/* Formats the arena. Once, at boot, as it was planned and placed. */
+/* Formats the arena. Once, at boot, as it was planned and placed. The fault log is left as it is: the fault cell looks
+ * at what an earlier boot has left there. */
 void arena_init(void);
 
 /* The guest's indexes, which are behind the tables and grow with them. */

@@ -221,7 +221,7 @@ static void reserve(struct span span) NEEDS(frame_lock)
  * they are as small as can be. */
 static struct span place_arena(uint64_t ram, struct span *arena, const struct span *reserved, size_t count)
 {
-    uint64_t bytes = arena_plan(ram), phys = 0, room = LAYOUT_ARENA_BYTES - ARENA_HEADER_ROOM;
+    uint64_t bytes = arena_plan(ram), phys = 0, room = ARENA_TABLES_ROOM;
 
     arena->end -= room;
     if (bytes > room && !(phys = place(bytes, reserved, count)))

@@ -2,6 +2,7 @@
  * in here ends the writing: the record stays as far as it has been written, and the first fault is unwound. What
  * recovery needs to find the record again is written first, by this cell's own text. */
 #include "cells/recover/fault/fault.h"
+#include "cells/recover/fault/inside.h"
 #include "cells/recover/fault/vectors.h"
 #include "cells/core/arena/arena.h"
 #include "cells/core/boot/boot.h"
@@ -18,7 +19,6 @@
 #include "cells/task/promise/promise.h"
 #include "cells/task/task/task.h"
 #include "cells/task/watchdog/watchdog.h"
-#include "guest/abi/layout.h"
 
 CELL("fault", KERNEL, 1);
 FOUNDATION();
@@ -29,9 +29,9 @@ EXPORT(fault_of_task, KERNEL);
 EXPORT(fault_report, KERNEL);
 EXPORT(fault_reboot, KERNEL);
 EXPORT(fault_log_damage, KERNEL);
+EXPORT(fault_step, KERNEL);
 
 #define EXCEPTIONS 32
-#define SLOTS      (ARENA_FAULTS_MAX - 1)
 
 #define RECENT_NS      1000000000 /* after a fault within this time before, all of the foundation is mended */
 #define STORM_NS       10000000000
@@ -41,14 +41,7 @@ EXPORT(fault_log_damage, KERNEL);
 #define KEYBOARD_PORT  0x64
 #define KEYBOARD_RESET 0xfe
 
-/* The cells that had frames on the stack, for each record of the log. */
-static struct stack_cells {
-    uint64_t seq;
-    unsigned count;
-    struct cell_ref cell[FAULT_CELLS];
-} stack_cells[SLOTS];
-
-enum ended_by { BY_NOBODY, BY_WATCHDOG, BY_PROMISE }; /* by nobody: or by its deadline */
+struct stack_cells fault_stack_cells[FAULT_SLOTS];
 
 /* The fault that a CPU is logging, and mending for. frame NULL: none; seq 0: its record is not begun. A fault meanwhile
  * unwinds this one. */
@@ -58,45 +51,16 @@ static struct pending {
     uint64_t ended_by; /* enum ended_by: what has ended what the CPU ran */
 } pending[CPU_MAX];
 
-/* ---- what other cells have functions for, which may be damaged ---- */
-
-static struct arena_header *header_direct(void)
-{
-    return (struct arena_header *)(LAYOUT_DIRECT_VIRT + LAYOUT_ARENA_PHYS);
-}
-
-static struct arena_fault *fault_slot(uint64_t seq)
-{
-    struct arena_header *header = header_direct();
-
-    return (struct arena_fault *)((uint8_t *)header + header->table[ARENA_FAULTS].offset) +
-           arena_ring_index(seq, ARENA_FAULTS_MAX);
-}
-
-static void clear_bytes(void *bytes, size_t count)
-{
-    __asm__ volatile("rep stosb" : "+D"(bytes), "+c"(count) : "a"(0) : "memory");
-}
-
-/* `to` has `bytes` zeros. */
-static void copy_text(char *to, const char *from, size_t bytes)
-{
-    for (size_t i = 0; i + 1 < bytes && from[i]; i++)
-        to[i] = from[i];
-}
-
-/* ---- */
-
 struct arena_fault *fault_record(uint64_t seq)
 {
     struct arena_fault *fault = fault_slot(seq);
 
-    return seq && fault->seq == seq ? fault : NULL;
+    return seq && fault->seq == seq && fault->boot == header_direct()->boot ? fault : NULL;
 }
 
 unsigned fault_cells(uint64_t seq, struct cell_ref ret_cells[FAULT_CELLS])
 {
-    const struct stack_cells *cells = &stack_cells[seq % SLOTS];
+    const struct stack_cells *cells = &fault_stack_cells[seq % FAULT_SLOTS];
 
     if (cells->seq != seq || cells->count > FAULT_CELLS)
         return 0;
@@ -138,107 +102,6 @@ enum err fault_report(const struct arena_fault *fault, const char *what, struct 
                          fault->symbol);
 }
 
-/* ---- what has failed ---- */
-
-struct culprit {
-    struct stack_cells *cells;
-    struct cell_ref caller; /* if not none: of this cell the innermost function has failed, by what it has called */
-    bool panic;             /* the first frame is that of panic(): its caller has failed */
-    bool waits;             /* what it waits in, the foundation, has not failed: only its callers count */
-    unsigned frames;
-    uint64_t ip;
-};
-
-static bool note_cell_of_frame(const struct unwind_frame *frame, void *context)
-{
-    struct culprit *culprit = context;
-    struct stack_cells *cells = culprit->cells;
-
-    if (culprit->frames++ == culprit->panic && culprit->panic)
-        culprit->ip = frame->rip - 1;
-    if (culprit->caller.index && same(frame->cell, culprit->caller)) {
-        culprit->ip = frame->rip - 1;
-        culprit->caller = NO_CELL;
-    }
-    if (culprit->waits) {
-        if (mend_is_needed(frame->cell))
-            return true;
-        culprit->ip = frame->rip - 1;
-        culprit->waits = false;
-    }
-    if (!frame->cell.index || !arena_cell(frame->cell)->object.index)
-        return true;
-    for (unsigned i = 0; i < cells->count; i++)
-        if (same(cells->cell[i], frame->cell))
-            return true;
-    cells->cell[cells->count++] = frame->cell;
-    return cells->count < FAULT_CELLS;
-}
-
-/* Copies the names of a cell and of the namespace that holds it: both may be gone when the log is read. */
-static void copy_names(struct cell_ref cell, char ret_cell[32], char ret_namespace[32])
-{
-    const struct arena_cell *c = arena_cell(cell);
-
-    copy_text(ret_cell, arena_string(c->name), 32);
-    if (!same(c->namespace_, NAMESPACE_ROOT) && c->namespace_.index < arena_header()->table[ARENA_NAMESPACES].capacity)
-        copy_text(ret_namespace, arena_string(arena_namespace(c->namespace_)->name), 32);
-}
-
-/* Notes the cells on the stack, who is blamed, and the instruction that failed. */
-static void log_stack(struct arena_fault *fault, const struct trap_frame *frame, const struct task *task, uint64_t seq)
-{
-    struct stack_cells *cells = &stack_cells[seq % SLOTS];
-    struct culprit culprit = {.cells = cells, .panic = fault->kind == FAULT_PANIC, .ip = frame->rip};
-    uint64_t low, high;
-
-    cells->count = 0;
-    cells->seq = seq;
-    uint64_t by = pending[fault->cpu].ended_by;
-    struct cell_ref tried = by ? NO_CELL : deadline_cell(task);
-    culprit.waits = by == BY_PROMISE && promise_is_asleep(task);
-    if (fault->kind == FAULT_PANIC || deadline_is_asleep())
-        culprit.caller = tried;
-    if (tried.index && arena_cell(tried)->object.index)
-        cells->cell[cells->count++] = tried; /* whatever it has called */
-    if (unwind_stack(task, &low, &high))
-        unwind_walk(frame, low, high, note_cell_of_frame, &culprit);
-    struct cell_ref blamed = fault_blamed(seq);
-    if (blamed.index)
-        copy_names(blamed, fault->blamed, fault->blamed_namespace);
-    fault->ip = culprit.ip;
-}
-
-/* Names cell, section and function of the instruction that failed. */
-static void log_place(struct arena_fault *fault)
-{
-    struct section_ref section = arena_section_at(fault->ip);
-
-    fault->cell = arena_cell_at(fault->ip);
-    fault->section = section;
-    if (fault->cell.index)
-        copy_names(fault->cell, fault->cell_name, fault->namespace_);
-    if (section.index)
-        fault->offset = (uint32_t)(fault->ip - arena_section(section)->virt);
-    arena_name_at(fault->ip, fault->symbol, sizeof fault->symbol);
-}
-
-/* Copies the panic's message, if it is in a section or on the task's stack. */
-static void log_message(struct arena_fault *fault, const struct task *task, uint64_t from)
-{
-    struct section_ref section = arena_section_at(from);
-    uint64_t low, high = 0;
-    size_t i = 0;
-
-    if (section.index)
-        high = arena_section(section)->virt + arena_section(section)->bytes;
-    else if (!unwind_stack(task, &low, &high) || from < low || from >= high)
-        return;
-    clear_bytes(fault->message, sizeof fault->message);
-    for (; i + 1 < sizeof fault->message && from + i < high && ((const char *)from)[i]; i++)
-        fault->message[i] = ((const char *)from)[i];
-}
-
 /* ---- the log ---- */
 
 /* Begins the record of a new fault: what recovery finds it by. Calls no other cell. Returns its number. */
@@ -251,8 +114,9 @@ static uint64_t begin_record(const struct trap_frame *frame, const struct cpu *c
     pending[cpu->index].seq = seq;
     __atomic_store_n(&fault->seq, 0, __ATOMIC_SEQ_CST);
     clear_bytes(fault, sizeof *fault);
-    stack_cells[seq % SLOTS].count = 0;
-    stack_cells[seq % SLOTS].seq = seq;
+    fault_stack_cells[seq % FAULT_SLOTS].count = 0;
+    fault_stack_cells[seq % FAULT_SLOTS].seq = seq;
+    fault->boot = header_direct()->boot;
     fault->kind = kind;
     fault->vector = (uint32_t)frame->vector;
     fault->cpu = cpu->index;
@@ -299,15 +163,15 @@ static void complete_record(struct arena_fault *fault, const struct trap_frame *
     arena_count(COUNTER_faults, 1);
     if (panic_at(frame->rip))
         fault->kind = FAULT_PANIC;
-    log_stack(fault, frame, task, seq);
-    log_place(fault);
+    fault_log_stack(fault, frame, task, seq, (enum ended_by)pending[fault->cpu].ended_by);
+    fault_log_place(fault);
     if (fault->kind == FAULT_PANIC)
-        log_message(fault, task, frame->rdi);
+        fault_log_message(fault, task, frame->rdi);
     else if (fault->kind == FAULT_HANG)
         describe_hang(fault);
     if (fault->cell.index)
         __atomic_add_fetch(&arena_cell(fault->cell)->faults, 1, __ATOMIC_RELAXED);
-    __atomic_store_n(&fault->seq, seq, __ATOMIC_RELEASE);
+    fault_publish(fault, seq);
     arena_event(EVENT_FAULT, fault->cell.index, fault->vector, fault->symbol);
 }
 
@@ -319,6 +183,7 @@ void fault_log_damage(const struct fault_damage *damage)
 
     __atomic_store_n(&fault->seq, 0, __ATOMIC_SEQ_CST);
     clear_bytes(fault, sizeof *fault);
+    fault->boot = arena_header()->boot;
     fault->kind = FAULT_DAMAGE;
     fault->time_ns = cpu_ns();
     fault->cpu = cpu_this()->index;
@@ -329,13 +194,13 @@ void fault_log_damage(const struct fault_damage *damage)
     fault->action = damage->action;
     fault->outcome = FAULT_OUTCOME_RECOVERED;
     if (damage->cell.index)
-        copy_names(damage->cell, fault->cell_name, fault->namespace_);
+        fault_copy_names(damage->cell, fault->cell_name, fault->namespace_);
     if (damage->section.index)
         arena_name_at(damage->address, fault->symbol, sizeof fault->symbol);
     else
         copy_text(fault->symbol, damage->place, sizeof fault->symbol);
     copy_text(fault->message, damage->message, sizeof fault->message);
-    __atomic_store_n(&fault->seq, seq, __ATOMIC_RELEASE);
+    fault_publish(fault, seq);
     arena_event(EVENT_MENDED, damage->cell.index, damage->section.index, fault->symbol);
 }
 
@@ -359,12 +224,15 @@ static void print_fault(const struct arena_fault *fault)
 
 /* Mends foundation cells before they are needed, and the unwind tables of other cells: of those on the stack; or of
  * all, also when the fault is in no cell. Calls the mender only. */
-static void mend_foundation(const struct arena_fault *fault, bool all)
+static void mend_foundation(struct arena_fault *fault, bool all)
 {
     struct cell_ref cells[FAULT_CELLS];
+    unsigned mended = mend_all(cells, fault->cell.index && !all ? fault_cells(fault->seq, cells) : 0);
 
-    if (mend_all(cells, fault->cell.index && !all ? fault_cells(fault->seq, cells) : 0))
-        unwind_forget();
+    if (!mended)
+        return;
+    unwind_forget();
+    fault_step(fault, FAULT_STEP_MENDED, mended, NO_CELL);
 }
 
 /* ---- faults that follow each other ---- */
@@ -372,9 +240,9 @@ static void mend_foundation(const struct arena_fault *fault, bool all)
 /* The record of that fault, if it came at most so long before. */
 static const struct arena_fault *earlier_fault(const struct arena_fault *fault, uint64_t seq, uint64_t within_ns)
 {
-    const struct arena_fault *earlier = fault_slot(seq);
+    const struct arena_fault *earlier = fault_record(seq);
 
-    return seq && earlier->seq == seq && fault->time_ns - earlier->time_ns < within_ns ? earlier : NULL;
+    return earlier && fault->time_ns - earlier->time_ns < within_ns ? earlier : NULL;
 }
 
 static bool is_recurring(const struct arena_fault *fault)
@@ -403,6 +271,7 @@ void fault_reboot(struct arena_fault *fault, const char *why)
 
     fault->action = FAULT_ACTION_HALT;
     fault->outcome = FAULT_OUTCOME_FAILED;
+    fault_step(fault, FAULT_STEP_RESET, 1, NO_CELL);
     print_fault(fault);
     if (boot_option("on_panic", option, sizeof option))
         panic_halt(why);
@@ -484,7 +353,7 @@ static uint64_t log_fault(struct trap_frame *frame, const struct cpu *cpu, bool 
     uint64_t seq = mine->seq ? mine->seq : begin_record(frame, cpu, kind);
     note_task(fault_slot(seq), cpu->task);
     complete_record(fault_slot(seq), frame, cpu->task, seq);
-    __atomic_store_n(&fault_slot(seq)->seq, seq, __ATOMIC_RELEASE);
+    fault_publish(fault_slot(seq), seq);
     return seq;
 }
 
@@ -515,7 +384,7 @@ static void take_last_resort(uint64_t vector, uint64_t rip)
     cpu->interrupt_depth = 1;
     uint64_t seq = begin_record(&frame, cpu, FAULT_EXCEPTION);
     struct arena_fault *fault = fault_slot(seq);
-    __atomic_store_n(&fault->seq, seq, __ATOMIC_RELEASE);
+    fault_publish(fault, seq);
     pending[cpu->index] = (struct pending){};
     if (is_too_often(fault))
         fault_reboot(fault, "the path of exceptions fails again and again");
@@ -528,7 +397,8 @@ static void take_last_resort(uint64_t vector, uint64_t rip)
     apic_end_interrupts();
     fault->time_ns = cpu_ns();
     arena_count(COUNTER_faults, 1);
-    log_place(fault);
+    fault_log_place(fault);
+    fault_publish(fault, seq);
     arena_event(EVENT_FAULT, fault->cell.index, fault->vector, fault->symbol);
     unwind_give_up(cpu->task, seq);
 }
@@ -583,6 +453,7 @@ static enum err fault_init(void)
 {
     enum err last = edge_bind(&exception_last_resort, take_last_resort);
 
+    kept_take_over();
     for (unsigned vector = 0; vector < EXCEPTIONS; vector++) {
         if (vector == EXCEPTION_DEBUG || vector == EXCEPTION_NMI || vector == EXCEPTION_BREAKPOINT)
             continue;

@@ -11,13 +11,17 @@ struct task;
 
 #define FAULT_CELLS 16 /* of one fault, at most */
 
-/* The record of fault `seq`. NULL: there was no such fault, or a newer one has the record. */
+/* The record of fault `seq` of this boot. NULL: there was no such fault, or a newer one has the record. */
 struct arena_fault *fault_record(uint64_t seq);
 
 /* Writes the loadable cells that had a frame on the stack, the innermost first, each once. Returns how many. */
 unsigned fault_cells(uint64_t seq, struct cell_ref ret_cells[FAULT_CELLS]);
 /* The one of them that the fault is blamed on, or none. */
 struct cell_ref fault_blamed(uint64_t seq);
+
+/* Notes in the record that this has been done now, to `cell` or none. `count`: see struct arena_fault_step. A step of
+ * the kind and cell of the last one adds to its count. From any context; one at a time. */
+void fault_step(struct arena_fault *fault, enum fault_step_kind kind, uint32_t count, struct cell_ref cell);
 
 /* The task's first fault after number `since`: it is the cause of the others, which came while it was unwound. NULL: it
  * is not known any more. */

@@ -29,6 +29,8 @@ FOUNDATION();
 #define TRIES_MAX      16          /* of one task, blamed on one cell, in the window: then it is given up */
 #define TRIES_UNBLAMED 64          /* the same, of faults that are blamed on no cell */
 #define TRIES_CALLER   2           /* after so many that are blamed on the foundation, what called it is to blame */
+#define TRIES_AT_ONCE  4           /* after so many, a restart waits for 1 ms, and twice as long each time after that */
+#define DOUBLINGS_MAX  6           /* of that time */
 #define TRIES_IMPORTS  4           /* after so many, and after each so many more, what the cell imports is reloaded */
 #define NESTED_FAULTS  8           /* open ones of a task, that may be one failure: it cannot be unwound with more */
 #define LOGGED_FAULTS  (ARENA_FAULTS_MAX - 1)
@@ -126,15 +128,17 @@ static void reserve_guard_end(struct reserve_guard *guard)
 }
 
 /* A reload stands on the foundation, so that this is put right first. */
-static void mend_foundation(void)
+static void mend_foundation(struct arena_fault *fault)
 {
     unsigned mended = 0;
 
     for_each_cell (cell)
         if (arena_cell(cell)->state == CELL_LIVE && mend_is_needed(cell))
             mended += mend_cell(cell);
-    if (mended)
-        arena_count(COUNTER_mends, mended);
+    if (!mended)
+        return;
+    arena_count(COUNTER_mends, mended);
+    fault_step(fault, FAULT_STEP_MENDED, mended, NO_CELL);
 }
 
 /* False: it was not reloaded, and the log says why. */
@@ -144,18 +148,21 @@ static bool reload_cell(struct arena_fault *fault, struct cell_ref cell, unsigne
     GUARD(reserve) open = reserve_use();
     struct report done = {};
     audit_heap(); /* a reload needs it */
-    mend_foundation();
+    mend_foundation(fault);
     enum err error = swap_reload_cell(cell, flags, &done);
 
     if (error) {
         log_warn("recovery: %s is not reloaded: %s: %s", arena_string(arena_cell(cell)->name), err_text(error),
                  done.text);
+        fault_step(fault, FAULT_STEP_REFUSED, 1, cell);
         return false;
     }
     struct arena_cell *heir = arena_cell((struct cell_ref){done.result});
     heir->reloads++;
     arena_count(COUNTER_reloads, 1);
     fault->action = FAULT_ACTION_RELOAD;
+    fault_step(fault, flags & SWAP_FRESH_DATA ? FAULT_STEP_RELOAD_FRESH : FAULT_STEP_RELOAD, 1,
+               (struct cell_ref){done.result});
     lines_later("recovery: %s reloaded at %lx%s, paused for %lu ns", arena_string(heir->name), heir->text_virt,
                 flags & SWAP_FRESH_DATA ? " with fresh data" : "", done.pause_ns);
     return true;
@@ -177,6 +184,7 @@ static bool mend_in_place(struct arena_fault *fault, struct cell_ref cell)
     if (mended) {
         arena_count(COUNTER_mends, mended);
         fault->action = FAULT_ACTION_MEND;
+        fault_step(fault, FAULT_STEP_MEND, mended, cell);
     }
     log_warn("recovery: %s: %u sections mended in place, %s", arena_string(arena_cell(cell)->name), mended,
              whole ? "it is whole again" : "others are beyond that");
@@ -279,6 +287,7 @@ static void repair_after_unwinding(uint64_t seq)
 
     audit_soon();
     if (fault) {
+        fault_step(fault, FAULT_STEP_UNWOUND, 1, NO_CELL);
         (void)repair_damage(fault, false);
         repaired[seq % REPAIRS] = seq;
     }
@@ -310,6 +319,20 @@ static struct arena_fault *open_fault_of(const struct task *task, uint64_t seq)
     return NULL;
 }
 
+/* Restarts that were in vain are followed by ever longer waits, so that a task that cannot work leaves the CPUs to
+ * others, and what it waits for may come to pass. */
+static void back_off(struct task *task, struct arena_fault *fault)
+{
+    unsigned tries = recurrences(fault, true);
+
+    if (tries < TRIES_AT_ONCE)
+        return;
+    unsigned doublings = tries - TRIES_AT_ONCE;
+    uint32_t ms = doublings < DOUBLINGS_MAX ? 1u << doublings : 1u << DOUBLINGS_MAX;
+    task_restart_after(task, ms * 1000000ul);
+    fault_step(fault, FAULT_STEP_BACK_OFF, ms, NO_CELL);
+}
+
 /* Called by the teardown task for each failed task. True: restart it. */
 static bool restart_failed_task(struct task *task)
 {
@@ -318,8 +341,16 @@ static bool restart_failed_task(struct task *task)
 
     for (struct arena_fault *earlier; fault; fault = earlier) {
         earlier = open_fault_of(task, fault->seq - 1);
-        if (!earlier && !apply_remedy(fault, restart))
-            restart = false;
+        bool gives_up = !earlier && !apply_remedy(fault, restart);
+        restart &= !gives_up;
+        if (!earlier && restart)
+            back_off(task, fault);
+        if (!earlier)
+            fault_step(fault,
+                       restart    ? FAULT_STEP_RESTART
+                       : gives_up ? FAULT_STEP_GIVE_UP
+                                  : FAULT_STEP_END,
+                       1, NO_CELL);
         close_fault(fault, restart ? FAULT_ACTION_RESTART : FAULT_ACTION_UNWIND, FAULT_OUTCOME_RECOVERED);
         if (restart)
             lines_restart_later(fault);
@@ -376,6 +407,7 @@ static void close_faults_without_task(void)
             continue;
         if (!apply_remedy(fault, handler || immortal) && immortal && !fault_blamed(seq).index)
             fault_reboot(fault, "a task without which nothing works fails again and again");
+        fault_step(fault, handler ? FAULT_STEP_LEFT : FAULT_STEP_RESTART, 1, NO_CELL);
         close_fault(fault, handler ? FAULT_ACTION_UNWIND : FAULT_ACTION_RESTART, FAULT_OUTCOME_RECOVERED);
         lines_fault(fault, handler ? "handler left" : "restarted");
     }

@@ -28,6 +28,7 @@ EXPORT(task_frame, KERNEL);
 EXPORT(task_each, KERNEL);
 EXPORT(task_mend_all, KERNEL);
 EXPORT(task_mend_this, KERNEL);
+EXPORT(task_restart_after, KERNEL);
 EXPORT(task_bind_failed, KERNEL);
 EXPORT(task_bind_idle, KERNEL);
 
@@ -282,6 +283,9 @@ _Noreturn void task_begin(void)
 
     simd_begin(&task->simd);
     __asm__ volatile("sti" ::: "memory");
+    uint64_t wait_ns = __atomic_exchange_n(&task->life.restart_after_ns, 0, __ATOMIC_RELAXED);
+    if (wait_ns)
+        scheduler_sleep_ns(wait_ns);
     function_at(task->functions.entry)(task->life.argument);
     task_exit(0);
 }
@@ -502,6 +506,11 @@ INIT(task_init);
 enum err task_bind_failed(bool (*restart_failed)(struct task *task))
 {
     return edge_bind(&restart_failed_hook, restart_failed);
+}
+
+void task_restart_after(struct task *task, uint64_t ns)
+{
+    __atomic_store_n(&task->life.restart_after_ns, ns, __ATOMIC_RELAXED);
 }
 
 enum err task_bind_idle(void (*idle)(void))

@@ -51,6 +51,7 @@ struct task_life {
     uint32_t references; /* under lock: the task itself and its handle */
     bool finished;       /* under lock: the teardown task is done with it */
     bool failed;
+    uint64_t restart_after_ns; /* how long it waits when it is restarted */
     struct lock lock;
     struct wait_queue done; /* of who joins */
 };
@@ -128,6 +129,8 @@ _Noreturn void task_fail(void);
  * taken down. Returns true: the task is restarted with the same entry, argument, record and handle; record->restarts
  * grows. */
 enum err task_bind_failed(bool (*restart_failed)(struct task *task));
+/* Has a failed task wait for `ns` when it is restarted, before its entry is called. For restart_failed. */
+void task_restart_after(struct task *task, uint64_t ns);
 /* Binds what the teardown task calls every 50 ms or so, also when no task has ended: for work that waits for references
  * to go. */
 enum err task_bind_idle(void (*idle)(void));
