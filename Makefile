@@ -80,7 +80,7 @@ ASAN_PROGRAMS := $(B)/asan/bin/delias $(B)/asan/bin/cell
 
 # ---- targets -----------------------------------------------------------------------------------------------------
 
-.PHONY: all deps run test soak mutants check lab iso bench figures faults13 faults-expected campaign-thesis help clean fuzz
+.PHONY: all deps run test soak mutants check lab iso bench figures faults13 faults-fs faults-expected campaign-thesis help clean fuzz
 help: ## this list
 	@grep -hE '^[a-z0-9]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 10
 
@@ -132,6 +132,10 @@ faults13: deps ## the thirteen faults of the thesis into both channels on 1, 2 a
 faults-expected: deps ## what is expected of the fixed set of experiments, from this build: tests/faults/expected
 	@$(MAKE) --no-print-directory all
 	@tests/e2e/faults.sh --write
+
+faults-fs: deps ## 30,000 faults (FAULTS=N) under memory_fs, an hour; goes on where it was; SEED=N are others
+	@$(MAKE) --no-print-directory all $(TEST_ARCHIVE)
+	@tests/bench/faults_fs.sh $(SEED)
 
 campaign-thesis: deps ## the thesis's mix until 10,000 faults have manifested (CAMPAIGN_MANIFESTED=N); an hour; goes on where it was
 	@$(MAKE) --no-print-directory all $(B)/rendezvous.archive

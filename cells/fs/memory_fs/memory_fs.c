@@ -1,10 +1,12 @@
-/* See memory_fs.h. Handles and the operations on them; node.c has the tree and the contents of files. */
+/* See memory_fs.h. Handles, and the operations on them; volume.h tells how nothing is lost. */
 #include "cells/fs/memory_fs/memory_fs.h"
+#include "cells/core/panic/panic.h"
+#include "cells/fs/memory_fs/check.h"
 #include "cells/fs/memory_fs/node.h"
 #include "cells/lib/string/string.h"
 #include "cells/memory/heap/heap.h"
 
-CELL("memory_fs", LIBRARY, 1);
+CELL("memory_fs", KERNEL, 1);
 EXPORT(memory_fs_file_put, APPLICATION);
 EXPORT(memory_fs_open, APPLICATION);
 EXPORT(memory_fs_read, APPLICATION);
@@ -17,260 +19,404 @@ EXPORT(memory_fs_unlink, APPLICATION);
 EXPORT(memory_fs_list, APPLICATION);
 EXPORT(memory_fs_usage, APPLICATION);
 
-/* Refers to its volume, which is another than the cell's after a reload with fresh data. */
+/* Refers to its volume, which is another than the cell's after the cell was unloaded and loaded again. */
 struct memory_fs_file {
+    uint64_t check; /* of the rest */
     struct volume *volume;
-    struct node *node;
-    size_t position;
-    bool writable;
+    uint64_t node, order; /* the slot, and the node that it had when the file was opened */
+    uint64_t position, writable;
 };
 
 static struct volume *volume;
 
-static struct volume *volume_new(void)
-{
-    struct volume *v = heap_alloc(sizeof *v);
-
-    if (v) {
-        v->references = 1;
-        v->root.directory = 1;
-        v->root.references = 1;
-    }
-    return v;
-}
-
-/* Frees the whole tree, leaves first, without recursion. Nobody else refers to the volume. */
-UNCHECKED static void volume_empty(struct volume *v)
-{
-    struct node *at = &v->root;
-
-    while (at != &v->root || at->first) {
-        while (at->first)
-            at = at->first;
-        struct node *parent = at->parent;
-        node_remove(v, at);
-        at = parent;
-    }
-}
-
-static bool drop_volume_reference(struct volume *v)
-{
-    GUARD(lock) held = lock_take(&v->lock);
-
-    return --v->references == 0;
-}
-
-static void volume_put(TAKES struct volume *v)
-{
-    if (!v || !drop_volume_reference(v))
-        return;
-    volume_empty(v);
-    heap_free(v);
-}
-
-static void volume_get(struct volume *v)
-{
-    GUARD(lock) held = lock_take(&v->lock);
-
-    v->references++;
-}
-
 /* The cell's volume, made at its first use. NULL: no memory. */
 static struct volume *volume_here(void)
 {
-    struct volume *v = __atomic_load_n(&volume, __ATOMIC_ACQUIRE);
+    struct volume *v = __atomic_load_n(&volume, __ATOMIC_ACQUIRE), *none = NULL;
 
     if (v)
         return v;
-    struct volume *fresh = volume_new();
-    if (!fresh || __atomic_compare_exchange_n(&volume, &v, fresh, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+    v = volume_find_again();
+    struct volume *fresh = v ? v : volume_new();
+    if (!fresh || __atomic_compare_exchange_n(&volume, &none, fresh, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
+        if (fresh)
+            volume_seal(fresh);
         return fresh;
-    heap_free(fresh);
-    return v;
+    }
+    if (!v)
+        volume_put(fresh);
+    return none;
 }
 
-static void release_node(struct memory_fs_file *file)
-{
-    GUARD(volume) inside = volume_enter(file->volume);
+/* ---- open files ---- */
 
-    node_release(file->volume, file->node);
+static uint64_t file_sum(const struct memory_fs_file *file)
+{
+    return sum_of(&file->volume, sizeof *file - offsetof(struct memory_fs_file, volume));
+}
+
+static struct volume *volume_of(const struct memory_fs_file *file)
+{
+    if (file->check != file_sum(file))
+        panic("memory_fs: an open file is damaged");
+    return file->volume;
+}
+
+static void set_position(struct memory_fs_file *file, uint64_t position)
+{
+    file->position = position;
+    file->check = file_sum(file);
+    assert(file->position == position);
+}
+
+/* The record of an open file, which is the same in both copies. */
+static struct record *record_of(struct volume *v, const struct memory_fs_file *file) NEEDS(v)
+{
+    struct record *r = record_at(v, 0, file->node);
+
+    if (r->order != file->order || r->bytes != record_at(v, 1, file->node)->bytes)
+        panic("memory_fs: an open file has another node");
+    return r;
+}
+
+/* ---- changes ---- */
+
+static enum err apply(struct volume *v, const struct change *c) NEEDS(v)
+{
+    struct record *r = record_at(v, 0, c->node);
+    enum err e = ERR_OK;
+
+    switch (c->kind) {
+    case CHANGE_WRITE:
+        e = content_write(v, r, c->at, c->from, c->bytes);
+        break;
+    case CHANGE_CUT:
+        content_cut(v, r, c->bytes);
+        break;
+    case CHANGE_ADD:
+        *r = (struct record){.kind = c->becomes, .parent = c->parent, .order = v->order};
+        string_copy(r->name, c->name, sizeof r->name);
+        if (c->node >= v->copy[0].slots)
+            v->copy[0].slots = c->node + 1;
+        break;
+    case CHANGE_REMOVE:
+        if (c->becomes == KIND_FREE)
+            *r = (struct record){0};
+        r->kind = c->becomes;
+        r->parent = SLOT_NONE;
+        break;
+    }
+    if (r->kind != KIND_FREE)
+        record_seal(r, c->node);
+    return e;
+}
+
+static void set_stage(struct volume *v, enum stage stage)
+{
+    __atomic_store_n(&v->stage, stage, __ATOMIC_SEQ_CST);
+}
+
+/* Does it whole, or not at all. */
+static enum err commit(struct volume *v, const struct change *c) NEEDS(v)
+{
+    v->maps = false;
+    set_stage(v, STAGE_FIRST);
+    enum err e = apply(v, c);
+    if (e != ERR_OK) {
+        volume_repair(v);
+        extents_trim(v);
+        check_text(CHECK_MAPS);
+        return e;
+    }
+    check_change(v, c);
+    check_text(v->maps ? CHECK_MAPS : CHECK_OWN);
+    set_stage(v, STAGE_SECOND);
+    check_copy(v, c->node);
+    check_text(CHECK_OWN);
+    v->order += c->kind == CHANGE_ADD;
+    set_stage(v, STAGE_CLEAN);
+    if (c->kind == CHANGE_CUT || c->kind == CHANGE_REMOVE)
+        extents_trim(v);
+    return ERR_OK;
+}
+
+static enum err cut(struct volume *v, uint64_t node, size_t bytes) NEEDS(v)
+{
+    return commit(v, &(struct change){.kind = CHANGE_CUT, .node = node, .bytes = bytes});
+}
+
+static enum err add(struct volume *v, const struct place *where, enum kind becomes, uint64_t *ret_node) NEEDS(v)
+{
+    struct change c = {.kind = CHANGE_ADD, .becomes = becomes, .parent = where->parent, .name = where->name};
+
+    if (v->nodes >= MEMORY_FS_QUOTA_NODES)
+        return ERR_FULL;
+    enum err e = node_find_slot(v, &c.node);
+    if (e == ERR_OK)
+        e = commit(v, &c);
+    if (e == ERR_OK)
+        *ret_node = c.node;
+    return e;
+}
+
+static enum err remove(struct volume *v, uint64_t node, enum kind becomes) NEEDS(v)
+{
+    return commit(v, &(struct change){.kind = CHANGE_REMOVE, .node = node, .becomes = becomes});
+}
+
+/* ---- questions: each is asked of both copies ---- */
+
+static bool same_place(const struct place *a, const struct place *b)
+{
+    return a->error == b->error && a->kind == b->kind && a->parent == b->parent && a->node == b->node &&
+           string_equal(a->name, b->name);
+}
+
+static struct place locate(struct volume *v, const char *path) NEEDS(v)
+{
+    struct place first = place_find(v, 0, path), second = place_find(v, 1, path);
+
+    if (!same_place(&first, &second))
+        panic("memory_fs: the copies differ about a path");
+    return first;
+}
+
+/* ---- the interface ---- */
+
+/* Also while a task is unwound after a fault: it does no more than it must. */
+static void release_node(struct volume *v, const struct memory_fs_file *file)
+{
+    if (volume_close(v, file->node))
+        return;
+    GUARD(volume) inside = volume_enter(v);
+    if (record_of(v, file)->kind == KIND_REMOVED && !v->open[file->node])
+        (void)remove(v, file->node, KIND_FREE);
 }
 
 void memory_fs_file_put(TAKES struct memory_fs_file *file)
 {
     if (!file)
         return;
-    release_node(file);
-    volume_put(file->volume);
+    struct volume *v = volume_of(file);
+    release_node(v, file);
+    volume_put(v);
     heap_free(file);
 }
 
 /* The node to open, made when there is none and `flags` allow it. */
-static enum err open_node(struct volume *v, const char *path, unsigned flags, struct node **ret_node) NEEDS(v)
+static enum err open_node(struct volume *v, const char *path, unsigned flags, uint64_t *ret_node) NEEDS(v)
 {
-    char name[MEMORY_FS_NAME_BYTES];
-    struct node *parent, *node;
-    enum err e = node_find_parent(v, path, &parent, name);
+    struct place where = locate(v, path);
 
-    if (e != ERR_OK)
-        return e;
-    node = node_child(parent, name);
-    if (!node && !(flags & MEMORY_FS_CREATE))
+    if (where.error != ERR_OK)
+        return where.error;
+    if (!where.node && !(flags & MEMORY_FS_CREATE))
         return ERR_NOT_FOUND;
-    if (!node)
-        return node_add(v, parent, name, false, ret_node);
-    if (node->directory)
+    if (!where.node)
+        return add(v, &where, KIND_FILE, ret_node);
+    if (where.kind == KIND_DIRECTORY)
         return ERR_INVALID;
     if (flags & MEMORY_FS_EXCLUSIVE)
         return ERR_EXISTS;
-    if (flags & MEMORY_FS_TRUNCATE)
-        content_cut(v, node, 0);
-    *ret_node = node;
+    *ret_node = where.node;
+    return flags & MEMORY_FS_TRUNCATE ? cut(v, where.node, 0) : ERR_OK;
+}
+
+static enum err open_file(struct volume *v, const char *path, unsigned flags, struct memory_fs_file *file) NEEDS(v)
+{
+    uint64_t node = SLOT_NONE;
+    enum err e = open_node(v, path, flags, &node);
+
+    if (e != ERR_OK)
+        return e;
+    *file = (struct memory_fs_file){
+        .volume = v, .node = node, .order = record_at(v, 0, node)->order, .writable = flags & MEMORY_FS_WRITE};
+    set_position(file, 0);
+    struct place where = place_find(v, 1, path);
+    assert(file->node == where.node && file->order == record_at(v, 1, where.node)->order);
+    v->open[node]++;
+    volume_get(v);
     return ERR_OK;
 }
 
 enum err memory_fs_open(const char *path, unsigned flags, struct memory_fs_file **ret_file)
 {
     struct volume *v = volume_here();
-    struct node *node;
     OWN(heap) struct memory_fs_file *file = heap_alloc(sizeof *file);
 
     if (!v || !file)
         return ERR_NOMEM;
     GUARD(volume) inside = volume_enter(v);
-    enum err e = open_node(v, path, flags, &node);
-    if (e != ERR_OK)
-        return e;
-    node->references++;
-    volume_get(v);
-    *file = (struct memory_fs_file){v, node, 0, flags & MEMORY_FS_WRITE};
-    *ret_file = MOVE(file);
+    enum err e = open_file(v, path, flags, file);
+    check_text(CHECK_HEAP);
+    if (e == ERR_OK)
+        *ret_file = MOVE(file);
+    return e;
+}
+
+/* Reads from one copy, and compares that with the other. */
+enum err memory_fs_read(struct memory_fs_file *file, void *to, size_t bytes, size_t *ret_bytes)
+{
+    struct volume *v = volume_of(file);
+    GUARD(volume) inside = volume_enter(v);
+    struct record *r = record_of(v, file);
+    size_t position = file->position, left = position < r->bytes ? r->bytes - position : 0;
+    size_t now = bytes < left ? bytes : left;
+
+    content_read(v, 0, r, position, to, now);
+    if (!check_content(v, 1, file->node, position, to, now))
+        panic("memory_fs: the copies of a file differ");
+    check_text(CHECK_OWN);
+    set_position(file, position + now);
+    *ret_bytes = now;
     return ERR_OK;
 }
 
-enum err memory_fs_read(struct memory_fs_file *file, void *to, size_t bytes, size_t *ret_bytes)
+static enum err write(struct volume *v, struct memory_fs_file *file, const void *from, size_t bytes) NEEDS(v)
 {
-    GUARD(volume) inside = volume_enter(file->volume);
-    const struct node *node = file->node;
-    size_t left = file->position < node->bytes ? node->bytes - file->position : 0;
+    size_t end, position = file->position;
 
-    if (bytes > left)
-        bytes = left;
-    content_read(node, file->position, to, bytes);
-    file->position += bytes;
-    *ret_bytes = bytes;
+    if (!file->writable)
+        return ERR_NO_ACCESS;
+    if (__builtin_add_overflow(position, bytes, &end) || end > MEMORY_FS_FILE_BYTES)
+        return ERR_RANGE;
+    struct change c = {.kind = CHANGE_WRITE, .node = file->node, .at = position, .from = from, .bytes = bytes};
+    enum err e = record_of(v, file) ? commit(v, &c) : ERR_INVALID;
+    if (e != ERR_OK)
+        return e;
+    if (!check_content(v, 1, file->node, position, from, bytes))
+        panic("memory_fs: what was written is not there");
+    set_position(file, end);
     return ERR_OK;
 }
 
 enum err memory_fs_write(struct memory_fs_file *file, const void *from, size_t bytes)
 {
-    size_t end;
+    struct volume *v = volume_of(file);
+    GUARD(volume) inside = volume_enter(v);
+    enum err e = write(v, file, from, bytes);
 
-    if (!file->writable)
-        return ERR_NO_ACCESS;
-    GUARD(volume) inside = volume_enter(file->volume);
-    if (__builtin_add_overflow(file->position, bytes, &end) || end > MEMORY_FS_FILE_BYTES)
-        return ERR_RANGE;
-    size_t length = file->node->bytes;
-    enum err e = content_reserve(file->volume, file->node, file->position, end);
-    if (e != ERR_OK) {
-        content_cut(file->volume, file->node, length);
-        return e;
-    }
-    content_write(file->node, file->position, from, bytes);
-    file->position = end;
-    if (end > length)
-        file->node->bytes = end;
-    return ERR_OK;
+    check_text(CHECK_OWN);
+    return e;
 }
 
 enum err memory_fs_seek(struct memory_fs_file *file, size_t position)
 {
+    (void)volume_of(file);
     if (position > MEMORY_FS_FILE_BYTES)
         return ERR_RANGE;
-    file->position = position;
+    set_position(file, position);
     return ERR_OK;
 }
 
 enum err memory_fs_truncate(struct memory_fs_file *file, size_t bytes)
 {
+    struct volume *v = volume_of(file);
+
     if (!file->writable)
         return ERR_NO_ACCESS;
     if (bytes > MEMORY_FS_FILE_BYTES)
         return ERR_RANGE;
-    GUARD(volume) inside = volume_enter(file->volume);
-    content_cut(file->volume, file->node, bytes);
-    return ERR_OK;
+    GUARD(volume) inside = volume_enter(v);
+    enum err e = record_of(v, file) ? cut(v, file->node, bytes) : ERR_INVALID;
+    check_text(CHECK_OWN);
+    return e;
 }
 
 size_t memory_fs_length(const struct memory_fs_file *file)
 {
-    GUARD(volume) inside = volume_enter(file->volume);
+    struct volume *v = volume_of(file);
+    GUARD(volume) inside = volume_enter(v);
+    size_t bytes = record_of(v, file)->bytes;
 
-    return file->node->bytes;
+    check_text(CHECK_OWN);
+    return bytes;
+}
+
+static enum err make_directory(struct volume *v, const char *path) NEEDS(v)
+{
+    struct place where = locate(v, path);
+    uint64_t node;
+
+    if (where.error != ERR_OK)
+        return where.error;
+    if (where.node)
+        return where.parent ? ERR_EXISTS : ERR_INVALID; /* the root has no name */
+    return add(v, &where, KIND_DIRECTORY, &node);
 }
 
 enum err memory_fs_make_directory(const char *path)
 {
     struct volume *v = volume_here();
-    char name[MEMORY_FS_NAME_BYTES];
-    struct node *parent, *node;
 
     if (!v)
         return ERR_NOMEM;
     GUARD(volume) inside = volume_enter(v);
-    enum err e = node_find_parent(v, path, &parent, name);
+    enum err e = make_directory(v, path);
+    check_text(CHECK_OWN);
+    return e;
+}
 
-    if (e != ERR_OK)
-        return e;
-    if (node_child(parent, name))
-        return ERR_EXISTS;
-    return node_add(v, parent, name, true, &node);
+static enum err unlink(struct volume *v, const char *path) NEEDS(v)
+{
+    struct place where = locate(v, path);
+
+    if (where.error != ERR_OK)
+        return where.error;
+    if (!where.node)
+        return ERR_NOT_FOUND;
+    if (where.node == SLOT_ROOT)
+        return ERR_INVALID;
+    if (node_has_children(v, 0, where.node) || node_has_children(v, 1, where.node))
+        return ERR_BUSY;
+    return remove(v, where.node, v->open[where.node] ? KIND_REMOVED : KIND_FREE);
 }
 
 enum err memory_fs_unlink(const char *path)
 {
     struct volume *v = volume_here();
-    struct node *node;
 
     if (!v)
         return ERR_NOMEM;
     GUARD(volume) inside = volume_enter(v);
-    enum err e = node_find(v, path, &node);
+    enum err e = unlink(v, path);
+    check_text(CHECK_OWN);
+    return e;
+}
 
-    if (e != ERR_OK)
-        return e;
-    if (node == &v->root)
+static enum err list(struct volume *v, const char *path, size_t index, struct memory_fs_entry *ret_entry) NEEDS(v)
+{
+    struct place where = locate(v, path);
+
+    if (where.error != ERR_OK)
+        return where.error;
+    if (!where.node)
+        return ERR_NOT_FOUND;
+    if (where.kind != KIND_DIRECTORY)
         return ERR_INVALID;
-    if (node->first)
-        return ERR_BUSY;
-    node_remove(v, node);
+    uint64_t node = node_listed(v, 0, where.node, index);
+    assert(node == node_listed(v, 1, where.node, index));
+    *ret_entry = (struct memory_fs_entry){0};
+    if (!node)
+        return ERR_OK;
+    const struct record *r = record_at(v, 0, node), *other = record_at(v, 1, node);
+    *ret_entry = (struct memory_fs_entry){.directory = r->kind == KIND_DIRECTORY, .bytes = r->bytes};
+    string_copy(ret_entry->name, r->name, sizeof ret_entry->name);
+    assert(string_equal(ret_entry->name, other->name) && ret_entry->bytes == other->bytes &&
+           ret_entry->directory == (other->kind == KIND_DIRECTORY));
     return ERR_OK;
 }
 
 enum err memory_fs_list(const char *path, size_t index, struct memory_fs_entry *ret_entry)
 {
     struct volume *v = volume_here();
-    struct node *directory;
 
     if (!v)
         return ERR_NOMEM;
     GUARD(volume) inside = volume_enter(v);
-    enum err e = node_find(v, path, &directory);
-
-    if (e != ERR_OK)
-        return e;
-    if (!directory->directory)
-        return ERR_INVALID;
-    const struct node *node = directory->first;
-    for (; node && index; node = node->next)
-        index--;
-    *ret_entry = (struct memory_fs_entry){0};
-    if (!node)
-        return ERR_OK;
-    *ret_entry = (struct memory_fs_entry){.directory = node->directory, .bytes = node->bytes};
-    string_copy(ret_entry->name, node->name, sizeof ret_entry->name);
-    return ERR_OK;
+    enum err e = list(v, path, index, ret_entry);
+    check_text(CHECK_OWN);
+    return e;
 }
 
 void memory_fs_usage(struct memory_fs_usage *ret_usage)
@@ -299,6 +445,8 @@ TRANSFER(memory_fs_transfer);
 
 static enum err memory_fs_done(void)
 {
+    if (volume)
+        volume_unseal(volume);
     volume_put(MOVE(volume));
     return ERR_OK;
 }

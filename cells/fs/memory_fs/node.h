@@ -1,63 +1,52 @@
-/* Private to memory_fs: the tree's nodes, the contents of files, and the sleeping lock of their volume. The volume is
- * in the heap: a swap carries one pointer, and a task that sleeps in the old version is woken by the new one. */
+/* Private to memory_fs: nodes and the contents of files in one copy of the volume. All of it: call inside the volume;
+ * `k` is the number of the copy. What is damaged panics. */
 #pragma once
-#include "cells/cell.h"
-#include "cells/core/lock/lock.h"
-#include "cells/fs/memory_fs/memory_fs.h"
-#include "cells/task/wait_queue/wait_queue.h"
+#include "cells/fs/memory_fs/volume.h"
 
-#define BLOCK_BYTES 4096ul
+/* Check words: a CRC-32C where the CPU has it. `bytes` is a multiple of 8. */
+uint32_t sum_of(const void *from, size_t bytes);
 
-struct node {
+/* The record of a slot. record_try: NULL when its block is not there; record_at panics, also when it is not right. */
+struct record *record_try(struct volume *volume, unsigned k, uint64_t slot);
+struct record *record_at(struct volume *volume, unsigned k, uint64_t slot);
+bool record_is_right(const struct record *record, uint64_t slot);
+void record_seal(struct record *record, uint64_t slot);
+/* The number of the block that a slot is in. */
+static inline uint64_t record_block(uint64_t slot)
+{
+    return DATA_BLOCKS + slot * RECORD_BYTES / BLOCK_BYTES;
+}
+
+/* What a path names. */
+struct place {
+    enum err error; /* ERR_INVALID: no valid path; ERR_NOT_FOUND: a directory before the last name is not there */
+    uint32_t kind;  /* of the node */
+    uint64_t parent, node; /* SLOT_NONE: there is no node of that name; the root has no parent */
     char name[MEMORY_FS_NAME_BYTES];
-    uint32_t directory;
-    uint32_t references; /* the tree, and every open handle */
-    struct node *parent; /* NULL: the root, or not in the tree */
-    struct node *next;   /* in the parent's list */
-    struct node *first;  /* of a directory */
-    uint8_t **block;     /* of a file: `blocks` pointers, NULL reads as zeroes */
-    size_t blocks, bytes;
 };
+struct place place_find(struct volume *volume, unsigned k, const char *path) NEEDS(volume);
+/* Node number `index` of a directory, in order of creation; SLOT_NONE: there are not so many. */
+uint64_t node_listed(struct volume *volume, unsigned k, uint64_t directory, size_t index) NEEDS(volume);
+bool node_has_children(struct volume *volume, unsigned k, uint64_t directory) NEEDS(volume);
+/* A free slot, whose block is mapped. ERR_FULL, ERR_NOMEM. */
+enum err node_find_slot(struct volume *volume, uint64_t *ret_slot) NEEDS(volume);
+/* Makes the root in both copies of a new volume. ERR_NOMEM. */
+enum err node_make_root(struct volume *volume) NEEDS(volume);
 
-struct CAPABILITY volume {
-    struct lock lock;    /* guards busy and references only; held briefly */
-    uint32_t busy;       /* id of the task that is in the volume; 0: none */
-    uint32_t references; /* the cell, and every open handle */
-    struct wait_queue free;
-    size_t nodes, blocks;
-    struct node root;
-};
+static inline size_t blocks_of(size_t bytes)
+{
+    return (bytes + BLOCK_BYTES - 1) / BLOCK_BYTES;
+}
 
-/* Waits until no other task is in the volume, and enters: GUARD(volume) inside = volume_enter(v). A task that ended, or
- * was restarted, without leaving does not keep others out. */
-struct volume_guard {
-    struct volume *volume;
-};
-struct volume_guard volume_enter(struct volume *volume) HOLDS(volume);
-void volume_guard_end(struct volume_guard *guard);
+/* The entry of block number `index` of a file. NULL: none, since a block of entries is missing. */
+struct entry *entry_at(struct volume *volume, unsigned k, struct record *record, size_t index) NEEDS(volume);
+/* The contents of a block of a file; NULL: it reads as zeroes. */
+const uint8_t *content_block(struct volume *volume, unsigned k, struct record *record, size_t index) NEEDS(volume);
 
-/* All below: call inside the volume, also where it is no parameter. */
-
-/* The node of `path`. ERR_INVALID: no valid path; ERR_NOT_FOUND. */
-enum err node_find(struct volume *volume, const char *path, struct node **ret_node) NEEDS(volume);
-/* The directory of `path`, and its last name, which need not exist. ERR_INVALID, ERR_NOT_FOUND. */
-enum err node_find_parent(struct volume *volume, const char *path, struct node **ret_parent,
-                          char ret_name[MEMORY_FS_NAME_BYTES]) NEEDS(volume);
-/* The entry of that name; NULL: none. */
-struct node *node_child(struct node *directory, const char *name);
-/* Adds an empty node. ERR_FULL: the quota of nodes; ERR_NOMEM. */
-enum err node_add(struct volume *volume, struct node *parent, const char *name, bool directory, struct node **ret_node)
+/* In the first copy; the record is not sealed then. ERR_FULL, ERR_NOMEM: part of it is done. */
+enum err content_write(struct volume *volume, struct record *record, size_t at, const uint8_t *from, size_t bytes)
     NEEDS(volume);
-/* Removes a node from the tree, and releases the tree's reference. */
-void node_remove(struct volume *volume, struct node *node) NEEDS(volume);
-/* Releases one reference; frees the node with the last one. */
-void node_release(struct volume *volume, struct node *node) NEEDS(volume);
-
-/* Sets the length to `bytes`, frees blocks beyond it and clears the rest of the last one. */
-void content_cut(struct volume *volume, struct node *node, size_t bytes) NEEDS(volume);
-/* Allocates the missing blocks of [from, to). ERR_FULL, ERR_NOMEM: those that were allocated stay; content_cut frees
- * them. */
-enum err content_reserve(struct volume *volume, struct node *node, size_t from, size_t to) NEEDS(volume);
-/* Copies bytes from or to a file. What was never written reads as zero; content_write needs content_reserve before. */
-void content_read(const struct node *node, size_t from, uint8_t *to, size_t bytes);
-void content_write(struct node *node, size_t to, const uint8_t *from, size_t bytes);
+/* The same. Sets the length, and clears what is beyond it. Blocks stay marked as used. */
+void content_cut(struct volume *volume, struct record *record, size_t bytes) NEEDS(volume);
+void content_read(struct volume *volume, unsigned k, struct record *record, size_t at, uint8_t *to, size_t bytes)
+    NEEDS(volume);
