@@ -227,8 +227,9 @@ static void print_fault(const struct arena_fault *fault)
 static void mend_foundation(struct arena_fault *fault, bool all)
 {
     struct cell_ref cells[FAULT_CELLS];
-    unsigned mended = mend_all(cells, fault->cell.index && !all ? fault_cells(fault->seq, cells) : 0);
+    unsigned mended = mend_second_first();
 
+    mended += mend_all(cells, fault->cell.index && !all ? fault_cells(fault->seq, cells) : 0);
     if (!mended)
         return;
     unwind_forget();

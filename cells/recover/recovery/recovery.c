@@ -16,6 +16,7 @@
 #include "cells/recover/fault/fault.h"
 #include "cells/recover/kill/kill.h"
 #include "cells/recover/mend/mend.h"
+#include "cells/recover/mend_second/mend_second.h"
 #include "cells/recover/unwind/unwind.h"
 #include "cells/task/park/park.h"
 #include "cells/task/scheduler/scheduler.h"
@@ -130,7 +131,7 @@ static void reserve_guard_end(struct reserve_guard *guard)
 /* A reload stands on the foundation, so that this is put right first. */
 static void mend_foundation(struct arena_fault *fault)
 {
-    unsigned mended = 0;
+    unsigned mended = mend_second_first();
 
     for_each_cell (cell)
         if (arena_cell(cell)->state == CELL_LIVE && mend_is_needed(cell))

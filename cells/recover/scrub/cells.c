@@ -7,6 +7,7 @@
 #include "cells/host/log/log.h"
 #include "cells/lib/string/string.h"
 #include "cells/recover/mend/mend.h"
+#include "cells/recover/mend_second/mend_second.h"
 #include "cells/recover/scrub/inside.h"
 #include "cells/task/park/park.h"
 #include "guest/abi/elf.h"
@@ -117,11 +118,29 @@ static uint32_t scrub_cell(struct cell_ref cell)
     return bytes;
 }
 
+/* The mender is compared by the second one. */
+static void scrub_mender(void)
+{
+    struct cell_ref mender = arena_cell_at((uint64_t)mend_cell);
+    unsigned mended = 0;
+
+    if (mend_second_is_first_right())
+        return;
+    {
+        GUARD(loader) locked = loader_hold();
+        GUARD(park) parked = park_all();
+        mended = mend_second_first();
+    }
+    if (mended)
+        scrub_report((struct fault_damage){.cell = mender, .place = "mend"}, mended, "sections");
+}
+
 uint32_t scrub_cells(void)
 {
     uint32_t used = arena_header()->table[ARENA_CELLS].used;
 
     if (++cell_at >= used || cell_at >= capacity) {
+        scrub_mender();
         cell_at = 0;
         return 0;
     }

@@ -10,6 +10,7 @@
 #include "cells/lib/string/string.h"
 #include "cells/recover/fault/fault.h"
 #include "cells/recover/mend/mend.h"
+#include "cells/recover/mend_second/mend_second.h"
 #include "cells/task/park/park.h"
 #include "cells/task/scheduler/scheduler.h"
 #include "cells/task/task/task.h"
@@ -90,7 +91,7 @@ static bool is_closed(uint64_t since)
 static unsigned mend_all_cells(void)
 {
     GUARD(loader) locked = loader_hold();
-    unsigned mended = 0;
+    unsigned mended = mend_second_first();
 
     for_each_cell (cell) {
         if (arena_cell(cell)->state != CELL_LIVE || !mend_find_damage(cell).index)
@@ -175,8 +176,9 @@ static bool strike_once(uint64_t seed, unsigned number)
     bool compared = done && run("oracle", oracle, &now.compared);
     unsigned faults = count_faults(since, &action);
     const char *end = end_of(done, closed, compared);
-    log_info("END %u %s: activated %u, faults %u, begun %u, refused %u, mended %u, %s, file %u", number, end,
-             now.strike.done, faults, now.begins, now.refused, mended, action, now.file);
+    log_info("END %u %s: activated %u, faults %u, begun %u, refused %u, mended %u, %s, file %u, %s", number, end,
+             now.strike.done, faults, now.begins, now.refused, mended, action, now.file,
+             err_text(now.error));
     if (string_equal(end, "right"))
         return true;
     print_faults(since);
