@@ -394,6 +394,7 @@ void volume_repair(struct volume *v)
         if (record_try(v, 0, slot))
             mark_all(v, slot);
     check_text(CHECK_MAPS);
+    volume_mend_seals(v);
     v->stage = STAGE_CLEAN;
     v->seen = newest;
 }

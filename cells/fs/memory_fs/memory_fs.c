@@ -44,7 +44,7 @@ static struct volume *volume_here(void)
         return fresh;
     }
     if (!v)
-        volume_put(fresh);
+        volume_drop(fresh);
     return none;
 }
 
@@ -445,9 +445,7 @@ TRANSFER(memory_fs_transfer);
 
 static enum err memory_fs_done(void)
 {
-    if (volume)
-        volume_unseal(volume);
-    volume_put(MOVE(volume));
+    volume_drop(MOVE(volume));
     return ERR_OK;
 }
 DONE(memory_fs_done);

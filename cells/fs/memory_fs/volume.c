@@ -146,19 +146,24 @@ static uint64_t seal_of(const struct volume *v)
     return (uint64_t)v * 0x9e3779b97f4a7c15 ^ SEAL;
 }
 
-void volume_seal(struct volume *v)
+static bool is_sealed(const struct volume *v)
 {
-    v->seal = seal_of(v);
+    return v->seal == seal_of(v) || v->other_seal == seal_of(v);
 }
 
-void volume_unseal(struct volume *v)
+void volume_seal(struct volume *v)
 {
-    v->seal = 0;
+    v->seal = v->other_seal = seal_of(v);
+}
+
+void volume_mend_seals(struct volume *v)
+{
+    if (is_sealed(v))
+        volume_seal(v);
 }
 
 static void volume_free(struct volume *v)
 {
-    volume_unseal(v);
     for (size_t i = 0; i < EXTENTS; i++) {
         extent_unmap(v, 0, i);
         extent_unmap(v, 1, i);
@@ -175,7 +180,6 @@ UNCHECKED struct volume *volume_new(void)
     if (!pages)
         return NULL;
     struct volume *v = page_start(MOVE(pages));
-    v->references = 1;
     block_mark(v, 0, true);
     if (block_map(v, 1) != ERR_OK || node_make_root(v) != ERR_OK) {
         volume_free(v);
@@ -191,7 +195,7 @@ static void find_volume(struct mapped_pages *pages, void *context)
     uint64_t phys;
 
     if (page_bytes(pages) >= sizeof *v && !page_translate((uint64_t)v, &phys) && phys == page_phys(pages) &&
-        v->seal == seal_of(v))
+        is_sealed(v))
         *(struct volume **)context = v;
 }
 
@@ -211,16 +215,27 @@ void volume_get(struct volume *v)
     v->references++;
 }
 
-static bool drop_volume_reference(struct volume *v)
+/* Whether nobody has the volume, after the cell or an open handle has given it up. */
+static bool is_given_up(struct volume *v, bool by_cell)
 {
     GUARD(lock) held = lock_take(&v->lock);
 
-    return --v->references == 0;
+    if (by_cell)
+        v->seal = v->other_seal = 0;
+    else if (v->references)
+        v->references--;
+    return !v->references && !is_sealed(v);
 }
 
-void volume_put(TAKES struct volume *v)
+void volume_put(struct volume *v)
 {
-    if (v && drop_volume_reference(v))
+    if (is_given_up(v, false))
+        volume_free(v);
+}
+
+void volume_drop(TAKES struct volume *v)
+{
+    if (v && is_given_up(v, true))
         volume_free(v);
 }
 

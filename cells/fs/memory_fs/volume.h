@@ -57,10 +57,10 @@ struct copy {
 enum stage { STAGE_CLEAN, STAGE_FIRST /* the first copy is being changed */, STAGE_SECOND /* the second is */ };
 
 struct CAPABILITY volume {
-    uint64_t seal;
+    uint64_t seal; /* and another at the end: one of them is enough */
     struct lock lock;    /* guards busy and references only; held briefly */
     uint32_t busy;       /* id of the task that is in the volume; 0: none */
-    uint32_t references; /* the cell, and every open handle */
+    uint32_t references; /* open handles */
     struct wait_queue free;
     uint32_t stage;
     uint64_t seen; /* the newest fault when the copies were last compared */
@@ -72,19 +72,23 @@ struct CAPABILITY volume {
     uint64_t extents;     /* of data: those from here on are not mapped */
     uint16_t open[SLOTS]; /* handles */
     bool maps;            /* extents were mapped or unmapped since it was last set to false */
+    uint64_t other_seal;
 };
 _Static_assert(BLOCKS % 64 == 0);
 
-/* An empty volume with one reference. NULL: no memory. */
+/* An empty volume. NULL: no memory. */
 struct volume *volume_new(void);
 /* The volume that the cell had before its static data was lost. NULL: none. */
 struct volume *volume_find_again(void);
-/* Makes the volume one that is found again; or, before it is freed, one that is not. */
+/* The cell has the volume: from now on it is found again, and is not freed, whatever is said of references. */
 void volume_seal(struct volume *volume);
-void volume_unseal(struct volume *volume);
+/* Makes both seals right if one is. */
+void volume_mend_seals(struct volume *volume);
+/* The cell has it no more. Frees it when nothing refers to it. Accepts NULL. */
+void volume_drop(TAKES struct volume *volume);
 void volume_get(struct volume *volume);
-/* Releases one reference; frees the volume with the last one. Accepts NULL. */
-void volume_put(TAKES struct volume *volume);
+/* Releases one reference. */
+void volume_put(struct volume *volume);
 
 /* Waits until no other task is in the volume, enters, and compares the copies if that is due: GUARD(volume) inside =
  * volume_enter(v). A task that ended, or was restarted, without leaving does not keep others out. */

@@ -20,6 +20,7 @@
 #include "guest/abi/layout.h"
 
 CELL("test_faults_fs", KERNEL, 1);
+FOUNDATION(); /* keeps its data, what the files should be, when it is reloaded because a client fails again and again */
 
 #define TRACES     100         /* operations that are traced */
 #define TRIES      6           /* of one operation, that is refused */
