@@ -284,7 +284,7 @@ struct arena_cell {
     uint32_t number; /* guest only: of all cells ever made */
     /* written by swap; loader lock */
     uint32_t came, went; /* guest only: the swap that made it live, and the one that replaced it */
-    /* written by mender; no lock: it is believed only when it fits the bytes that it is of */
+    /* written by mender, mend_second; no lock: it is believed only when it fits the bytes that it is of */
     uint64_t sum; /* guest only: checksums of text and read-only data when they were last found right; 0: none */
 };
 

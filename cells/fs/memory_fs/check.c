@@ -100,6 +100,7 @@ static void must_be_as_before(const uint8_t *block, const uint8_t *before, size_
 
 /* Block number i of the file after a WRITE: old, written, old. */
 static void check_written(struct volume *v, const struct change *c, struct record *now, struct record *before, size_t i)
+    NEEDS(v)
 {
     const struct entry *entry = entry_at(v, 0, now, i);
     const uint8_t *old = content_block(v, 1, before, i);
@@ -116,6 +117,7 @@ static void check_written(struct volume *v, const struct change *c, struct recor
 
 /* The last block after a CUT: old, zeroes. */
 static void check_cut(struct volume *v, const struct change *c, struct record *now, struct record *before, size_t i)
+    NEEDS(v)
 {
     const struct entry *entry = entry_at(v, 0, now, i);
     const uint8_t *old = content_block(v, 1, before, i);
@@ -138,7 +140,7 @@ static void check_index(struct volume *v, const struct record *now)
 }
 
 /* Everything in a file that has been written or cut: what has changed as it should, and that the rest has not. */
-static void check_file(struct volume *v, const struct change *c, struct record *now, struct record *before)
+static void check_file(struct volume *v, const struct change *c, struct record *now, struct record *before) NEEDS(v)
 {
     bool cut = c->kind == CHANGE_CUT;
     size_t bytes = cut ? c->bytes : c->at + c->bytes, whole = before->bytes;
@@ -217,7 +219,7 @@ static void count_entry(struct volume *v, const struct entry *now, const struct 
         v->blocks--;
 }
 
-static void copy_file(struct volume *v, struct record *now, struct record *before)
+static void copy_file(struct volume *v, struct record *now, struct record *before) NEEDS(v)
 {
     size_t longest = blocks_of(now->bytes > before->bytes ? now->bytes : before->bytes);
 
@@ -295,7 +297,7 @@ static bool is_whole(struct volume *v, unsigned k, uint64_t slot)
 }
 
 /* Has the block in copy `to` as it is in the other one, if it is not right. */
-static void restore_block(struct volume *v, unsigned to, const struct entry *entry)
+static void restore_block(struct volume *v, unsigned to, const struct entry *entry) NEEDS(v)
 {
     if (is_empty(entry) || is_block_right(v, to, entry) || block_map(v, entry->block) != ERR_OK)
         return;
@@ -303,7 +305,7 @@ static void restore_block(struct volume *v, unsigned to, const struct entry *ent
 }
 
 /* Takes a block of which both copies have the same check word from the one where it is right. */
-static void salvage_block(struct volume *v, const struct entry *entry)
+static void salvage_block(struct volume *v, const struct entry *entry) NEEDS(v)
 {
     for (unsigned k = 0; k < 2; k++)
         if (!is_empty(entry) && is_block_right(v, !k, entry))
@@ -311,7 +313,7 @@ static void salvage_block(struct volume *v, const struct entry *entry)
 }
 
 /* Neither copy is whole: what is right in one of them is taken for both. Returns the copy whose record is right. */
-static unsigned salvage(struct volume *v, uint64_t slot)
+static unsigned salvage(struct volume *v, uint64_t slot) NEEDS(v)
 {
     unsigned k = !record_is_right(record_try(v, 0, slot), slot);
     struct record *r = record_try(v, k, slot);
@@ -334,7 +336,7 @@ static unsigned salvage(struct volume *v, uint64_t slot)
 }
 
 /* Makes the node in copy `to` like that in the other one. */
-static void restore(struct volume *v, unsigned to, uint64_t slot)
+static void restore(struct volume *v, unsigned to, uint64_t slot) NEEDS(v)
 {
     struct record *good = record_try(v, !to, slot), *bad = record_try(v, to, slot);
 
@@ -367,7 +369,7 @@ static void mark_all(struct volume *v, uint64_t slot)
     }
 }
 
-static void repair_node(struct volume *v, uint64_t slot)
+static void repair_node(struct volume *v, uint64_t slot) NEEDS(v)
 {
     unsigned first = v->stage == STAGE_FIRST; /* the copy that is taken when both are whole */
     bool other = !is_whole(v, first, slot);

@@ -229,7 +229,7 @@ const uint8_t *content_block(struct volume *v, unsigned k, struct record *r, siz
 }
 
 /* Has a block for number i of a file, and one for its entry. */
-static enum err make_entry(struct volume *v, struct record *r, size_t i, struct entry **ret_entry)
+static enum err make_entry(struct volume *v, struct record *r, size_t i, struct entry **ret_entry) NEEDS(v)
 {
     struct entry *index = i < DIRECT ? NULL : &r->index[(i - DIRECT) / INDEX_ENTRIES];
     uint64_t block = 0;

@@ -57,7 +57,7 @@ struct copy {
 enum stage { STAGE_CLEAN, STAGE_FIRST /* the first copy is being changed */, STAGE_SECOND /* the second is */ };
 
 struct CAPABILITY volume {
-    uint64_t seal; /* and another at the end: one of them is enough */
+    uint64_t seal;       /* and another at the end: one of them is enough */
     struct lock lock;    /* guards busy and references only; held briefly */
     uint32_t busy;       /* id of the task that is in the volume; 0: none */
     uint32_t references; /* open handles */

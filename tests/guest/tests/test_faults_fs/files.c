@@ -114,6 +114,24 @@ enum err files_begin(void)
     for (unsigned i = 0; i < DIRECTORIES && !e; i++) {
         format_print(path, sizeof path, "/d%u", i);
         e = memory_fs_make_directory(path);
+        if (e == ERR_EXISTS)
+            e = ERR_OK;
+    }
+    return e;
+}
+
+enum err files_reset(void)
+{
+    char path[PATH_BYTES];
+    enum err e = files_begin();
+
+    for (unsigned i = 0; i < FILES && !e; i++) {
+        path_of(i, path);
+        cut(&content[i], 0);
+        content[i].exists = false;
+        e = memory_fs_unlink(path);
+        if (e == ERR_NOT_FOUND)
+            e = ERR_OK;
     }
     return e;
 }
@@ -179,7 +197,7 @@ static enum err do_read(unsigned index, const char *path, bool *ret_wrong)
 
 static enum err do_list(unsigned directory, bool *ret_wrong)
 {
-    struct memory_fs_entry entry;
+    struct memory_fs_entry entry = {0};
     char path[PATH_BYTES];
     unsigned seen = 0;
     enum err e = ERR_OK;

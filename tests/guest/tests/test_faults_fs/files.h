@@ -42,8 +42,10 @@ struct job files_draw_job(uint64_t *state);
 /* Does to the model what the job does to memory_fs. */
 void files_expect(const struct job *job);
 
-/* Makes the directories. */
+/* Makes the directories that are not there. */
 enum err files_begin(void);
+/* Removes all files, and makes the directories if they are gone. */
+enum err files_reset(void);
 /* Does the job. *ret_wrong: what was read is not what the model says. */
 enum err files_do(const struct job *job, bool *ret_wrong);
 

@@ -2,6 +2,7 @@
  * physical address: what executes it sees that at once. */
 #include "tests/guest/tests/test_faults_fs/strike.h"
 #include "cells/core/arena/arena.h"
+#include "cells/core/boot/boot.h"
 #include "cells/core/cpu/cpu.h"
 #include "cells/core/exception/exception.h"
 #include "cells/core/page/page.h"
@@ -40,6 +41,7 @@ static struct {
 } state;
 
 static struct strike *prepared;
+static char only[32]; /* the cell of which instructions are struck; empty: any */
 
 static uint16_t section_number(struct section_ref section)
 {
@@ -143,7 +145,8 @@ void strike_trace(bool traces, unsigned kind)
 
 static bool is_of(const struct place *place, unsigned kind)
 {
-    return place->at && (kind == UINT32_MAX || place->kinds & 1u << kind);
+    return place->at && (kind == UINT32_MAX || place->kinds & 1u << kind) &&
+           (!only[0] || string_equal(sections[place->section].cell, only));
 }
 
 unsigned strike_places(unsigned kind)
@@ -201,5 +204,6 @@ void strike_disarm(void)
 
 enum err strike_init(void)
 {
+    (void)boot_option("cell", only, sizeof only);
     return vector_bind(EXCEPTION_DEBUG, at_debug);
 }

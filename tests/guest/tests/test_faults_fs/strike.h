@@ -25,7 +25,8 @@ enum err strike_init(void);
 /* From now on strike_arm notes all instructions that the running task executes outside of this cell as those of `kind`;
  * or not any more. */
 void strike_trace(bool traces, unsigned kind);
-/* How many different instructions are noted for `kind`, or for all kinds at UINT32_MAX. */
+/* How many different instructions are noted for `kind`, or for all kinds at UINT32_MAX; of the cell in the option
+ * `cell` on the command line, if there is one. */
 unsigned strike_places(unsigned kind);
 
 /* Chooses place number `drawn` (modulo their number) among those of strike->kind. ERR_NOT_FOUND: the section is not
