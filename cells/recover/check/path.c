@@ -47,7 +47,7 @@ void path_write(const struct walk *walk, const struct object *object, uint32_t a
     struct {
         const struct object *object;
         uint32_t at;
-    } hop[HOPS_MAX];
+    } hop[HOPS_MAX] = {};
     size_t hops = 0, all = 0;
 
     ret_path[0] = '\0';
