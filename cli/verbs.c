@@ -226,7 +226,7 @@ const struct verb verbs[] = {
     STEERS("tui", "Browse a machine in the terminal", verb_tui),
     {"inject", "[N] --into TARGET [--model MODEL] [--at TRIGGER] [--seed S]", "Change memory of a running guest",
      inject_options, .print_lists = inject_print_lists, .of_machine = true, .run = verb_inject},
-    {"campaign", "check|run|resume|report|tables|replay FILE|DB [INDEX]", "Run and report fault-injection campaigns",
-     .subverbs = campaign_verbs},
+    {"campaign", "check|run|resume|report|tables|compare|replay FILE|DB [INDEX|DB]",
+     "Run and report fault-injection campaigns", .subverbs = campaign_verbs},
     {0},
 };

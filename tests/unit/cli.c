@@ -108,7 +108,7 @@ static const struct {
     {"inject --into random --hold 5", 2, "--hold goes with stuck0 or stuck1"},
     {"evolve diff one", 2, "an operand is missing"},
     {"evolve diff /nonexistent /nonexistent", 1, "/nonexistent"},
-    {"campaign", 2, "say check, run, resume, report, tables or replay"},
+    {"campaign", 2, "say check, run, resume, report, tables, compare or replay"},
     {"campaign check /nonexistent.yaml", 1, "/nonexistent.yaml"},
     {"campaign check configs/campaigns/quick.yaml", 0, ""},
     {"campaign report /nonexistent.db", 1, "/nonexistent.db"},

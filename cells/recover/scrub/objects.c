@@ -1,13 +1,14 @@
 /* Pristine objects, from which sections are put right. Each step of an object's hash can be taken back
  * (guest/abi/object.h): so, from the hash as it is and as it was, both taken back word by word, follows for each word
- * what it would have had to be. Where that differs in a few bits only, these are the damage. Invariant: an object is
- * changed only when there is exactly one such word. */
+ * what it would have had to be. Where that differs in a few bits only, these are the damage, if there is exactly one
+ * such word. What is damaged otherwise is put right from parity (cells/recover/spare). */
 #include "cells/core/arena/arena.h"
 #include "cells/core/loader/loader.h"
 #include "cells/core/page/page.h"
 #include "cells/lib/format/format.h"
 #include "cells/lib/string/string.h"
 #include "cells/recover/scrub/inside.h"
+#include "cells/recover/spare/spare.h"
 #include "guest/abi/layout.h"
 
 #define STEP_WORDS 256
@@ -99,33 +100,42 @@ static uint64_t hash_of(const struct arena_object *o)
 
 /* ---- one object after the other ---- */
 
-/* Returns the address of the word that was put right; NULL: none. */
-static uint8_t *put_right(struct object_ref object)
+struct repaired {
+    uint8_t *at; /* NULL: nothing was put right */
+    unsigned count;
+    const char *unit;
+};
+
+static struct repaired put_right(struct object_ref object)
 {
     GUARD(loader) locked = loader_hold(); /* the object stays */
     const struct arena_object *o = arena_object(object);
     uint64_t hash;
 
     if (!arena_sound(object) || (hash = hash_of(o)) == o->hash)
-        return NULL;
+        return (struct repaired){0};
     struct candidate candidate = locate(o, hash);
-    if (candidate.found != 1)
-        return NULL;
-    uint8_t *at = (uint8_t *)page_direct(o->phys) + candidate.word * 8;
+    uint8_t *at = (uint8_t *)page_direct(o->phys);
+    if (candidate.found != 1) {
+        unsigned pieces = spare_mend(object);
+        return (struct repaired){pieces ? at : NULL, pieces, "page"};
+    }
+    at += candidate.word * 8;
     for (uint64_t bits = candidate.flipped, i = 0; bits; bits >>= 8, i++)
         at[i] ^= (uint8_t)bits;
-    return at;
+    return (struct repaired){at, 1, "word"};
 }
 
 static void repair(struct object_ref object)
 {
-    uint8_t *at = put_right(object);
+    struct repaired repaired = put_right(object);
     char place[64];
 
-    if (!at)
+    if (!repaired.at)
         return;
     format_print(place, sizeof place, "object %s", arena_string(arena_object(object)->name));
-    scrub_report((struct fault_damage){.address = (uint64_t)at, .place = place}, 1, "word");
+    scrub_report((struct fault_damage){.address = (uint64_t)repaired.at, .place = place}, repaired.count,
+                 repaired.unit);
 }
 
 static void begin_next(void)

@@ -223,6 +223,24 @@ static void in_records(struct testing *test)
     testing_need(test, same(arena_cell_find(NAMESPACE_ROOT, "acpi"), cell));
 }
 
+/* Damage that is no single word, as long as `bytes`, somewhere in an object. */
+static void in_much_of_object(struct testing *test, size_t bytes)
+{
+    struct object_ref object = arena_cell(arena_cell_find(NAMESPACE_ROOT, "swap"))->object;
+    uint8_t *at = (uint8_t *)page_direct(arena_object(object)->phys) + arena_object(object)->bytes / 2 - bytes / 2;
+    uint64_t mends = counter(COUNTER_scrub_mends);
+
+    testing_need(test, loader_is_intact(object) && arena_object(object)->bytes > bytes);
+    {
+        GUARD(loader) locked = loader_hold(); /* the scrubber finds all of it, or nothing */
+        for (size_t i = 0; i < bytes; i++)
+            at[i] = (uint8_t)(at[i] ^ (0x5a + i));
+    }
+    testing_need(test, testing_await(loader_is_intact(object)));
+    testing_need(test, testing_await(counter(COUNTER_scrub_mends) == mends + 1));
+    test->scrub_mends++;
+}
+
 /* With its object damaged too, a section is put right once that is. */
 static void in_object(struct testing *test)
 {
@@ -331,6 +349,9 @@ static int test_scrub_main(int, char **)
     testing_ok(&test, "records of the arena");
     in_object(&test);
     testing_ok(&test, "a pristine object");
+    in_much_of_object(&test, 64);
+    in_much_of_object(&test, 4096);
+    testing_ok(&test, "much of a pristine object");
     swaps(&test);
     testing_ok(&test, "swaps are no damage");
     testing_end(&test);
