@@ -15,7 +15,7 @@ EXPORT(check_data, KERNEL);
 #define FINDINGS_MAX 8          /* of one look */
 
 static struct walk walk;
-static struct check_finding found[FINDINGS_MAX];
+static struct check_finding found[FINDINGS_MAX], before[FINDINGS_MAX];
 
 static size_t look(void)
 {
@@ -27,8 +27,16 @@ static size_t look(void)
     return walk.findings < walk.max ? walk.findings : walk.max;
 }
 
-/* Keeps those of `before` that have been found again. */
-static size_t keep_same(struct check_finding *before, size_t count, size_t again)
+/* The addresses would keep cells that have been replaced since: whoever looks for references finds them here. */
+static void forget(void)
+{
+    memset(walk.object, 0, walk.objects * sizeof *walk.object);
+    memset(found, 0, sizeof found);
+    memset(before, 0, sizeof before);
+}
+
+/* Keeps those of the looks before that have been found again. */
+static size_t keep_same(size_t count, size_t again)
 {
     size_t kept = 0;
 
@@ -43,8 +51,6 @@ static size_t keep_same(struct check_finding *before, size_t count, size_t again
 
 size_t check_data(const struct cell_ref *cells, size_t count, struct check_finding *ret_findings, size_t max)
 {
-    static struct check_finding before[FINDINGS_MAX];
-
     walk.notes = 0;
     for (size_t i = 0; i < count && walk.notes < NOTES_MAX; i++)
         if (!mend_is_needed(cells[i]) && rules_of_cell(cells[i], &walk.note[walk.notes]))
@@ -53,9 +59,10 @@ size_t check_data(const struct cell_ref *cells, size_t count, struct check_findi
     memcpy(before, found, sizeof before);
     for (unsigned i = 1; wrong && i < LOOKS; i++) {
         scheduler_sleep_ns(LOOK_APART);
-        wrong = keep_same(before, wrong, look());
+        wrong = keep_same(wrong, look());
     }
     for (size_t i = 0; i < wrong && i < max; i++)
         ret_findings[i] = before[i];
+    forget();
     return wrong;
 }
