@@ -121,9 +121,9 @@ static enum err check_target(const struct aim *a)
         return a->objects ? check_task(a) : ERR_OK;
     case PLACE_PHYS:
         return check_phys(a);
-    case PLACE_HEAP:
     case PLACE_BEHIND:
         return a->objects ? check_cell(a) : ERR_OK;
+    case PLACE_HEAP:
     case PLACE_ARENA:
     case PLACE_RANDOM:
     case PLACE_REGISTER:
@@ -148,7 +148,7 @@ static enum err check_list(const char *name, const struct plan *plan, const stru
     return e;
 }
 
-enum err targets_check(const char *name, const struct plan *plan, struct why *why)
+static enum err check_plan(const char *name, const struct plan *plan, struct why *why)
 {
     OWN(objects) struct objects *objects = NULL;
     enum err e = plan->machine.archive[0] ? objects_read(plan->machine.archive, &objects) : ERR_OK;
@@ -161,4 +161,13 @@ enum err targets_check(const char *name, const struct plan *plan, struct why *wh
     if (e == ERR_OK)
         e = check_list(name, plan, objects, "moments", m->function, m->functions, why);
     return e == ERR_OK ? check_list(name, plan, objects, "first", m->first, m->firsts, why) : e;
+}
+
+enum err targets_check(const char *name, const struct plan *plan, struct why *why)
+{
+    enum err e = plan->parts ? ERR_OK : check_plan(name, plan, why);
+
+    for (unsigned i = 0; i < plan->parts && e == ERR_OK; i++)
+        e = check_plan(plan->part[i].file, &plan->part[i], why);
+    return e;
 }

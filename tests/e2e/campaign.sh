@@ -74,6 +74,9 @@ refused 1 'campaign file' run "$work/none.yaml"
 must 2 ''
 echo 'model: melt' > "$work/bad.yaml"
 refused 1 'bad.yaml' check "$work/bad.yaml"
+for file in configs/campaigns/*.yaml configs/campaigns/thesis/*.yaml; do
+    grep -q rendezvous "$file" || "$delias" campaign check "$file" > "$work/out" 2>&1 || fail "$file"
+done
 cat configs/campaigns/quick.yaml | "$delias" campaign check /dev/stdin 2>&1 | grep -q 'in no folder' ||
     fail 'a file from a pipe'
 

@@ -301,7 +301,7 @@ for form in report resume; do
     try 0 campaign $form "$work/c.db"
     try 0 campaign $form "$work/c.db" --json
 done
-try 0 campaign resume "$work/c.db" --manifested 1
+try 0 campaign resume "$work/c.db" --manifested 1 --workers 1
 try 0 campaign replay "$work/c.db" 0 --json
 echo 'ok: campaigns'
 
