@@ -197,10 +197,10 @@ void memory_fs_file_put(TAKES struct memory_fs_file *file)
 {
     if (!file)
         return;
-    struct volume *v = volume_of(file);
-    release_node(v, file);
+    OWN(heap) struct memory_fs_file *held = file; /* freed also when the task is ended while it waits for the volume */
+    struct volume *v = volume_of(held);
+    release_node(v, held);
     volume_put(v);
-    heap_free(file);
 }
 
 /* The node to open, made when there is none and `flags` allow it. */

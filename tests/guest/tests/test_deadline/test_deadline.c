@@ -189,8 +189,6 @@ static int test_deadline_main(int, char **)
 
     swap_well(&warm_up); /* what is never freed is there now */
     load_well(&warm_up);
-    endless_help_set(ENDLESS_PLAIN);
-    testing_need(&warm_up, ask(&warm_up, REQUEST_LOAD, "", "endless_late") == JOIN_FAILED);
     scheduler_sleep_ns(WAIT_NS);
 
     const struct testing test = testing_begin("test_deadline");
