@@ -182,11 +182,21 @@ static uint64_t number_option(const char *key, int argc, char **argv)
     return number;
 }
 
-static bool work_to_end(TAKES struct board *board, uint64_t wanted)
+/* What this task holds of the board is released when it is ended by others, but not when it fails: then it is restarted,
+ * and finds the board again. */
+static void release_if_ended(struct board **board)
 {
+    if (*board && task_this()->record->end_reason != TASK_END_OWN)
+        board_put(*board);
+}
+
+static bool work_to_end(TAKES struct board *taken, uint64_t wanted)
+{
+    __attribute__((cleanup(release_if_ended))) struct board *board = taken;
+
     board_wait_done(board);
     bool good = log_end(board, wanted);
-    board_put(board);
+    board_put(MOVE(board));
     return good;
 }
 
