@@ -113,9 +113,14 @@ static void who_ends(void)
     testing_need(test, task_join(asks, NULL) == JOIN_KILLED);
 }
 
-/* So that the cells that the workload needs, which stay, are there, and what memory_fs keeps for contents of files. */
+/* So that what stays is there: the cells that the workload needs, and what memory_fs has mapped for contents of files,
+ * its own and the hog's. */
 static void work_once(void)
 {
+    OWN(memory_fs_file) struct memory_fs_file *file = NULL;
+
+    testing_need(test, memory_fs_open("/hog", MEMORY_FS_WRITE | MEMORY_FS_CREATE, &file) == ERR_OK);
+    testing_need(test, memory_fs_write(file, "", 1) == ERR_OK);
     testing_need(test, task_join(run("workload", "rounds=1"), NULL) == JOIN_ENDED);
     unload("workload");
 }
