@@ -30,7 +30,7 @@ struct stop_reason {
 };
 enum err stop_why(struct stop *stop, struct stop_reason *ret_reason);
 /* Registers of the CPU that has stopped; right after attaching, of the first one. It must stand still. The numbers are
- * the stub's: 0 to 15 are rax, rbx, rcx, rdx, rsi, rdi, rbp, rsp, r8 to r15. Of rflags the lower half. */
+ * those of QEMU's GDB stub: 0 to 15 are rax, rbx, rcx, rdx, rsi, rdi, rbp, rsp, r8 to r15. rflags has 32 bits there. */
 enum stop_register { STOP_RIP = 16, STOP_RFLAGS = 17 };
 enum err stop_get(struct stop *stop, unsigned number, uint64_t *ret_value);
 enum err stop_set(struct stop *stop, unsigned number, uint64_t value);

@@ -182,8 +182,8 @@ static uint64_t number_option(const char *key, int argc, char **argv)
     return number;
 }
 
-/* What this task holds of the board is released when it is ended by others, but not when it fails: then it is restarted,
- * and finds the board again. */
+/* What this task holds of the board is released when it is ended by others, but not when it fails: then it is
+ * restarted, and finds the board again. */
 static void release_if_ended(struct board **board)
 {
     if (*board && task_this()->record->end_reason != TASK_END_OWN)

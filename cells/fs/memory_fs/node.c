@@ -1,33 +1,10 @@
 /* See node.h. */
 #include "cells/fs/memory_fs/node.h"
-#include "cells/core/cpu/cpu.h"
+#include "cells/core/cpu/crc32.h"
 #include "cells/core/panic/panic.h"
 #include "cells/lib/string/string.h"
 
 /* ---- check words ---- */
-
-static bool has_crc32(void)
-{
-    static enum { UNKNOWN, NO, YES } has;
-
-    if (has == UNKNOWN)
-        has = cpu_leaf(1).c & CPU_HAS_CRC32 ? YES : NO;
-    return has == YES;
-}
-
-static uint64_t crc32_of(const uint64_t *p, size_t words)
-{
-    uint64_t crc = ~0u;
-
-    for (; words >= 8; words -= 8, p += 8)
-        __asm__("crc32q (%1), %0; crc32q 8(%1), %0; crc32q 16(%1), %0; crc32q 24(%1), %0; "
-                "crc32q 32(%1), %0; crc32q 40(%1), %0; crc32q 48(%1), %0; crc32q 56(%1), %0"
-                : "+r"(crc)
-                : "r"(p), "m"(*(const uint64_t(*)[8])p));
-    for (; words > 0; words--, p++)
-        __asm__("crc32q %1, %0" : "+r"(crc) : "m"(*p));
-    return crc;
-}
 
 uint32_t sum_of(const void *from, size_t bytes)
 {
@@ -35,7 +12,7 @@ uint32_t sum_of(const void *from, size_t bytes)
     uint64_t sum = 1;
 
     if (has_crc32())
-        return (uint32_t)crc32_of(p, bytes / 8);
+        return crc32_words(~0u, p, bytes / 8);
     for (size_t i = 0; i < bytes / 8; i++)
         sum = (sum ^ p[i]) * 0x9e3779b97f4a7c15, sum ^= sum >> 32;
     return (uint32_t)sum;

@@ -89,7 +89,7 @@ static void keep(struct arena_fault *fault)
     fault->check = arena_fault_check(fault, fault->seq);
 }
 
-/* The number of the boot that wrote record 0; 0: nothing says that one has. */
+/* The number of the boot that wrote record 0. 0: record 0 is not sound, so that no earlier boot is known. */
 static uint32_t boot_before(void)
 {
     const struct arena_fault *first = fault_at(0);

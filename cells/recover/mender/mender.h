@@ -2,7 +2,7 @@
  * piece by piece, and compared with its hash; only then is it copied over the damaged one. Trusts no record, and counts
  * the steps along every list. Calls no other cell, not even to copy memory. */
 #pragma once
-#include "cells/core/cpu/cpu.h"
+#include "cells/core/cpu/crc32.h"
 #include "cells/recover/mend/mend.h"
 #include "guest/abi/arena.h"
 #include "guest/abi/elf.h"
@@ -264,28 +264,6 @@ static bool differs(const struct arena_section *section)
 }
 
 /* ---- checksums of cells ---- */
-
-/* By an instruction that needs general registers only. Adds whole words to the CRC-32C. */
-static uint32_t crc32_words(uint64_t crc, const uint64_t *p, size_t words)
-{
-    for (; words >= 8; words -= 8, p += 8)
-        __asm__("crc32q (%1), %0; crc32q 8(%1), %0; crc32q 16(%1), %0; crc32q 24(%1), %0; "
-                "crc32q 32(%1), %0; crc32q 40(%1), %0; crc32q 48(%1), %0; crc32q 56(%1), %0"
-                : "+r"(crc)
-                : "r"(p), "m"(*(const uint64_t(*)[8])p));
-    for (; words > 0; words--, p++)
-        __asm__("crc32q %1, %0" : "+r"(crc) : "m"(*p));
-    return (uint32_t)crc;
-}
-
-static bool has_crc32(void)
-{
-    static enum { UNKNOWN, NO, YES } has;
-
-    if (has == UNKNOWN) /* asking takes long in a virtual machine */
-        has = cpu_leaf(1).c & CPU_HAS_CRC32 ? YES : NO;
-    return has == YES;
-}
 
 /* Adds a region, which is whole pages: so up to the next word. */
 static uint32_t add_region(uint32_t sum, uint64_t phys, uint32_t bytes)

@@ -175,7 +175,7 @@ static void park_until_left(uint64_t seq)
     __atomic_store_n(&cpu_park_hook, before, __ATOMIC_RELAXED);
 }
 
-/* The word that says which CPU parks the others is damaged, and says that one does that there is not. */
+/* The word with the number of the CPU that parks the others is damaged: there is no CPU of that number. */
 static void park_without_holder(const struct testing *test)
 {
     const struct arena_section *section = test_fault_section("park", ".bss.holder");

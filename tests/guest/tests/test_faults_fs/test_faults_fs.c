@@ -69,7 +69,7 @@ static void oracle(uint64_t)
     __atomic_store_n(&now.compared, 1, __ATOMIC_RELEASE);
 }
 
-/* Runs a restartable task to its end. False: it does not come to it. */
+/* Runs a restartable task, and waits until it ends. False: it has not ended in time. */
 static bool run(const char *name, void (*entry)(uint64_t), const uint32_t *done)
 {
     struct task *task = task_spawn(name, entry, 0, &(struct task_options){.restartable = true, .pinned = 1});
