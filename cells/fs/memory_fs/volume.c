@@ -54,8 +54,9 @@ static enum err extent_map(struct volume *v, unsigned k, size_t extent)
     const uint8_t *other = block_try(v, !k, extent * EXTENT_BLOCKS);
     if (other) /* the address of this one was lost */
         memcpy(page_start(pages), other, EXTENT_BYTES);
-    uint64_t at = (uint64_t)page_start(MOVE(pages)) & ADDRESS;
+    uint64_t at = (uint64_t)page_start(pages) & ADDRESS;
     v->copy[k].extent[extent] = at | address_check(at);
+    (void)MOVE(pages); /* last, so that it is freed if the task is ended before */
     if (extent < DATA_BLOCKS / EXTENT_BLOCKS && extent >= v->extents)
         v->extents = extent + 1;
     v->maps = true;
