@@ -25,6 +25,15 @@ static void add_instruction(const struct disasm_line *line, void *context)
         add_point(span->activation, STOP_BEFORE, line->address, 1);
 }
 
+/* What the CPU itself reads when it enters an interrupt: IDT, GDT and TSS. */
+static bool is_descriptor(const struct change *c)
+{
+    return strncmp(c->behind, "exception:", 10) == 0 || strncmp(c->behind, "cpu:", 4) == 0;
+}
+
+/* QEMU must not meet a point while it enters an interrupt: it drops the interrupt, and ends at the next point that it
+ * meets ("Raised interrupt while not in I/O function"). So neither writes to stacks are watched nor reads of
+ * descriptors. */
 static void add_change(struct activation *a, const struct view *view, const struct change *c)
 {
     const struct arena_section *s = view_section(view, c->section);
@@ -39,8 +48,13 @@ static void add_change(struct activation *a, const struct view *view, const stru
             a->known = false;
         return;
     }
+    if (is_descriptor(c)) {
+        a->known = false;
+        return;
+    }
     add_point(a, STOP_READ, inject_gva(view, c), c->bytes);
-    add_point(a, STOP_WRITE, inject_gva(view, c), c->bytes);
+    if (strcmp(inject_kind(view, c), "stack") != 0)
+        add_point(a, STOP_WRITE, inject_gva(view, c), c->bytes);
 }
 
 /* Whether a byte that was changed still is as the injection has left it. */

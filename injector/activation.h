@@ -6,7 +6,7 @@
 
 struct activation {
     struct exact_touch touch; /* for exact_watch */
-    bool known;               /* false: there are more places than can be watched */
+    bool known;               /* false: there are more places than can be watched, or the CPU reads them itself */
     bool used;
     const struct inject_target *target; /* borrowed, like the injection */
     struct injection *injection;

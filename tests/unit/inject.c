@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <stdio.h>
 #include "guest/abi/heap.h"
+#include "injector/activation.h"
 #include "injector/inject.h"
 #include "injector/watch.h"
 #include "tests/unit/arena_build.h"
@@ -464,6 +465,31 @@ START_TEST(finds_a_place_in_a_cell_called_task)
 }
 END_TEST
 
+/* An interrupt writes to the task's stack and reads descriptors: no point may be met then. */
+START_TEST(watches_nothing_that_an_interrupt_touches)
+{
+    static const struct {
+        struct change change;
+        bool known;
+        unsigned points;
+    } cases[] = {
+        {{.phys = BUILD_STACK_PHYS + 0x123, .bytes = 8}, true, 1},
+        {{.phys = BUILD_ALPHA_PHYS + 0x1000, .bytes = 8, .section.index = BUILD_ALPHA_RODATA}, true, 2},
+        {{.phys = 0x5000, .bytes = 1, .virt = 0x5000, .behind = "exception:.bss.idt[0]"}, false, 0},
+        {{.phys = 0x5000, .bytes = 1, .virt = 0x5000, .behind = "cpu:.bss.areas[0]"}, false, 0},
+        {{.phys = 0x5000, .bytes = 1, .virt = 0x5000, .behind = "memory_fs:.bss.volume[0]"}, true, 2},
+    };
+    struct injection injection = {{cases[_i].change}, 1};
+    struct activation activation;
+
+    activation_begin(&activation, NULL, view, &injection);
+    ck_assert_int_eq(activation.known, cases[_i].known);
+    ck_assert_uint_eq(activation.touch.points, cases[_i].points);
+    if (activation.touch.points)
+        ck_assert_int_eq(activation.touch.point[0].kind, STOP_READ);
+}
+END_TEST
+
 START_TEST(stays_within_memory)
 {
     const struct model_memory memory = {.ram = ram, .bytes = BUILD_RAM};
@@ -577,6 +603,7 @@ Suite *suite_inject(void)
     tcase_add_test(tc, says_what_and_where);
     tcase_add_test(tc, finds_a_place_again);
     tcase_add_test(tc, finds_a_place_in_a_cell_called_task);
+    tcase_add_loop_test(tc, watches_nothing_that_an_interrupt_touches, 0, 5);
     tcase_add_test(tc, stays_within_memory);
     tcase_add_test(tc, reads_triggers);
     tcase_add_test(tc, waits_as_long_as_asked_for);
