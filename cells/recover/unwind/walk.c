@@ -8,6 +8,7 @@
 #define CALL_DIRECT 0xe8
 #define JUMP_DIRECT 0xe9
 #define REX         0x40 /* prefix, with four flags */
+#define BODY_BYTES  1024 /* of a function, in which its body begins */
 
 static bool is_inside(uint64_t virt, uint64_t start, uint64_t bytes)
 {
@@ -291,6 +292,61 @@ static bool take_damaged_return(struct walk *walk)
     return true;
 }
 
+/* The row of the function's body, where it has saved all registers that it saves. False: rbp is not its frame pointer. */
+static bool find_body(const struct dwarf_function *function, struct dwarf_row *ret_row)
+{
+    unsigned most = 0;
+
+    for (uint64_t at = 0; at < function->bytes && at < BODY_BYTES; at++) {
+        struct dwarf_row row;
+        unsigned saved = 0;
+        if (dwarf_row_at(function, function->start + at, &row) || row.cfa_register != DWARF_RBP)
+            continue;
+        for (unsigned i = 0; i < DWARF_REGISTERS; i++)
+            saved += row.rule[i].how == DWARF_OFFSET;
+        if (saved > most) {
+            most = saved;
+            *ret_row = row;
+        }
+    }
+    return most > 0;
+}
+
+/* Whether rbp is the frame pointer of the frame reached, by the return address above it. */
+static bool is_frame_pointer_right(struct walk *walk)
+{
+    struct walk_frame frame;
+    uint64_t address;
+
+    return walk_look_up(walk, &frame) == ERR_OK && frame.row.cfa_register == DWARF_RBP &&
+           read_stack_word(walk, walk->registers.value[DWARF_RBP] + 8, &address) && is_return_address(address) &&
+           (*(const uint8_t *)(address - CALL_BYTES) != CALL_DIRECT || calls(address, frame.function.start));
+}
+
+/* The frame reached has called an address that is no code, or a function that has returned to such an address: one whose
+ * stack pointer was wrong, so that it took other words for the registers that it had saved. Those are still where its
+ * tables say. False: the registers are not known. */
+static bool take_saved_registers(struct walk *walk)
+{
+    uint64_t address = walk->registers.value[DWARF_RIP], cfa;
+    const uint8_t *end = (const uint8_t *)address;
+    struct dwarf_registers registers = walk->registers;
+    struct walk_place place = {};
+    struct walk_frame called;
+    struct dwarf_row row;
+
+    if (end[-CALL_BYTES] != CALL_DIRECT ||
+        look_up_function(&place, address + (uint64_t)(int64_t) * (const int32_t *)(end - 4), &called) ||
+        is_frame_pointer_right(walk))
+        return true;
+    registers.value[DWARF_RBP] = registers.value[DWARF_RSP] - 16;
+    if (!find_body(&called.function, &row) || dwarf_step(&row, &walk->stack, &registers, &cfa) != STEP_DONE ||
+        cfa != walk->cfa)
+        return false;
+    walk->registers = registers;
+    return true;
+}
+
 /* Finds the caller's frame, in this order. After a return to an address that is no code: the frame that was meant.
  * After a call of such an address: the return address on top of the stack, where all registers are right. Else it is
  * guessed: the return address above where rbp points; else the first word that is a return address, with the saved rbp
@@ -305,7 +361,7 @@ static bool guess_next(struct walk *walk)
     if (take_damaged_return(walk))
         return true;
     if (walk->exact && !walk_place(walk, walk->registers.value[DWARF_RIP]) && take_return_address(walk, rsp)) {
-        walk->guessed = false;
+        walk->guessed = !take_saved_registers(walk);
         return true;
     }
     if (rbp >= rsp && read_stack_word(walk, rbp, &saved) && take_return_address(walk, rbp + 8)) {

@@ -144,6 +144,14 @@ static void overflow_greedy(void)
     again(MANY_BYTES);
 }
 
+/* What an instruction that was left out in a function's end leads to: rbx and rbp get other words, and it returns to its
+ * own stack. */
+static __attribute__((noinline)) void return_astray(void)
+{
+    __asm__ volatile("leaq 8(%%rbp), %%rsp\n\tmovq %0, %%rbx\n\tmovq %0, %%rbp\n\tjmp *%%rsp" ::"r"(&zero)
+                     : "rbx", "r12", "r13", "r14", "r15", "memory");
+}
+
 static const struct way {
     const char *name;
     void (*fail)(void);
@@ -210,6 +218,18 @@ static void fail_outside(uint64_t way)
     block[1] = 1;
 }
 
+/* Its caller's registers are found again. */
+static void fail_astray(uint64_t argument)
+{
+    OWN(heap) uint64_t *block = heap_alloc(100);
+    OWN(channel_end) struct channel_end *end = MOVE(ends[0]);
+    GUARD(lock) held = lock_take(&inner_lock);
+
+    block[0] = argument;
+    return_astray();
+    block[1] = 1;
+}
+
 static bool is_free(const struct lock *lock)
 {
     return !lock->holder;
@@ -270,6 +290,8 @@ static int test_unwind_main(int argc, char **argv)
     uint64_t nearest = arena_header()->counter[COUNTER_nearest_pads];
     run(&test, "where the compiler expects no fault", fail_unforeseen, 5, EXCEPTION_UD);
     testing_need(&test, arena_header()->counter[COUNTER_nearest_pads] > nearest);
+    run(&test, "in a function that returns astray", fail_astray, 5, EXCEPTION_PF);
+    testing_need(&test, !zero);
     for (size_t i = 0; i < array_size(ways); i++)
         run(&test, ways[i].name, fail_outside, i, ways[i].vector);
     testing_need(&test, string_equal(fault_record(arena_header()->fault_seq - 2)->message, "deep within"));
