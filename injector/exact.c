@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 enum {
+    TICK_NS = 10000000, /* of the guest */
     SLICE_MS = 5,
     SPENT_CPU_MS = 12000,  /* of the emulator's CPU time in all; experiments take some 300 */
     STUCK_CPU_MS = 4000,   /* of the emulator's CPU time without a tick of the guest; one takes it some 10 ms */
@@ -17,7 +18,8 @@ enum {
 };
 
 struct limits {
-    uint64_t begin_ns, tick_ns; /* guest's time at the start, and when it was seen to go on */
+    struct glance begin;        /* of the guest, at the start */
+    uint64_t tick_ns;           /* the guest's time when it was seen to go on */
     uint64_t cpu_ms, host_ns;   /* the emulator's CPU time and the host's time then */
     uint64_t begin_cpu_ms;      /* the emulator's CPU time at the start */
     unsigned guest_ms;
@@ -36,17 +38,23 @@ static uint64_t used_cpu_ms(int pid)
     return (user + system) * 1000 / (uint64_t)sysconf(_SC_CLK_TCK);
 }
 
-static uint64_t guest_ns(const struct inject_target *t)
+/* Since the start, of the guest's time. What it says of its clock may be what is damaged, so that its ticks count too: a
+ * CPU has no more than these. */
+static uint64_t passed_ns(const struct limits *l, const struct glance *now)
 {
-    return watch_glance(t->ram, t->bytes).guest_ns;
+    uint64_t by_clock = now->guest_ns > l->begin.guest_ns ? now->guest_ns - l->begin.guest_ns : 0;
+    uint64_t by_ticks = (now->counter[COUNTER_ticks] - l->begin.counter[COUNTER_ticks]) * TICK_NS;
+
+    return by_clock < by_ticks ? by_clock : by_ticks;
 }
 
 static struct limits limits_begin(const struct inject_target *t, unsigned guest_ms)
 {
-    uint64_t now = guest_ns(t), cpu_ms = used_cpu_ms(machine_info(t->machine)->pid);
+    struct glance now = watch_glance(t->ram, t->bytes);
+    uint64_t cpu_ms = used_cpu_ms(machine_info(t->machine)->pid);
 
-    return (struct limits){.begin_ns = now,
-                           .tick_ns = now,
+    return (struct limits){.begin = now,
+                           .tick_ns = now.guest_ns,
                            .begin_cpu_ms = cpu_ms,
                            .cpu_ms = cpu_ms,
                            .host_ns = watch_now_ns(),
@@ -56,14 +64,15 @@ static struct limits limits_begin(const struct inject_target *t, unsigned guest_
 /* `stands`: then only the guest's time counts, which does not depend on the host. */
 static bool is_late(struct limits *l, const struct inject_target *t, bool stands)
 {
-    uint64_t now = guest_ns(t), cpu_ms = used_cpu_ms(machine_info(t->machine)->pid), host_ns = watch_now_ns();
+    struct glance now = watch_glance(t->ram, t->bytes);
+    uint64_t cpu_ms = used_cpu_ms(machine_info(t->machine)->pid), host_ns = watch_now_ns();
 
-    if (now != l->tick_ns) {
-        l->tick_ns = now;
+    if (now.guest_ns != l->tick_ns) {
+        l->tick_ns = now.guest_ns;
         l->cpu_ms = cpu_ms;
         l->host_ns = host_ns;
     }
-    if (now > l->begin_ns && (now - l->begin_ns) / 1000000 >= l->guest_ms)
+    if (passed_ns(l, &now) / 1000000 >= l->guest_ms)
         return true;
     return !stands && (cpu_ms - l->begin_cpu_ms >= SPENT_CPU_MS || cpu_ms - l->cpu_ms >= STUCK_CPU_MS ||
                        (host_ns - l->host_ns) / 1000000 >= STUCK_HOST_MS);
