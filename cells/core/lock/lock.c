@@ -13,6 +13,7 @@ EXPORT(lock_held, APPLICATION);
 EXPORT(lock_abandon, KERNEL);
 EXPORT(lock_wait_hook, KERNEL);
 EXPORT(lock_unwinding_hook, KERNEL);
+EXPORT(lock_corrupt, KERNEL);
 
 #define LOCK_SPINS   1024                       /* between two readings of the clock */
 #define LOCK_LOST_NS (CPU_HANG_MS * 1500000ull) /* a holder does not release it: one that hangs has failed by then */
@@ -22,6 +23,7 @@ EXPORT(lock_unwinding_hook, KERNEL);
 
 void (*lock_wait_hook)(void);
 bool (*lock_unwinding_hook)(void);
+uint32_t lock_corrupt;
 
 static bool forget(struct cpu *cpu, const struct lock *lock);
 
@@ -130,8 +132,10 @@ static __attribute__((noinline)) void wait_for(struct lock *lock, uint32_t holde
         cpu->lock_looks++;
         look_again(&look, lock, passed < LOCK_LOOK_NS ? passed : LOCK_LOOK_NS);
         if (is_corrupt(&look) &&
-            __atomic_compare_exchange_n(&lock->holder, &look.word, holder, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+            __atomic_compare_exchange_n(&lock->holder, &look.word, holder, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) {
+            __atomic_fetch_add(&lock_corrupt, 1, __ATOMIC_RELAXED);
             return;
+        }
         if (is_lost(&look, lock)) {
             cpu_interrupts_restore(rflags);
             panic("a lock that its holder does not let go");

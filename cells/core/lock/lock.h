@@ -37,3 +37,5 @@ extern void (*lock_wait_hook)(void);
  * that of a frame outside of the one that took it first, which has been left without releasing it. NULL: it is not. Set
  * through edge_bind. */
 extern bool (*lock_unwinding_hook)(void);
+/* How many locks were taken whose word was corrupt, each after a wait of 20 ms: damaged text may do that to all. */
+extern uint32_t lock_corrupt; /* atomic */

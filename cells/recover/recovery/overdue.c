@@ -143,10 +143,21 @@ static bool is_task_overdue(void)
 
 /* ---- at a tick ---- */
 
+/* Whether a lock's word was corrupt: what releases locks may be damaged. */
+static bool was_lock_corrupt(void)
+{
+    static uint32_t seen;
+    uint32_t corrupt = __atomic_load_n(&lock_corrupt, __ATOMIC_RELAXED);
+    bool more = corrupt != seen;
+
+    seen = corrupt;
+    return more;
+}
+
 /* Where interrupts are on, no lock is held, and the stack is that of the CPU's task. */
 static bool is_cpu_wrong(struct cpu *cpu, const struct trap_frame *frame)
 {
-    bool wrong = task_mend_this(frame->rsp);
+    bool wrong = cpu_mend_index(cpu) | task_mend_this(frame->rsp);
     unsigned locks = cpu->lock_depth && !unwind_is_active(cpu->task) ? cpu->lock_depth : 0;
 
     if (locks) {
@@ -168,7 +179,7 @@ static void on_tick(struct trap_frame *frame)
 
     if (!cpu->task || cpu->interrupt_depth != 1)
         return;
-    bool wrong = is_cpu_wrong(cpu, frame) || has_handler_failed();
+    bool wrong = is_cpu_wrong(cpu, frame) || has_handler_failed() || was_lock_corrupt();
     if (due) {
         wrong |= is_fault_overdue();
         wrong |= is_task_overdue();

@@ -86,14 +86,15 @@ static void run_next(void)
     task_switch(from, to);
 }
 
-/* Queues the running task, and switches to the next one. */
+/* Queues the running task, and switches to the next one. An idle task that is being unwound is queued like others: else
+ * its fault stays open for as long as there is something to do. */
 static void preempt(void)
 {
     struct cpu *cpu = cpu_this();
     struct task *task = cpu->task;
 
     change_state(task, TASK_RUNNING, TASK_RUNNABLE);
-    if (task != idle_tasks[cpu->index])
+    if (task != idle_tasks[cpu->index] || task->record->state == TASK_UNWINDING)
         (void)run_queue_put(cpu->index, task);
     run_next();
 }
@@ -299,7 +300,7 @@ UNCHECKED static void queue_again(struct task *task, void *context)
     run_queue_forget(&task->run_queue);
     if (idle)
         idle_tasks[task->pinned - 1] = task;
-    if (running || idle || (!runnable && state != TASK_BLOCKED))
+    if (running || (idle && state != TASK_UNWINDING) || (!runnable && state != TASK_BLOCKED))
         return;
     if (state == TASK_BLOCKED && task->scheduler.waiting && task->scheduler.wake_ns)
         insert_sleeper(task);

@@ -41,6 +41,13 @@ static bool spin_until(bool (*done)(void))
 
 /* ---- tasks ---- */
 
+static enum join run(void (*entry)(uint64_t))
+{
+    struct task *task = task_spawn("victim", entry, 0, NULL);
+
+    return task ? task_join(task, NULL) : JOIN_SELF;
+}
+
 static volatile uint32_t ran;
 
 static void run_once(uint64_t)
@@ -211,6 +218,83 @@ static void lock_of_nobody(const struct testing *test)
     testing_need(test, !lock.holder && !cpu_this()->lock_depth);
 }
 
+/* Nobody has it, and its word says that somebody does: all that locks stand on is looked at. */
+static void corrupt_lock(const struct testing *test)
+{
+    static struct lock lock = {CPU_MAX + 1};
+    uint64_t audits = counter(COUNTER_audits);
+
+    {
+        GUARD(lock) held = lock_take(&lock);
+        testing_need(test, lock_held(&lock));
+    }
+    testing_need(test, !lock.holder && testing_await(counter(COUNTER_audits) > audits));
+}
+
+static uint32_t right_index;
+
+static bool knows_itself(void)
+{
+    return cpu_this()->index == right_index;
+}
+
+static void trap_without_index(uint64_t)
+{
+    GUARD(interrupts) off = interrupts_off();
+
+    cpu_this()->index += CPU_MAX * 40;
+    __builtin_trap();
+}
+
+/* It says that it is another one, or one that there cannot be: the next tick, or fault, knows better. */
+static void other_index(const struct testing *test)
+{
+    {
+        GUARD(preempt) stay = scheduler_stay();
+        right_index = cpu_this()->index;
+        cpu_this()->index = CPU_MAX - 1;
+        testing_need(test, spin_until(knows_itself));
+    }
+    testing_need(test, run(trap_without_index) == JOIN_FAILED);
+    for (unsigned i = 0; i < cpu_count(); i++)
+        testing_need(test, cpu_get(i)->index == i);
+}
+
+/* ---- an idle task ---- */
+
+static struct task *idle;
+
+static void find_idle(struct task *task, void *)
+{
+    if (task->immortal && task->pinned == cpu_this()->index + 1)
+        idle = task;
+}
+
+static uint64_t idle_switches;
+
+static bool has_idled(void)
+{
+    return idle->record->switches > idle_switches;
+}
+
+/* It runs though there is something else to do. */
+static void unwound_idle(const struct testing *test)
+{
+    {
+        GUARD(preempt) stay = scheduler_stay();
+        task_each(find_idle, NULL);
+        testing_need(test, idle && !run_queue_has(&idle->run_queue));
+        GUARD(park) parked = park_all();
+        idle_switches = idle->record->switches;
+        idle->record->state = TASK_UNWINDING;
+        scheduler_rebuild();
+        testing_need(test, run_queue_has(&idle->run_queue));
+    }
+    bool idled = spin_until(has_idled);
+    idle->record->state = TASK_RUNNABLE;
+    testing_need(test, idled);
+}
+
 /* ---- queues of waiting tasks ---- */
 
 static struct {
@@ -235,13 +319,6 @@ static void wait_long(uint64_t)
 static void wake_it(uint64_t)
 {
     (void)wait_queue_wake_one(&waiting.queue);
-}
-
-static enum join run(void (*entry)(uint64_t))
-{
-    struct task *task = task_spawn("victim", entry, 0, NULL);
-
-    return task ? task_join(task, NULL) : JOIN_SELF;
 }
 
 /* A queue in which nobody is says that somebody is: that is noticed once, and then it is empty. */
@@ -321,6 +398,9 @@ static const struct lost_case {
     {other_task, "a CPU that says that it runs another task knows again which one"},
     {other_cpu, "a CPU whose data are said to be elsewhere finds them"},
     {lock_of_nobody, "a lock that a CPU has, of which its word names another one, is taken"},
+    {corrupt_lock, "after a lock whose word was corrupt everything is looked at"},
+    {other_index, "a CPU that takes itself for another one knows again which one it is"},
+    {unwound_idle, "an idle task that is being unwound runs though others want to"},
     {stranger, "a task that is in no queue is not in one because the queue says so"},
     {unwound, "a task that is being unwound stays one when the queues are made again"},
     {no_state, "a task in a state that there is not runs"},
