@@ -38,8 +38,8 @@ static uint64_t used_cpu_ms(int pid)
     return (user + system) * 1000 / (uint64_t)sysconf(_SC_CLK_TCK);
 }
 
-/* Since the start, of the guest's time. What it says of its clock may be what is damaged, so that its ticks count too: a
- * CPU has no more than these. */
+/* Since the start, of the guest's time. What it says of its clock may be what is damaged, so that its ticks count too:
+ * a CPU has no more than these. */
 static uint64_t passed_ns(const struct limits *l, const struct glance *now)
 {
     uint64_t by_clock = now->guest_ns > l->begin.guest_ns ? now->guest_ns - l->begin.guest_ns : 0;

@@ -292,7 +292,7 @@ static bool take_damaged_return(struct walk *walk)
     return true;
 }
 
-/* The row of the function's body, where it has saved all registers that it saves. False: rbp is not its frame pointer. */
+/* The row of the function's body, where it has saved all registers that it saves. False: rbp is no frame pointer. */
 static bool find_body(const struct dwarf_function *function, struct dwarf_row *ret_row)
 {
     unsigned most = 0;
@@ -323,9 +323,9 @@ static bool is_frame_pointer_right(struct walk *walk)
            (*(const uint8_t *)(address - CALL_BYTES) != CALL_DIRECT || calls(address, frame.function.start));
 }
 
-/* The frame reached has called an address that is no code, or a function that has returned to such an address: one whose
- * stack pointer was wrong, so that it took other words for the registers that it had saved. Those are still where its
- * tables say. False: the registers are not known. */
+/* The frame reached has called an address that is no code, or a function that has returned to such an address: one
+ * whose stack pointer was wrong, so that it took other words for the registers that it had saved. Those are still
+ * where its tables say. False: the registers are not known. */
 static bool take_saved_registers(struct walk *walk)
 {
     uint64_t address = walk->registers.value[DWARF_RIP], cfa;

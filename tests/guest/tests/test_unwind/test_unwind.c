@@ -144,8 +144,8 @@ static void overflow_greedy(void)
     again(MANY_BYTES);
 }
 
-/* What an instruction that was left out in a function's end leads to: rbx and rbp get other words, and it returns to its
- * own stack. */
+/* As if an instruction of a function's end had been left out: rbx and rbp get other words, and it returns to its own
+ * stack. */
 static __attribute__((noinline)) void return_astray(void)
 {
     __asm__ volatile("leaq 8(%%rbp), %%rsp\n\tmovq %0, %%rbx\n\tmovq %0, %%rbp\n\tjmp *%%rsp" ::"r"(&zero)
