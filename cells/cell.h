@@ -12,6 +12,11 @@
  *   TYPED(task_switch);                  the type of a symbol that compilers do not describe: one that is written in
  *                                        assembly or used only there; with clang, a variable of another cell, or its
  *                                        function that is not called
+ *   SET_ONCE(vector);                    static datum that is set by the init function or, if it is one word, at first
+ *                                        use, and constant from then on; it refers to no cell. state_db has a copy
+ *                                        (cells/memory/state_db/state_db.h)
+ *   SOFT(known);                         static datum, zero at first, that may become zero again at any time: who uses
+ *                                        it reads it once, and makes it again (thesis §7.2)
  *   INVARIANT_LENGTH(struct ring, waiting, slots);     field `waiting` is at most field `slots`
  *   INVARIANT_ARRAY(struct node, block, blocks);       pointer `block` refers to `blocks` elements
  *   INVARIANT_LIST(struct node, next);                 `next` makes a list, which has an end
@@ -46,6 +51,12 @@
 #define PER_NAMESPACE()    CELL_DECLARE("per_namespace")
 #define CORE()             CELL_DECLARE("core")
 #define FOUNDATION()       CELL_DECLARE("foundation")
+/* A pointer that is in no cell keeps the datum in one piece. */
+#define CELL_DATUM(what, datum)                                                                                        \
+    static __typeof__(datum) *const cell_datum_##datum __attribute__((used, section(NOTE_TYPES))) = &datum;            \
+    CELL_DECLARE(what " " #datum)
+#define SET_ONCE(datum) CELL_DATUM("set_once", datum)
+#define SOFT(datum)     CELL_DATUM("soft", datum)
 /* The compiler, too, refuses fields that do not exist. */
 #define INVARIANT(words, type, field, other)                                                                           \
     _Static_assert(sizeof((type *)0)->field && sizeof((type *)0)->other, "of fields");                                 \

@@ -29,6 +29,13 @@ const char *declaration_access(uint32_t access)
     return declaration_kind(access);
 }
 
+const char *declaration_datum(uint32_t datum)
+{
+    static const char *const words[DATUMS] = {"", [DATUM_SET_ONCE] = "set_once", [DATUM_SOFT] = "soft"};
+
+    return datum < DATUMS ? words[datum] : "?";
+}
+
 static unsigned word_number(const char *word)
 {
     for (unsigned i = CELL_KERNEL; i <= CELL_APPLICATION; i++)
@@ -117,6 +124,16 @@ static bool read_invariant(struct declaration *declaration, char *const word[])
     return false;
 }
 
+/* "set_once NAME", "soft NAME" */
+static enum err read_datum(struct declaration *declaration, const char *path, enum note_datum what, const char *name)
+{
+    for (size_t i = 0; i < declaration->data; i++)
+        if (strcmp(declaration->datum[i].name, name) == 0)
+            return complain(ERR_EXISTS, path, "%s: said twice to be set once or soft", name);
+    declaration->datum[declaration->data++] = (struct declared_datum){what, name};
+    return ERR_OK;
+}
+
 static enum err read_declaration(struct declaration *declaration, const char *path, char *line)
 {
     char *word[WORDS + 1];
@@ -133,6 +150,9 @@ static enum err read_declaration(struct declaration *declaration, const char *pa
         declaration->flags |= word_flag(word[0]);
         return ERR_OK;
     }
+    for (enum note_datum d = DATUM_SET_ONCE; d < DATUMS; d++)
+        if (strcmp(word[0], declaration_datum(d)) == 0 && n == 2)
+            return read_datum(declaration, path, d, word[1]);
     if (strcmp(word[0], "invariant") == 0 && n == 6 && read_invariant(declaration, word))
         return ERR_OK;
     return complain(ERR_INVALID, path, "%s: a line that begins with \"%s\" is not understood", NOTE_DECLARATIONS,
@@ -151,7 +171,8 @@ enum err declaration_read(struct declaration *ret_declaration, const struct elf_
     declaration.text = malloc(bytes + 1);
     declaration.export = calloc(bytes / sizeof "export" + 1, sizeof *declaration.export);
     declaration.invariant = calloc(bytes / sizeof "invariant" + 1, sizeof *declaration.invariant);
-    if (!declaration.text || !declaration.export || !declaration.invariant)
+    declaration.datum = calloc(bytes / sizeof "soft" + 1, sizeof *declaration.datum);
+    if (!declaration.text || !declaration.export || !declaration.invariant || !declaration.datum)
         return complain(ERR_NOMEM, object->path, "out of memory");
     memcpy(declaration.text, object->section[index].data, bytes);
     declaration.text[bytes] = '\0';
@@ -173,6 +194,7 @@ void declaration_done(struct declaration *declaration)
 {
     free(declaration->export);
     free(declaration->invariant);
+    free(declaration->datum);
     free(declaration->text);
     *declaration = (struct declaration){0};
 }

@@ -14,6 +14,12 @@ struct declared_invariant {
     const char *tag, *field, *other;
 };
 
+/* SET_ONCE(NAME), SOFT(NAME). */
+struct declared_datum {
+    enum note_datum what;
+    const char *name;
+};
+
 enum declared_role { ROLE_INIT, ROLE_MAIN, ROLE_TRANSFER, ROLE_DONE, ROLES };
 
 struct declaration {
@@ -26,6 +32,8 @@ struct declaration {
     size_t exports;
     struct declared_invariant *invariant;
     size_t invariants;
+    struct declared_datum *datum;
+    size_t data;
     char *text; /* owns the strings above */
 };
 
@@ -40,6 +48,8 @@ extern const struct declared_flag {
 /* The words of enum cell_kind and enum access_level; "?" for other numbers. */
 const char *declaration_kind(uint32_t kind);
 const char *declaration_access(uint32_t access);
+/* "set_once", "soft", or nothing. */
+const char *declaration_datum(uint32_t datum);
 
 /* Reads the declaration of an object, which has exactly one CELL line. Prints what is wrong; *ret_declaration is then
  * untouched. */

@@ -1,5 +1,6 @@
 /* See pack.h. Order of work: choose sections, then symbols, then number them, then write. */
 #include "cells/tool/pack.h"
+#include "cells/tool/datum.h"
 #include "cells/tool/graph.h"
 #include "cells/tool/limits.h"
 #include "cells/tool/rules.h"
@@ -23,6 +24,7 @@ struct pack {
     struct strings strings;
     struct section_names names;
     size_t role[ROLES]; /* input symbol or 0 */
+    uint8_t *datum;     /* by input section: enum note_datum */
     size_t *export;     /* input symbol, by index in declaration->export */
     uint8_t *note;
     size_t note_bytes;
@@ -333,6 +335,7 @@ static enum err note_data(struct pack *p, struct note_data *list)
 
         if (is_static_data(p, i)) {
             e = hash_section_data(p, i, &note);
+            note.datum = p->datum[i];
             list[n++] = note;
         } else if (p->keep[i] && p->in->section[i].header.sh_flags & SHF_EXECINSTR) {
             e = hash_section_function(p, i, &note);
@@ -513,6 +516,8 @@ static enum err choose_parts(struct pack *p)
     if (e == ERR_OK)
         e = want_relocated(p);
     if (e == ERR_OK)
+        e = datum_mark(p->in, p->declaration, p->keep, p->datum);
+    if (e == ERR_OK)
         e = want_declared(p);
     if (e == ERR_OK)
         e = want_named(p);
@@ -550,6 +555,7 @@ static void pack_done(struct pack *p)
     for (size_t i = 0; p->relocations && i < p->in->sections; i++)
         free(p->relocations[i]);
     free(p->relocations);
+    free(p->datum);
     free(p->export);
     free(p->table);
     free(p->number);
@@ -575,11 +581,12 @@ enum err pack_object(const struct elf_file *in, const struct packing *packing, c
         .wanted = calloc(in->symbols + 1, sizeof *p.wanted),
         .number = calloc(in->symbols + 1, sizeof *p.number),
         .table = calloc(in->symbols + 1, sizeof *p.table),
+        .datum = calloc(in->sections, sizeof *p.datum),
         .export = calloc(declaration->exports + 1, sizeof *p.export),
         .relocations = calloc(in->sections, sizeof *p.relocations),
     };
 
-    if (!p.keep || !p.section || !p.wanted || !p.number || !p.table || !p.export || !p.relocations)
+    if (!p.keep || !p.section || !p.wanted || !p.number || !p.table || !p.datum || !p.export || !p.relocations)
         return complain(ERR_NOMEM, in->path, "out of memory");
     return pack_all(&p, out);
 }

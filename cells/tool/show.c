@@ -57,8 +57,9 @@ static void show_types(const struct loaded *l)
     for (size_t i = 0; i < l->notes.datas; i++) {
         const struct note_data *d = &l->notes.data[i];
         const struct section *s = &l->object.section[d->section];
-        printf("%016" PRIx64 "  %016" PRIx64 "  %8" PRIu64 "  %s\n", d->type_hash, d->deep_hash, s->header.sh_size,
-               s->name);
+        const char *what = declaration_datum(d->datum);
+        printf("%016" PRIx64 "  %016" PRIx64 "  %8" PRIu64 "  %s%s%s\n", d->type_hash, d->deep_hash, s->header.sh_size,
+               s->name, *what ? "  " : "", what);
     }
 }
 

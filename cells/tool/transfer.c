@@ -32,7 +32,8 @@ struct job {
 
 /* ---- items ---- */
 
-static bool list_items(struct items *ret_items, const struct side *sides, size_t count)
+/* Without those that are soft, if they are not wanted: their cell makes them again. */
+static bool list_items(struct items *ret_items, const struct side *sides, size_t count, bool soft)
 {
     size_t room = 1, n = 0;
 
@@ -45,6 +46,8 @@ static bool list_items(struct items *ret_items, const struct side *sides, size_t
     for (size_t i = 0; i < count; i++)
         for (size_t k = 0; k < sides[i].sections; k++) {
             const struct side_section *s = &sides[i].section[k];
+            if (!soft && s->note.datum == DATUM_SOFT)
+                continue;
             struct item item = {.side = i, .section = s, .cell = sides[i].notes.cell.name};
             if (!s->data)
                 ret_items->item[n++] = item;
@@ -462,7 +465,7 @@ static enum err make_recipes(struct job *job)
     for (size_t i = 0; i < t->olds; i++)
         sections += t->old[i].sections + t->old[i].functions;
     t->recipe = calloc(sections, sizeof *t->recipe);
-    if (!t->recipe || !list_items(&job->old, t->old, t->olds) || !list_items(&job->new_, t->new_, t->news))
+    if (!t->recipe || !list_items(&job->old, t->old, t->olds, false) || !list_items(&job->new_, t->new_, t->news, true))
         return complain(ERR_NOMEM, t->new_[0].path, "out of memory");
     pair_items(job, true);
     pair_items(job, false);

@@ -34,7 +34,7 @@
 #include "guest/abi/layout.h"
 
 #define ARENA_MAGIC   0x00415341494c4544 /* "DELIASA" */
-#define ARENA_VERSION 11
+#define ARENA_VERSION 12
 
 enum arena_table {
     ARENA_NAMESPACES = 0,
@@ -297,7 +297,7 @@ enum arena_section_kind {
     SECTION_EXCEPT = 6,   /* .gcc_except_table*, in the read-only region */
 };
 
-/* Whether sections of this kind are static data: writable, so that they have no hash. */
+/* Whether sections of this kind are static data: writable, so that only those that are set once have a hash. */
 static inline bool section_kind_is_data(uint32_t kind)
 {
     return kind == SECTION_DATA || kind == SECTION_BSS;
@@ -313,7 +313,8 @@ struct arena_section {
     uint32_t next_free;
     uint32_t name; /* string: as in the object, ".text.channel_send" */
     struct cell_ref cell;
-    uint16_t kind; /* enum arena_section_kind */
+    uint8_t kind;  /* enum arena_section_kind */
+    uint8_t datum; /* enum note_datum */
     uint16_t align;
     uint32_t object_index; /* section header index in the object; 0 in the nano_core */
     uint64_t virt;
@@ -322,8 +323,10 @@ struct arena_section {
     uint32_t
         unwind_entry; /* of text: offset + 1 of its first function's entry in the cell's unwind table; 0: not known */
     struct section_ref next_in_cell;
-    uint32_t hash; /* arena_check() of the loaded bytes of text, rodata and tables after relocation; else 0 */
+    /* written by loader, state_db (copies and their hashes); arena lock */
+    uint32_t hash; /* arena_check() of text, rodata and tables as they were relocated, and of a copy's bytes; else 0 */
     uint64_t type_hash, deep_hash; /* of data and functions, as struct note_data has them; 0: not known */
+    uint64_t copy_phys; /* guest only: of a datum that is set once, a copy that has the hash; 0: there is none */
     /* not checked; written by arena; arena lock */
     struct edge_ref first_out; /* edges from here, through next_out */
     struct edge_ref first_in;  /* edges to here, through next_in */
@@ -758,7 +761,7 @@ _Static_assert(sizeof(struct arena_header) <= 4096);
 _Static_assert(sizeof(struct arena_namespace) == 48);
 _Static_assert(sizeof(struct arena_object) == 64);
 _Static_assert(sizeof(struct arena_cell) == 184);
-_Static_assert(sizeof(struct arena_section) == 104);
+_Static_assert(sizeof(struct arena_section) == 112);
 _Static_assert(sizeof(struct arena_symbol) == 56);
 _Static_assert(sizeof(struct arena_edge) == 56);
 _Static_assert(sizeof(struct arena_task) == 144);

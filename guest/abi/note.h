@@ -57,12 +57,20 @@ struct note_symbol {
 };
 _Static_assert(sizeof(struct note_symbol) == 24);
 
+/* What a datum is besides, as its cell's source says (cells/cell.h). */
+enum note_datum {
+    DATUM_ORDINARY = 0,
+    DATUM_SET_ONCE = 1, /* SET_ONCE: constant once it is set; state_db has a copy */
+    DATUM_SOFT = 2,     /* SOFT: may be zeroed at any time; its cell makes it again */
+    DATUMS
+};
+
 /* Static data that a swap carries over. Two sections of equal type_hash have the same layout; of equal deep_hash, so
  * has all that pointers in them refer to, as far as the cell knows its types. Also a section that is one function,
  * exported or not, with the hashes of its type as in struct note_symbol: pointers may refer to it. */
 struct note_data {
-    uint32_t section; /* section header index in the object */
-    uint32_t pad;
+    uint32_t section;   /* section header index in the object */
+    uint32_t datum;     /* enum note_datum */
     uint64_t type_hash; /* 0: unknown (assembly); then both are */
     uint64_t deep_hash;
 };

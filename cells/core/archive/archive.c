@@ -20,6 +20,7 @@ static struct {
     size_t bytes;
     uint64_t phys;
 } archive;
+SET_ONCE(archive);
 
 struct entry {
     char name[NAME_BYTES];

@@ -66,7 +66,8 @@ enum {
 };
 
 static struct lock lock;
-static uint64_t areas_phys;                            /* of the first area */
+static uint64_t areas_phys; /* of the first area */
+SET_ONCE(areas_phys);
 static uint64_t early_visits, *visits = &early_visits; /* COUNTER_visits, once the arena is made */
 struct area arena_areas[AREAS];
 const union arena_contents *arena_contents;

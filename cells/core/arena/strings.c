@@ -14,6 +14,8 @@ struct slot {
 };
 static struct slot *slot;
 static uint32_t slots;
+SET_ONCE(slot);
+SET_ONCE(slots);
 _Static_assert(sizeof *slot == STRING_SLOT_BYTES);
 static uint32_t strings GUARDED_BY(arena_writer); /* slots in use */
 static uint32_t gap GUARDED_BY(arena_writer);     /* where the next search for room begins */

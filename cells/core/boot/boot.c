@@ -43,6 +43,7 @@ struct multiboot_screen {
 } __attribute__((packed));
 
 static struct boot_info info;
+SET_ONCE(info);
 
 const struct boot_info *boot_get(void)
 {

@@ -3,14 +3,20 @@
 #pragma once
 #include "cells/core/cpu/cpu.h"
 
+static uint32_t crc32_known; /* atomic: 0, or what was found */
+SOFT(crc32_known);
+enum { CRC32_NO = 1, CRC32_YES = 2 };
+
 /* Whether the processor has it (SSE4.2; Intel SDM volume 2, CRC32). */
 static inline bool has_crc32(void)
 {
-    static enum { UNKNOWN, NO, YES } has;
+    uint32_t known = __atomic_load_n(&crc32_known, __ATOMIC_RELAXED);
 
-    if (has == UNKNOWN) /* asking takes long in a virtual machine */
-        has = cpu_leaf(1).c & CPU_HAS_CRC32 ? YES : NO;
-    return has == YES;
+    if (!known) { /* asking takes long in a virtual machine */
+        known = cpu_leaf(1).c & CPU_HAS_CRC32 ? CRC32_YES : CRC32_NO;
+        __atomic_store_n(&crc32_known, known, __ATOMIC_RELAXED);
+    }
+    return known == CRC32_YES;
 }
 
 /* Adds words to a CRC. Only where has_crc32(). */

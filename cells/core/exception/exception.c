@@ -30,6 +30,7 @@ _Noreturn void exception_load(const struct trap_frame *frame);
 
 static struct exception_gate *idt; /* EXCEPTION_VECTORS of them, in a page that stays where it is */
 static uint64_t dropped;           /* interrupts without a handler */
+SET_ONCE(idt);
 
 exception_handler *exception_handlers[EXCEPTION_VECTORS];
 void (*exception_exit)(void);

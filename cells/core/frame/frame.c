@@ -32,6 +32,11 @@ static size_t total_frames;
 static size_t for_recovery;                       /* frames that are for recovery alone */
 static size_t lowest_word GUARDED_BY(frame_lock); /* no free frame in a word below */
 static size_t run_hint GUARDED_BY(frame_lock);    /* frame at which the search for a run starts */
+SET_ONCE(map);
+SET_ONCE(summary);
+SET_ONCE(words);
+SET_ONCE(total_frames);
+SET_ONCE(for_recovery);
 
 struct span {
     uint64_t start, end;

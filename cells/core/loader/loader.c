@@ -45,6 +45,7 @@ static const void *holder; /* of the loader lock: a task, or a CPU before there 
 static unsigned depth GUARDED_BY(loader_lock); /* how often the holder has taken it */
 
 static struct namespace_ref root; /* constant after loader_init */
+SET_ONCE(root);
 static struct link batch[BATCH_MAX] GUARDED_BY(loader_lock);
 static size_t batched GUARDED_BY(loader_lock);
 static struct cell_ref staged_cells[BATCH_MAX] GUARDED_BY(loader_lock);

@@ -156,6 +156,7 @@ static enum err add_section(struct link *link, struct section_list *list, const 
     arena_section(section)->object_index = index;
     arena_section(section)->type_hash = note.type_hash;
     arena_section(section)->deep_hash = note.deep_hash;
+    arena_section(section)->datum = (uint8_t)note.datum;
     arena_seal(section);
     widen_region(arena_cell(list->cell), kind, place);
     link->section_of[index] = section;

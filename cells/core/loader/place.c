@@ -127,6 +127,7 @@ static enum err fill_section(struct place *place, uint32_t index, const struct e
     arena_section(section)->object_index = index;
     arena_section(section)->type_hash = note.type_hash;
     arena_section(section)->deep_hash = note.deep_hash;
+    arena_section(section)->datum = (uint8_t)note.datum;
     arena_seal(section);
     if (order[step].kind == SECTION_EH_FRAME) {
         arena_cell(place->list.cell)->eh_frame_section = section;

@@ -61,6 +61,7 @@ static struct {
 };
 
 static uint64_t root; /* physical address of the top table */
+SET_ONCE(root);
 static struct mapped_pages *pool GUARDED_BY(page_lock);
 static size_t pool_left GUARDED_BY(page_lock);
 /* Every handle ever made, by the start of its range. Chained: their number has no limit, so no array of slots can hold

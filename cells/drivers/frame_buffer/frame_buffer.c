@@ -11,6 +11,7 @@ EXPORT(frame_buffer_copy, LIBRARY);
 
 /* Mapped once, never unmapped; NULL: there is none. */
 static struct mapped_pages *memory;
+SET_ONCE(memory);
 
 bool frame_buffer_size(uint32_t *ret_width, uint32_t *ret_height)
 {

@@ -41,6 +41,10 @@ static unsigned first GUARDED_BY(lock);                /* line of the grid that 
 static unsigned ega_first GUARDED_BY(lock);            /* line of EGA memory that is row 0 */
 static struct mapped_pages *ega_memory;
 static volatile uint16_t *ega; /* its start; NULL: the frame buffer is used */
+SET_ONCE(columns);
+SET_ONCE(rows);
+SET_ONCE(ega_memory);
+SET_ONCE(ega);
 
 static char *grid_row(unsigned y) NEEDS(lock)
 {

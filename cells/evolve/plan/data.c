@@ -167,7 +167,8 @@ static enum err verify_datum(const struct plan *plan, const struct pair *pair, s
 {
     if (pair->recipe)
         return pair->text ? verify_rename(plan, pair, report) : verify_recipe(plan, pair, report);
-    if (!section_is_data(pair->old) || plan->fresh || is_used_up(pair->old) || transfer_cell_for(plan, pair->old).index)
+    if (!section_is_data(pair->old) || section_is_reset(plan, pair->old) || is_used_up(pair->old) ||
+        transfer_cell_for(plan, pair->old).index)
         return ERR_OK;
     if (!pair->new_.index)
         return report_refuse(report, ERR_MISSING_SYMBOL,
@@ -197,7 +198,7 @@ enum err data_verify(const struct plan *plan, struct report *report)
 
 enum plan_quiescence data_quiescence(const struct plan *plan, const struct pair *pair)
 {
-    if (plan->fresh || !section_is_data(pair->old) || is_used_up(pair->old))
+    if (!section_is_data(pair->old) || section_is_reset(plan, pair->old) || is_used_up(pair->old))
         return PLAN_QUIESCENCE_NONE;
     if (pair->treatment != PLAN_CARRIED)
         return PLAN_QUIESCENCE_DATA;

@@ -154,9 +154,9 @@ static enum plan_section_treatment data_treatment(const struct plan *plan, const
 {
     if (pair->recipe)
         return pair->new_.index ? PLAN_BY_RECIPE : PLAN_DROPPED;
-    if (pair->new_.index && !plan->fresh && same_shape(pair->old, pair->new_))
+    if (pair->new_.index && !section_is_reset(plan, pair->old) && same_shape(pair->old, pair->new_))
         return PLAN_CARRIED;
-    if (!plan->fresh && transfer_cell_for(plan, pair->old).index)
+    if (!section_is_reset(plan, pair->old) && transfer_cell_for(plan, pair->old).index)
         return PLAN_BY_FUNCTION;
     return pair->new_.index ? PLAN_OTHER : PLAN_GONE;
 }

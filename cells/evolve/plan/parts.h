@@ -19,6 +19,12 @@ static inline bool section_is_data(struct section_ref section)
     return section_kind_is_data(arena_section(section)->kind);
 }
 
+/* Whether a swap leaves out what the section has: fresh data is asked for, or its cell makes it again. */
+static inline bool section_is_reset(const struct plan *plan, struct section_ref section)
+{
+    return plan->fresh || arena_section(section)->datum == DATUM_SOFT;
+}
+
 /* The hash of the object that the section's cell is made from; 0: it has none. */
 static inline uint64_t section_object_hash(struct section_ref section)
 {

@@ -120,7 +120,8 @@ static void visit_sections(const struct visit *visit, struct cell_ref cell)
     for_each_section_of (s, cell) {
         const struct arena_section *section = arena_section(s);
         uint64_t phys = (section->phys + 7) & ~7ul;
-        if (section_kind_is_data(section->kind) && section->bytes >= 8 && !is_skipped(visit, section->virt))
+        bool is_data = section_kind_is_data(section->kind) && section->datum != DATUM_SET_ONCE;
+        if (is_data && section->bytes >= 8 && !is_skipped(visit, section->virt))
             visit->words(page_direct(phys), section->bytes / 8 - (phys != section->phys), phys, visit->context);
     }
 }

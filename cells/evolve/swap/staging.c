@@ -5,6 +5,7 @@
 #include "cells/core/lifecycle/lifecycle.h"
 #include "cells/evolve/plan/plan.h"
 #include "cells/memory/heap/heap.h"
+#include "cells/memory/state_db/state_db.h"
 
 bool staging_is_sound(const struct swap_order *order)
 {
@@ -108,6 +109,15 @@ static enum err stage(struct job *job)
     return loader_stage(&load, job->new_, job->report);
 }
 
+/* Fresh data begin with what is set once. */
+static void restore_set_once(const struct job *job) NEEDS(loader_lock)
+{
+    for (size_t i = 0; i < job->news; i++)
+        for (size_t k = 0; k < job->order->olds; k++)
+            if (arena_cell(job->order->old[k])->name == arena_cell(job->new_[i])->name)
+                state_db_restore(job->order->old[k], job->new_[i]);
+}
+
 enum err staging_load(struct job *job)
 {
     const struct swap_order *order = job->order;
@@ -117,6 +127,8 @@ enum err staging_load(struct job *job)
         error = stage(job);
     if (!error)
         job->news = order->objects;
+    if (!error && order->flags & SWAP_FRESH_DATA)
+        restore_set_once(job);
     report_phase(job->report, "stage", &job->phase_start_ns);
     return error;
 }

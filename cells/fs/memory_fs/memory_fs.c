@@ -28,6 +28,7 @@ struct memory_fs_file {
 };
 
 static struct volume *volume;
+SET_ONCE(volume);
 
 /* The cell's volume, made at its first use. NULL: no memory. */
 static struct volume *volume_here(void)

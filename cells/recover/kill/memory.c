@@ -19,6 +19,7 @@
 #define PATIENCE_NS 2000000000 /* with a task that is to end; then another one is to end as well */
 
 static bool refuses; /* out_of_memory=refuse on the command line: no task is ended */
+SET_ONCE(refuses);
 
 struct choice {
     struct task *task; /* NULL: none */

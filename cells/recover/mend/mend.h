@@ -1,8 +1,8 @@
-/* Repairs a damaged cell in place: text and read-only data from its pristine object and its edges, and bound
- * pointers (edge_bind) from their edges. No other writable data is repaired. For the foundation: the cells that
- * recovery itself needs, which could not be reloaded while they are damaged; and for any cell for whose reload there is
- * no room. It allocates nothing, takes no lock,
- * and calls no other cell, since that may be the one that it mends. May be called in an exception handler. */
+/* Repairs a damaged cell in place: text and read-only data from its pristine object and its edges, bound pointers
+ * (edge_bind) from their edges, data that are set once from the copies of state_db. Soft data become zero. No other
+ * writable data is repaired. For the foundation: the cells that recovery itself needs, which could not be reloaded while
+ * they are damaged; and for any cell for whose reload there is no room. It allocates nothing, takes no lock, and calls
+ * no other cell, since that may be the one that it mends. May be called in an exception handler. */
 #pragma once
 #include "cells/cell.h"
 #include "guest/abi/arena.h"
@@ -10,8 +10,8 @@
 /* Mends the cells that recovery needs (mend_cell), and the unwind tables of all others (mend_tables): of the `count`
  * cells at `cells`, or with 0 of all that are live. Returns how much it has mended. */
 unsigned mend_all(const struct cell_ref *cells, unsigned count);
-/* Whether the section's bytes differ from what the loader wrote. False while its hash is not valid or a gate in it is
- * closed, for static data, and when its record is damaged. */
+/* Whether the section's bytes differ from what the loader wrote, or, of data that are set once, from their copy. False
+ * while its hash is not valid or a gate in it is closed, for other static data, and when its record is damaged. */
 bool mend_is_damaged(struct section_ref section);
 /* Whether text, read-only data and unwind tables of `cell` have the checksum that they had when mend_find_damage last
  * found all of them right: a seventh of the instructions that it takes to compare their hashes. False: they may be

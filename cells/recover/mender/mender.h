@@ -254,11 +254,33 @@ static void mend_pointers(const struct arena_section *section, struct mend_found
     }
 }
 
+/* Whether a datum that is set once differs from its copy; which of the two is wrong is another question. */
+static bool differs_from_copy(const struct arena_section *section)
+{
+    const uint8_t *bytes = direct_bytes(section->phys), *copy = direct_bytes(section->copy_phys);
+    uint32_t i = 0;
+
+    if (!section->copy_phys)
+        return false;
+    for (uint64_t a, b; i + 8 <= section->bytes; i += 8) {
+        __builtin_memcpy(&a, bytes + i, 8);
+        __builtin_memcpy(&b, copy + i, 8);
+        if (a != b)
+            return true;
+    }
+    for (; i < section->bytes; i++)
+        if (bytes[i] != copy[i])
+            return true;
+    return false;
+}
+
 static bool differs(const struct arena_section *section)
 {
     const uint8_t *bytes = direct_bytes(section->phys);
     uint32_t gate;
 
+    if (section_kind_is_data(section->kind))
+        return differs_from_copy(section) && section->hash != arena_check(bytes, section->bytes);
     return section->hash && !section->rewritten && section->hash != arena_check(bytes, section->bytes) &&
            !arena_section_gate(section, bytes, &gate);
 }
@@ -319,6 +341,22 @@ static struct section_ref first_damaged(struct cell_ref cell, bool *ret_sealed)
     return NO_SECTION;
 }
 
+/* The cell's first datum that is set once and damaged. */
+static inline struct section_ref first_wrong_set_once(struct cell_ref cell)
+{
+    const struct arena_cell *c = cell_record(cell);
+    uint32_t left = c->data_bytes ? c->sections : 0;
+
+    for (struct section_ref i = c->first_section; left && is_in_table(ARENA_SECTIONS, i.index);
+         i = section_record(i)->next_in_cell, left--) {
+        const struct arena_section *section = section_record(i);
+        if (section->copy_phys && same(section->cell, cell) && is_record_sound(ARENA_SECTIONS, i.index) &&
+            differs(section))
+            return i;
+    }
+    return NO_SECTION;
+}
+
 /* Of a cell whose record is sound. *ret_whole: as is_whole has it; false does not mean that something is damaged. */
 static inline struct section_ref find_damage(struct cell_ref cell, bool *ret_whole)
 {
@@ -328,7 +366,7 @@ static inline struct section_ref find_damage(struct cell_ref cell, bool *ret_who
     uint64_t sum = sum_of(c); /* first: it is kept only if all is right after it was made */
     *ret_whole = c->sum == sum;
     if (*ret_whole)
-        return NO_SECTION;
+        return first_wrong_set_once(cell);
     struct section_ref damaged = first_damaged(cell, &sealed);
     if (sealed)
         __atomic_store_n(&c->sum, sum, __ATOMIC_RELAXED);
@@ -338,13 +376,30 @@ static inline struct section_ref find_damage(struct cell_ref cell, bool *ret_who
 
 /* ---- */
 
+/* False: its copy is damaged too. */
+static bool mend_set_once(const struct arena_section *s, struct mend_found *found)
+{
+    const uint8_t *copy = direct_bytes(s->copy_phys);
+    uint8_t *live = direct_bytes(s->phys);
+
+    if (arena_check(copy, s->bytes) != s->hash)
+        return false;
+    for (uint32_t i = 0; i < s->bytes; i++)
+        if (live[i] != copy[i])
+            note(found, i);
+    mend_copy(live, copy, s->bytes);
+    return true;
+}
+
 /* The records of the section and of its cell are sound. */
 static bool mend_sound_section(const struct arena_section *s, struct mend_found *ret_found)
 {
     struct mend_found found = {0};
     bool right = true;
 
-    if (s->kind == SECTION_BSS) {
+    if (s->copy_phys) {
+        right = !differs(s) || mend_set_once(s, &found);
+    } else if (s->kind == SECTION_BSS) {
         mend_pointers(s, &found);
     } else if (differs(s)) {
         GUARD(scratch) mine = scratch_take();
@@ -426,8 +481,23 @@ static unsigned mend_sections(struct cell_ref cell, bool tables_only)
     return mended;
 }
 
-/* Mends bound pointers. Of a section without any the record need not be sound. */
-static unsigned mend_bound(struct cell_ref cell)
+/* What is soft may be wrong, and nobody would know. */
+static void zero_soft(const struct arena_section *section)
+{
+    uint8_t *bytes = direct_bytes(section->phys);
+
+    for (uint32_t i = 0; i < section->bytes; i++)
+        __atomic_store_n(&bytes[i], 0, __ATOMIC_RELAXED);
+}
+
+/* Whether there is a way to put static data of the section right. */
+static bool is_mendable(const struct arena_section *section)
+{
+    return section->copy_phys || (section->kind == SECTION_BSS && section->first_out.index);
+}
+
+/* Mends bound pointers and data that are set once, and zeroes what is soft. Of other data the record need not be sound. */
+static unsigned mend_data(struct cell_ref cell)
 {
     const struct arena_cell *c = cell_record(cell);
     const struct arena_section *all = record_at(ARENA_SECTIONS, 0), *section;
@@ -438,9 +508,13 @@ static unsigned mend_bound(struct cell_ref cell)
     for (uint32_t i = c->first_section.index; left && i && i < limit; i = section->next_in_cell.index, left--) {
         struct mend_found found;
         section = &all[i];
-        if (section->kind == SECTION_BSS && section->first_out.index && same(section->cell, cell) &&
-            is_record_sound(ARENA_SECTIONS, i))
+        if ((!is_mendable(section) && section->datum != DATUM_SOFT) || !same(section->cell, cell) ||
+            !is_record_sound(ARENA_SECTIONS, i))
+            continue;
+        if (is_mendable(section))
             mended += mend_sound_section(section, &found) ? found.count : 0;
+        else
+            zero_soft(section);
     }
     return mended;
 }
@@ -452,7 +526,7 @@ static unsigned mend_whole_cell(struct cell_ref cell)
 
     (void)find_damage(cell, &whole);
     unsigned mended = whole ? 0 : mend_sections(cell, false);
-    return mended + mend_bound(cell);
+    return mended + mend_data(cell);
 }
 
 /* See mend_tables. The record is sound. */

@@ -2,10 +2,12 @@
  * section decides (mend.h). */
 #include "cells/core/arena/arena.h"
 #include "cells/core/cpu/cpu.h"
+#include "cells/core/cpu/crc32.h"
 #include "cells/core/loader/loader.h"
 #include "cells/core/page/page.h"
 #include "cells/host/log/log.h"
 #include "cells/lib/string/string.h"
+#include "cells/memory/state_db/state_db.h"
 #include "cells/recover/mend/mend.h"
 #include "cells/recover/mend_second/mend_second.h"
 #include "cells/recover/scrub/inside.h"
@@ -18,7 +20,8 @@
 
 static uint32_t *rest; /* for each cell, by its index: passes for which it is left alone */
 static uint32_t capacity;
-static bool has_crc32;
+SET_ONCE(rest);
+SET_ONCE(capacity);
 static uint32_t cell_at, section_at;
 
 #pragma GCC diagnostic push
@@ -30,7 +33,6 @@ enum err cells_init(void)
     if (!pages)
         return ERR_NOMEM;
     rest = page_start(MOVE(pages));
-    has_crc32 = cpu_leaf(1).c & CPU_HAS_CRC32;
     return ERR_OK;
 }
 #pragma GCC diagnostic pop
@@ -110,7 +112,7 @@ static uint32_t scrub_cell(struct cell_ref cell)
         return 16;
     }
     if (mend_is_whole(cell))
-        return (has_crc32 ? bytes / 8 : bytes / 8 * SLOW) + 32;
+        return (has_crc32() ? bytes / 8 : bytes / 8 * SLOW) + 32;
     if (mend_find_damage(cell).index)
         scrub_sections(cell);
     else if (mend_is_whole(cell))
@@ -167,6 +169,7 @@ static bool put_pointers_right(struct section_ref section, struct mend_found *re
     return mend_section(section, ret_found);
 }
 
+/* Only binding writes a pointer into a section that starts as zeros, and each of its edges is one. */
 static void scrub_bound(struct section_ref section)
 {
     const struct arena_section *s = arena_section(section);
@@ -183,21 +186,63 @@ static void scrub_bound(struct section_ref section)
             found.count, "pointers");
 }
 
-/* Only binding writes a pointer into a section that starts as zeros, and each of its edges is one. */
-uint32_t scrub_pointers(void)
+/* ---- data that are set once ---- */
+
+/* The datum is right, and its copy is not. */
+static void renew_copy(struct section_ref section)
 {
-    const struct arena_section *all = arena_record(ARENA_SECTIONS, 1);
+    GUARD(loader) locked = loader_hold();
+
+    if (!mend_is_damaged(section) && !state_db_is_copy_right(section))
+        (void)state_db_keep(section);
+}
+
+/* One that is due gets its first copy; later ones are compared. */
+static void scrub_set_once(struct section_ref section)
+{
+    const struct arena_section *s = arena_section(section);
+
+    if (state_db_is_due(section)) {
+        GUARD(loader) locked = loader_hold();
+        if (state_db_is_due(section))
+            (void)state_db_keep(section); /* without room there is none */
+    } else if (s->copy_phys && mend_is_damaged(section)) {
+        (void)scrub_section_of(section);
+    } else if (s->copy_phys && !state_db_is_copy_right(section)) {
+        renew_copy(section);
+    }
+}
+
+/* ---- both ---- */
+
+static void scrub_datum(struct section_ref section)
+{
+    const struct arena_section *s = arena_section(section);
+
+    if (s->kind == SECTION_BSS && s->first_out.index && arena_sound(section))
+        scrub_bound(section);
+    else if (s->datum == DATUM_SET_ONCE && arena_sound(section))
+        scrub_set_once(section);
+}
+
+static void sweep_copies(void)
+{
+    GUARD(loader) locked = loader_hold();
+
+    state_db_sweep();
+}
+
+uint32_t scrub_data(void)
+{
     uint32_t used = arena_header()->table[ARENA_SECTIONS].used;
 
     for (unsigned i = 0; i < STEP_SECTIONS; i++) {
         if (++section_at >= used) {
             section_at = 0;
+            sweep_copies();
             return 0;
         }
-        const struct arena_section *s = &all[section_at - 1];
-        struct section_ref section = {section_at};
-        if (s->kind == SECTION_BSS && s->first_out.index && arena_sound(section))
-            scrub_bound(section);
+        scrub_datum((struct section_ref){section_at});
     }
     return STEP_SECTIONS * 8;
 }

@@ -7,7 +7,7 @@
  * ended, and the next step begins another. */
 typedef uint32_t scrub_step(void);
 scrub_step scrub_cells;       /* cells.c */
-scrub_step scrub_pointers;    /* cells.c */
+scrub_step scrub_data;        /* cells.c: bound pointers, data that are set once */
 scrub_step scrub_descriptors; /* descriptors.c */
 scrub_step scrub_tables;      /* tables.c */
 scrub_step scrub_records;     /* records.c */

@@ -17,7 +17,7 @@ CELL("scrub", KERNEL, 1);
 #define FIRST_WORK  (1 << 20)
 #define RECORD_WORK 4096 /* of a slice, for records of the arena */
 
-static scrub_step *const parts[] = {scrub_cells, scrub_pointers, scrub_descriptors, scrub_tables};
+static scrub_step *const parts[] = {scrub_cells, scrub_data, scrub_descriptors, scrub_tables};
 
 /* Where the pass is. Static, so that the restarted task continues behind the step that has failed. */
 static size_t part;

@@ -27,6 +27,8 @@ static struct copy {
 } * copies;
 static uint32_t copied, copies_max;
 static uint64_t ram_end;
+SET_ONCE(ram_end);
+SET_ONCE(copies_max);
 static uint32_t copy_at, cell_at;
 
 static void add_copy(uint64_t phys, int level)

@@ -14,6 +14,11 @@ static struct mapped_pages *memory;
 static uint8_t *parity; /* a piece for each group, and behind them one to work in */
 static uint32_t *checks;
 static size_t groups, pieces;
+SET_ONCE(memory);
+SET_ONCE(parity);
+SET_ONCE(checks);
+SET_ONCE(groups);
+SET_ONCE(pieces);
 
 static uint8_t *piece_at(size_t piece)
 {

@@ -31,6 +31,10 @@ static struct mapped_pages *local_pages;
 static volatile uint32_t *local; /* NULL: x2APIC */
 static uint32_t processor[CPU_MAX];
 static size_t processors;
+SET_ONCE(local_pages);
+SET_ONCE(local);
+SET_ONCE(processor);
+SET_ONCE(processors);
 
 uint32_t local_read(enum local_register reg)
 {

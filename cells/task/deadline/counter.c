@@ -16,6 +16,8 @@ enum { COUNTER_PIT, COUNTER_HPET, COUNTER_CPUS };
 
 static uint32_t counter; /* one of these; constant after init */
 static struct hpet hpet;
+SET_ONCE(counter);
+SET_ONCE(hpet);
 static uint64_t due_ns;      /* COUNTER_CPUS: by cpu_ns; UINT64_MAX: nothing is due */
 static uint32_t is_starting; /* 1: a CPU writes to the counter */
 

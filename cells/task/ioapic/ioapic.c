@@ -10,6 +10,7 @@ EXPORT(ioapic_set, DRIVER);
 EXPORT(ioapic_get, DRIVER);
 
 static struct isa_override isa[ISA_IRQS];
+SET_ONCE(isa);
 
 static uint32_t gsi_of(unsigned irq)
 {

@@ -14,6 +14,8 @@ static struct {
     uint32_t first_gsi, routes;
 } io[IO_APICS];
 static size_t ios;
+SET_ONCE(io);
+SET_ONCE(ios);
 static struct lock io_lock;
 
 static uint32_t io_read(size_t index, uint32_t reg) NEEDS(io_lock)

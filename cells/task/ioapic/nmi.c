@@ -5,8 +5,10 @@
 EXPORT(ioapic_route_nmi, KERNEL);
 EXPORT(ioapic_mask, KERNEL);
 
-static struct isa_override nmi_isa[ISA_IRQS];
-static bool nmi_isa_known; /* from the first use on: the firmware's tables are read at boot only */
+static struct isa_override nmi_isa[ISA_IRQS]; /* from the first use on */
+static bool nmi_isa_known;
+SET_ONCE(nmi_isa);
+SET_ONCE(nmi_isa_known);
 
 static enum err set_line(unsigned irq, uint64_t word)
 {

@@ -23,6 +23,7 @@ EXPORT(park_abandon, KERNEL);
 #define ASK_AGAIN_NS 1000000 /* a fault may have taken a CPU out of its wait before it was seen there */
 
 static unsigned vector;
+SET_ONCE(vector);
 static uint32_t holder;             /* CPU index plus one */
 static uint32_t asked = UINT32_MAX; /* the round that the CPUs are asked to park for, or were last; by the holder */
 

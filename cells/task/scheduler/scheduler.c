@@ -34,6 +34,7 @@ EXPORT(preempt_guard_end, LIBRARY);
 
 static struct task *idle_tasks[CPU_MAX];
 static unsigned kick_vector;
+SET_ONCE(kick_vector);
 
 /* Tasks with a time-out, the earliest first. */
 static struct {

@@ -16,6 +16,7 @@ EXPORT(shootdown_pages, KERNEL);
 EXPORT(shootdown_answer, KERNEL);
 
 static unsigned vector;
+SET_ONCE(vector);
 static uint32_t holder; /* of the request: CPU index + 1; 0: nobody */
 static struct {
     uint64_t number, virt;

@@ -62,6 +62,7 @@ struct teardown {
     struct task *task;
 };
 static struct teardown *teardown;
+SET_ONCE(teardown);
 
 static bool (*restart_failed_hook)(struct task *task);
 static void (*teardown_idle_hook)(void);

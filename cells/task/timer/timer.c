@@ -27,6 +27,9 @@ EXPORT(timer_delay_us, DRIVER);
 static unsigned vector;
 static uint32_t ticks_per_period;
 static uint64_t tsc_hz;
+SET_ONCE(vector);
+SET_ONCE(ticks_per_period);
+SET_ONCE(tsc_hz);
 static void (*tick_handler)(void);
 static void (*look_handlers[LOOKS])(struct trap_frame *frame);
 

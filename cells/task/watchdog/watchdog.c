@@ -36,6 +36,7 @@ EXPORT(watchdog_hear, KERNEL);
 extern const uint8_t watchdog_trap[];
 
 static uint64_t limit_ns; /* 0: off. Constant after init */
+SET_ONCE(limit_ns);
 
 /* What a CPU has seen of itself. */
 static struct own {
