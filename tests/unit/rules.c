@@ -1,4 +1,4 @@
-/* NOTE_RULES: what `cell make` says that data must be, of small cells. */
+/* What `cell make` says of data, of small cells: what they must be (NOTE_RULES), and which are set once or soft. */
 #include "guest/abi/elf.h"
 #include "guest/abi/note.h"
 #include "tests/unit/compile.h"
@@ -143,6 +143,39 @@ START_TEST(wrong_invariants_are_refused)
 }
 END_TEST
 
+/* ---- set once, soft ---- */
+
+START_TEST(data_may_be_set_once_or_soft)
+{
+    ck_assert_msg(make_cell("static long d = 1; static bool known; static long other; SET_ONCE(d); SOFT(known);"
+                            "void g(void); EXPORT(g, KERNEL); void g(void) { known = other++; }") == 0,
+                  "%s", output);
+    ck_assert_int_eq(run("build/bin/cell show @/one.o"), 0);
+    ck_assert_ptr_nonnull(strstr(output, ".data.d  set_once\n"));
+    ck_assert_ptr_nonnull(strstr(output, ".bss.known  soft\n"));
+    ck_assert_ptr_nonnull(strstr(output, ".bss.other\n"));
+}
+END_TEST
+
+/* { declarations of datum `d`, a word of the reason } */
+static const struct {
+    const char *source, *reason;
+} unfit[] = {
+    {"static long d = 1; SOFT(d);", "not zero at first"},
+    {"static long d; SOFT(d); CELL_DECLARE(\"set_once d\");", "said twice"},
+    {"static long d; CELL_DECLARE(\"set_once e\");", "no static datum"},
+    {"static const long d = 1; CELL_DECLARE(\"set_once d\");", "no static datum"},
+    {"static long d; CELL_DECLARE(\"set_once f\");", "no static datum"},
+    {"static long d; CELL_DECLARE(\"set_once\");", "is not understood"},
+};
+
+START_TEST(other_data_may_not)
+{
+    ck_assert_int_ne(make_cell(unfit[_i].source), 0);
+    ck_assert_msg(strstr(output, unfit[_i].reason) != NULL, "%s", output);
+}
+END_TEST
+
 Suite *suite_rules(void)
 {
     Suite *s = suite_create("rules");
@@ -152,6 +185,8 @@ Suite *suite_rules(void)
     tcase_add_loop_test(tc, rules_follow_from_types, 0, sizeof found / sizeof *found);
     tcase_add_test(tc, invariants_are_rules);
     tcase_add_loop_test(tc, wrong_invariants_are_refused, 0, sizeof refused / sizeof *refused);
+    tcase_add_test(tc, data_may_be_set_once_or_soft);
+    tcase_add_loop_test(tc, other_data_may_not, 0, sizeof unfit / sizeof *unfit);
     suite_add_tcase(s, tc);
     return s;
 }

@@ -1,4 +1,4 @@
-/* See state_db.h. Copies lie one behind the other in slots of one piece of memory; a section's record says where its
+/* See state_db.h. Copies lie one behind the other in granules of one piece of memory; a section's record says where its
  * own is, and has its hash, so that a mender needs nothing of this cell. */
 #include "cells/memory/state_db/state_db.h"
 #include "cells/core/arena/arena.h"
@@ -13,34 +13,34 @@ EXPORT(state_db_is_copy_right, KERNEL);
 EXPORT(state_db_restore, KERNEL);
 EXPORT(state_db_sweep, KERNEL);
 
-#define SLOT_BYTES 32
-#define SLOTS      1024
+#define GRANULE_BYTES 32
+#define GRANULES      1024
 
-static struct mapped_pages *slot_memory;
-SET_ONCE(slot_memory);
-static struct section_ref owner[SLOTS] GUARDED_BY(loader_lock); /* of the copy that the slot is part of */
+static struct mapped_pages *copies;
+SET_ONCE(copies);
+static struct section_ref owner[GRANULES] GUARDED_BY(loader_lock); /* of the copy that the granule is part of */
 
-static size_t slots_for(uint32_t bytes)
+static size_t granules_for(uint32_t bytes)
 {
-    return (bytes + SLOT_BYTES - 1) / SLOT_BYTES;
+    return (bytes + GRANULE_BYTES - 1) / GRANULE_BYTES;
 }
 
-static uint64_t slot_phys(size_t slot)
+static uint64_t granule_phys(size_t granule)
 {
-    return page_phys(slot_memory) + slot * SLOT_BYTES;
+    return page_phys(copies) + granule * GRANULE_BYTES;
 }
 
-/* The first of so many free slots; SLOTS: there are none. */
-static size_t find_slots(size_t count) NEEDS(loader_lock)
+/* The first of so many free granules; GRANULES: there are none. */
+static size_t find_granules(size_t count) NEEDS(loader_lock)
 {
     size_t free = 0;
 
-    for (size_t i = 0; i < SLOTS; i++) {
+    for (size_t i = 0; i < GRANULES; i++) {
         free = owner[i].index ? 0 : free + 1;
         if (free == count)
             return i + 1 - count;
     }
-    return SLOTS;
+    return GRANULES;
 }
 
 static bool is_zero(const struct arena_section *s)
@@ -67,15 +67,15 @@ enum err state_db_keep(struct section_ref section)
     struct arena_section *s = arena_section(section);
     uint64_t phys = s->copy_phys;
 
-    if (!slot_memory)
+    if (!copies)
         return ERR_NOMEM;
     if (!phys) {
-        size_t count = slots_for(s->bytes), at = find_slots(count);
-        if (at == SLOTS)
+        size_t count = granules_for(s->bytes), at = find_granules(count);
+        if (at == GRANULES)
             return ERR_FULL;
         for (size_t i = 0; i < count; i++)
             owner[at + i] = section;
-        phys = slot_phys(at);
+        phys = granule_phys(at);
     }
     memcpy(page_direct(phys), page_direct(s->phys), s->bytes);
     GUARD(arena) held = arena_change();
@@ -113,25 +113,25 @@ void state_db_restore(struct cell_ref from, struct cell_ref to)
     }
 }
 
-static bool is_in_use(size_t slot) NEEDS(loader_lock)
+static bool is_in_use(size_t granule) NEEDS(loader_lock)
 {
-    const struct arena_section *s = arena_section(owner[slot]);
-    uint64_t from = s->copy_phys, end = from + slots_for(s->bytes) * SLOT_BYTES;
+    const struct arena_section *s = arena_section(owner[granule]);
+    uint64_t from = s->copy_phys, end = from + granules_for(s->bytes) * GRANULE_BYTES;
 
-    return from && slot_phys(slot) >= from && slot_phys(slot) < end;
+    return from && granule_phys(granule) >= from && granule_phys(granule) < end;
 }
 
 void state_db_sweep(void)
 {
-    for (size_t i = 0; slot_memory && i < SLOTS; i++)
+    for (size_t i = 0; copies && i < GRANULES; i++)
         if (owner[i].index && !is_in_use(i))
             owner[i] = NO_SECTION;
 }
 
 static enum err state_db_init(void)
 {
-    if (!slot_memory)
-        slot_memory = page_map(SLOTS * SLOT_BYTES, PAGE_WRITE);
-    return slot_memory ? ERR_OK : ERR_NOMEM;
+    if (!copies)
+        copies = page_map(GRANULES * GRANULE_BYTES, PAGE_WRITE);
+    return copies ? ERR_OK : ERR_NOMEM;
 }
 INIT(state_db_init);

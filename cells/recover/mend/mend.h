@@ -1,8 +1,8 @@
 /* Repairs a damaged cell in place: text and read-only data from its pristine object and its edges, bound pointers
  * (edge_bind) from their edges, data that are set once from the copies of state_db. Soft data become zero. No other
- * writable data is repaired. For the foundation: the cells that recovery itself needs, which could not be reloaded while
- * they are damaged; and for any cell for whose reload there is no room. It allocates nothing, takes no lock, and calls
- * no other cell, since that may be the one that it mends. May be called in an exception handler. */
+ * writable data is repaired. For the foundation: the cells that recovery itself needs, which could not be reloaded
+ * while they are damaged; and for any cell for whose reload there is no room. It allocates nothing, takes no lock, and
+ * calls no other cell, since that may be the one that it mends. May be called in an exception handler. */
 #pragma once
 #include "cells/cell.h"
 #include "guest/abi/arena.h"

@@ -496,7 +496,7 @@ static bool is_mendable(const struct arena_section *section)
     return section->copy_phys || (section->kind == SECTION_BSS && section->first_out.index);
 }
 
-/* Mends bound pointers and data that are set once, and zeroes what is soft. Of other data the record need not be sound. */
+/* Mends bound pointers and data that are set once, and zeroes what is soft. Of other data no record need be sound. */
 static unsigned mend_data(struct cell_ref cell)
 {
     const struct arena_cell *c = cell_record(cell);

@@ -1,5 +1,5 @@
 /* Data of all cells that are set once have copies; damage to one is put right from the other, by a mender and by the
- * scrubber, and fresh data begin with them. Soft data may become zero at any time. Copies of cells that are gone take no room. */
+ * scrubber, and fresh data begin with them. Soft data may become zero at any time. Copies of what is gone are freed. */
 #include "cells/core/arena/arena.h"
 #include "cells/core/cpu/cpu.h"
 #include "cells/core/loader/loader.h"
@@ -141,6 +141,7 @@ static void reloads(void)
     testing_need(test, steady_word(1) == SEED_FIRST * 2);
     for (unsigned i = 0; i < STEADY_WORDS; i++)
         testing_need(test, steady_word(i) == SEED_FIRST * (i + 1));
+    testing_need(test, mend_cell(steady()) == 0 && steady_made() == 2 && steady_count() == 2);
 }
 
 /* ---- soft data ---- */
