@@ -18,10 +18,10 @@ enum {
 };
 
 struct limits {
-    struct glance begin;        /* of the guest, at the start */
-    uint64_t tick_ns;           /* the guest's time when it was seen to go on */
-    uint64_t cpu_ms, host_ns;   /* the emulator's CPU time and the host's time then */
-    uint64_t begin_cpu_ms;      /* the emulator's CPU time at the start */
+    struct glance begin;      /* of the guest, at the start */
+    uint64_t tick_ns;         /* the guest's time when it was seen to go on */
+    uint64_t cpu_ms, host_ns; /* the emulator's CPU time and the host's time then */
+    uint64_t begin_cpu_ms;    /* the emulator's CPU time at the start */
     unsigned guest_ms;
 };
 
