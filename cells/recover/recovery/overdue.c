@@ -7,6 +7,7 @@
 #include "cells/core/lock/lock.h"
 #include "cells/recover/fault/fault.h"
 #include "cells/recover/unwind/unwind.h"
+#include "cells/task/run_queue/run_queue.h"
 #include "cells/task/scheduler/scheduler.h"
 #include "cells/task/task/task.h"
 #include "cells/task/timer/timer.h"
@@ -16,7 +17,8 @@
 #define LATE_NS      100000000 /* a task sleeps for so much longer than it wanted */
 #define LOOKS_FAULT  2         /* that find the same record open, or more */
 #define LOOKS_LOST   2         /* that find the same task lost */
-#define LOOKS_QUEUED 20        /* that find it queued, without that it ran */
+#define LOOKS_QUEUED 5         /* that find it queued, without that it ran; more if many are */
+#define LOOKS_ENDED  5         /* that find it ended, and not taken down */
 #define LOOKS_MAX    64        /* then a fault that nobody can close counts as closed, and a task as hopeless */
 
 static uint32_t ticks; /* of all CPUs; atomic */
@@ -95,6 +97,16 @@ static bool could_run(const struct task *task)
     return false;
 }
 
+/* The looks in which each queued task runs once. */
+static unsigned turns_before(void)
+{
+    size_t queued = 0;
+
+    for (unsigned cpu = 0; cpu < cpu_count(); cpu++)
+        queued += run_queue_length(cpu);
+    return (unsigned)(queued / LOOK_TICKS);
+}
+
 /* How many looks in a row must find the task like this for it to be lost. 0: nothing is wrong. */
 static unsigned looks_allowed(const struct task *task, uint64_t now)
 {
@@ -108,9 +120,11 @@ static unsigned looks_allowed(const struct task *task, uint64_t now)
         return now > time_out && now - time_out > LATE_NS ? LOOKS_LOST : 0;
     if (asleep)
         return wait_queue_has(&task->wait_queue) ? 0 : LOOKS_LOST;
-    if (state == TASK_FREE || state == TASK_NEW || state == TASK_EXITED || state == TASK_FAILED)
+    if (state == TASK_EXITED || state == TASK_FAILED)
+        return task->record->stack_bytes ? LOOKS_ENDED : 0;
+    if (state == TASK_FREE || state == TASK_NEW)
         return 0;
-    return run_queue_has(&task->run_queue) && !could_run(task) ? LOOKS_QUEUED : LOOKS_LOST;
+    return run_queue_has(&task->run_queue) && !could_run(task) ? LOOKS_QUEUED + turns_before() : LOOKS_LOST;
 }
 
 struct look {

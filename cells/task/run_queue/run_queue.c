@@ -3,6 +3,7 @@
 #include "cells/task/run_queue/run_queue.h"
 #include "cells/core/cpu/cpu.h"
 #include "cells/core/lock/lock.h"
+#include "cells/core/panic/panic.h"
 #include "cells/task/task/task.h"
 
 CELL("run_queue", KERNEL, 1);
@@ -66,6 +67,8 @@ static struct task *take_from(struct run_queue *queue, unsigned cpu, const struc
             queue->busy = false;
         return NULL;
     }
+    if (!run_queue_has(&task->run_queue)) /* to run it would leave the others waiting behind it for ever */
+        panic("a task in a run queue that says that it is in none");
     *(previous ? &previous->run_queue.next : &queue->first) = task->run_queue.next;
     if (queue->last == task)
         queue->last = previous;
@@ -101,7 +104,7 @@ static uint32_t load_of(unsigned cpu)
 
 unsigned run_queue_place(const struct task *task)
 {
-    unsigned best = task->run_queue.cpu;
+    unsigned best = run_queue_last(&task->run_queue);
 
     if (task->pinned)
         return task->pinned - 1;
@@ -138,7 +141,7 @@ void run_queue_empty(void)
 
 static void requeue(struct task *task, void *)
 {
-    struct run_queue *queue = &queues[(task->pinned ? task->pinned - 1 : task->run_queue.cpu) % CPU_MAX];
+    struct run_queue *queue = &queues[(task->pinned ? task->pinned - 1 : run_queue_last(&task->run_queue)) % CPU_MAX];
 
     if (!task->run_queue.queued)
         return;

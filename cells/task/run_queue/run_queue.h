@@ -2,6 +2,7 @@
  * CPU; does not switch. A queued task whose stack is still in use on another CPU is skipped until it is not. */
 #pragma once
 #include "cells/cell.h"
+#include "cells/core/cpu/cpu.h"
 
 struct task;
 
@@ -31,6 +32,11 @@ void run_queue_empty(void);
 static inline void run_queue_start_at(struct run_queue_part *part, unsigned cpu)
 {
     part->cpu = cpu;
+}
+/* Where the task ran last. 0: what it says is no CPU. */
+static inline unsigned run_queue_last(const struct run_queue_part *part)
+{
+    return part->cpu < CPU_MAX ? part->cpu : 0;
 }
 static inline bool run_queue_has(const struct run_queue_part *part)
 {

@@ -180,7 +180,7 @@ static uint32_t load_of(unsigned cpu)
 /* See run_queue_place. */
 static unsigned best_place(const struct task *task)
 {
-    unsigned best = task->run_queue.cpu;
+    unsigned best = run_queue_last(&task->run_queue);
 
     if (task->pinned)
         return task->pinned - 1;

@@ -68,11 +68,27 @@ static void change_state(struct task *task, enum task_state from, enum task_stat
     (void)__atomic_compare_exchange_n(&task->record->state, &expected, to, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
 }
 
+static bool is_on_stack(const struct task *task, uint64_t rsp)
+{
+    return rsp - task->record->stack_virt < task->record->stack_bytes;
+}
+
+/* The task on whose stack this is: what the last switch has noted, unless that was left out. To save this stack pointer
+ * as that of another task would lose both. */
+static struct task *running_task(struct cpu *cpu)
+{
+    uint64_t rsp = (uint64_t)__builtin_frame_address(0);
+
+    if (!is_on_stack(cpu->task, rsp))
+        (void)task_mend_this(rsp);
+    return cpu->task;
+}
+
 /* Switches to the next task; returns when the running one runs again. */
 static void run_next(void)
 {
     struct cpu *cpu = cpu_this();
-    struct task *from = cpu->task, *to = run_queue_take(cpu->index, from);
+    struct task *from = running_task(cpu), *to = run_queue_take(cpu->index, from);
 
     cpu->reschedule = 0;
     if (!to)
@@ -81,10 +97,13 @@ static void run_next(void)
     if (to == from)
         return;
     change_state(from, TASK_RUNNING, TASK_RUNNABLE);
+    if (!is_on_stack(to, to->rsp) && to->record->state != TASK_UNWINDING)
+        panic("a task whose stack pointer was lost");
     to->on_cpu = 1;
     account_switch(cpu, from, to);
     cpu->task = to;
     task_switch(from, to);
+    cpu_this()->task = from; /* once more: the instruction that has noted it may be damaged */
 }
 
 /* Queues the running task, and switches to the next one. An idle task that is being unwound is queued like others: else
@@ -92,7 +111,7 @@ static void run_next(void)
 static void preempt(void)
 {
     struct cpu *cpu = cpu_this();
-    struct task *task = cpu->task;
+    struct task *task = running_task(cpu);
 
     change_state(task, TASK_RUNNING, TASK_RUNNABLE);
     if (task != idle_tasks[cpu->index] || task->record->state == TASK_UNWINDING)
@@ -102,11 +121,11 @@ static void preempt(void)
 
 void scheduler_block(void)
 {
-    const struct cpu *cpu = cpu_this();
+    struct cpu *cpu = cpu_this();
 
     if (cpu->lock_depth || cpu->preempt_off || cpu->interrupt_depth)
         panic("sleeps with a lock, in an interrupt, or where it has to stay");
-    change_state(cpu->task, TASK_RUNNING, TASK_BLOCKED);
+    change_state(running_task(cpu), TASK_RUNNING, TASK_BLOCKED);
     run_next();
 }
 

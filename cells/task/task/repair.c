@@ -3,6 +3,7 @@
 #include "cells/core/arena/arena.h"
 #include "cells/core/cpu/cpu.h"
 #include "cells/core/page/page.h"
+#include "cells/core/panic/panic.h"
 #include "cells/lib/string/string.h"
 
 bool repair_is_pin(uint32_t pinned)
@@ -65,13 +66,36 @@ static unsigned mend_word(void *word, uint64_t right, size_t bytes)
     return 1;
 }
 
-/* The record is sound. */
+static _Noreturn void fail_lost(void)
+{
+    panic("its stack pointer was lost");
+}
+
+/* Has the task fail when it runs next. */
+static void lose(struct task *task, struct arena_task *record)
+{
+    uint64_t *top = (uint64_t *)(record->stack_virt + record->stack_bytes);
+    struct task_saved *saved = (struct task_saved *)(top - 1) - 1;
+
+    top[-1] = 0;
+    *saved = (struct task_saved){.rip = (uint64_t)fail_lost};
+    task->rsp = record->saved_rsp = (uint64_t)saved;
+    if (record->state == TASK_BLOCKED)
+        record->state = TASK_RUNNABLE;
+}
+
+/* The record is sound. A task that is being unwound may be on the CPU's emergency stack. */
 static unsigned mend_rsp(struct task *task)
 {
     struct arena_task *record = task->record;
+    bool lost = task->rsp - record->stack_virt >= record->stack_bytes && record->state != TASK_UNWINDING;
 
-    if (is_running(task) || !record->stack_bytes || record->saved_rsp == task->rsp)
+    if (is_running(task) || !record->stack_bytes || (record->saved_rsp == task->rsp && !lost))
         return 0;
+    if (record->saved_rsp == task->rsp) {
+        lose(task, record);
+        return 1;
+    }
     if (is_saved_rsp(record, record->saved_rsp) && !is_saved_rsp(record, task->rsp))
         task->rsp = record->saved_rsp;
     else

@@ -593,6 +593,15 @@ bool task_mend_this(uint64_t rsp)
     return right != task;
 }
 
+/* A task that has ended, and may be on nobody's list. */
+UNCHECKED static void hand_over_again(struct task *task)
+{
+    uint32_t state = task->record->state;
+
+    if ((state == TASK_EXITED || state == TASK_FAILED) && !task->life.finished && !cpu_running(task) && teardown)
+        hand_over(task);
+}
+
 UNCHECKED unsigned task_mend_all(void)
 {
     unsigned mended = 0;
@@ -604,8 +613,10 @@ UNCHECKED unsigned task_mend_all(void)
         struct task *task = repair_pointer(by_record[i], i);
         mended += task != by_record[i];
         by_record[i] = task;
-        if (task)
-            mended += repair_task(task, i);
+        if (!task)
+            continue;
+        mended += repair_task(task, i);
+        hand_over_again(task);
     }
     return mended;
 }

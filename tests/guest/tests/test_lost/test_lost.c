@@ -121,6 +121,55 @@ static void without_time_out(const struct testing *test)
     testing_need(test, task && task_join(task, NULL) == JOIN_ENDED);
 }
 
+/* It has ended, and is not on the teardown task's list. */
+static void end_unheard(uint64_t)
+{
+    GUARD(interrupts) off = interrupts_off();
+
+    task_this()->record->state = TASK_EXITED;
+    for (;;)
+        scheduler_block();
+}
+
+static void not_taken_down(const struct testing *test)
+{
+    testing_need(test, run(end_unheard) == JOIN_ENDED);
+}
+
+/* It has run last on a CPU that there cannot be. */
+static void no_place(const struct testing *test)
+{
+    OWN(task) struct task *task = task_new("victim", run_once, 0, NULL);
+
+    testing_need(test, task);
+    task->run_queue.cpu = CPU_MAX * 40;
+    scheduler_ready(task);
+    testing_need(test, task_join(MOVE(task), NULL) == JOIN_ENDED);
+}
+
+static struct task *queued;
+
+static void queue_another(uint64_t)
+{
+    GUARD(interrupts) off = interrupts_off();
+
+    scheduler_ready(queued);
+    run_queue_forget(&queued->run_queue);
+    scheduler_yield();
+}
+
+/* It is in a queue, and says that it is in none: who would run it fails, and the queues are made again. */
+static void queued_unheard(const struct testing *test)
+{
+    uint64_t before = faults();
+
+    queued = task_new("victim", run_once, 0, NULL);
+    testing_need(test, queued);
+    enum join end = run(queue_another);
+    testing_need(test, end == JOIN_FAILED || end == JOIN_ENDED);
+    testing_need(test, task_join(queued, NULL) == JOIN_ENDED && faults() > before);
+}
+
 static void sleep_with_wrong_flag(uint64_t)
 {
     GUARD(interrupts) off = interrupts_off();
@@ -175,6 +224,23 @@ static void other_task(const struct testing *test)
     }
     scheduler_ready(task);
     testing_need(test, task_join(task, NULL) == JOIN_ENDED);
+}
+
+/* The same, and the next switch comes before the next tick: it saves the stack pointer of none but its own task. */
+static void other_task_switches(const struct testing *test)
+{
+    OWN(task) struct task *task = task_new("victim", run_once, 0, NULL);
+    testing_need(test, task);
+    uint64_t rsp = task->rsp;
+    {
+        GUARD(interrupts) off = interrupts_off();
+        cpu_this()->task = task;
+        scheduler_yield();
+        testing_need(test, is_own());
+    }
+    testing_need(test, task->rsp == rsp);
+    scheduler_ready(task);
+    testing_need(test, task_join(MOVE(task), NULL) == JOIN_ENDED);
 }
 
 static volatile uint64_t elsewhere[512];
@@ -353,6 +419,20 @@ static void unwound(const struct testing *test)
     testing_need(test, state == TASK_UNWINDING && task_join(MOVE(task), NULL) == JOIN_ENDED);
 }
 
+/* It cannot go on, so that it fails, as soon as the queues are made again. */
+static void lost_stack_pointer(const struct testing *test)
+{
+    OWN(task) struct task *task = task_spawn("victim", wait_long, 0, NULL);
+
+    testing_need(test, task && testing_await(task->record->state == TASK_BLOCKED && !task->on_cpu));
+    {
+        GUARD(park) parked = park_all();
+        task->rsp = task->record->saved_rsp = task_this()->record->stack_virt + TASK_STACK_BYTES / 2;
+        scheduler_rebuild();
+    }
+    testing_need(test, task_join(MOVE(task), NULL) == JOIN_FAILED);
+}
+
 #define NO_STATE 4711
 
 static void no_state(const struct testing *test)
@@ -393,9 +473,13 @@ static const struct lost_case {
     {queues_emptied, "a task that could run and is in no queue runs"},
     {sleepers_forgotten, "tasks that the list of sleepers has lost wake"},
     {without_time_out, "a task that nobody would wake wakes"},
-    {wrong_flag, "so does one whose flag has a wrong bit"},
+    {not_taken_down, "a task that has ended unheard is taken down"},
+    {no_place, "a task that has run last where there is no CPU runs"},
+    {queued_unheard, "a task that is in a queue, and says that it is not, is noticed"},
+    {wrong_flag, "a task whose flag has a wrong bit wakes"},
     {lock_left, "a lock that is held with interrupts on is let go"},
     {other_task, "a CPU that says that it runs another task knows again which one"},
+    {other_task_switches, "so does one that switches first"},
     {other_cpu, "a CPU whose data are said to be elsewhere finds them"},
     {lock_of_nobody, "a lock that a CPU has, of which its word names another one, is taken"},
     {corrupt_lock, "after a lock whose word was corrupt everything is looked at"},
@@ -403,6 +487,7 @@ static const struct lost_case {
     {unwound_idle, "an idle task that is being unwound runs though others want to"},
     {stranger, "a task that is in no queue is not in one because the queue says so"},
     {unwound, "a task that is being unwound stays one when the queues are made again"},
+    {lost_stack_pointer, "a task whose stack pointer is lost fails"},
     {no_state, "a task in a state that there is not runs"},
     {record_stays_open, "the queues are made again when a fault is not closed, and it is closed when nobody else does"},
 };
