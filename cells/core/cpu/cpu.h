@@ -232,17 +232,3 @@ static inline void cpu_mend_self(void)
 {
     __asm__ volatile("mov %0, %%gs:0" ::"r"(cpu_msr_read(MSR_GS_BASE)) : "memory");
 }
-
-/* Has the running CPU know again which one it is, by where its data are. False: it has known. */
-static inline bool cpu_mend_index(struct cpu *cpu)
-{
-    unsigned i = 0;
-
-    if (cpu_get(cpu->index) == cpu)
-        return false;
-    while (i < CPU_MAX && cpu_get(i) != cpu)
-        i++;
-    if (i < CPU_MAX)
-        cpu->index = i;
-    return true;
-}

@@ -30,6 +30,7 @@ EXPORT(fault_report, KERNEL);
 EXPORT(fault_reboot, KERNEL);
 EXPORT(fault_log_damage, KERNEL);
 EXPORT(fault_step, KERNEL);
+EXPORT(fault_mend_cpu, KERNEL);
 
 #define EXCEPTIONS 32
 
@@ -375,20 +376,11 @@ static bool is_too_often(const struct arena_fault *fault)
     return ++resort->count > RESORTS_MAX;
 }
 
-/* The running CPU, which knows which one it is. Calls no other cell unless that is plainly wrong. */
-static struct cpu *cpu_that_knows(void)
-{
-    struct cpu *cpu = cpu_this();
-
-    if (cpu->index >= CPU_MAX)
-        (void)cpu_mend_index(cpu);
-    return cpu;
-}
-
 /* The path of exceptions has failed: mends all that it stands on, and ends the task, whose registers are lost. */
 static void take_last_resort(uint64_t vector, uint64_t rip)
 {
-    struct cpu *cpu = cpu_that_knows();
+    (void)fault_mend_cpu();
+    struct cpu *cpu = cpu_this();
     const struct trap_frame frame = {.vector = vector, .rip = rip};
 
     *cpu->fault_stack_ist = (uint64_t)cpu->fault_stack_top - CPU_FAULT_STEP;
@@ -435,7 +427,8 @@ static void refuse_hopeless(struct arena_fault *fault, const struct trap_frame *
  * mender too, so that the other one puts all right before anything else is called. */
 static void handle_exception(struct trap_frame *frame)
 {
-    struct cpu *cpu = cpu_that_knows();
+    (void)fault_mend_cpu();
+    struct cpu *cpu = cpu_this();
     struct pending *mine = &pending[cpu->index];
     bool again = mine->frame;
 

@@ -22,6 +22,9 @@ struct cell_ref fault_blamed(uint64_t seq);
 /* Notes in the record that this has been done now, to `cell` or none. `count`: see struct arena_fault_step. A step of
  * the kind and cell of the last one adds to its count. From any context; one at a time. */
 void fault_step(struct arena_fault *fault, enum fault_step_kind kind, uint32_t count, struct cell_ref cell);
+/* Has the running CPU know again what it knew of itself when this was called first: which one it is, where its fault
+ * stacks and its record are. Interrupts off. False: nothing was wrong. */
+bool fault_mend_cpu(void);
 
 /* The task's first fault after number `since`: it is the cause of the others, which came while it was unwound. NULL: it
  * is not known any more. */

@@ -171,7 +171,7 @@ static bool was_lock_corrupt(void)
 /* Where interrupts are on, no lock is held, and the stack is that of the CPU's task. */
 static bool is_cpu_wrong(struct cpu *cpu, const struct trap_frame *frame)
 {
-    bool wrong = cpu_mend_index(cpu) | task_mend_this(frame->rsp);
+    bool wrong = task_mend_this(frame->rsp);
     unsigned locks = cpu->lock_depth && !unwind_is_active(cpu->task) ? cpu->lock_depth : 0;
 
     if (locks) {
@@ -188,12 +188,12 @@ static bool is_look_due(void)
 
 static void on_tick(struct trap_frame *frame)
 {
+    bool lost = fault_mend_cpu(), due = is_look_due();
     struct cpu *cpu = cpu_this();
-    bool due = is_look_due();
 
     if (!cpu->task || cpu->interrupt_depth != 1)
         return;
-    bool wrong = is_cpu_wrong(cpu, frame) || has_handler_failed() || was_lock_corrupt();
+    bool wrong = is_cpu_wrong(cpu, frame) || lost || has_handler_failed() || was_lock_corrupt();
     if (due) {
         wrong |= is_fault_overdue();
         wrong |= is_task_overdue();

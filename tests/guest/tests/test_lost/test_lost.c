@@ -312,18 +312,39 @@ static void trap_without_index(uint64_t)
     __builtin_trap();
 }
 
-/* It says that it is another one, or one that there cannot be: the next tick, or fault, knows better. */
+static void trap_without_record(uint64_t)
+{
+    GUARD(interrupts) off = interrupts_off();
+
+    cpu_this()->record = (struct arena_cpu *)0xff0000000055bb40;
+    __builtin_trap();
+}
+
+static void trap_without_stacks(uint64_t)
+{
+    GUARD(interrupts) off = interrupts_off();
+
+    cpu_this()->fault_stack_ist = NULL;
+    cpu_this()->fault_stack_low = NULL;
+    __builtin_trap();
+}
+
+/* It says that it is another one, or that its record or its stacks are elsewhere: the next tick, or fault, knows
+ * better. */
 static void other_index(const struct testing *test)
 {
+    static void (*const traps[])(uint64_t) = {trap_without_index, trap_without_record, trap_without_stacks};
+
     {
         GUARD(preempt) stay = scheduler_stay();
         right_index = cpu_this()->index;
         cpu_this()->index = CPU_MAX - 1;
         testing_need(test, spin_until(knows_itself));
     }
-    testing_need(test, run(trap_without_index) == JOIN_FAILED);
+    for (size_t i = 0; i < array_size(traps); i++)
+        testing_need(test, run(traps[i]) == JOIN_FAILED);
     for (unsigned i = 0; i < cpu_count(); i++)
-        testing_need(test, cpu_get(i)->index == i);
+        testing_need(test, cpu_get(i)->index == i && cpu_get(i)->record->id == i && cpu_get(i)->fault_stack_low);
 }
 
 /* ---- an idle task ---- */
@@ -483,7 +504,7 @@ static const struct lost_case {
     {other_cpu, "a CPU whose data are said to be elsewhere finds them"},
     {lock_of_nobody, "a lock that a CPU has, of which its word names another one, is taken"},
     {corrupt_lock, "after a lock whose word was corrupt everything is looked at"},
-    {other_index, "a CPU that takes itself for another one knows again which one it is"},
+    {other_index, "a CPU that knows other things of itself than before knows the right ones again"},
     {unwound_idle, "an idle task that is being unwound runs though others want to"},
     {stranger, "a task that is in no queue is not in one because the queue says so"},
     {unwound, "a task that is being unwound stays one when the queues are made again"},
