@@ -8,10 +8,15 @@
 #include "cells/lib/format/format.h"
 #include "cells/lib/string/string.h"
 #include "cells/memory/heap/heap.h"
+#include "cells/task/promise/promise.h"
 #include "cells/task/task/task.h"
 
 #define RING_SLOTS      16
 #define RING_TIMEOUT_NS 100000000ull
+#define FILER_FILES     "workload"
+#define OPENER_FILES    "opener"
+#define READER_FILES    "reader"
+#define WRITER_FILES    "writer"
 
 struct message {
     uint64_t attempt;
@@ -181,19 +186,24 @@ static enum err read_back_file(const char *path, uint64_t *value)
     return e;
 }
 
-/* Removes the directory of a filer that was killed. Files are named after their attempt: these are not taken for
- * new ones. */
-static void remove_leftovers(const char *directory)
+/* Removes the file, or the directory with all in it: also what a part that failed has left, whose files are named after
+ * their attempt and not taken for new ones. */
+static void remove_leftovers(const char *path)
 {
     struct memory_fs_entry entry;
-    char path[64];
+    char inner[64];
 
-    while (memory_fs_list(directory, 0, &entry) == ERR_OK && entry.name[0]) {
-        format_print(path, sizeof path, "%s/%s", directory, entry.name);
-        if (memory_fs_unlink(path) != ERR_OK)
+    while (memory_fs_list(path, 0, &entry) == ERR_OK && entry.name[0]) {
+        format_print(inner, sizeof inner, "%s/%s", path, entry.name);
+        if (memory_fs_unlink(inner) != ERR_OK)
             return;
     }
-    (void)memory_fs_unlink(directory);
+    (void)memory_fs_unlink(path);
+}
+
+static void name_file(const char *of, const struct board *board, char ret_path[32])
+{
+    format_print(ret_path, 32, "/%s.%x", of, (unsigned)(uintptr_t)board);
 }
 
 static enum err write_files(struct board *board, struct job *job, struct channel_end **, uint64_t *value)
@@ -201,7 +211,7 @@ static enum err write_files(struct board *board, struct job *job, struct channel
     char directory[32], path[64];
     enum err e = ERR_OK;
 
-    format_print(directory, sizeof directory, "/workload.%x", (unsigned)(uintptr_t)board);
+    name_file(FILER_FILES, board, directory);
     remove_leftovers(directory);
     e = memory_fs_make_directory(directory);
     for (uint32_t i = 0; e == ERR_OK && i < PATTERN_FILES; i++) {
@@ -242,7 +252,7 @@ static enum err open_files(struct board *board, struct job *job, struct channel_
     char directory[32], name[16];
     enum err e;
 
-    format_print(directory, sizeof directory, "/opener.%x", (unsigned)(uintptr_t)board);
+    name_file(OPENER_FILES, board, directory);
     remove_leftovers(directory);
     e = memory_fs_make_directory(directory);
     for (uint32_t i = 0; e == ERR_OK && i < PATTERN_OPENS; i++) {
@@ -252,31 +262,18 @@ static enum err open_files(struct board *board, struct job *job, struct channel_
     return e == ERR_OK ? memory_fs_unlink(directory) : e;
 }
 
-static void name_read_file(const struct board *board, char ret_path[32])
-{
-    format_print(ret_path, 32, "/reader.%x", (unsigned)(uintptr_t)board);
-}
-
 /* Reads a file again and again that it has written in another round, or writes it now. */
 static enum err read_file(struct board *board, struct job *job, struct channel_end **, uint64_t *value)
 {
     char path[32];
     enum err e;
 
-    name_read_file(board, path);
+    name_file(READER_FILES, board, path);
     e = write_file_once(path);
     *value = pattern_fold_word(*value, job->index);
     for (uint32_t i = 0; e == ERR_OK && i < PATTERN_READS; i++)
         e = read_back_file(path, value);
     return e;
-}
-
-static void remove_read_file(const struct board *board)
-{
-    char path[32];
-
-    name_read_file(board, path);
-    (void)memory_fs_unlink(path);
 }
 
 /* Writes files, one over the other, and reads the last one back. */
@@ -285,7 +282,7 @@ static enum err write_only(struct board *board, struct job *job, struct channel_
     char path[32];
     enum err e = ERR_OK;
 
-    format_print(path, sizeof path, "/writer.%x", (unsigned)(uintptr_t)board);
+    name_file(WRITER_FILES, board, path);
     for (uint32_t i = 0; e == ERR_OK && i < PATTERN_FILES; i++)
         e = write_file(path, PART_WRITER, job->index, i);
     if (e == ERR_OK)
@@ -350,14 +347,15 @@ static const struct {
     const char *name;
     part_work *work;
     const char *wrong;
+    const char *files; /* the file or directory in which it works; NULL: it has none */
 } parts[PARTS] = {
     [PART_PRODUCER] = {"producer", produce, "what was sent is wrong"},
     [PART_CONSUMER] = {"consumer", consume, "what was received is wrong"},
     [PART_PAINTER] = {"painter", paint, "what was drawn is wrong"},
-    [PART_FILER] = {"filer", write_files, "what was read back from files is wrong"},
-    [PART_OPENER] = {"opener", open_files, "what is called by an opened file's name is wrong"},
-    [PART_READER] = {"reader", read_file, "what was read from a file is wrong"},
-    [PART_WRITER] = {"writer", write_only, "what was written to a file is wrong"},
+    [PART_FILER] = {"filer", write_files, "what was read back from files is wrong", FILER_FILES},
+    [PART_OPENER] = {"opener", open_files, "what is called by an opened file's name is wrong", OPENER_FILES},
+    [PART_READER] = {"reader", read_file, "what was read from a file is wrong", READER_FILES},
+    [PART_WRITER] = {"writer", write_only, "what was written to a file is wrong", WRITER_FILES},
     [PART_SPAWNER] = {"spawner", spawn_short_tasks, "what short tasks returned is wrong"},
     [PART_ALLOCATOR] = {"allocator", allocate_blocks, "what was in blocks of memory is wrong"},
 };
@@ -369,10 +367,29 @@ static void check_value(const struct place *place, const struct job *job, uint64
         panic(parts[place->part].wrong);
 }
 
+static void remove_files(const struct place *place)
+{
+    char path[32];
+
+    if (!parts[place->part].files)
+        return;
+    name_file(parts[place->part].files, place->board, path);
+    remove_leftovers(path);
+}
+
+/* A part that others end takes its files along. One that has failed is restarted, and finds them again. */
+static void remove_files_if_ended(struct place **place)
+{
+    if (!*place || task_this()->record->end_reason == TASK_END_OWN)
+        return;
+    promise_make(0);
+    remove_files(*place);
+}
+
 /* Also where a restarted task begins: it has nothing but its place. */
 static void part_entry(uint64_t argument)
 {
-    struct place *place = (struct place *)argument;
+    __attribute__((cleanup(remove_files_if_ended))) struct place *place = (struct place *)argument;
     OWN(channel_end) struct channel_end *end = NULL;
     struct job job = {.attempt = board_begin(place)};
 
@@ -386,8 +403,7 @@ static void part_entry(uint64_t argument)
             check_value(place, &job, value);
         board_post(place->board, place->part, &job, value, e);
     }
-    if (place->part == PART_READER)
-        remove_read_file(place->board);
+    remove_files(MOVE(place));
 }
 
 static void part_ended(uint64_t argument)
