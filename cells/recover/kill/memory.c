@@ -16,10 +16,11 @@
 #define LARGE_PART  8          /* who asks for more than one frame in so many at once is refused */
 #define PIECE_PART  64         /* and for more than one in so many, if these are free, but not in one piece */
 #define LOOK_NS     1000000    /* between two looks whether memory is free again */
-#define PATIENCE_NS 2000000000 /* with a task that is to end; then another one is to end as well */
+#define PATIENCE_NS 2000000000 /* with tasks that are to end and free nothing; then another one is to end as well */
 
 static bool refuses; /* out_of_memory=refuse on the command line: no task is ended */
 SET_ONCE(refuses);
+static uint64_t asked_ns; /* atomic: when a task was asked last */
 
 struct choice {
     struct task *task; /* NULL: none */
@@ -59,6 +60,7 @@ static bool ask_one(void)
         if (!choice.task)
             return false;
         kill_ask(choice.task, TASK_END_MEMORY);
+        __atomic_store_n(&asked_ns, cpu_ns(), __ATOMIC_RELAXED);
         id = choice.task->id;
         string_copy(name, choice.task->record->name, sizeof name);
         arena_event(EVENT_OUT_OF_MEMORY, choice.task->ref.index, choice.bytes, name);
@@ -80,12 +82,30 @@ static bool may_be_tried(size_t frames, size_t tried)
     return tried != RECLAIM_NOT_TRIED && frame_free_count() >= tried + frames;
 }
 
+/* Since when nobody has been asked to end, nor has more become free than there ever was while the caller waits. */
+struct standstill {
+    uint64_t since_ns;
+    size_t most;
+};
+
+static bool is_over(struct standstill *still)
+{
+    uint64_t now = cpu_ns(), asked = __atomic_load_n(&asked_ns, __ATOMIC_RELAXED);
+    size_t free = frame_free_count();
+
+    if (free > still->most)
+        *still = (struct standstill){now, free};
+    if (asked > still->since_ns)
+        still->since_ns = asked;
+    return now > still->since_ns && now - still->since_ns >= PATIENCE_NS;
+}
+
 /* Waits until the frames are free, or the running task ends, or there is nobody left to be ended. Where the allocation
  * has been tried already, so many free frames do not help: until somebody has ended. */
 static bool wait_for(size_t frames, const struct task *self, size_t tried)
 {
     bool ends = tried != RECLAIM_NOT_TRIED;
-    uint64_t since = cpu_ns();
+    struct standstill still = {cpu_ns(), frame_free_count()};
 
     for (bool asked = !ends;;) {
         if (kill_is_asked(self))
@@ -94,14 +114,13 @@ static bool wait_for(size_t frames, const struct task *self, size_t tried)
         if (may_be_tried(frames, tried) || (asked && !(ends && left) && reclaim_caches(frames)))
             return true;
         asked = asked || left;
-        if (left && cpu_ns() - since < PATIENCE_NS) {
+        if (left && !is_over(&still)) {
             scheduler_sleep_ns(LOOK_NS);
             continue;
         }
         if (kill_is_asked(self) || !ask_one())
             return false;
         asked = true;
-        since = cpu_ns();
     }
 }
 
