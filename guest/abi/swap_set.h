@@ -3,7 +3,7 @@
 #pragma once
 #include <stdint.h>
 
-#define SWAP_SET_MAX 72 /* cells on either side */
+#define SWAP_SET_MAX 96 /* cells on either side */
 
 struct swap_set_object {
     uint32_t offset, bytes; /* from the start of the set */
