@@ -1,4 +1,4 @@
-/* See fault.h. What a CPU knows of itself is in one place, which all that deals with a fault uses. Here is a second one.
+/* See fault.h. What a CPU knows of itself is in one place, which all that deals with a fault uses. Here is a second.
  * Calls no other cell. */
 #include "cells/core/cpu/cpu.h"
 #include "cells/recover/fault/fault.h"
