@@ -1,5 +1,6 @@
 /* See board.h. Every wait has a time-out and is repeated, since a fault may lose a wake-up. */
 #include "cells/app/workload/board.h"
+#include "cells/core/panic/panic.h"
 #include "cells/memory/heap/heap.h"
 #include "cells/task/promise/promise.h"
 
@@ -163,6 +164,45 @@ void board_end_round(struct board *board)
         board->slowest_ns = delivery->ns;
     board->futile = 0;
     board->tally.rounds++;
+}
+
+/* What was delivered is believed, unless both of the others say the same. */
+static void outvote(struct board *board)
+{
+    struct tally *tally = &board->tally;
+    uint64_t delivered = board->delivery.number + 1;
+
+    if (tally->rounds == tally->ok + tally->bad) {
+        board->delivery.step = DELIVERY_NONE;
+        return;
+    }
+    tally->rounds = delivered;
+    tally->bad = tally->bad < delivered ? tally->bad : 0;
+    tally->ok = delivered - tally->bad;
+}
+
+void board_check_delivery(struct board *board)
+{
+    struct delivery *delivery = &board->delivery;
+
+    if (delivery->step != DELIVERY_PUBLISH || delivery->number == board->tally.rounds)
+        return;
+    delivery->step = DELIVERY_NONE;
+    panic("a round with another one's number");
+}
+
+void board_check_round(struct board *board)
+{
+    const struct tally *tally = &board->tally;
+    bool ended = tally->rounds == board->delivery.number + 1 && tally->ok + tally->bad == tally->rounds;
+
+    if (board->delivery.step != DELIVERY_DONE || ended) {
+        board->doubts = 0;
+        return;
+    }
+    if (board->doubts++)
+        outvote(board);
+    panic("a round that was delivered has not ended");
 }
 
 void board_stop(struct board *board)

@@ -44,6 +44,7 @@ struct board {
     uint64_t attempt;
     struct tally tally;
     struct delivery delivery; /* of the last round; the conductor's alone */
+    uint32_t doubts;          /* how often its end was found to be wrong; the conductor's alone */
     bool finished;            /* the conductor has delivered all rounds that were wanted */
     uint64_t slowest_ns;      /* progress in the rounds that ended; each round decreases the weight of earlier ones */
     uint32_t futile;          /* weight of the attempts since the last of them */
@@ -85,6 +86,12 @@ enum gather board_gather(struct board *board, const struct job *job, const struc
 uint32_t board_repeat(struct board *board, uint32_t weight);
 /* Counts the round whose delivery is done, once; the next one may be delivered then. */
 void board_end_round(struct board *board);
+/* Panics when what is about to be published is not the round that is next, and drops it: it is done again. */
+void board_check_delivery(struct board *board);
+/* Panics when what board_end_round does was not done right, so that it is done again: else a round would be
+ * delivered twice, or left out. When that comes to the same, the numbers that say how many rounds there were are put
+ * right. */
+void board_check_round(struct board *board);
 /* Ends the work: board_next returns false from now on. */
 void board_stop(struct board *board);
 

@@ -46,14 +46,15 @@ static const struct arena_event *find_event(const struct delivery *d, const char
     return NULL;
 }
 
-/* Writes the event, and publishes it if it is right. */
+/* Writes the event, and publishes it if it is right, and, asked once more, is the first one of this round. */
 static void try_to_publish(const struct delivery *d, const char *text)
 {
     uint64_t seq = arena_event_write(EVENT_ROUND, d->number, d->checksum, text);
     const struct arena_event *e = arena_event_slot(seq);
 
     __atomic_thread_fence(__ATOMIC_SEQ_CST); /* read as it is */
-    if (seq > d->since && seq <= events_logged() && is_of_round(e, d, text) && e->b == d->checksum)
+    bool is_right = seq > d->since && seq <= events_logged() && is_of_round(e, d, text) && e->b == d->checksum;
+    if (is_right && !find_event(d, text))
         arena_event_publish(seq);
 }
 

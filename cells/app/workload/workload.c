@@ -31,8 +31,10 @@ CELL("workload", APPLICATION, 1);
 /* What a fault has interrupted; also where an undisturbed delivery happens. */
 static void finish_delivery(struct board *board)
 {
+    board_check_delivery(board);
     delivery_finish(&board->delivery);
     board_end_round(board);
+    board_check_round(board);
 }
 
 /* A round that is wrong is not delivered. Each part has compared its value: what is wrong here is the board, or what is
