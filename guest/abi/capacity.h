@@ -33,7 +33,7 @@
 #define ARENA_COMPLETIONS_MAX 17
 #define ARENA_SWAPS_MAX       129
 #define ARENA_CHANGES_MAX     513
-#define ARENA_MAILBOX_BYTES   (1536 * 1024) /* all cells at once fit */
+#define ARENA_MAILBOX_BYTES   (1504 * 1024) /* all cells at once fit */
 
 /* What of a table is for recovery alone: one record in so many. So a damaged cell can be reloaded when ordinary loads
  * and tasks have taken the rest. Tables from which recovery takes nothing have no reserve. */
