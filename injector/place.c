@@ -10,13 +10,16 @@
 #include <string.h>
 #include <strings.h>
 
-enum { RECORD_MAX = 512 };
+enum { RECORD_MAX = 1024 };
 
 static const uint32_t record_bytes[] = {
-#define X(table, type, stable, base, most) [ARENA_##table] = sizeof(type) <= RECORD_MAX ? sizeof(type) : 0,
+#define X(table, type, stable, base, most) [ARENA_##table] = sizeof(type),
     ARENA_SHAPES(X)
 #undef X
 };
+#define X(table, type, stable, base, most) _Static_assert(sizeof(type) <= RECORD_MAX);
+ARENA_SHAPES(X)
+#undef X
 
 /* NUMBER[+NUMBER]. */
 static bool parse_span(const char *words, uint64_t *ret_start, uint64_t *ret_bytes)

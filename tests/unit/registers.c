@@ -114,6 +114,10 @@ START_TEST(finds_records_of_the_arena)
         ck_assert_int_eq(place_parse((const char *[]){"arena:", "arena:strings", "arena:tasks:x"}[i], &place, &why),
                          ERR_INVALID);
     ck_assert_int_eq(inject_find(view, "arena:tasks+0x99999999", &again, &why), ERR_NOT_FOUND);
+    ck_assert_int_eq(place_parse("arena:faults", &place, &why), ERR_OK); /* the longest records */
+    ck_assert_int_eq(place_resolve(&place, view, &ranges, &why), ERR_OK);
+    ck_assert(ranges.count && ranges.range[0].bytes == sizeof(struct arena_fault));
+    place_ranges_done(&ranges);
 }
 END_TEST
 
