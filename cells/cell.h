@@ -14,7 +14,8 @@
  *                                        function that is not called
  *   SET_ONCE(vector);                    static datum that is set by the init function or, if it is one word, at first
  *                                        use, and constant from then on; it refers to no cell. state_db has a copy
- *                                        (cells/memory/state_db/state_db.h)
+ *                                        (cells/memory/state_db/state_db.h). Who resets it, in a DONE function, calls
+ *                                        state_db_forget before
  *   SOFT(known);                         static datum, zero at first, that may become zero again at any time: who uses
  *                                        it reads it once, and makes it again (thesis §7.2)
  *   INVARIANT_LENGTH(struct ring, waiting, slots);     field `waiting` is at most field `slots`

@@ -283,6 +283,34 @@ START_TEST(bad_notes_on_data_are_refused)
 }
 END_TEST
 
+/* Only data are set once, only data without contents are soft, and nothing is both. */
+START_TEST(bad_marks_of_data_are_refused)
+{
+    uint8_t *at = note_of(NOTE_DATA);
+    const Elf64_Shdr *all = (void *)(object + ((Elf64_Ehdr *)object)->e_shoff);
+    const uint32_t marks[] = {DATUM_SET_ONCE, DATUM_SOFT, DATUMS, 255, 257, UINT32_MAX};
+    const size_t count = ((Elf64_Nhdr *)(void *)(at - 20))->n_descsz / sizeof(struct note_data);
+    size_t accepted = 0, with_code = 0;
+
+    for (size_t i = 0; i < count * array_size(marks); i++) {
+        struct note_data good, bad;
+        uint8_t *here = at + i / array_size(marks) * sizeof good;
+        memcpy(&good, here, sizeof good);
+        bad = good;
+        bad.datum = marks[i % array_size(marks)];
+        const Elf64_Shdr *s = &all[good.section];
+        bool fits = s->sh_flags & SHF_WRITE &&
+                    (bad.datum == DATUM_SET_ONCE || (bad.datum == DATUM_SOFT && s->sh_type == SHT_NOBITS));
+        accepted += fits;
+        with_code += s->sh_flags & SHF_EXECINSTR ? 1 : 0;
+        memcpy(here, &bad, sizeof bad);
+        ck_assert_int_eq(try_object(object, object_bytes), fits ? ERR_OK : ERR_CORRUPT);
+        memcpy(here, &good, sizeof good);
+    }
+    ck_assert(accepted && with_code);
+}
+END_TEST
+
 /* Notes are aligned to 4 bytes only. Calls fit(note, name of its symbol) until it says yes, and stores what it did. */
 static const char *change_import(bool (*fit)(struct note_symbol *note, char *name))
 {
@@ -535,6 +563,7 @@ Suite *suite_hosted_hostile(void)
     tcase_add_test(hostile, nano_core_cannot_be_replaced);
     tcase_add_test(hostile, other_notes_are_refused);
     tcase_add_test(hostile, bad_notes_on_data_are_refused);
+    tcase_add_test(hostile, bad_marks_of_data_are_refused);
     tcase_add_test(hostile, unknown_import_is_named);
     tcase_add_test(hostile, import_of_another_type_is_named);
     tcase_add_test(hostile, access_level_is_checked);

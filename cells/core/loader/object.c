@@ -423,7 +423,8 @@ static enum err check_data_note(struct object *o, uint64_t at, uint32_t bytes, s
         last = note.section;
         object_section(o, note.section, &section);
         uint32_t kind = object_kind(o, &section);
-        if (!section_kind_is_data(kind) && kind != SECTION_TEXT)
+        if ((!section_kind_is_data(kind) && (kind != SECTION_TEXT || note.datum)) || note.datum >= DATUMS ||
+            (note.datum == DATUM_SOFT && kind != SECTION_BSS))
             return report_refuse(report, ERR_CORRUPT, "%s: its type is said, and it can have none",
                                  object_section_name(o, &section));
         if (!note.type_hash != !note.deep_hash)

@@ -3,6 +3,7 @@
 #include "cells/core/arena/arena.h"
 #include "cells/core/edge/edge.h"
 #include "cells/lib/string/string.h"
+#include "cells/recover/mend/mend.h"
 #include "cells/task/deadline/deadline.h"
 #include "guest/abi/elf.h"
 
@@ -64,8 +65,18 @@ static void carry_own_pointers(const struct plan *plan, const struct pair *pair)
             *word = to;
 }
 
+/* Damage to what is set once is not carried. */
+static void mend_old(struct section_ref old)
+{
+    struct mend_found found;
+
+    if (mend_is_damaged(old))
+        (void)mend_section(old, &found);
+}
+
 static enum err carry_section(const struct plan *plan, const struct pair *pair)
 {
+    mend_old(pair->old);
     pair_move(plan, pair);
     enum err error = restore_pointers(plan, pair);
     if (!error)

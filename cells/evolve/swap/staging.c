@@ -179,13 +179,23 @@ enum err staging_initialize_besides(struct job *job)
     return error;
 }
 
+/* What is set once has its copy from here on. Without room there is none. */
+static void keep_set_once(struct cell_ref cell) NEEDS(loader_lock)
+{
+    for_each_section_of (i, cell)
+        if (state_db_is_due(i))
+            (void)state_db_keep(i);
+}
+
 enum err staging_initialize_new(struct job *job)
 {
     enum err error = ERR_OK;
 
-    for (size_t i = 0; i < job->news && !error; i++)
+    for (size_t i = 0; i < job->news && !error; i++) {
         if (!arena_cell(job->new_[i])->initialized)
             error = loader_initialize(job->new_[i], job->report);
+        keep_set_once(job->new_[i]);
+    }
     return error;
 }
 

@@ -5,6 +5,7 @@
 #include "cells/fs/memory_fs/node.h"
 #include "cells/lib/string/string.h"
 #include "cells/memory/heap/heap.h"
+#include "cells/memory/state_db/state_db.h"
 
 CELL("memory_fs", KERNEL, 1);
 EXPORT(memory_fs_file_put, APPLICATION);
@@ -454,6 +455,7 @@ TRANSFER(memory_fs_transfer);
 
 static enum err memory_fs_done(void)
 {
+    state_db_forget(&volume);
     volume_drop(MOVE(volume));
     return ERR_OK;
 }

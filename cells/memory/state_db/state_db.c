@@ -9,25 +9,41 @@ CELL("state_db", KERNEL, 1);
 FOUNDATION();
 EXPORT(state_db_is_due, KERNEL);
 EXPORT(state_db_keep, KERNEL);
-EXPORT(state_db_is_copy_right, KERNEL);
+EXPORT(state_db_needs_renewal, KERNEL);
+EXPORT(state_db_renew, KERNEL);
+EXPORT(state_db_is_noted, KERNEL);
+EXPORT(state_db_note, KERNEL);
+EXPORT(state_db_forget, KERNEL);
 EXPORT(state_db_restore, KERNEL);
 EXPORT(state_db_sweep, KERNEL);
 
-#define GRANULE_BYTES 32
+#define GRANULE_BYTES 32u
 #define GRANULES      1024
 
-static struct mapped_pages *copies;
-SET_ONCE(copies);
-static struct section_ref owner[GRANULES] GUARDED_BY(loader_lock); /* of the copy that the granule is part of */
+static uint64_t copies_phys; /* 0: there is no room for copies */
+SET_ONCE(copies_phys);
+/* Of the copy that the granule is part of. Records say where copies are: what is wrong here follows from them. */
+static struct section_ref owner[GRANULES] GUARDED_BY(loader_lock);
 
 static size_t granules_for(uint32_t bytes)
 {
-    return (bytes + GRANULE_BYTES - 1) / GRANULE_BYTES;
+    return bytes / GRANULE_BYTES + (bytes % GRANULE_BYTES != 0);
 }
 
 static uint64_t granule_phys(size_t granule)
 {
-    return page_phys(copies) + granule * GRANULE_BYTES;
+    return copies_phys + granule * GRANULE_BYTES;
+}
+
+/* The first granule of the section's copy; GRANULES: it has none there. */
+static size_t first_granule(const struct arena_section *s)
+{
+    uint64_t offset = s->copy_phys - copies_phys;
+
+    return s->copy_phys && offset < GRANULES * GRANULE_BYTES &&
+                   granules_for(s->bytes) <= GRANULES - offset / GRANULE_BYTES
+               ? offset / GRANULE_BYTES
+               : GRANULES;
 }
 
 /* The first of so many free granules; GRANULES: there are none. */
@@ -53,44 +69,119 @@ static bool is_zero(const struct arena_section *s)
     return i == s->bytes;
 }
 
+/* What was set, and is constant now: no bound pointer is in it, since edges say what that must be. */
+static bool is_set(const struct arena_section *s)
+{
+    return s->datum == DATUM_SET_ONCE && section_kind_is_data(s->kind) && !s->first_out.index &&
+           s->bytes <= GRANULES * GRANULE_BYTES && !is_zero(s);
+}
+
 bool state_db_is_due(struct section_ref section)
 {
     const struct arena_section *s = arena_section(section);
-    const struct arena_cell *c = arena_cell(s->cell);
 
-    return s->datum == DATUM_SET_ONCE && !s->copy_phys && !s->first_out.index && c->state == CELL_LIVE &&
-           c->initialized == CELL_INIT_DONE && __atomic_load_n(&arena_header()->ready, __ATOMIC_ACQUIRE) && !is_zero(s);
+    if (s->datum != DATUM_SET_ONCE || s->copy_phys || !arena_sound(section))
+        return false;
+    const struct arena_cell *c = arena_cell(s->cell);
+    return c->state == CELL_LIVE && c->initialized == CELL_INIT_DONE &&
+           __atomic_load_n(&arena_header()->ready, __ATOMIC_ACQUIRE) && is_set(s);
+}
+
+/* 0: there is no copy from here on. */
+static void set_copy(struct section_ref section, uint64_t phys)
+{
+    struct arena_section *s = arena_section(section);
+    GUARD(arena) held = arena_change();
+
+    s->copy_phys = phys;
+    s->hash = phys ? arena_check(page_direct(phys), s->bytes) : 0;
+    arena_seal(section);
 }
 
 enum err state_db_keep(struct section_ref section)
 {
-    struct arena_section *s = arena_section(section);
-    uint64_t phys = s->copy_phys;
+    const struct arena_section *s = arena_section(section);
+    size_t count = granules_for(s->bytes), at;
 
-    if (!copies)
+    if (!state_db_is_due(section))
+        return ERR_INVALID;
+    if (!copies_phys)
         return ERR_NOMEM;
-    if (!phys) {
-        size_t count = granules_for(s->bytes), at = find_granules(count);
-        if (at == GRANULES)
-            return ERR_FULL;
-        for (size_t i = 0; i < count; i++)
-            owner[at + i] = section;
-        phys = granule_phys(at);
-    }
-    memcpy(page_direct(phys), page_direct(s->phys), s->bytes);
-    GUARD(arena) held = arena_change();
-    s->copy_phys = phys;
-    s->hash = arena_check(page_direct(phys), s->bytes);
-    arena_seal(section);
+    if ((at = find_granules(count)) == GRANULES)
+        return ERR_FULL;
+    for (size_t i = 0; i < count; i++)
+        owner[at + i] = section;
+    memcpy(page_direct(granule_phys(at)), page_direct(s->phys), s->bytes);
+    set_copy(section, granule_phys(at));
     return ERR_OK;
 }
 
-bool state_db_is_copy_right(struct section_ref section)
+static bool is_right(const struct arena_section *s, uint64_t phys)
+{
+    return arena_check(page_direct(phys), s->bytes) == s->hash;
+}
+
+bool state_db_needs_renewal(struct section_ref section)
+{
+    const struct arena_section *s = arena_section(section);
+    uint64_t copy = s->copy_phys;
+
+    return copy && !is_right(s, copy) && is_right(s, s->phys) && arena_sound(section);
+}
+
+void state_db_renew(struct section_ref section)
 {
     const struct arena_section *s = arena_section(section);
 
-    return arena_check(page_direct(s->copy_phys), s->bytes) == s->hash;
+    if (state_db_needs_renewal(section))
+        memcpy(page_direct(s->copy_phys), page_direct(s->phys), s->bytes);
 }
+
+bool state_db_is_noted(struct section_ref section)
+{
+    const struct arena_section *s = arena_section(section);
+    size_t first = first_granule(s), count = granules_for(s->bytes), i = 0;
+
+    while (first < GRANULES && i < count && same(owner[first + i], section))
+        i++;
+    return first < GRANULES && i == count;
+}
+
+static bool is_in_use(size_t granule) NEEDS(loader_lock)
+{
+    uint32_t index = owner[granule].index;
+
+    if (!index || index >= arena_header()->table[ARENA_SECTIONS].used)
+        return false;
+    const struct arena_section *s = arena_section(owner[granule]);
+    return granule - first_granule(s) < granules_for(s->bytes);
+}
+
+void state_db_note(struct section_ref section)
+{
+    const struct arena_section *s = arena_section(section);
+    size_t first = first_granule(s), count = first < GRANULES ? granules_for(s->bytes) : 0;
+    bool free = count;
+
+    if (!s->copy_phys || !arena_sound(section))
+        return;
+    for (size_t i = 0; i < count; i++)
+        free &= !owner[first + i].index || same(owner[first + i], section) || !is_in_use(first + i);
+    if (!free) /* of two copies in one place one is overwritten: the datum gets another one */
+        set_copy(section, 0);
+    for (size_t i = 0; i < count && free; i++)
+        owner[first + i] = section;
+}
+
+void state_db_forget(const void *datum)
+{
+    struct section_ref section = arena_section_at((uint64_t)datum);
+
+    if (section.index && arena_section(section)->copy_phys)
+        set_copy(section, 0);
+}
+
+/* ---- fresh data ---- */
 
 static struct section_ref find_pair(struct cell_ref cell, const struct arena_section *like)
 {
@@ -103,35 +194,52 @@ static struct section_ref find_pair(struct cell_ref cell, const struct arena_sec
     return NO_SECTION;
 }
 
-void state_db_restore(struct cell_ref from, struct cell_ref to)
+/* Where the value is that the hash says is right; 0: nobody knows one. */
+static uint64_t right_phys(const struct arena_section *s)
+{
+    if (!s->copy_phys)
+        return 0;
+    return is_right(s, s->copy_phys) ? s->copy_phys : is_right(s, s->phys) ? s->phys : 0;
+}
+
+static bool is_all_known(struct cell_ref from, struct cell_ref to)
 {
     for_each_section_of (i, from) {
         const struct arena_section *s = arena_section(i);
-        struct section_ref pair = s->copy_phys && state_db_is_copy_right(i) ? find_pair(to, s) : NO_SECTION;
-        if (pair.index)
-            memcpy(page_direct(arena_section(pair)->phys), page_direct(s->copy_phys), s->bytes);
+        if ((s->copy_phys || is_set(s)) && (!right_phys(s) || !find_pair(to, s).index))
+            return false;
+    }
+    return true;
+}
+
+void state_db_restore(struct cell_ref from, struct cell_ref to)
+{
+    if (!is_all_known(from, to))
+        return;
+    for_each_section_of (i, from) {
+        const struct arena_section *s = arena_section(i);
+        if (s->copy_phys)
+            memcpy(page_direct(arena_section(find_pair(to, s))->phys), page_direct(right_phys(s)), s->bytes);
     }
 }
 
-static bool is_in_use(size_t granule) NEEDS(loader_lock)
-{
-    const struct arena_section *s = arena_section(owner[granule]);
-    uint64_t from = s->copy_phys, end = from + granules_for(s->bytes) * GRANULE_BYTES;
-
-    return from && granule_phys(granule) >= from && granule_phys(granule) < end;
-}
+/* ---- */
 
 void state_db_sweep(void)
 {
-    for (size_t i = 0; copies && i < GRANULES; i++)
+    for (size_t i = 0; i < GRANULES; i++)
         if (owner[i].index && !is_in_use(i))
             owner[i] = NO_SECTION;
 }
 
 static enum err state_db_init(void)
 {
-    if (!copies)
-        copies = page_map(GRANULES * GRANULE_BYTES, PAGE_WRITE);
-    return copies ? ERR_OK : ERR_NOMEM;
+    if (copies_phys)
+        return ERR_OK;
+    struct mapped_pages *pages = page_map(GRANULES * GRANULE_BYTES, PAGE_WRITE); /* kept for ever */
+    if (!pages)
+        return ERR_NOMEM;
+    copies_phys = page_phys(pages);
+    return ERR_OK;
 }
 INIT(state_db_init);

@@ -260,7 +260,7 @@ static bool differs_from_copy(const struct arena_section *section)
     const uint8_t *bytes = direct_bytes(section->phys), *copy = direct_bytes(section->copy_phys);
     uint32_t i = 0;
 
-    if (!section->copy_phys)
+    if (!section->copy_phys || section->first_out.index) /* a pointer is bound in it now, which edges know */
         return false;
     for (uint64_t a, b; i + 8 <= section->bytes; i += 8) {
         __builtin_memcpy(&a, bytes + i, 8);
@@ -397,7 +397,7 @@ static bool mend_sound_section(const struct arena_section *s, struct mend_found 
     struct mend_found found = {0};
     bool right = true;
 
-    if (s->copy_phys) {
+    if (s->copy_phys && !s->first_out.index) {
         right = !differs(s) || mend_set_once(s, &found);
     } else if (s->kind == SECTION_BSS) {
         mend_pointers(s, &found);

@@ -188,29 +188,25 @@ static void scrub_bound(struct section_ref section)
 
 /* ---- data that are set once ---- */
 
-/* The datum is right, and its copy is not. */
-static void renew_copy(struct section_ref section)
+/* The section's record may be another one's as soon as it is looked at without the lock: each of these looks again. */
+static void put_copy_right(struct section_ref section)
 {
     GUARD(loader) locked = loader_hold();
 
-    if (!mend_is_damaged(section) && !state_db_is_copy_right(section))
-        (void)state_db_keep(section);
+    (void)state_db_keep(section); /* without room there is none */
+    state_db_note(section);
+    state_db_renew(section);
 }
 
 /* One that is due gets its first copy; later ones are compared. */
 static void scrub_set_once(struct section_ref section)
 {
-    const struct arena_section *s = arena_section(section);
+    bool has_copy = arena_section(section)->copy_phys;
 
-    if (state_db_is_due(section)) {
-        GUARD(loader) locked = loader_hold();
-        if (state_db_is_due(section))
-            (void)state_db_keep(section); /* without room there is none */
-    } else if (s->copy_phys && mend_is_damaged(section)) {
+    if (has_copy && mend_is_damaged(section))
         (void)scrub_section_of(section);
-    } else if (s->copy_phys && !state_db_is_copy_right(section)) {
-        renew_copy(section);
-    }
+    else if (has_copy ? !state_db_is_noted(section) || state_db_needs_renewal(section) : state_db_is_due(section))
+        put_copy_right(section);
 }
 
 /* ---- both ---- */
@@ -230,6 +226,16 @@ static void sweep_copies(void)
     GUARD(loader) locked = loader_hold();
 
     state_db_sweep();
+}
+
+void scrub_copy_data(void)
+{
+    uint32_t used = arena_header()->table[ARENA_SECTIONS].used;
+
+    for (struct section_ref i = {1}; i.index < used; i.index++)
+        if (state_db_is_due(i))
+            put_copy_right(i);
+    sweep_copies();
 }
 
 uint32_t scrub_data(void)

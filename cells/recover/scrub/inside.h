@@ -12,6 +12,9 @@ scrub_step scrub_descriptors; /* descriptors.c */
 scrub_step scrub_tables;      /* tables.c */
 scrub_step scrub_records;     /* records.c */
 
+/* Gives copies to all data that are set once and have none; cells.c. */
+void scrub_copy_data(void);
+
 /* Takes the next step of the slow pass over all pristine objects; objects.c. */
 void scrub_objects(void);
 

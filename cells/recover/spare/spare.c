@@ -5,6 +5,7 @@
 #include "cells/core/boot/boot.h"
 #include "cells/core/page/page.h"
 #include "cells/lib/string/string.h"
+#include "cells/memory/state_db/state_db.h"
 
 CELL("spare", KERNEL, 1);
 EXPORT(spare_mend, KERNEL);
@@ -110,6 +111,7 @@ INIT(spare_init);
 
 static enum err spare_done(void)
 {
+    state_db_forget(&memory);
     mapped_pages_put(memory);
     memory = NULL;
     return ERR_OK;

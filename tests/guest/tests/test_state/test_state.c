@@ -56,6 +56,13 @@ static struct section_ref section_of_steady(const char *name)
     return NO_SECTION;
 }
 
+static bool is_copy_right(struct section_ref section)
+{
+    const struct arena_section *s = arena_section(section);
+
+    return arena_check(page_direct(s->copy_phys), s->bytes) == s->hash;
+}
+
 /* ---- damage ---- */
 
 /* Nobody else runs between damage and repair, since what is damaged may be of use to all. */
@@ -85,7 +92,7 @@ static void every_datum(void)
             if (!s->copy_phys)
                 continue;
             with_copy++;
-            testing_need(test, s->datum == DATUM_SET_ONCE && state_db_is_copy_right(i));
+            testing_need(test, s->datum == DATUM_SET_ONCE && is_copy_right(i));
             damage_and_mend(i, 0);
             damage_and_mend(i, s->bytes - 1);
         }
@@ -106,27 +113,32 @@ static void by_scrubber(void)
     test->scrub_mends++;
 
     *(uint64_t *)page_direct(s->copy_phys) ^= 1;
-    testing_need(test, !state_db_is_copy_right(section) && !mend_is_damaged(section));
+    testing_need(test, !is_copy_right(section) && !mend_is_damaged(section));
     await_pass();
-    testing_need(test, state_db_is_copy_right(section) && steady_word(0) == SEED_FIRST);
+    testing_need(test, is_copy_right(section) && steady_word(0) == SEED_FIRST);
 
     *(uint64_t *)page_direct(s->copy_phys) ^= 1; /* both: nobody knows what was right */
     bytes_of(s)[0] ^= 2;
     testing_need(test, mend_cell(steady()) == 0 && steady_word(0) == (SEED_FIRST ^ 2));
     bytes_of(s)[0] ^= 2;
     await_pass();
-    testing_need(test, state_db_is_copy_right(section) && steady_word(0) == SEED_FIRST);
+    testing_need(test, is_copy_right(section) && steady_word(0) == SEED_FIRST);
     testing_need(test, counter(COUNTER_scrub_mends) == mends + 1);
 }
 
 /* ---- swaps ---- */
 
-static void reload(uint32_t flags)
+static void reload_cell(const char *name, uint32_t flags)
 {
     static struct report report;
 
-    testing_need(test, swap_reload(NAMESPACE_ROOT, "steady", flags, &report) == ERR_OK);
+    testing_need(test, swap_reload(NAMESPACE_ROOT, name, flags, &report) == ERR_OK);
     testing_need(test, testing_await(!reap_replaced()));
+}
+
+static void reload(uint32_t flags)
+{
+    reload_cell("steady", flags);
 }
 
 static void reloads(void)
@@ -142,6 +154,113 @@ static void reloads(void)
     for (unsigned i = 0; i < STEADY_WORDS; i++)
         testing_need(test, steady_word(i) == SEED_FIRST * (i + 1));
     testing_need(test, mend_cell(steady()) == 0 && steady_made() == 2 && steady_count() == 2);
+}
+
+/* What is set once belongs together: when of one datum nobody knows what is right, all begin again. */
+static void without_one_copy(void)
+{
+    struct section_ref once = section_of_steady(".bss.once");
+
+    testing_need(test, arena_section(once)->copy_phys && steady_filled() == 0);
+    {
+        GUARD(park) parked = park_all();
+        *(uint64_t *)page_direct(arena_section(once)->copy_phys) ^= 2;
+        bytes_of(arena_section(once))[0] ^= 4;
+    }
+    reload(SWAP_FRESH_DATA);
+    testing_need(test, steady_filled() == 1 && steady_once(21) == 21 && steady_word(1) == SEED_FIRST * 2);
+    await_pass();
+    {
+        GUARD(park) parked = park_all();
+        *(uint64_t *)page_direct(arena_section(section_of_steady(".bss.once"))->copy_phys) ^= 2;
+    }
+    reload(SWAP_FRESH_DATA); /* the datum itself is right */
+    testing_need(test, steady_filled() == 0 && steady_once(22) == 21);
+}
+
+/* A swap takes the copy for what is right, and the new data have theirs when it has ended. */
+static void damage_before_swap(void)
+{
+    await_pass();
+    bytes_of(arena_section(section_of_steady(".bss.table")))[7] ^= 1;
+    reload(0);
+    testing_need(test, steady_word(7) == SEED_FIRST * 8);
+    struct section_ref section = section_of_steady(".bss.table");
+    testing_need(test, arena_section(section)->copy_phys && is_copy_right(section));
+}
+
+static void forgotten(void)
+{
+    struct section_ref once = section_of_steady(".bss.once");
+
+    await_pass();
+    testing_need(test, arena_section(once)->copy_phys);
+    steady_forget();
+    await_pass();
+    testing_need(test, steady_once(23) == 23);
+    await_pass();
+    testing_need(test, arena_section(once)->copy_phys && is_copy_right(once));
+}
+
+/* The scrubber may come with the number of a record that is free by then. */
+static void of_free_record(void)
+{
+    struct section_ref old = section_of_steady(".bss.table");
+
+    reload(0);
+    GUARD(loader) locked = loader_hold();
+    testing_need(test, !arena_sound(old));
+    enum err error = state_db_keep(old);
+    state_db_note(old);
+    state_db_renew(old);
+    testing_need(test, error == ERR_INVALID && !arena_sound(old) && !arena_section(old)->copy_phys);
+}
+
+static bool overlap(const struct arena_section *a, const struct arena_section *b)
+{
+    return a->copy_phys < b->copy_phys + b->bytes && b->copy_phys < a->copy_phys + a->bytes;
+}
+
+/* All copies are right, and lie apart. */
+static bool are_copies_right(void)
+{
+    bool right = true;
+
+    for_each_cell (a)
+        for_each_section_of (i, a) {
+            right &= !arena_section(i)->copy_phys || is_copy_right(i);
+            for_each_cell (b)
+                for_each_section_of (k, b)
+                    right &= !arena_section(i)->copy_phys || !arena_section(k)->copy_phys || same(i, k) ||
+                             !overlap(arena_section(i), arena_section(k));
+        }
+    return right;
+}
+
+/* state_db itself loses what it knows, or has wrong numbers of records. */
+static void fresh_state_db(void)
+{
+    struct cell_ref cell = arena_cell_find(NAMESPACE_ROOT, "state_db");
+
+    for_each_section_of (s, cell)
+        if (string_equal(arena_string(arena_section(s)->name), ".bss.owner")) {
+            GUARD(loader) locked = loader_hold();
+            memset(page_direct(arena_section(s)->phys), 0xff, arena_section(s)->bytes / 2);
+            memset((uint8_t *)page_direct(arena_section(s)->phys) + arena_section(s)->bytes / 2, 0,
+                   arena_section(s)->bytes / 2);
+        }
+    reload(0);
+    await_pass();
+    testing_need(test, are_copies_right());
+    reload_cell("state_db", SWAP_FRESH_DATA);
+    for (unsigned i = 0; i < 4; i++)
+        reload(0);
+    await_pass();
+    testing_need(test, are_copies_right());
+    reload(0);
+    await_pass();
+    testing_need(test, are_copies_right());
+    every_datum();
 }
 
 /* ---- soft data ---- */
@@ -196,6 +315,14 @@ static int test_state_main(int, char **)
     testing_ok(test, "the scrubber puts right the datum or its copy");
     reloads();
     testing_ok(test, "fresh data begin with what is set once, soft data are never carried");
+    without_one_copy();
+    damage_before_swap();
+    testing_ok(test, "data that are set once begin together, and damage is not carried");
+    forgotten();
+    of_free_record();
+    testing_ok(test, "a cell may end what is set once");
+    fresh_state_db();
+    testing_ok(test, "copies are found again, and lie apart");
     comes_and_goes();
     testing_ok(test, "copies of what is gone take no room");
     testing_need(test, faults == 0);
