@@ -20,14 +20,22 @@ struct place_guard {
     struct task *task;
 };
 
-/* A task that the queue says is in it must say so too. Otherwise the queue is made empty: the audit that follows the
- * fault finds those that are in it. */
+static void set_ends(struct wait_queue *queue, struct task *first, struct task *last) NEEDS(queue->lock)
+{
+    __atomic_store_n(&queue->first, first, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&queue->last, last, __ATOMIC_SEQ_CST);
+}
+
+/* A task that the queue says is in it must say so too. Otherwise the queue is left empty, also when there is no task at
+ * that address, which is a fault: the audit that follows finds those that are in it. */
 static void check_member(struct wait_queue *queue, const struct task *task) NEEDS(queue->lock)
 {
-    if (task && task->wait_queue.queue == queue)
-        return;
-    queue->first = queue->last = NULL;
-    panic("a wait queue is damaged");
+    struct task *first = queue->first, *last = queue->last;
+
+    set_ends(queue, NULL, NULL);
+    if (!task || task->wait_queue.queue != queue)
+        panic("a wait queue is damaged");
+    set_ends(queue, first, last);
 }
 
 static void append(struct wait_queue *queue, struct task *task) NEEDS(queue->lock)
@@ -155,10 +163,14 @@ static bool is_in_queue(const struct task *task)
 UNCHECKED void wait_queue_empty_of(struct task *task)
 {
     bool in_queue = is_in_queue(task), unwinding = task->record->state == TASK_UNWINDING;
+    struct wait_queue *queue = task->wait_queue.queue;
 
-    if (in_queue || (unwinding && task->wait_queue.queue)) /* which the queue may still refer to */
-        task->wait_queue.queue->first = task->wait_queue.queue->last = NULL;
-    if (!in_queue)
+    __atomic_store_n(&task->wait_queue.queue, NULL, __ATOMIC_SEQ_CST); /* an address that is none fails once */
+    if (in_queue || (unwinding && queue))                              /* the queue may still refer to it */
+        set_ends(queue, NULL, NULL);
+    if (in_queue)
+        task->wait_queue.queue = queue;
+    else
         task->wait_queue = (struct wait_queue_part){0};
 }
 
