@@ -64,6 +64,7 @@ static enum err apic_init(void)
     if (e == ERR_OK)
         e = lines_init();
     find_lines();
+    nmi_lines_init();
     return e == ERR_OK ? flush_init() : e;
 }
 INIT(apic_init);

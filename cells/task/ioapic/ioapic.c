@@ -64,6 +64,7 @@ enum err ioapic_route(unsigned irq, unsigned vector)
 static enum err ioapic_init(void)
 {
     lines_overrides(isa);
+    nmi_lines_init();
     return lines_init();
 }
 INIT(ioapic_init);

@@ -89,10 +89,12 @@ UNCHECKED static enum err add_io(uint32_t phys, uint32_t first_gsi)
 
 enum err lines_init(void)
 {
-    const struct madt *madt = madt_find();
-    enum err e = madt ? ERR_OK : add_io(IO_DEFAULT, 0);
     struct madt_entry entry;
 
+    if (ios)
+        return ERR_OK;
+    const struct madt *madt = madt_find();
+    enum err e = madt ? ERR_OK : add_io(IO_DEFAULT, 0);
     for (size_t at = 0; e == ERR_OK && madt_next(madt, &at, &entry);)
         if (entry.type == MADT_IO)
             e = add_io(entry.io.phys, entry.io.first_gsi);

@@ -19,7 +19,8 @@ struct line {
     uint32_t route;
 };
 
-/* Finds and maps the I/O APICs, and masks all lines; one at the usual address where there is no MADT. ERR_NOMEM. */
+/* Finds and maps the I/O APICs, and masks all lines; one at the usual address where there is no MADT. Where they are
+ * known, since fresh data begin with what is set once, lines stay as they are. ERR_NOMEM. */
 enum err lines_init(void);
 /* The line of a global system interrupt. ERR_NOT_FOUND: nobody has it. */
 enum err line_find(uint32_t gsi, struct line *ret_line);
@@ -28,6 +29,9 @@ uint64_t line_read(const struct line *line);
 void line_write(const struct line *line, uint64_t value);
 /* The next line after `*line`, in the order of I/O APICs; {0, UINT32_MAX} is before the first. False: no more. */
 bool line_next(struct line *line);
+
+/* Finds the lines of NMIs; nmi.c. */
+void nmi_lines_init(void);
 
 /* What the firmware says of an ISA interrupt. `flags`: LINE_LOW, LINE_LEVEL. */
 struct isa_override {

@@ -5,10 +5,17 @@
 EXPORT(ioapic_route_nmi, KERNEL);
 EXPORT(ioapic_mask, KERNEL);
 
-static struct isa_override nmi_isa[ISA_IRQS]; /* from the first use on */
+static struct isa_override nmi_isa[ISA_IRQS];
 static bool nmi_isa_known;
 SET_ONCE(nmi_isa);
 SET_ONCE(nmi_isa_known);
+
+void nmi_lines_init(void)
+{
+    if (!nmi_isa_known)
+        lines_overrides(nmi_isa);
+    nmi_isa_known = true;
+}
 
 static enum err set_line(unsigned irq, uint64_t word)
 {
@@ -16,9 +23,6 @@ static enum err set_line(unsigned irq, uint64_t word)
 
     if (irq >= ISA_IRQS)
         return ERR_UNSUPPORTED;
-    if (!nmi_isa_known)
-        lines_overrides(nmi_isa);
-    nmi_isa_known = true;
     enum err e = line_find(nmi_isa[irq].gsi, &line);
     if (e == ERR_OK)
         line_write(&line, word | nmi_isa[irq].flags);

@@ -43,6 +43,14 @@ static uint64_t *bytes_of(const struct arena_section *s)
     return page_direct(s->phys);
 }
 
+static struct section_ref section_of(const char *cell, const char *name)
+{
+    for_each_section_of (s, arena_cell_find(NAMESPACE_ROOT, cell))
+        if (string_equal(arena_string(arena_section(s)->name), name))
+            return s;
+    return NO_SECTION;
+}
+
 static struct cell_ref steady(void)
 {
     return arena_cell_find(NAMESPACE_ROOT, "steady");
@@ -50,10 +58,7 @@ static struct cell_ref steady(void)
 
 static struct section_ref section_of_steady(const char *name)
 {
-    for_each_section_of (s, steady())
-        if (string_equal(arena_string(arena_section(s)->name), name))
-            return s;
-    return NO_SECTION;
+    return section_of("steady", name);
 }
 
 static bool is_copy_right(struct section_ref section)
@@ -240,15 +245,13 @@ static bool are_copies_right(void)
 /* state_db itself loses what it knows, or has wrong numbers of records. */
 static void fresh_state_db(void)
 {
-    struct cell_ref cell = arena_cell_find(NAMESPACE_ROOT, "state_db");
+    const struct arena_section *owner = arena_section(section_of("state_db", ".bss.owner"));
 
-    for_each_section_of (s, cell)
-        if (string_equal(arena_string(arena_section(s)->name), ".bss.owner")) {
-            GUARD(loader) locked = loader_hold();
-            memset(page_direct(arena_section(s)->phys), 0xff, arena_section(s)->bytes / 2);
-            memset((uint8_t *)page_direct(arena_section(s)->phys) + arena_section(s)->bytes / 2, 0,
-                   arena_section(s)->bytes / 2);
-        }
+    {
+        GUARD(loader) locked = loader_hold();
+        memset(bytes_of(owner), 0xff, owner->bytes / 2);
+        memset((uint8_t *)bytes_of(owner) + owner->bytes / 2, 0, owner->bytes / 2);
+    }
     reload(0);
     await_pass();
     testing_need(test, are_copies_right());
@@ -261,6 +264,15 @@ static void fresh_state_db(void)
     await_pass();
     testing_need(test, are_copies_right());
     every_datum();
+}
+
+/* Lines that others have routed stay as they are. */
+static void fresh_io_apics(void)
+{
+    uint64_t ios = *bytes_of(arena_section(section_of("ioapic", ".bss.ios")));
+
+    reload_cell("ioapic", SWAP_FRESH_DATA);
+    testing_need(test, ios && *bytes_of(arena_section(section_of("ioapic", ".bss.ios"))) == ios);
 }
 
 /* ---- soft data ---- */
@@ -322,6 +334,7 @@ static int test_state_main(int, char **)
     of_free_record();
     testing_ok(test, "a cell may end what is set once");
     fresh_state_db();
+    fresh_io_apics();
     testing_ok(test, "copies are found again, and lie apart");
     comes_and_goes();
     testing_ok(test, "copies of what is gone take no room");
