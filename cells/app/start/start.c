@@ -11,6 +11,7 @@
 #include "cells/evolve/swap/swap.h"
 #include "cells/host/log/log.h"
 #include "cells/lib/string/string.h"
+#include "cells/memory/state_db/state_db.h"
 #include "cells/task/application/application.h"
 #include "cells/task/scheduler/scheduler.h"
 #include "cells/task/smp/smp.h"
@@ -114,6 +115,7 @@ static void start_run(uint64_t argument)
     boot_option("app", names, sizeof names);
     run_applications(names);
     __atomic_store_n(&arena_header()->ready, 1, __ATOMIC_RELEASE);
+    state_db_keep_all();
     log_info("started");
 }
 

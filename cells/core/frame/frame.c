@@ -29,14 +29,12 @@ static uint64_t *summary GUARDED_BY(frame_lock); /* a set bit is a word of the m
 static size_t words GUARDED_BY(frame_lock);      /* of the map */
 static size_t free_frames GUARDED_BY(frame_lock);
 static size_t total_frames;
-static size_t for_recovery;                       /* frames that are for recovery alone */
 static size_t lowest_word GUARDED_BY(frame_lock); /* no free frame in a word below */
 static size_t run_hint GUARDED_BY(frame_lock);    /* frame at which the search for a run starts */
 SET_ONCE(map);
 SET_ONCE(summary);
 SET_ONCE(words);
 SET_ONCE(total_frames);
-SET_ONCE(for_recovery);
 
 struct span {
     uint64_t start, end;
@@ -129,12 +127,20 @@ static size_t find_one(void) NEEDS(frame_lock)
     return lowest_word * WORD_FRAMES + (size_t)__builtin_ctzll(map[lowest_word]);
 }
 
+/* Frames that are for recovery alone. A wrong total makes them no more than a part of what there can be. */
+static size_t for_recovery(void) NEEDS(frame_lock)
+{
+    size_t most = words * WORD_FRAMES;
+
+    return (total_frames < most ? total_frames : most) / FRAME_RESERVE_PART;
+}
+
 enum err frame_alloc(size_t frames, uint64_t *ret_phys)
 {
     GUARD(lock) held = lock_take(&frame_lock);
     size_t found = SIZE_MAX;
 
-    if (!frames || frames > free_frames || (frames + for_recovery > free_frames && !arena_may_use_reserve()))
+    if (!frames || frames > free_frames || (frames + for_recovery() > free_frames && !arena_may_use_reserve()))
         return frames ? ERR_NOMEM : ERR_INVALID;
     if (frames == 1) {
         found = find_one();
@@ -279,7 +285,6 @@ UNCHECKED enum err frame_init(uint64_t image_end)
         for (uint64_t rest = map[i]; rest; rest &= rest - 1)
             free_frames++;
     total_frames = free_frames;
-    for_recovery = total_frames / FRAME_RESERVE_PART;
     return ERR_OK;
 }
 

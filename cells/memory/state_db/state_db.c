@@ -9,6 +9,7 @@ CELL("state_db", KERNEL, 1);
 FOUNDATION();
 EXPORT(state_db_is_due, KERNEL);
 EXPORT(state_db_keep, KERNEL);
+EXPORT(state_db_keep_all, KERNEL);
 EXPORT(state_db_needs_renewal, KERNEL);
 EXPORT(state_db_renew, KERNEL);
 EXPORT(state_db_is_noted, KERNEL);
@@ -114,6 +115,17 @@ enum err state_db_keep(struct section_ref section)
     memcpy(page_direct(granule_phys(at)), page_direct(s->phys), s->bytes);
     set_copy(section, granule_phys(at));
     return ERR_OK;
+}
+
+void state_db_keep_all(void)
+{
+    uint32_t used = arena_header()->table[ARENA_SECTIONS].used;
+
+    for (struct section_ref i = {1}; i.index < used; i.index++)
+        if (state_db_is_due(i)) {
+            GUARD(loader) locked = loader_hold();
+            (void)state_db_keep(i); /* without room there is none */
+        }
 }
 
 static bool is_right(const struct arena_section *s, uint64_t phys)

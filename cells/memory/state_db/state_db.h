@@ -1,8 +1,8 @@
 /* Copies of static data that no task can own and nobody could work out again: what hardware has the system keep, and
  * what interrupt handlers need (thesis §7.2). A cell says SET_ONCE of them (cells/cell.h); their key is the cell's name
  * and the section's. With the copy damage is put right (mend.h), and a cell that gets fresh data has them again before
- * its init function runs. A datum has a copy once it is not zero and the system has started; the scrubber
- * makes it, and a swap. */
+ * its init function runs. A datum has a copy once it is not zero and the system has started; it is made at
+ * the start, by a swap, and by the scrubber. */
 #pragma once
 #include "cells/core/loader/loader.h"
 
@@ -11,6 +11,8 @@
 bool state_db_is_due(struct section_ref section);
 /* Copies the datum. ERR_INVALID: it is not due. ERR_NOMEM: there is no room. ERR_FULL: in the copies' memory. */
 enum err state_db_keep(struct section_ref section) NEEDS(loader_lock);
+/* Copies all data that are due, as far as there is room. From a task. */
+void state_db_keep_all(void);
 /* Whether the datum is right, and its copy, which exists, is not. */
 bool state_db_needs_renewal(struct section_ref section);
 /* Copies the datum again if its copy needs that. */

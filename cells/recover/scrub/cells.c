@@ -230,11 +230,7 @@ static void sweep_copies(void)
 
 void scrub_copy_data(void)
 {
-    uint32_t used = arena_header()->table[ARENA_SECTIONS].used;
-
-    for (struct section_ref i = {1}; i.index < used; i.index++)
-        if (state_db_is_due(i))
-            put_copy_right(i);
+    state_db_keep_all();
     sweep_copies();
 }
 
