@@ -254,19 +254,22 @@ void board_post(struct board *board, enum part part, const struct job *job, uint
     wait_queue_wake_one(&board->posted);
 }
 
-static struct channel_end *exchange_offer(struct board *board, struct channel_end *end)
+/* Leaves in `end` what was offered before. Each of the two has an owner all the time, faults included. */
+static void exchange_offer(struct board *board, struct channel_end **end)
 {
     GUARD(lock) held = lock_take(&board->lock);
     struct channel_end *before = board->offered;
 
-    board->offered = end;
+    board->offered = *end;
+    *end = before;
     wait_queue_wake_all(&board->offer);
-    return before;
 }
 
 void board_offer(struct board *board, TAKES struct channel_end *end)
 {
-    channel_end_put(exchange_offer(board, end));
+    OWN(channel_end) struct channel_end *own = end;
+
+    exchange_offer(board, &own);
 }
 
 enum err board_take_offer(struct board *board, const struct job *job, struct channel_end **ret_end)

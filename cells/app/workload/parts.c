@@ -63,11 +63,11 @@ static enum err send_in_attempt(struct board *board, const struct job *job, stru
 
 static enum err new_link(struct board *board, struct channel_end **ret_sender)
 {
-    struct channel_end *receiver;
+    OWN(channel_end) struct channel_end *receiver = NULL;
     enum err e = channel_new(RING_SLOTS, sizeof(struct message), ret_sender, &receiver);
 
     if (e == ERR_OK)
-        board_offer(board, receiver);
+        board_offer(board, MOVE(receiver));
     return e;
 }
 

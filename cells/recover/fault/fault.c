@@ -437,6 +437,8 @@ static void handle_exception(struct trap_frame *frame)
         if (mend_second_all(NULL, 0))
             unwind_forget();
     }
+    if (!again && frame->vector == EXCEPTION_BREAKPOINT)
+        frame->rip--; /* where it stands: nobody sets any, it is a byte of damaged text */
     mine->frame = frame;
     task_mend_this(frame->rsp);
     uint64_t seq = log_fault(frame, cpu, again);
@@ -459,7 +461,7 @@ static enum err fault_init(void)
 
     kept_take_over();
     for (unsigned vector = 0; vector < EXCEPTIONS; vector++) {
-        if (vector == EXCEPTION_DEBUG || vector == EXCEPTION_NMI || vector == EXCEPTION_BREAKPOINT)
+        if (vector == EXCEPTION_DEBUG || vector == EXCEPTION_NMI)
             continue;
         enum err e = vector_bind(vector, handle_exception);
         if (e)

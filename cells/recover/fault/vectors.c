@@ -7,6 +7,7 @@
 static const char *const vector_names[EXCEPTIONS] = {
     [0] = "divide error",
     [EXCEPTION_NMI] = "NMI",
+    [EXCEPTION_BREAKPOINT] = "breakpoint",
     [4] = "overflow",
     [5] = "bound range exceeded",
     [EXCEPTION_UD] = "invalid opcode",

@@ -9,6 +9,7 @@
 #define JUMP_DIRECT 0xe9
 #define REX         0x40 /* prefix, with four flags */
 #define BODY_BYTES  1024 /* of a function, in which its body begins */
+#define ASTRAY      4    /* words by which a stack pointer is looked for */
 
 static bool is_inside(uint64_t virt, uint64_t start, uint64_t bytes)
 {
@@ -242,12 +243,15 @@ static uint64_t find_call(const struct walk_place *place, uint64_t damaged, uint
     return 0;
 }
 
-/* The same in all cells. If there is none, and `any`, the only one that is behind any call. */
+/* The same in all cells. If there is none, and `any`, the only one that is behind any call. All cells are within 2 GiB:
+ * an address of which the upper half is wrong, in whichever bits, follows from the lower one. */
 static uint64_t find_neighbour(uint64_t damaged, uint64_t function, bool any)
 {
-    uint64_t found = 0;
+    uint64_t found = 0, extended = (uint64_t)(int64_t)(int32_t)damaged;
     unsigned count = 0;
 
+    if (extended != damaged && is_return_address(extended) && (any || calls(extended, function)))
+        return extended;
     for (unsigned bit = 0; bit < 64; bit++) {
         uint64_t address = damaged ^ 1ull << bit;
         if (!is_return_address(address))
@@ -432,15 +436,17 @@ static bool is_behind_call(uint64_t address, uint64_t function)
            calls(address, function);
 }
 
-/* The frame reached has saved rbp, and sets it: if it points out of the stack, it is found again by the return address
- * above it, which is behind a call of this function. So its landing pads, and the frames outside of it, are reached. */
+/* The frame reached has saved rbp, and sets it: if it points out of the stack, or to no word of it, it is found again
+ * by the return address above it, which is behind a call of this function. So its landing pads, and the frames outside
+ * of it, are reached. */
 static void right_frame_pointer(struct walk *walk)
 {
     uint64_t rsp = walk->registers.value[DWARF_RSP], rbp = walk->registers.value[DWARF_RBP], address, saved;
     uint64_t end = walk->stack.virt + walk->stack.bytes;
     struct walk_frame frame;
 
-    if (!rbp || (rbp >= rsp && rbp < end) || walk_look_up(walk, &frame) || frame.row.cfa_register != DWARF_RBP)
+    if (!rbp || (rbp >= rsp && rbp < end && rbp % 8 == 0) || walk_look_up(walk, &frame) ||
+        frame.row.cfa_register != DWARF_RBP)
         return;
     for (uint64_t at = (rsp + 15) & ~7ul; at < end; at += 8)
         if (read_stack_word(walk, at, &address) && is_behind_call(address, frame.function.start) &&
@@ -448,6 +454,42 @@ static void right_frame_pointer(struct walk *walk)
             walk->registers.value[DWARF_RBP] = at - 8;
             return;
         }
+}
+
+/* Whether a register that functions save has one of the words in [from, to): damaged text may have popped it. */
+static bool is_popped(const struct walk *walk, uint64_t from, uint64_t to)
+{
+    static const uint8_t saved[] = {DWARF_RBX, DWARF_RBP, 12, 13, 14, 15}; /* the last ones are r12 to r15 */
+    uint64_t word;
+
+    for (uint64_t at = from; at < to; at += 8)
+        for (size_t i = 0; i < array_size(saved); i++)
+            if (!read_stack_word(walk, at, &word) || walk->registers.value[saved[i]] == word)
+                return true;
+    return false;
+}
+
+/* The innermost frame, which has no frame pointer, has no return address where its tables say: damaged text has pushed
+ * or popped what the function does not. If one that is behind a call of this function is near, puts the stack pointer
+ * right. False: there is none. */
+static bool right_stack_pointer(struct walk *walk, const struct walk_frame *frame)
+{
+    uint64_t rsp = walk->registers.value[DWARF_RSP], address;
+
+    if (!walk->exact || frame->row.cfa_register != DWARF_RSP)
+        return false;
+    uint64_t at = rsp + (uint64_t)frame->row.cfa_offset - 8;
+    for (uint64_t off = 8; off <= ASTRAY * 8; off += 8) {
+        if (read_stack_word(walk, at - off, &address) && is_behind_call(address, frame->function.start)) {
+            walk->registers.value[DWARF_RSP] = rsp - off;
+            return !is_popped(walk, rsp - off, rsp);
+        }
+        if (read_stack_word(walk, at + off, &address) && is_behind_call(address, frame->function.start)) {
+            walk->registers.value[DWARF_RSP] = rsp + off;
+            return true;
+        }
+    }
+    return false;
 }
 
 struct walk walk_from(const struct trap_frame *frame, uint64_t stack_low, uint64_t stack_high)
@@ -467,7 +509,12 @@ bool walk_leave(struct walk *walk, const struct walk_frame *frame)
 {
     if (++walk->frames > FRAMES_MAX)
         return false;
+    struct walk again = *walk;
     enum dwarf_step step = frame ? step_by_tables(walk, frame) : STEP_FAILED;
+    if (step == STEP_FAILED && frame && right_stack_pointer(&again, frame)) {
+        *walk = again;
+        step = step_by_tables(walk, frame);
+    }
     bool found = step == STEP_FAILED ? guess_next(walk) : step == STEP_DONE;
     if (found)
         right_frame_pointer(walk);

@@ -55,6 +55,13 @@ static void trap(void)
         __builtin_trap();
 }
 
+/* As a byte of damaged text. */
+static void break_off(void)
+{
+    if (!zero)
+        __asm__ volatile("int3");
+}
+
 static void divide(void)
 {
     zero = 1 / zero;
@@ -152,6 +159,31 @@ static __attribute__((noinline)) void return_astray(void)
                      : "rbx", "r12", "r13", "r14", "r15", "memory");
 }
 
+/* Its caller's frame pointer is found again. */
+static void misalign_frame(void)
+{
+    *(volatile uint64_t *)__builtin_frame_address(0) += 4;
+    *(volatile int *)zero = 1;
+}
+
+/* Its stack pointer is: it has no frame pointer. */
+static __attribute__((noinline)) void pop_return(void)
+{
+    __asm__ volatile("leaq 8(%%rsp), %%rsp\n\tmovl %%eax, 0" ::: "memory");
+}
+
+static void pop_astray(void)
+{
+    pop_return();
+    zero = 0;
+}
+
+/* Its return address is. */
+static void return_half(void)
+{
+    ((volatile uint64_t *)__builtin_frame_address(0))[1] ^= 0xa6ull << 56;
+}
+
 static const struct way {
     const char *name;
     void (*fail)(void);
@@ -162,9 +194,13 @@ static const struct way {
     {"address that is none", read_wild, EXCEPTION_GP},
     {"jump to junk", jump_to_junk, EXCEPTION_PF},
     {"ud2", trap, EXCEPTION_UD},
+    {"int3", break_off, EXCEPTION_BREAKPOINT},
     {"division by 0", divide, 0},
     {"write to text", write_text, EXCEPTION_PF},
     {"index out of an array", leave_array, EXCEPTION_UD},
+    {"return address that was popped", pop_astray, EXCEPTION_PF},
+    {"frame pointer to no word", misalign_frame, EXCEPTION_PF},
+    {"return address whose upper half is wrong", return_half, EXCEPTION_GP},
     {"in the nano_core, called with a bad pointer", copy_from_null, EXCEPTION_PF},
     {"panic in nested calls", panic_nested, PANIC},
     {"stack overflow", overflow_stack, EXCEPTION_PF},
