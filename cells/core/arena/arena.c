@@ -71,6 +71,8 @@ SET_ONCE(areas_phys);
 static uint64_t early_visits, *visits = &early_visits; /* COUNTER_visits, once the arena is made */
 struct area arena_areas[AREAS];
 const union arena_contents *arena_contents;
+SET_ONCE(arena_areas);
+SET_ONCE(arena_contents);
 const void *arena_reserve_user;
 
 _Static_assert(offsetof(struct arena_namespace, name) == NAME_WORD * 4);

@@ -7,6 +7,7 @@
 /* Bits 0 to 31: key; 32 to 55: record; 56 to 63: such that the exclusive or of all bytes is 0. An empty slot is 0.
  * Written within arena_change() only; read without it while a fault is handled. */
 struct index_table index_table[INDEXES];
+SET_ONCE(index_table);
 _Static_assert(sizeof *index_table->slot == INDEX_SLOT_BYTES);
 static uint32_t used[INDEXES] GUARDED_BY(arena_writer);
 static bool suspect; /* atomic */

@@ -14,6 +14,9 @@ struct entry {
 static struct entry *entry GUARDED_BY(loader_lock);
 static struct object_ref *object GUARDED_BY(loader_lock); /* by slot of a member's name: the last object record of it */
 static uint32_t slots GUARDED_BY(loader_lock);
+SET_ONCE(entry);
+SET_ONCE(object);
+SET_ONCE(slots);
 _Static_assert(sizeof *entry + sizeof *object == ARENA_ARCHIVE_SLOT_BYTES);
 static size_t entries GUARDED_BY(loader_lock);
 static uint32_t sum GUARDED_BY(loader_lock); /* check word of `entry`, once it is complete */
