@@ -6,9 +6,10 @@
 #define PAGING_PRESENT    0x1
 #define PAGING_WRITE      0x2
 #define PAGING_USER       0x4
-#define PAGING_UNCACHED   0x18 /* PCD, PWT */
-#define PAGING_DIRTY      0x40 /* set by the CPU when something is written by this entry */
-#define PAGING_LARGE      0x80 /* above level 0: maps memory and does not refer to a table */
+#define PAGING_UNCACHED   0x18  /* PCD, PWT */
+#define PAGING_DIRTY      0x40  /* set by the CPU when something is written by this entry */
+#define PAGING_OPAQUE     0x200 /* of no meaning to the CPU: PAGE_OPAQUE */
+#define PAGING_LARGE      0x80  /* above level 0: maps memory and does not refer to a table */
 #define PAGING_NO_EXECUTE 0x8000000000000000
 #define PAGING_ADDRESS    0x000ffffffffff000
 

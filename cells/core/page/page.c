@@ -142,7 +142,7 @@ static uint64_t pte_bits(unsigned flags)
     if (flags & PAGE_WRITE && flags & PAGE_EXECUTE)
         panic("pages both writable and executable");
     return PAGING_PRESENT | (flags & PAGE_WRITE ? PAGING_WRITE : 0) | (flags & PAGE_EXECUTE ? 0 : PAGING_NO_EXECUTE) |
-           (flags & PAGE_UNCACHED ? PAGING_UNCACHED : 0);
+           (flags & PAGE_UNCACHED ? PAGING_UNCACHED : 0) | (flags & PAGE_OPAQUE ? PAGING_OPAQUE : 0);
 }
 
 /* Makes the tables that [virt, virt + bytes) needs. */

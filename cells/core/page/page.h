@@ -11,6 +11,7 @@ enum page_flags {
     PAGE_EXECUTE = 2,  /* never together with PAGE_WRITE */
     PAGE_UNCACHED = 4, /* device memory */
     PAGE_CELL = 8,     /* at addresses that 32-bit relocations of cells reach */
+    PAGE_OPAQUE = 16,  /* holds no address in a cell: a swap does not search it */
 };
 
 struct mapped_pages; /* opaque */

@@ -87,7 +87,7 @@ static void visit_pages(struct visit *visit, uint64_t table_phys, unsigned level
             visit_pages(visit, entry & PAGING_ADDRESS, level - 1, virt);
             continue;
         }
-        if (!(entry & PAGING_WRITE) || !(entry & PAGING_DIRTY) || entry & PAGING_UNCACHED ||
+        if (!(entry & PAGING_WRITE) || !(entry & PAGING_DIRTY) || entry & (PAGING_UNCACHED | PAGING_OPAQUE) ||
             is_page_skipped(visit, virt))
             continue;
         uint64_t phys = entry & PAGING_ADDRESS & ~(bytes - 1);
@@ -120,8 +120,7 @@ static void visit_sections(const struct visit *visit, struct cell_ref cell)
     for_each_section_of (s, cell) {
         const struct arena_section *section = arena_section(s);
         uint64_t phys = (section->phys + 7) & ~7ul;
-        bool is_data = section_kind_is_data(section->kind) && section->datum != DATUM_SET_ONCE;
-        if (is_data && section->bytes >= 8 && !is_skipped(visit, section->virt))
+        if (section_kind_is_data(section->kind) && section->bytes >= 8 && !is_skipped(visit, section->virt))
             visit->words(page_direct(phys), section->bytes / 8 - (phys != section->phys), phys, visit->context);
     }
 }

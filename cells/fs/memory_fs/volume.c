@@ -48,7 +48,7 @@ static enum err extent_map(struct volume *v, unsigned k, size_t extent)
 {
     if (block_try(v, k, extent * EXTENT_BLOCKS))
         return ERR_OK;
-    OWN(mapped_pages) struct mapped_pages *pages = reclaim_map(EXTENT_BYTES, PAGE_WRITE);
+    OWN(mapped_pages) struct mapped_pages *pages = reclaim_map(EXTENT_BYTES, PAGE_WRITE | PAGE_OPAQUE);
     if (!pages)
         return ERR_NOMEM;
     const uint8_t *other = block_try(v, !k, extent * EXTENT_BLOCKS);

@@ -27,7 +27,8 @@ struct canvas *canvas_new(uint32_t width, uint32_t height)
 {
     if (!width || !height || width > SIDE_MAX || height > SIDE_MAX)
         return NULL;
-    OWN(mapped_pages) struct mapped_pages *memory = reclaim_map((size_t)width * height * sizeof(uint32_t), PAGE_WRITE);
+    OWN(mapped_pages)
+    struct mapped_pages *memory = reclaim_map((size_t)width * height * sizeof(uint32_t), PAGE_WRITE | PAGE_OPAQUE);
     OWN(heap) struct canvas *canvas = heap_alloc(sizeof *canvas);
     if (!memory || !canvas)
         return NULL;

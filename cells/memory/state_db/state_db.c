@@ -248,7 +248,7 @@ static enum err state_db_init(void)
 {
     if (copies_phys)
         return ERR_OK;
-    struct mapped_pages *pages = page_map(GRANULES * GRANULE_BYTES, PAGE_WRITE); /* kept for ever */
+    struct mapped_pages *pages = page_map(GRANULES * GRANULE_BYTES, PAGE_WRITE | PAGE_OPAQUE); /* for ever */
     if (!pages)
         return ERR_NOMEM;
     copies_phys = page_phys(pages);

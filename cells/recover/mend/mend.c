@@ -41,11 +41,30 @@ bool mend_is_whole(struct cell_ref cell)
     return is_whole(cell);
 }
 
+/* The cell's first datum that is set once and damaged. */
+static struct section_ref first_wrong_set_once(struct cell_ref cell)
+{
+    const struct arena_cell *c = cell_record(cell);
+    uint32_t left = c->data_bytes ? c->sections : 0;
+
+    for (struct section_ref i = c->first_section; left && is_in_table(ARENA_SECTIONS, i.index);
+         i = section_record(i)->next_in_cell, left--) {
+        const struct arena_section *section = section_record(i);
+        if (section->copy_phys && same(section->cell, cell) && is_record_sound(ARENA_SECTIONS, i.index) &&
+            differs(section))
+            return i;
+    }
+    return NO_SECTION;
+}
+
 struct section_ref mend_find_damage(struct cell_ref cell)
 {
     bool whole;
 
-    return is_record_sound(ARENA_CELLS, cell.index) ? find_damage(cell, &whole) : NO_SECTION;
+    if (!is_record_sound(ARENA_CELLS, cell.index))
+        return NO_SECTION;
+    struct section_ref damaged = find_damage(cell, &whole);
+    return damaged.index ? damaged : first_wrong_set_once(cell);
 }
 
 unsigned mend_all(const struct cell_ref *cells, unsigned count)

@@ -341,22 +341,6 @@ static struct section_ref first_damaged(struct cell_ref cell, bool *ret_sealed)
     return NO_SECTION;
 }
 
-/* The cell's first datum that is set once and damaged. */
-static inline struct section_ref first_wrong_set_once(struct cell_ref cell)
-{
-    const struct arena_cell *c = cell_record(cell);
-    uint32_t left = c->data_bytes ? c->sections : 0;
-
-    for (struct section_ref i = c->first_section; left && is_in_table(ARENA_SECTIONS, i.index);
-         i = section_record(i)->next_in_cell, left--) {
-        const struct arena_section *section = section_record(i);
-        if (section->copy_phys && same(section->cell, cell) && is_record_sound(ARENA_SECTIONS, i.index) &&
-            differs(section))
-            return i;
-    }
-    return NO_SECTION;
-}
-
 /* Of a cell whose record is sound. *ret_whole: as is_whole has it; false does not mean that something is damaged. */
 static inline struct section_ref find_damage(struct cell_ref cell, bool *ret_whole)
 {
@@ -366,7 +350,7 @@ static inline struct section_ref find_damage(struct cell_ref cell, bool *ret_who
     uint64_t sum = sum_of(c); /* first: it is kept only if all is right after it was made */
     *ret_whole = c->sum == sum;
     if (*ret_whole)
-        return first_wrong_set_once(cell);
+        return NO_SECTION;
     struct section_ref damaged = first_damaged(cell, &sealed);
     if (sealed)
         __atomic_store_n(&c->sum, sum, __ATOMIC_RELAXED);

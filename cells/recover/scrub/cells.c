@@ -29,7 +29,7 @@ static uint32_t cell_at, section_at;
 enum err cells_init(void)
 {
     capacity = arena_header()->table[ARENA_CELLS].capacity;
-    OWN(mapped_pages) struct mapped_pages *pages = page_map(capacity * sizeof *rest, PAGE_WRITE);
+    OWN(mapped_pages) struct mapped_pages *pages = page_map(capacity * sizeof *rest, PAGE_WRITE | PAGE_OPAQUE);
     if (!pages)
         return ERR_NOMEM;
     rest = page_start(MOVE(pages));

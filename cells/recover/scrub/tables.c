@@ -53,7 +53,8 @@ enum err tables_init(void)
         if (boot->range[i].phys + boot->range[i].bytes > ram_end)
             ram_end = boot->range[i].phys + boot->range[i].bytes;
     copies_max = COPIES_BASE + (ram_end < RAM_MOST ? (uint32_t)(ram_end >> PAGING_SHIFT(2)) : COPIES_MORE);
-    OWN(mapped_pages) struct mapped_pages *pages = page_map((FRAME_BYTES + sizeof *copies) * copies_max, PAGE_WRITE);
+    OWN(mapped_pages)
+    struct mapped_pages *pages = page_map((FRAME_BYTES + sizeof *copies) * copies_max, PAGE_WRITE | PAGE_OPAQUE);
     if (!pages)
         return ERR_NOMEM;
     uint8_t *start = page_start(MOVE(pages));

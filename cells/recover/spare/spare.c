@@ -93,7 +93,7 @@ static enum err spare_init(void)
         return ERR_OK;
     if (parts < 2)
         parts = 2; /* so that neighbours are in different ones */
-    memory = page_map((parts + 1) * SPARE_PIECE_BYTES + count * sizeof *checks, PAGE_WRITE);
+    memory = page_map((parts + 1) * SPARE_PIECE_BYTES + count * sizeof *checks, PAGE_WRITE | PAGE_OPAQUE);
     if (!memory)
         return ERR_OK; /* it works without */
     groups = parts;

@@ -11,6 +11,8 @@ enum emergency {
     EMERGENCY_ALWAYS = 2, /* a pad has overflowed the task's stack: all that follow run there */
 };
 
+/* Makes the stacks. ERR_NOMEM. */
+enum err emergency_init(void);
 /* The stack pointer for a pad that would have `rsp`, on the stack in reserve of this CPU, where the task must stay
  * meanwhile: it is not preempted. Such a pad reaches its variables through rbp. */
 uint64_t emergency_enter(struct cpu *cpu, uint64_t rsp);

@@ -555,8 +555,10 @@ static bool is_unwinding(void)
 
 static enum err unwind_init(void)
 {
-    enum err e = edge_bind(&lock_unwinding_hook, is_unwinding);
+    enum err e = emergency_init();
 
+    if (!e)
+        e = edge_bind(&lock_unwinding_hook, is_unwinding);
     return e ? e : edge_bind(&exception_unwind_resume, _Unwind_Resume);
 }
 INIT(unwind_init);
