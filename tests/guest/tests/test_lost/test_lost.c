@@ -16,6 +16,7 @@ CELL("test_lost", KERNEL, 1);
 
 #define REST_NS     30000000ull
 #define LONG_NS     60000000000ull
+#define SOME_NS     3000000000ull
 #define WRONG_FLAG  0x2001u
 #define SLEEPERS_AT 16 /* in the scheduler's static data: lock, first, next_ns */
 
@@ -398,11 +399,25 @@ static void wait_shortly(uint64_t)
     (void)wait_queue_wait(&waiting.queue, &held, REST_NS);
 }
 
-static void wait_long(uint64_t)
+static void wait_for(uint64_t ns)
 {
     GUARD(lock) held = lock_take(&waiting.lock);
 
-    (void)wait_queue_wait(&waiting.queue, &held, LONG_NS);
+    (void)wait_queue_wait(&waiting.queue, &held, ns);
+}
+
+/* A task that waits in the queue. Queues are made again after a fault, which may wake it early: then another one. */
+static struct task *spawn_waiting(const struct testing *test, uint64_t ns)
+{
+    for (;;) {
+        OWN(task) struct task *task = task_spawn("victim", wait_for, ns, NULL);
+        testing_need(test, task);
+        const uint32_t *state = &task->record->state;
+        testing_need(test, testing_await(*state == TASK_EXITED || (*state == TASK_BLOCKED && !task->on_cpu)));
+        if (*state == TASK_BLOCKED)
+            return MOVE(task);
+        testing_need(test, task_join(MOVE(task), NULL) == JOIN_ENDED);
+    }
 }
 
 static void wake_it(uint64_t)
@@ -439,9 +454,8 @@ static void nothing_there(const struct testing *test)
 /* It says that it waits where nothing is: it looks again, and the queues are made again all the same. */
 static void waits_nowhere(const struct testing *test)
 {
-    OWN(task) struct task *task = task_spawn("victim", wait_long, 0, NULL);
+    OWN(task) struct task *task = spawn_waiting(test, SOME_NS);
 
-    testing_need(test, task && testing_await(task->record->state == TASK_BLOCKED));
     task->wait_queue.queue = (struct wait_queue *)8;
     testing_need(test, run(wake_it) == JOIN_FAILED);
     testing_need(test, task_join(MOVE(task), NULL) != JOIN_SELF);
@@ -451,7 +465,7 @@ static void waits_nowhere(const struct testing *test)
 /* A task that is being unwound, and was preempted, waits for nothing, though its record says where it has waited. */
 static void unwound(const struct testing *test)
 {
-    OWN(task) struct task *task = task_spawn("victim", wait_long, 0, NULL);
+    OWN(task) struct task *task = task_spawn("victim", wait_for, LONG_NS, NULL);
     uint32_t state = TASK_FREE;
 
     testing_need(test, task && testing_await(wait_queue_has(&task->wait_queue)));
@@ -469,9 +483,8 @@ static void unwound(const struct testing *test)
 /* It cannot go on, so that it fails, as soon as the queues are made again. */
 static void lost_stack_pointer(const struct testing *test)
 {
-    OWN(task) struct task *task = task_spawn("victim", wait_long, 0, NULL);
+    OWN(task) struct task *task = spawn_waiting(test, LONG_NS);
 
-    testing_need(test, task && testing_await(task->record->state == TASK_BLOCKED && !task->on_cpu));
     {
         GUARD(park) parked = park_all();
         task->rsp = task->record->saved_rsp = task_this()->record->stack_virt + TASK_STACK_BYTES / 2;
@@ -484,9 +497,8 @@ static void lost_stack_pointer(const struct testing *test)
 
 static void no_state(const struct testing *test)
 {
-    OWN(task) struct task *task = task_spawn("victim", wait_long, 0, NULL);
+    OWN(task) struct task *task = spawn_waiting(test, LONG_NS);
 
-    testing_need(test, task && testing_await(task->record->state == TASK_BLOCKED));
     task->record->state = NO_STATE;
     testing_need(test, task_join(MOVE(task), NULL) == JOIN_ENDED);
 }
