@@ -5,7 +5,6 @@
 #include "cells/fs/memory_fs/node.h"
 #include "cells/lib/string/string.h"
 #include "cells/memory/heap/heap.h"
-#include "cells/memory/state_db/state_db.h"
 
 CELL("memory_fs", KERNEL, 1);
 EXPORT(memory_fs_file_put, APPLICATION);
@@ -28,8 +27,9 @@ struct memory_fs_file {
     uint64_t position, writable;
 };
 
+/* Not SET_ONCE: by a wrong one something may have been written before it is put right, and when the volume is found
+ * again, all that is in it is compared. */
 static struct volume *volume;
-SET_ONCE(volume);
 
 /* The cell's volume, made at its first use. NULL: no memory. */
 static struct volume *volume_here(void)
@@ -455,7 +455,6 @@ TRANSFER(memory_fs_transfer);
 
 static enum err memory_fs_done(void)
 {
-    state_db_forget(&volume);
     volume_drop(MOVE(volume));
     return ERR_OK;
 }
