@@ -10,6 +10,7 @@
 #include "cells/lib/string/string.h"
 #include "cells/recover/fault/fault.h"
 #include "cells/recover/mend/mend.h"
+#include "cells/recover/mend_second/mend_second.h"
 #include "cells/task/scheduler/scheduler.h"
 #include "tests/guest/fixtures/testing/exchange.h"
 #include "tests/guest/fixtures/testing/testing.h"
@@ -69,6 +70,7 @@ static void compare_all(const struct testing *test)
     for_each_cell (cell)
         if (arena_cell(cell)->state == CELL_LIVE)
             testing_need(test, !mend_find_damage(cell).index);
+    testing_need(test, mend_second_is_first_right());
 }
 
 /* One experiment. */
