@@ -23,6 +23,7 @@ struct limits {
     uint64_t cpu_ms, host_ns; /* the emulator's CPU time and the host's time then */
     uint64_t begin_cpu_ms;    /* the emulator's CPU time at the start */
     unsigned guest_ms;
+    bool steps; /* over instructions one by one: no tick is taken meanwhile, and the guest's time goes on */
 };
 
 /* CPU time that the emulator has used. */
@@ -38,14 +39,14 @@ static uint64_t used_cpu_ms(int pid)
     return (user + system) * 1000 / (uint64_t)sysconf(_SC_CLK_TCK);
 }
 
-/* Since the start, of the guest's time. What it says of its clock may be what is damaged, so that its ticks count too:
- * a CPU has no more than these. */
+/* Since the start, of the guest's time. What it says of its clock may be what is damaged, so that its ticks count too,
+ * where it takes them: a CPU has no more than these. */
 static uint64_t passed_ns(const struct limits *l, const struct glance *now)
 {
     uint64_t by_clock = now->guest_ns > l->begin.guest_ns ? now->guest_ns - l->begin.guest_ns : 0;
     uint64_t by_ticks = (now->counter[COUNTER_ticks] - l->begin.counter[COUNTER_ticks]) * TICK_NS;
 
-    return by_clock < by_ticks ? by_clock : by_ticks;
+    return l->steps || by_clock < by_ticks ? by_clock : by_ticks;
 }
 
 static struct limits limits_begin(const struct inject_target *t, unsigned guest_ms)
@@ -186,6 +187,7 @@ enum err exact_to_moment(const struct inject_target *t, const struct exact_momen
     OWN(stop) struct stop *stop = NULL;
     enum err e = stop_open(t->machine, STOP_WRITE, counter_gva(COUNTER_rounds), 8, &stop);
 
+    limits.steps = true;
     *ret_ip = 0;
     if (e == ERR_OK)
         e = stop_add(stop, STOP_BEFORE, m->gva, 1);
