@@ -219,7 +219,7 @@ static enum err change_register(const struct inject_target *target, struct chang
     return e == ERR_OK ? ERR_OK : why_set(why, e, "%s", machine_last_error());
 }
 
-/* Changes a register, or waits for an instruction first, through QEMU's GDB stub, which pauses the machine. */
+/* Changes a register, at once or when an instruction is reached, through QEMU's GDB stub, which pauses the machine. */
 static enum err apply_stopped(const struct inject_target *target, const struct view *view, struct change *c,
                               struct why *why)
 {
