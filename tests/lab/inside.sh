@@ -29,15 +29,9 @@ passed=0
 failed=0
 while read -r script; do
     start=$SECONDS
-    # Now and then the QEMU around the lab, with a thread for each processor, has a vCPU jump to where nothing is.
-    for attempt in 1 2; do
-        # shellcheck disable=SC2086
-        timeout -k 20 "$limit" bash $script > /tmp/log 2>&1 < /dev/null
-        status=$?
-        [ $status -ne 0 ] && [ $attempt -eq 1 ] && grep 'KVM gave up at .* suberror 1' /tmp/log || break
-        echo "LAB: again $script"
-        pgrep delias-vmm | grep -vx $stays | xargs -r kill -9
-    done
+    # shellcheck disable=SC2086
+    timeout -k 20 "$limit" bash $script > /tmp/log 2>&1 < /dev/null
+    status=$?
     if [ $status -eq 0 ]; then
         passed=$((passed + 1))
         echo "LAB: passed $script ($((SECONDS - start)) s)"
