@@ -31,6 +31,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include "guest/abi/capacity.h"
+#include "guest/abi/hash.h"
 #include "guest/abi/layout.h"
 
 #define ARENA_MAGIC   0x00415341494c4544 /* "DELIASA" */
@@ -671,37 +672,18 @@ static inline uint32_t arena_ring_index(uint64_t seq, uint32_t capacity)
     return (uint32_t)(seq % (capacity - 1)) + 1;
 }
 
-/* The check word of bytes: never 0, which means "free". Reads whole words, since a swap checks many bytes while other
- * CPUs are parked. Each step is reversible, so that bytes that differ in one word always differ in their 64-bit
- * hash.
- *
- * It can be made of pieces: begin with the number of all bytes, add pieces of whole words, end with the rest. */
+/* The check word of bytes: never 0, which means "free". It can be made of pieces: begin with the number of all bytes,
+ * add whole words (hash_words), end with the rest. */
 static inline uint64_t arena_check_begin(size_t bytes)
 {
     return 0xcbf29ce484222325 ^ bytes;
 }
 
-static inline uint64_t arena_check_words(uint64_t h, const uint8_t *p, size_t bytes)
+static inline uint32_t arena_check_end(uint64_t hash, const uint8_t *p, size_t bytes)
 {
-    uint64_t word;
+    uint32_t check = (uint32_t)hash_rest(hash, p, bytes);
 
-    for (; bytes >= 8; bytes -= 8, p += 8) {
-        __builtin_memcpy(&word, p, 8);
-        h = (h ^ word) * 0x9e3779b97f4a7c15;
-        h ^= h >> 32;
-    }
-    return h;
-}
-
-static inline uint32_t arena_check_end(uint64_t h, const uint8_t *p, size_t bytes)
-{
-    uint64_t rest = 0;
-
-    while (bytes > 0)
-        rest = rest << 8 | p[--bytes];
-    h = (h ^ rest) * 0x9e3779b97f4a7c15;
-    h ^= h >> 32;
-    return (uint32_t)h ? (uint32_t)h : 1;
+    return check ? check : 1;
 }
 
 static inline uint32_t arena_check(const void *data, size_t bytes)
@@ -709,7 +691,7 @@ static inline uint32_t arena_check(const void *data, size_t bytes)
     size_t words = bytes & ~(size_t)7;
     const uint8_t *p = data;
 
-    return arena_check_end(arena_check_words(arena_check_begin(bytes), p, words), p + words, bytes - words);
+    return arena_check_end(hash_words(arena_check_begin(bytes), p, words), p + words, bytes - words);
 }
 
 /* The check word of a fault's record. `seq` is what the record's will be: it is written last. Records of another
@@ -720,8 +702,8 @@ static inline uint32_t arena_fault_check(const struct arena_fault *fault, uint64
     uint64_t h = arena_check_begin(bytes + ARENA_VERSION);
     const uint64_t head[2] = {seq, fault->kind};
 
-    h = arena_check_words(h, (const uint8_t *)head, sizeof head);
-    h = arena_check_words(h, (const uint8_t *)fault + from, bytes);
+    h = hash_words(h, (const uint8_t *)head, sizeof head);
+    h = hash_words(h, (const uint8_t *)fault + from, bytes);
     return arena_check_end(h, NULL, 0);
 }
 

@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include "guest/abi/elf.h"
+#include "guest/abi/hash.h"
 
 #define OBJECT_NAME_MAX   127       /* characters of a section's or symbol's name */
 #define OBJECT_OWN_MAX    122       /* of a section that may have relocations: theirs are ".rela" and its name */
@@ -27,22 +28,14 @@ static inline size_t object_cell_name(const char *name, size_t length)
     return length;
 }
 
-/* Continues a hash, which begins as the number of all bytes. Reads whole words; only the last part may have a number of
- * bytes that is no multiple of 8. Each step is reversible, so that files that differ in one word have other hashes. */
+/* Continues a hash, which begins as the number of all bytes. Only the last part may have a number of bytes that is no
+ * multiple of 8. */
 static inline uint64_t object_hash_add(uint64_t hash, const void *data, size_t bytes)
 {
     const uint8_t *p = data;
-    uint64_t word = 0;
+    size_t words = bytes & ~(size_t)7;
 
-    for (; bytes >= 8; bytes -= 8, p += 8) {
-        __builtin_memcpy(&word, p, 8);
-        hash = (hash ^ word) * UINT64_C(0x9e3779b97f4a7c15);
-        hash ^= hash >> 32;
-    }
-    for (word = 0; bytes > 0;)
-        word = word << 8 | p[--bytes];
-    hash = (hash ^ word) * UINT64_C(0x9e3779b97f4a7c15);
-    return hash ^ hash >> 32;
+    return hash_rest(hash_words(hash, p, words), p + words, bytes - words);
 }
 
 /* The hash of an object file. */

@@ -27,6 +27,7 @@ EXPORT(arena_new_named, KERNEL);
 EXPORT(arena_record_free, KERNEL);
 EXPORT(arena_record_seal, KERNEL);
 EXPORT(arena_record_sound, KERNEL);
+EXPORT(arena_hash, KERNEL);
 EXPORT(arena_string, APPLICATION);
 EXPORT(arena_edge_link, KERNEL);
 EXPORT(arena_edge_unlink, KERNEL);
@@ -306,9 +307,14 @@ uint32_t arena_new_named(enum arena_table table, const char *name)
     return text ? index : 0;
 }
 
+uint32_t arena_hash(const void *data, size_t bytes)
+{
+    return arena_check(data, bytes);
+}
+
 static uint32_t check_of(enum arena_table table, const uint8_t *record)
 {
-    return arena_check(record + 4, shape[table].stable_bytes - 4);
+    return arena_hash(record + 4, shape[table].stable_bytes - 4);
 }
 
 void arena_record_seal(enum arena_table table, uint32_t index)

@@ -75,6 +75,9 @@ void arena_record_seal(enum arena_table table, uint32_t index) NEEDS(arena_write
 /* Whether the check word is that of the stable fields. False when `index` is out of range. */
 bool arena_record_sound(enum arena_table table, uint32_t index);
 
+/* arena_check(), once for all of the nano_core, which is small. */
+uint32_t arena_hash(const void *data, size_t bytes);
+
 /* The text of a record's name, valid as long as the record is; "": `offset` is out of range. */
 const char *arena_string(uint32_t offset);
 

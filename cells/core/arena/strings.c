@@ -55,7 +55,7 @@ static uint32_t offset_in(uint32_t i)
 
 static uint32_t hash_of(const char *text)
 {
-    return arena_check(text, string_length(text));
+    return arena_hash(text, string_length(text));
 }
 
 /* The slot of `text`, or the empty slot for it; where memory was corrupted, so that no slot is empty, any. */

@@ -38,7 +38,7 @@ static const char *name_in(const struct archive_member *member, const struct ent
 /* The entry of `name`, of a member or of a symbol, with that member; NULL: none. */
 static struct entry *find(const char *name, bool symbol, struct archive_member *ret_member) NEEDS(loader_lock)
 {
-    uint32_t hash = arena_check(name, string_length(name));
+    uint32_t hash = arena_hash(name, string_length(name));
 
     for_each_probe (at, hash, slots) {
         struct entry *e = &entry[at];
@@ -54,7 +54,7 @@ static struct entry *find(const char *name, bool symbol, struct archive_member *
 
 static enum err add(const char *name, uint32_t at, size_t cursor, struct report *report) NEEDS(loader_lock)
 {
-    uint32_t hash = arena_check(name, string_length(name));
+    uint32_t hash = arena_hash(name, string_length(name));
 
     for_each_probe (i, hash, slots) {
         if (entry[i].hash || entries == slots / 4 * 3)
@@ -103,7 +103,7 @@ enum err index_build(struct report *report)
     for (size_t cursor = 0, at = 0; (next = archive_next(&cursor, &member)) == ARCHIVE_MEMBER; at = cursor)
         if ((err = add_member(&member, at, &why)))
             return report_refuse(report, err, "archive member %s.o: %s", member.name, why.text);
-    sum = arena_check(entry, slots * sizeof *entry);
+    sum = arena_hash(entry, slots * sizeof *entry);
     return next == ARCHIVE_END ? ERR_OK : report_refuse(report, ERR_CORRUPT, "the archive is damaged");
 }
 
@@ -112,7 +112,7 @@ static struct entry *find_surely(const char *name, bool symbol, struct archive_m
 {
     struct entry *e = find(name, symbol, ret_member);
 
-    if (!e && arena_check(entry, slots * sizeof *entry) != sum && !index_build(NULL))
+    if (!e && arena_hash(entry, slots * sizeof *entry) != sum && !index_build(NULL))
         e = find(name, symbol, ret_member);
     return e;
 }

@@ -96,7 +96,7 @@ void loader_hash_section(struct section_ref section)
 
     if (section_kind_is_data(s->kind))
         return;
-    s->hash = arena_check(page_direct(s->phys), s->bytes);
+    s->hash = arena_hash(page_direct(s->phys), s->bytes);
     s->rewritten = 0;
     arena_seal(section);
 }

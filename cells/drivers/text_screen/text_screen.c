@@ -75,6 +75,16 @@ static void draw(unsigned x, unsigned y) NEEDS(lock)
         draw_on_frame_buffer(x, y, false);
 }
 
+/* On the EGA text screen. */
+static void draw_line(unsigned y) NEEDS(lock)
+{
+    volatile uint16_t *to = ega + (ega_first + y) * columns;
+    const char *from = grid_row(y);
+
+    for (unsigned x = 0; x < columns; x++)
+        to[x] = (uint16_t)(EGA_ATTRIBUTE | (uint8_t)from[x]);
+}
+
 /* Writes a register of 16 bits, its high byte first. */
 static void ega_register(uint8_t index, unsigned value)
 {
@@ -103,8 +113,7 @@ static void scroll_ega(void) NEEDS(lock)
     if (again)
         ega_first = 0;
     for (unsigned y = again ? 0 : rows - 1; y < rows; y++)
-        for (unsigned x = 0; x < columns; x++)
-            draw(x, y);
+        draw_line(y);
     ega_register(EGA_START, ega_first * columns);
 }
 

@@ -46,10 +46,20 @@ void *memset(void *to, int value, size_t bytes)
     return to;
 }
 
+static uint64_t word_at(const uint8_t *p)
+{
+    uint64_t word;
+
+    __builtin_memcpy(&word, p, sizeof word);
+    return word;
+}
+
 int memcmp(const void *a, const void *b, size_t bytes)
 {
     const uint8_t *x = a, *y = b;
 
+    while (bytes >= 8 && word_at(x) == word_at(y))
+        x += 8, y += 8, bytes -= 8;
     for (size_t i = 0; i < bytes; i++)
         if (x[i] != y[i])
             return x[i] - y[i];
@@ -85,6 +95,5 @@ void string_copy(char *to, const char *from, size_t bytes)
 
     for (; i + 1 < bytes && from[i]; i++)
         to[i] = from[i];
-    for (; i < bytes; i++)
-        to[i] = 0;
+    memset(to + i, 0, bytes - i);
 }

@@ -181,7 +181,7 @@ static bool is_right(const uint8_t *from, const struct arena_section *section)
 
     for (uint32_t at = 0;; at += PIECE_BYTES) {
         size_t bytes = compose(from, section, at), words = bytes & ~7ul;
-        hash = arena_check_words(hash, scratch.bytes, words);
+        hash = hash_words(hash, scratch.bytes, words);
         if (section->bytes - at <= PIECE_BYTES)
             return arena_check_end(hash, scratch.bytes + words, bytes - words) == section->hash;
     }

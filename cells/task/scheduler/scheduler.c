@@ -15,6 +15,7 @@
 #include "cells/core/page/page.h"
 #include "cells/core/panic/panic.h"
 #include "cells/lib/format/format.h"
+#include "cells/lib/string/string.h"
 #include "cells/task/apic/apic.h"
 #include "cells/task/ipi/ipi.h"
 #include "cells/task/run_queue/run_queue.h"
@@ -354,10 +355,10 @@ enum err scheduler_bind_idle(void (*idle)(void))
  * same reason. */
 static __attribute__((noinline)) void clear_dead_stack(void)
 {
-    volatile uint64_t below[256];
+    uint64_t below[256];
 
-    for (size_t i = 0; i < array_size(below); i++)
-        below[i] = 0;
+    memset(below, 0, sizeof below);
+    __asm__ volatile("" ::"r"(below) : "memory"); /* as if they were read */
 }
 
 /* Turns interrupts on and halts until there is one. */

@@ -29,10 +29,12 @@ static bool is_task_of(const struct task *task, uint32_t index)
     return is_readable(task) && (task->ref.index == index) + (task->record == record) + (task->id == record->id) >= 2;
 }
 
-struct task *repair_pointer(struct task *task, uint32_t index)
+struct task *repair_pointer(struct task *task, struct task *copy, uint32_t index)
 {
     if (is_task_of(task, index))
         return task;
+    if (is_task_of(copy, index))
+        return copy;
     for (unsigned bit = 0; bit < 64; bit++) {
         struct task *other = (struct task *)((uint64_t)task ^ 1ull << bit);
         if (is_task_of(other, index))

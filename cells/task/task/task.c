@@ -48,6 +48,7 @@ _Noreturn void task_begin(void);
 
 static struct lock all_lock;
 static struct task *by_record[ARENA_TASKS_MAX] GUARDED_BY(all_lock);
+static struct task *by_record_copy[ARENA_TASKS_MAX] GUARDED_BY(all_lock); /* for repairs */
 static uint32_t last_id; /* atomic */
 
 /* In the heap: the teardown task sleeps in there while a swap moves this cell's static data. */
@@ -157,7 +158,7 @@ static void prepare_stack(struct task *task)
 static void publish_task(struct task *task)
 {
     GUARD(lock) held = lock_take(&all_lock);
-    by_record[task->ref.index] = task;
+    by_record[task->ref.index] = by_record_copy[task->ref.index] = task;
 }
 
 /* Whoever looks for tasks that are to end either finds this one, or has asked its maker before. */
@@ -219,7 +220,7 @@ static void release_record(struct task *task)
 {
     {
         GUARD(lock) held = lock_take(&all_lock);
-        by_record[task->ref.index] = NULL;
+        by_record[task->ref.index] = by_record_copy[task->ref.index] = NULL;
     }
     GUARD(arena) change = arena_change();
     arena_free(task->ref);
@@ -526,20 +527,23 @@ void task_frame(const struct task *task, struct trap_frame *ret_frame)
     *ret_frame = task_saved_frame((const struct task_saved *)task->rsp);
 }
 
+/* No record from here on has been used. */
+static uint32_t records_end(void)
+{
+    uint32_t used = arena_header()->table[ARENA_TASKS].used;
+
+    return used < ARENA_TASKS_MAX ? used : ARENA_TASKS_MAX;
+}
+
 void task_each(void (*visit)(struct task *task, void *context), void *context)
 {
     GUARD(lock) held = lock_take(&all_lock);
-    struct task *const *t = by_record;
+    uint32_t end = records_end();
 
-    for (uint32_t i = 0; i < ARENA_TASKS_MAX; i += 4, t += 4) {
-        if (!((uint64_t)t[0] | (uint64_t)t[1] | (uint64_t)t[2] | (uint64_t)t[3])) /* most are free */
-            continue;
-        for (uint32_t k = 0; k < 4; k++)
-            if (t[k])
-                visit(t[k], context);
-    }
+    for (uint32_t i = 1; i < end; i++)
+        if (by_record[i])
+            visit(by_record[i], context);
 }
-_Static_assert(ARENA_TASKS_MAX % 4 == 0);
 
 /* ---- after a fault ---- */
 
@@ -554,7 +558,7 @@ static bool is_stack_of(uint32_t i, uint64_t rsp)
 /* The task on whose stack `rsp` is. NULL: there is none. */
 UNCHECKED static struct task *find_task(uint64_t rsp)
 {
-    for (uint32_t i = 1; i < ARENA_TASKS_MAX; i++)
+    for (uint32_t i = 1, end = records_end(); i < end; i++)
         if (by_record[i] && is_stack_of(i, rsp))
             return by_record[i];
     return NULL;
@@ -563,7 +567,7 @@ UNCHECKED static struct task *find_task(uint64_t rsp)
 /* The index of its record. 0: it is no task. */
 UNCHECKED static uint32_t index_of(const struct task *task)
 {
-    for (uint32_t i = 1; i < ARENA_TASKS_MAX; i++)
+    for (uint32_t i = 1, end = records_end(); i < end; i++)
         if (by_record[i] == task)
             return i;
     return 0;
@@ -607,12 +611,12 @@ UNCHECKED unsigned task_mend_all(void)
     unsigned mended = 0;
 
     by_record[0] = NULL;
-    for (uint32_t i = 1; i < ARENA_TASKS_MAX; i++) {
-        if (!by_record[i])
+    for (uint32_t i = 1, end = records_end(); i < end; i++) {
+        if (!by_record[i] && !by_record_copy[i])
             continue;
-        struct task *task = repair_pointer(by_record[i], i);
+        struct task *task = repair_pointer(by_record[i], by_record_copy[i], i);
         mended += task != by_record[i];
-        by_record[i] = task;
+        by_record[i] = by_record_copy[i] = task;
         if (!task)
             continue;
         mended += repair_task(task, i);

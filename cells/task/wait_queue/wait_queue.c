@@ -20,10 +20,12 @@ struct place_guard {
     struct task *task;
 };
 
+/* Before a fault of what follows. */
 static void set_ends(struct wait_queue *queue, struct task *first, struct task *last) NEEDS(queue->lock)
 {
-    __atomic_store_n(&queue->first, first, __ATOMIC_SEQ_CST);
-    __atomic_store_n(&queue->last, last, __ATOMIC_SEQ_CST);
+    queue->first = first;
+    queue->last = last;
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
 }
 
 /* A task that the queue says is in it must say so too. Otherwise the queue is left empty, also when there is no task at
@@ -35,7 +37,8 @@ static void check_member(struct wait_queue *queue, const struct task *task) NEED
     set_ends(queue, NULL, NULL);
     if (!task || task->wait_queue.queue != queue)
         panic("a wait queue is damaged");
-    set_ends(queue, first, last);
+    queue->first = first;
+    queue->last = last;
 }
 
 static void append(struct wait_queue *queue, struct task *task) NEEDS(queue->lock)
