@@ -9,7 +9,7 @@
 #define FORGET        4 /* each round decreases slowest_ns by this part of it */
 
 /* Of time as far as the guest has run (progress.h): on a host that does not run it nothing is late. */
-#define ATTEMPT_MIN_NS 1000000000ull
+#define ATTEMPT_MIN_NS 400000000ull
 #define ATTEMPT_MAX_NS 10000000000ull
 #define ATTEMPT_ROUNDS 10 /* an attempt fails after this many times the slowest round */
 #define PROMISE_TIMES  2  /* so much longer a task may take to get on */
