@@ -108,6 +108,8 @@ enum err vmm_create(struct vmm *vmm)
     if (e == ERR_OK)
         e = create_chips(vmm);
     vmm->emulation_repeats = e == ERR_OK && let_emulation_repeat(vmm);
+    if (e == ERR_OK)
+        e = msrs_list(vmm->kvm_fd, &vmm->msrs);
     for (unsigned c = 0; e == ERR_OK && c < vmm->cpus; c++)
         e = vcpu_new(vmm, c, &vmm->cpu[c]);
     return e;

@@ -44,36 +44,16 @@ static const struct {
     {KVM_GET_DEBUGREGS, KVM_SET_DEBUGREGS, offsetof(struct vcpu_state, debug), "debug registers"},
 };
 
-struct one_msr {
-    struct kvm_msrs head;
-    struct kvm_msr_entry entry;
-};
-
-/* KVM lists MSRs that it then refuses to give or take: those are left out, one by one. */
-static enum err save_msrs(const struct vmm *vmm, struct vcpu *cpu)
-{
-    struct vcpu_state *s = &cpu->initial;
-    OWN(memory) struct kvm_msr_list *list = calloc(1, sizeof *list + VMM_MSRS_MAX * sizeof *list->indices);
-
-    if (!list)
-        return vmm_fail(ERR_NOMEM, "vCPU %u: out of memory", cpu->id);
-    list->nmsrs = VMM_MSRS_MAX;
-    if (ioctl(vmm->kvm_fd, KVM_GET_MSR_INDEX_LIST, list) != 0)
-        return vmm_fail(ERR_IO, "KVM_GET_MSR_INDEX_LIST: %s", strerror(errno));
-    for (unsigned i = 0; i < list->nmsrs; i++) {
-        struct one_msr one = {.head.nmsrs = 1, .entry.index = list->indices[i]};
-        if (ioctl(cpu->fd, KVM_GET_MSRS, &one) == 1 && ioctl(cpu->fd, KVM_SET_MSRS, &one) == 1)
-            s->msr[s->msrs++] = one.entry;
-    }
-    return ERR_OK;
-}
-
-static enum err save_state(const struct vmm *vmm, struct vcpu *cpu)
+static enum err save_state(const struct vmm *vmm, struct vcpu *cpu, unsigned address_bits)
 {
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
         if (ioctl(cpu->fd, parts[i].get, (char *)&cpu->initial + parts[i].offset) != 0)
             return vmm_fail(ERR_IO, "vCPU %u: %s: %s", cpu->id, parts[i].name, strerror(errno));
-    return save_msrs(vmm, cpu);
+    cpu->initial.msrs = vmm->msrs;
+    enum err e = msrs_read(&cpu->initial.msrs, cpu->fd, msrs_ioctl);
+    if (e == ERR_OK)
+        msrs_power_on(&cpu->initial.msrs, cpu->fd, address_bits, msrs_ioctl);
+    return e;
 }
 
 /* As the PVH ABI has it: 32-bit protected mode, flat segments, EBX the start info. */
@@ -118,12 +98,7 @@ enum err vcpu_power_on(struct vcpu *cpu)
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
         if (ioctl(cpu->fd, parts[i].set, (char *)&s + parts[i].offset) != 0)
             return vmm_fail(ERR_IO, "vCPU %u: %s: %s", cpu->id, parts[i].name, strerror(errno));
-    for (unsigned i = 0; i < s.msrs; i++) {
-        struct one_msr one = {.head.nmsrs = 1, .entry = s.msr[i]};
-        if (ioctl(cpu->fd, KVM_SET_MSRS, &one) != 1)
-            return vmm_fail(ERR_IO, "vCPU %u: MSR %#x: %s", cpu->id, one.entry.index, strerror(errno));
-    }
-    return ERR_OK;
+    return msrs_write(&s.msrs, cpu->fd, msrs_ioctl);
 }
 
 /* ---- running ---- */
@@ -240,9 +215,10 @@ enum err vcpu_new(struct vmm *vmm, unsigned id, struct vcpu **ret_cpu)
         cpu->run = mmap(NULL, vmm->run_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, cpu->fd, 0);
     if (cpu->run == MAP_FAILED)
         return vmm_fail(ERR_IO, "KVM_CREATE_VCPU %u: %s", id, strerror(errno));
-    enum err e = cpuid_set(vmm, cpu);
+    unsigned address_bits;
+    enum err e = cpuid_set(vmm, cpu, &address_bits);
     if (e == ERR_OK)
-        e = save_state(vmm, cpu);
+        e = save_state(vmm, cpu, address_bits);
     if (e == ERR_OK)
         *ret_cpu = MOVE(cpu);
     return e;

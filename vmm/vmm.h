@@ -10,10 +10,11 @@
 #include "vmm/cmos.h"
 #include "vmm/keyboard.h"
 #include "vmm/lock.h"
+#include "vmm/msrs.h"
 #include "vmm/ram.h"
 #include "vmm/serial.h"
 
-enum { VMM_CPUS_MAX = 64, VMM_MSRS_MAX = 512 };
+enum { VMM_CPUS_MAX = 64 };
 
 /* What the guest asked for; the main thread does it. */
 enum request { REQUEST_NONE, REQUEST_RESET, REQUEST_SHUTDOWN, REQUEST_BROKEN };
@@ -30,8 +31,7 @@ struct vcpu_state {
     struct kvm_mp_state mp;
     struct kvm_vcpu_events events;
     struct kvm_debugregs debug;
-    unsigned msrs;
-    struct kvm_msr_entry msr[VMM_MSRS_MAX];
+    struct msrs msrs;
 };
 
 struct vmm;
@@ -74,6 +74,7 @@ struct vmm {
     struct kvm_irqchip irqchip[3];
     struct kvm_pit_state2 pit;
 };
+    struct msrs msrs; /* those that a vCPU may have */
 
 static inline UNCHECKED void vmm_lock(struct vmm *vmm) ACQUIRES(state_role)
 {

@@ -402,6 +402,152 @@ START_TEST(test_qmp_server)
 }
 END_TEST
 
+/* ---- CPUID ---- */
+
+static struct kvm_cpuid_entry2 *leaf_of(struct kvm_cpuid2 *list, uint32_t function, uint32_t index)
+{
+    for (unsigned i = 0; i < list->nent; i++)
+        if (list->entries[i].function == function && list->entries[i].index == index)
+            return &list->entries[i];
+    return NULL;
+}
+
+static struct kvm_cpuid2 *fitted(const struct kvm_cpuid_entry2 *entries, unsigned count, unsigned id, unsigned cpus)
+{
+    struct kvm_cpuid2 *list = calloc(1, sizeof *list + (count + 4) * sizeof *entries);
+
+    ck_assert_ptr_nonnull(list);
+    list->nent = count;
+    memcpy(list->entries, entries, count * sizeof *entries);
+    cpuid_fit(list, id, cpus, true);
+    return list;
+}
+
+/* A host of 16 cores with two threads each, caches as Intel and AMD describe them. */
+START_TEST(test_cpuid)
+{
+    static const struct kvm_cpuid_entry2 host[] = {
+        {.function = 1, .ebx = 0x12200800, .ecx = 1 << 5},
+        {.function = 4, .index = 0, .eax = 15U << 26 | 1 << 14 | 1 << 5 | 1},
+        {.function = 4, .index = 3, .eax = 15U << 26 | 31 << 14 | 3 << 5 | 3},
+        {.function = 4, .index = 4},
+        {.function = 0xb, .index = 0, .eax = 1, .ebx = 2, .ecx = 0x100, .edx = 18},
+        {.function = 0x1f, .index = 0, .eax = 1, .ebx = 2, .ecx = 0x100, .edx = 18},
+        {.function = 0x1f, .index = 1, .eax = 5, .ebx = 32, .ecx = 0x201, .edx = 18},
+        {.function = 0x1f, .index = 2, .eax = 6, .ebx = 64, .ecx = 0x502, .edx = 18},
+        {.function = 0x80000001, .ecx = 1 << 2 | 1 << 1},
+        {.function = 0x8000001d, .index = 0, .eax = 1 << 14 | 1 << 5 | 1},
+        {.function = 0x8000001d, .index = 3, .eax = 31 << 14 | 3 << 5 | 3},
+        {.function = 0x80000026, .index = 0, .eax = 1, .ebx = 2},
+    };
+    struct kvm_cpuid2 *list = fitted(host, sizeof host / sizeof *host, 2, 3);
+
+    ck_assert_uint_eq(leaf_of(list, 1, 0)->ecx, 1U << 31 | 1 << 24); /* a hypervisor, a TSC deadline, no VMX */
+    ck_assert_uint_eq(leaf_of(list, 1, 0)->ebx, 0x02030800);
+    ck_assert_uint_eq(leaf_of(list, 4, 0)->eax, 3U << 26 | 1 << 5 | 1);
+    ck_assert_uint_eq(leaf_of(list, 4, 3)->eax, 3U << 26 | 3 << 14 | 3 << 5 | 3);
+    ck_assert_uint_eq(leaf_of(list, 4, 4)->eax, 0);
+    ck_assert_uint_eq(leaf_of(list, 0x8000001d, 0)->eax, 1 << 5 | 1);
+    ck_assert_uint_eq(leaf_of(list, 0x8000001d, 3)->eax, 2 << 14 | 3 << 5 | 3);
+    for (uint32_t leaf = 0xb; leaf <= 0x1f; leaf += 0x1f - 0xb) {
+        ck_assert_uint_eq(leaf_of(list, leaf, 0)->ebx, 1);
+        ck_assert_uint_eq(leaf_of(list, leaf, 1)->ebx, 3);
+        ck_assert_uint_eq(leaf_of(list, leaf, 1)->eax, 2);
+        ck_assert_uint_eq(leaf_of(list, leaf, 1)->edx, 2);
+        ck_assert_ptr_null(leaf_of(list, leaf, 2));
+    }
+    ck_assert_ptr_null(leaf_of(list, 0x80000026, 0));
+    ck_assert_uint_eq(leaf_of(list, 0x80000001, 0)->ecx, 1 << 1);
+    free(list);
+    list = fitted(host, 4, 0, 1);
+    ck_assert_uint_eq(list->nent, 4); /* what KVM does not list is not made up */
+    free(list);
+}
+END_TEST
+
+/* ---- MSRs ---- */
+
+/* A vCPU with 768 of them, of which every seventh can't be read and every eleventh can't be written. */
+enum { MSRS = MSRS_MAX, MISC_ENABLE = 0x1a0, MTRR_DEFAULT = 0x2ff };
+
+static uint64_t msr_value[MSRS];
+static unsigned msr_calls;
+static bool msr_is_stuck;
+
+static int fake_msrs(int fd, unsigned long request, struct kvm_msrs *batch)
+{
+    unsigned done = 0;
+
+    (void)fd;
+    msr_calls++;
+    ck_assert_uint_lt(batch->nmsrs, 256);
+    for (; done < batch->nmsrs; done++) {
+        uint32_t i = batch->entries[done].index;
+        if (i % (request == KVM_GET_MSRS ? 7 : 11) == 5 || (msr_is_stuck && i == 501))
+            break;
+        if (request == KVM_GET_MSRS)
+            batch->entries[done].data = msr_value[i];
+        else
+            msr_value[i] = batch->entries[done].data;
+    }
+    return (int)done;
+}
+
+static void fill_msrs(struct msrs *msrs)
+{
+    *msrs = (struct msrs){.count = MSRS};
+    for (unsigned i = 0; i < msrs->count; i++)
+        msrs->entry[i].index = i;
+    for (unsigned i = 0; i < MSRS; i++)
+        msr_value[i] = 1000 + i;
+    msr_calls = 0;
+    msr_is_stuck = false;
+}
+
+/* What a guest has written is gone after a reset, and it takes few calls. */
+START_TEST(test_msrs)
+{
+    struct msrs msrs;
+
+    fill_msrs(&msrs);
+    ck_assert_int_eq(msrs_read(&msrs, -1, fake_msrs), ERR_OK);
+    ck_assert_uint_le(msr_calls, MSRS / 7 + MSRS / 11 + 10);
+    for (unsigned i = 0; i < msrs.count; i++)
+        ck_assert(msrs.entry[i].index % 7 != 5 && msrs.entry[i].index % 11 != 5);
+    ck_assert_uint_ge(msrs.count, MSRS - MSRS / 7 - MSRS / 11 - 2);
+    for (unsigned i = 0; i < msrs.count; i++)
+        msr_value[msrs.entry[i].index] = 7;
+    msr_calls = 0;
+    ck_assert_int_eq(msrs_write(&msrs, -1, fake_msrs), ERR_OK);
+    ck_assert_uint_le(msr_calls, 4);
+    for (unsigned i = 0; i < msrs.count; i++)
+        ck_assert_uint_eq(msr_value[msrs.entry[i].index], 1000 + msrs.entry[i].index);
+    msr_is_stuck = true;
+    ck_assert_int_eq(msrs_write(&msrs, -1, fake_msrs), ERR_IO);
+}
+END_TEST
+
+START_TEST(test_msrs_of_power_on)
+{
+    struct msrs msrs;
+
+    fill_msrs(&msrs);
+    msrs_drop(&msrs, 0x250);
+    msrs_drop(&msrs, 0x250);
+    ck_assert_uint_eq(msrs.count, MSRS - 1);
+    fill_msrs(&msrs);
+    msr_value[MISC_ENABLE] = 0x800;
+    ck_assert_int_eq(msrs_read(&msrs, -1, fake_msrs), ERR_OK);
+    msrs_power_on(&msrs, -1, 40, fake_msrs);
+    memset(msr_value, 0, sizeof msr_value);
+    ck_assert_int_eq(msrs_write(&msrs, -1, fake_msrs), ERR_OK);
+    ck_assert_uint_eq(msr_value[MISC_ENABLE], 0x801);
+    ck_assert_uint_eq(msr_value[0x200], 0xc0000000);
+    ck_assert_uint_eq(msr_value[0x201], 0xffc0000800);
+    ck_assert_uint_eq(msr_value[MTRR_DEFAULT], 0xc06);
+}
+END_TEST
+
 /* ---- the watchdog ---- */
 
 static struct arena_header *guest_arena(void)
@@ -511,6 +657,9 @@ Suite *suite_vmm(void)
     tcase_add_test(tc, test_ways_to_reset);
     tcase_add_test(tc, test_ports);
     tcase_add_test(tc, test_qmp_server);
+    tcase_add_test(tc, test_cpuid);
+    tcase_add_test(tc, test_msrs);
+    tcase_add_test(tc, test_msrs_of_power_on);
     tcase_add_test(tc, test_watchdog_hang);
     tcase_add_test(tc, test_watchdog_progress);
     tcase_add_test(tc, test_watchdog_faults);
