@@ -59,10 +59,12 @@ void vmm_pause(struct vmm *vmm, enum run_state state)
     park_vcpus(vmm);
     vmm->state = state;
     vmm_unlock(vmm);
+    guest_time_stop(vmm);
 }
 
 void vmm_resume(struct vmm *vmm)
 {
+    guest_time_start(vmm);
     vmm_lock(vmm);
     vmm->state = RUN_RUNNING;
     vmm->hold = false;
@@ -77,9 +79,11 @@ enum err vmm_reset(struct vmm *vmm, bool clear)
     vmm->request = REQUEST_NONE; /* of before the reset: whatever it was, this is a new machine */
     vmm_unlock(vmm);
     enum err e = vmm_power_on(vmm, clear);
-    vmm_lock(vmm);
     if (e != ERR_OK || vmm->state == RUN_BROKEN)
         vmm->state = e != ERR_OK ? RUN_BROKEN : RUN_PAUSED;
+    if (vmm->state != RUN_RUNNING)
+        guest_time_stop(vmm);
+    vmm_lock(vmm);
     vmm->hold = vmm->state != RUN_RUNNING;
     pthread_cond_broadcast(&vmm->changed);
     vmm_unlock(vmm);

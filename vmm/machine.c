@@ -112,6 +112,8 @@ enum err vmm_create(struct vmm *vmm)
         e = msrs_list(vmm->kvm_fd, &vmm->msrs);
     for (unsigned c = 0; e == ERR_OK && c < vmm->cpus; c++)
         e = vcpu_new(vmm, c, &vmm->cpu[c]);
+    if (e == ERR_OK)
+        guest_time_init(vmm);
     return e;
 }
 
@@ -164,6 +166,8 @@ enum err vmm_power_on(struct vmm *vmm, bool clear)
     vmm_lock_devices(vmm);
     serial_reset(&vmm->serial);
     keyboard_power_on(&vmm->keyboard);
+    if (clear)
+        cmos_init(&vmm->cmos, vmm->ram.bytes);
     if (e == ERR_OK)
         e = reset_chips(vmm);
     vmm_unlock_devices(vmm);
@@ -173,5 +177,5 @@ enum err vmm_power_on(struct vmm *vmm, bool clear)
         e = boot_load(&vmm->boot, &vmm->ram);
     for (unsigned c = 0; e == ERR_OK && c < vmm->cpus; c++)
         e = vcpu_power_on(vmm->cpu[c]);
-    return e;
+    return e == ERR_OK ? guest_time_power_on(vmm) : e;
 }

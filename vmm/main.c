@@ -266,9 +266,10 @@ static enum err prepare(struct program *p, const struct options *o)
         e = vmm_create(vmm);
     if (e == ERR_OK)
         e = serial_open(&vmm->serial, o->serial, o->serial_log, serial_irq, vmm);
-    cmos_init(&vmm->cmos, vmm->ram.bytes);
     if (e == ERR_OK)
         e = vmm_power_on(vmm, true);
+    if (e == ERR_OK && o->paused)
+        guest_time_stop(vmm);
     if (e == ERR_OK)
         e = qmp_server_new(o->qmp, &machine, &p->qmp);
     return e == ERR_OK ? vmm_start_vcpus(vmm) : e;

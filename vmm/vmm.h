@@ -45,6 +45,9 @@ struct vcpu {
     bool started;
     unsigned failed_emulations; /* one after the other, with no other exit between them */
     struct vcpu_state initial;
+    /* As they were when the guest's time was stopped; see guest_time.c. */
+    uint64_t tsc_deadline;
+    uint32_t timer_count;
 };
 
 struct vmm {
@@ -71,8 +74,13 @@ struct vmm {
     struct cmos cmos GUARDED_BY(devices_role);
     struct keyboard keyboard GUARDED_BY(devices_role);
 
+    struct msrs msrs; /* those that a vCPU may have */
     struct kvm_irqchip irqchip[3];
     struct kvm_pit_state2 pit;
+
+    bool tsc_can_move, time_stopped;
+    uint64_t stopped_tsc, stopped_clock; /* when it was stopped: the TSC of the first vCPU, KVM's clock in ns */
+    struct kvm_pit_state2 stopped_pit;
 };
     struct msrs msrs; /* those that a vCPU may have */
 
@@ -105,8 +113,8 @@ static inline UNCHECKED void vmm_unlock_devices(struct vmm *vmm) RELEASES(device
 /* machine.c: the VM as a whole. */
 enum err vmm_create(struct vmm *vmm);
 void vmm_done(struct vmm *vmm);
-/* vCPUs and devices as at power-on, and what is booted is in RAM again. clear: all else in RAM is cleared; else it
- * stays, as when a computer is reset. All vCPUs are parked, or not started. */
+/* vCPUs, devices and clocks as at power-on, and what is booted is in RAM again. clear: all else in RAM, and the CMOS
+ * RAM, is cleared; else it stays, as when a computer is reset. All vCPUs are parked, or not started. */
 enum err vmm_power_on(struct vmm *vmm, bool clear) EXCLUDES(devices_role);
 void vmm_set_irq(struct vmm *vmm, unsigned irq, bool level);
 /* Sends an NMI to the first vCPU. */
@@ -136,8 +144,19 @@ enum err vcpu_power_on(struct vcpu *cpu);
 enum err vcpu_start(struct vcpu *cpu);
 void vcpu_kick(struct vcpu *cpu);
 
-/* cpuid.c */
-enum err cpuid_set(const struct vmm *vmm, const struct vcpu *cpu);
+/* cpuid.c: what KVM offers becomes what the vCPU `id` of `cpus` has. The list needs room for four more entries.
+ * tsc_deadline: whether KVM offers that mode of the APIC's timer, which the list itself may not say. */
+void cpuid_fit(struct kvm_cpuid2 *list, unsigned id, unsigned cpus, bool tsc_deadline);
+/* ret_address_bits: of guest-physical addresses. */
+enum err cpuid_set(const struct vmm *vmm, const struct vcpu *cpu, unsigned *ret_address_bits);
+
+/* guest_time.c: the guest's clocks. All vCPUs are parked, or not started. */
+void guest_time_init(struct vmm *vmm);
+/* The TSC and KVM's clock begin with zero. */
+enum err guest_time_power_on(struct vmm *vmm);
+/* All that shows time to the guest, or ends a wait, stands still until guest_time_start. Again: does nothing. */
+void guest_time_stop(struct vmm *vmm);
+void guest_time_start(struct vmm *vmm);
 
 /* ports.c: one access of the guest to a port, `bytes` wide; `data` is in the area shared with KVM. */
 void ports_access(struct vmm *vmm, bool out, uint16_t port, unsigned bytes, unsigned count, unsigned char *data)

@@ -22,7 +22,10 @@ enum {
     LAPIC = 0xfee00000,
     BOOT_COUNT = 0x60,
     LEFTOVER = 0x1000000,
-    LEFTOVER_WORDS = 256
+    LEFTOVER_WORDS = 256,
+    TSC = 0x10,
+    PAT = 0x277,
+    MTRR_DEFAULT = 0x2ff
 };
 
 asm(".pushsection .note.Xen, \"a\", @note\n"
@@ -197,6 +200,28 @@ static u32 cpuid_ecx(u32 leaf)
     return ecx;
 }
 
+static u32 msr(u32 index)
+{
+    u32 low, high;
+    asm volatile("rdmsr" : "=a"(low), "=d"(high) : "c"(index));
+    return low;
+}
+
+/* What a guest may leave behind for the next one. */
+static void change_msrs(void)
+{
+    asm volatile("wrmsr" : : "a"(0), "d"(0), "c"(MTRR_DEFAULT));
+    asm volatile("wrmsr" : : "a"(0x00070406), "d"(0x00070406), "c"(PAT));
+    asm volatile("wrmsr" : : "a"(0), "d"(1 << 19), "c"(TSC));
+}
+
+static u32 tsc_mega(void)
+{
+    u32 low, high;
+    asm volatile("rdtsc" : "=a"(low), "=d"(high));
+    return high << 12 | low >> 20;
+}
+
 static void delay(void)
 {
     for (int i = 0; i < 2000; i++)
@@ -265,6 +290,16 @@ static void obey(char command)
     }
     if (command == 'f')
         asm volatile("flds 0xd0000000"); /* of a device; KVM emulates no such instruction */
+    if (command == 'v') {
+        change_msrs();
+        say_number("megacycles ", tsc_mega());
+    }
+    if (command == 's')
+        say_number("megacycles ", tsc_mega());
+    if (command == 'b') {
+        out(0x70, BOOT_COUNT);
+        out(0x71, 99);
+    }
     if (command == 'p')
         say("pong\n");
 }
@@ -284,6 +319,10 @@ void probe_main(const struct start_info *s)
     u32 cpus = count_processors((const char *)(u32)s->rsdp);
     say_number("processors listed ", cpus);
     say_number("virtualization offered ", (cpuid_ecx(1) >> 5 & 1) + (cpuid_ecx(0x80000001) >> 2 & 1));
+    say_number("hypervisor and TSC deadline ", (cpuid_ecx(1) >> 31) + (cpuid_ecx(1) >> 24 & 1));
+    say_number("MTRRs ", msr(MTRR_DEFAULT));
+    say_number("PAT ", msr(PAT));
+    say_number("megacycles ", tsc_mega());
     start_others(cpus);
     say_number("boot number ", cmos_count());
     say("ready\n");
