@@ -82,7 +82,6 @@ struct vmm {
     uint64_t stopped_tsc, stopped_clock; /* when it was stopped: the TSC of the first vCPU, KVM's clock in ns */
     struct kvm_pit_state2 stopped_pit;
 };
-    struct msrs msrs; /* those that a vCPU may have */
 
 static inline UNCHECKED void vmm_lock(struct vmm *vmm) ACQUIRES(state_role)
 {
