@@ -2,6 +2,7 @@
  * Leaves out finding, naming and detaching machines: `delias` does that (vmm/machine/). */
 #include "introspect/base/options.h"
 #include "introspect/base/standard.h"
+#include "vmm/brake.h"
 #include "vmm/log.h"
 #include "vmm/qmp.h"
 #include "vmm/vmm.h"
@@ -20,7 +21,7 @@ enum { EXIT_USAGE = 2, DESCRIPTORS_MAX = 1 << 20, WATCHDOG_S = 60, WATCHDOG_S_MA
 struct options {
     const char *name, *kernel, *archive, *append, *qmp, *serial, *serial_log;
     struct option_number ram_bytes, ram_fd, cpus, watchdog_s;
-    bool paused, help;
+    bool paused, no_reboot, help;
 };
 
 #define TEXT(name, member, value, help)                                                                                \
@@ -46,6 +47,8 @@ static const struct option_rule rules[] = {
            0, WATCHDOG_S_MAX),
     TEXT("name", name, "NAME", "for messages"),
     {"paused", 0, OPTION_FLAG, offsetof(struct options, paused), NULL, "do not start the CPUs", 0, 0},
+    {"no-reboot", 0, OPTION_FLAG, offsetof(struct options, no_reboot), NULL, "end where the guest would be reset", 0,
+     0},
     {"help", 0, OPTION_FLAG, offsetof(struct options, help), NULL, "print this", 0, 0},
     {0}};
 
@@ -54,8 +57,10 @@ struct program {
     struct vmm vmm;
     struct qmp_server *qmp;
     struct watchdog watchdog;
+    struct brake brake;
+    uint64_t reset_due_ms; /* a reset that the guest waits for; 0: none */
     int signal_fd;
-    bool done;
+    bool no_reboot, brake_said, done;
     int status;
 };
 
@@ -103,11 +108,13 @@ static enum err do_stop(void *owner)
     return ERR_OK;
 }
 
+static enum err reset(struct program *p, bool guest);
+
 static enum err do_cont(void *owner)
 {
     struct program *p = owner;
 
-    if (p->vmm.state == RUN_BROKEN)
+    if (p->vmm.state == RUN_BROKEN || (p->reset_due_ms && reset(p, true) != ERR_OK))
         return ERR_REFUSED;
     if (p->vmm.state != RUN_RUNNING) {
         vmm_resume(&p->vmm);
@@ -121,6 +128,7 @@ static enum err reset(struct program *p, bool guest)
 {
     enum err e = vmm_reset(&p->vmm, !guest);
 
+    p->reset_due_ms = 0;
     if (e == ERR_OK)
         qmp_server_event(p->qmp, "RESET", guest, guest ? "guest-reset" : "host-qmp-system-reset");
     return e;
@@ -153,6 +161,38 @@ static void serial_irq(void *owner, bool level)
     vmm_set_irq(owner, SERIAL_IRQ, level);
 }
 
+static uint64_t now_ms(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+/* The guest has reset itself, or stands still. */
+static void reset_guest(struct program *p)
+{
+    if (p->no_reboot)
+        shut_down(p, true, "guest-reset", 0);
+    else if (reset(p, true) != ERR_OK)
+        qmp_server_event(p->qmp, "STOP", false, NULL);
+}
+
+/* Its vCPUs are parked until then. */
+static void plan_reset(struct program *p)
+{
+    uint64_t now = now_ms();
+    unsigned delay = p->no_reboot ? 0 : brake_reset(&p->brake, now);
+
+    if (delay == 0)
+        reset_guest(p);
+    else if (p->reset_due_ms == 0)
+        p->reset_due_ms = now + delay;
+    if (delay && !p->brake_said)
+        vmm_say("%s resets itself again and again: each reset waits, for up to a second", p->vmm.name);
+    p->brake_said = delay > 0;
+}
+
 static void handle_request(struct program *p)
 {
     int status;
@@ -160,12 +200,9 @@ static void handle_request(struct program *p)
     switch (vmm_take_request(&p->vmm, &status)) {
     case REQUEST_NONE:
         break;
-    case REQUEST_RESET: {
-        enum err e = reset(p, true);
-        if (e != ERR_OK)
-            qmp_server_event(p->qmp, "STOP", false, NULL);
+    case REQUEST_RESET:
+        plan_reset(p);
         break;
-    }
     case REQUEST_SHUTDOWN:
         shut_down(p, true, "guest-shutdown", status);
         break;
@@ -183,19 +220,22 @@ static int wait_ms(const struct program *p, bool full)
 
     if (full)
         return FULL_QUEUE_MS;
+    if (p->reset_due_ms) {
+        uint64_t now = now_ms();
+        return p->reset_due_ms > now ? (int)(p->reset_due_ms - now) : 0;
+    }
     return p->vmm.state == RUN_RUNNING ? watchdog_wait_ms(&p->watchdog) : -1;
 }
 
 static void watch(struct program *p)
 {
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
+    if (p->reset_due_ms && now_ms() >= p->reset_due_ms)
+        reset_guest(p);
     if (p->vmm.state != RUN_RUNNING) {
         watchdog_begin(&p->watchdog);
         return;
     }
-    switch (watchdog_look(&p->watchdog, &p->vmm.ram, (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000)) {
+    switch (watchdog_look(&p->watchdog, &p->vmm.ram, now_ms())) {
     case WATCHDOG_NOTHING:
         break;
     case WATCHDOG_NMI:
@@ -205,8 +245,7 @@ static void watch(struct program *p)
         vmm_say("%s has had no tick for %llu s, and NMIs have not helped: it is reset; its last faults:", p->vmm.name,
                 (unsigned long long)p->watchdog.limit_ms / 1000);
         watchdog_print_faults(&p->vmm.ram);
-        if (reset(p, true) != ERR_OK)
-            qmp_server_event(p->qmp, "STOP", false, NULL);
+        reset_guest(p);
     }
 }
 
@@ -251,6 +290,7 @@ static enum err prepare(struct program *p, const struct options *o)
     sigset_t ending;
 
     print_machine(vmm, o);
+    p->no_reboot = o->no_reboot;
     p->watchdog.limit_ms = o->watchdog_s.value * 1000;
     signal(SIGPIPE, SIG_IGN);
     sigemptyset(&ending);

@@ -1,9 +1,10 @@
 /* One vCPU: its thread, its way through KVM_RUN, and its state at power-on. */
 #include "vmm/log.h"
+#include "vmm/report.h"
 #include "vmm/vmm.h"
 #include <errno.h>
 #include <signal.h>
-#include <stdio.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -114,23 +115,22 @@ static void handle_io(struct vcpu *cpu)
                  (unsigned char *)run + run->io.data_offset);
 }
 
-/* With what KVM tells of it: data words of an internal error, and where the vCPU was. */
 static void report_unknown_exit(struct vcpu *cpu)
 {
-    const struct kvm_run *run = cpu->run;
-    bool internal = run->exit_reason == KVM_EXIT_INTERNAL_ERROR;
-    size_t words = internal ? run->internal.ndata : 0, most = sizeof run->internal.data / sizeof *run->internal.data;
-    struct kvm_regs regs = {};
-    char data[17 * 20] = "";
+    char why[REPORT_WHY];
 
-    ioctl(cpu->fd, KVM_GET_REGS, &regs);
-    for (size_t i = 0, at = 0; i < words && i < most; i++)
-        at += (size_t)snprintf(data + at, sizeof data - at, " %#llx", (unsigned long long)run->internal.data[i]);
-    enum err e =
-        vmm_fail(ERR_IO, "vCPU %u: KVM gave up at %#llx (exit %u, suberror %u%s%s); the machine waits for a reset",
-                 cpu->id, (unsigned long long)regs.rip, run->exit_reason, internal ? run->internal.suberror : 0,
-                 *data ? ", data" : "", data);
-    (void)e;
+    report_exit(cpu->run, why);
+    report_vcpu(cpu, "KVM gave up", why, "; the machine waits for a reset");
+}
+
+/* The first ones: a guest may go on doing it. */
+static void report_triple_fault(struct vcpu *cpu)
+{
+    enum { MOST = 8 };
+    static atomic_uint reports;
+
+    if (atomic_fetch_add(&reports, 1) < MOST)
+        report_vcpu(cpu, "triple fault", "an exception while a double fault was delivered", "");
 }
 
 /* KVM emulates each access to its chips, and reads the instruction from memory for that. What it reads may be in the
@@ -158,7 +158,8 @@ static void handle_exit(struct vcpu *cpu)
         if (!run->mmio.is_write)
             memset(run->mmio.data, 0xff, sizeof run->mmio.data);
         break;
-    case KVM_EXIT_SHUTDOWN: /* a triple fault */
+    case KVM_EXIT_SHUTDOWN:
+        report_triple_fault(cpu);
         vmm_request(cpu->vmm, REQUEST_RESET, 0);
         break;
     case KVM_EXIT_INTR:
@@ -181,9 +182,8 @@ static void *run_thread(void *argument)
             handle_exit(cpu);
         } else if (errno != EINTR && errno != EAGAIN) {
             /* EAGAIN: an application processor that waits for its start. */
-            enum err e =
-                vmm_fail(ERR_IO, "vCPU %u: KVM_RUN: %s; the machine waits for a reset", cpu->id, strerror(errno));
-            (void)e;
+            const char *why = errno == EFAULT ? "the host gives no memory for guest RAM" : strerror(errno);
+            report_vcpu(cpu, "KVM_RUN failed", why, "; the machine waits for a reset");
             vmm_request(cpu->vmm, REQUEST_BROKEN, 0);
         }
     }

@@ -20,8 +20,9 @@ fail() {
 
 start() {
     rm -f "$dir/serial.log"
-    build/bin/delias-vmm --kernel build/tests/probe.elf --archive "$dir/module" --append 'one two' --cpus "$1" \
-        --ram 67108864 --qmp "$dir/qmp" --serial "$dir/console" --serial-log "$dir/serial.log" 2> "$dir/err" &
+    build/bin/delias-vmm --kernel build/tests/probe.elf --archive "$dir/module" --append "${2:-one two}" --cpus "$1" \
+        ${3:+"$3"} --ram 67108864 --qmp "$dir/qmp" --serial "$dir/console" --serial-log "$dir/serial.log" \
+        2> "$dir/err" &
     vmm=$!
 }
 
@@ -151,7 +152,9 @@ echo 'QMP: stop, cont, reset while paused, refusals'
 type_in f
 stops=1
 wait_until broken || fail 'an instruction that cannot be emulated'
-grep -q 'KVM gave up at 0x' "$dir/err" || fail 'no word of what KVM cannot do'
+for words in 'KVM gave up at 0x.*cannot emulate' 'rip 0x2' 'cr0 0x11' 'instruction bytes d9 05 00 00 00 d0'; do
+    wait_until grep -q "$words" "$dir/err" || fail "no word of what KVM cannot do: $words"
+done
 expect "$(qmp cont)" '"error"'
 expect "$(qmp system_reset query-status)" '"status": *"paused"'
 expect "$(qmp cont)" '"event": *"RESUME"'
@@ -179,6 +182,23 @@ expect "$(qmp quit)" '"event": *"SHUTDOWN"'
 wait $vmm
 [ $? -eq 0 ] || fail "quit is status $?"
 vmm=0
+
+start 1 loop
+boots() { grep -q "boot number $1\$" "$dir/serial.log"; }
+wait_until boots 5
+seconds=$SECONDS
+wait_until boots 16 || fail 'no reset after a triple fault'
+[ $((SECONDS - seconds)) -ge 5 ] || fail "ten more resets took $((SECONDS - seconds)) s"
+grep -q 'again and again' "$dir/err" || fail 'nothing says that it is slowed down'
+[ "$(grep -c 'triple fault at' "$dir/err")" = 8 ] || fail 'triple faults are said for ever'
+expect "$(qmp stop cont query-status)" '"status": *"running"'
+kill $vmm
+wait $vmm || fail "a signal is status $?"
+start 1 loop --no-reboot
+wait $vmm || fail "--no-reboot: status $?"
+vmm=0
+[ "$(grep -c ready "$dir/serial.log")" = 1 ] || fail '--no-reboot'
+echo 'a guest that goes on resetting itself is slowed down, and with --no-reboot ends'
 
 # Bad input: one line, status 1.
 refuse() {

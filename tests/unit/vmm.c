@@ -11,10 +11,12 @@
 #include "guest/abi/arena.h"
 #include "guest/abi/layout.h"
 #include "vmm/acpi.h"
+#include "vmm/brake.h"
 #include "vmm/cmos.h"
 #include "vmm/elf.h"
 #include "vmm/keyboard.h"
 #include "vmm/qmp.h"
+#include "vmm/report.h"
 #include "vmm/vmm.h"
 #include "vmm/watchdog.h"
 
@@ -548,6 +550,49 @@ START_TEST(test_msrs_of_power_on)
 }
 END_TEST
 
+/* ---- resets in a row, and exits that KVM can't handle ---- */
+
+START_TEST(test_brake)
+{
+    struct brake brake = {0};
+    uint64_t now = 5000, start;
+
+    for (int i = 0; i < 5; i++, now += 10)
+        ck_assert_uint_eq(brake_reset(&brake, now), 0);
+    start = now;
+    for (int i = 0; i < 60; i++)
+        now += 10 + brake_reset(&brake, now);
+    ck_assert_uint_ge(now - start, 50000); /* a second each, in the end */
+    ck_assert_uint_le(now - start, 62000);
+    ck_assert_uint_eq(brake_reset(&brake, now + 2000), 0); /* it has run for longer */
+    ck_assert_uint_eq(brake_reset(&brake, now + 2010), 0);
+}
+END_TEST
+
+START_TEST(test_report)
+{
+    struct kvm_run run = {.exit_reason = KVM_EXIT_FAIL_ENTRY};
+    char text[REPORT_WHY];
+
+    run.fail_entry.hardware_entry_failure_reason = 0x80000021;
+    report_exit(&run, text);
+    ck_assert_ptr_nonnull(strstr(text, "hardware reason 0x80000021"));
+    run = (struct kvm_run){.exit_reason = KVM_EXIT_UNKNOWN};
+    run.hw.hardware_exit_reason = 77;
+    report_exit(&run, text);
+    ck_assert_ptr_nonnull(strstr(text, "hardware reason 0x4d"));
+    run = (struct kvm_run){.exit_reason = KVM_EXIT_INTERNAL_ERROR};
+    run.internal.suberror = KVM_INTERNAL_ERROR_DELIVERY_EV;
+    run.internal.ndata = UINT32_MAX;
+    memset(run.internal.data, 0xff, sizeof run.internal.data);
+    report_exit(&run, text);
+    ck_assert_ptr_nonnull(strstr(text, "was delivered, suberror 3, data 0xffffffffffffffff "));
+    run.internal.suberror = 1000;
+    report_exit(&run, text);
+    ck_assert_ptr_nonnull(strstr(text, "internal error, suberror 1000"));
+}
+END_TEST
+
 /* ---- the watchdog ---- */
 
 static struct arena_header *guest_arena(void)
@@ -660,6 +705,8 @@ Suite *suite_vmm(void)
     tcase_add_test(tc, test_cpuid);
     tcase_add_test(tc, test_msrs);
     tcase_add_test(tc, test_msrs_of_power_on);
+    tcase_add_test(tc, test_brake);
+    tcase_add_test(tc, test_report);
     tcase_add_test(tc, test_watchdog_hang);
     tcase_add_test(tc, test_watchdog_progress);
     tcase_add_test(tc, test_watchdog_faults);
