@@ -54,6 +54,12 @@ enum err moment_ask(const struct inject_target *target, const struct plan_moment
     return e;
 }
 
+/* The fault may come in the second one as well, which says nothing of what comes after it. */
+static bool is_asked_again(const struct moment_request *r)
+{
+    return r->asked == 1 || (r->asked == 2 && r->error != ERR_OK);
+}
+
 bool moment_is_answered(const struct inject_target *target, const struct plan_moment *moment, bool stands,
                         struct moment_request *r)
 {
@@ -66,14 +72,14 @@ bool moment_is_answered(const struct inject_target *target, const struct plan_mo
         r->answered = true;
         r->error = answer.error;
     }
-    if (r->answered && r->asked == 1 && stands)
+    if (r->answered && is_asked_again(r) && stands)
         (void)moment_ask(target, moment, r, &why); /* ERR_BUSY: the answer is not counted yet */
-    return r->answered && r->asked > 1;
+    return r->answered && !is_asked_again(r);
 }
 
 bool moment_was_served(const struct moment_request *r)
 {
-    return !r->seq || (r->answered && r->asked > 1 && r->error == ERR_OK);
+    return !r->seq || (r->answered && !is_asked_again(r) && r->error == ERR_OK);
 }
 
 enum err moment_function(const struct view *view, const struct plan_target *function, uint64_t *ret_gva,

@@ -5,7 +5,8 @@
 #include "injector/inject.h"
 #include "injector/plan.h"
 
-/* What the guest was asked for: the swap or reload of the campaign, and the same once more when that was answered. */
+/* What the guest was asked for: the swap or reload of the campaign, the same once more when that was answered, and a
+ * third time if the second one failed. */
 struct moment_request {
     uint64_t seq;   /* of the request; 0: nothing was asked for */
     unsigned asked; /* how often */
@@ -16,11 +17,11 @@ struct moment_request {
 /* Asks for the campaign's swap or reload. On failure `why` names the object's file, or what the guest's tables lack. */
 enum err moment_ask(const struct inject_target *target, const struct plan_moment *moment,
                     struct moment_request *request, struct why *why);
-/* Looks for the answer, and asks once more after the first one; not when the guest runs (`stands`), as that would be at
- * another moment on every run. True: nothing was asked for, or both are answered. */
+/* Looks for the answer, and asks again; not when the guest runs (`stands`), as that would be at another moment on every
+ * run. True: nothing was asked for, or all are answered. */
 bool moment_is_answered(const struct inject_target *target, const struct plan_moment *moment, bool stands,
                         struct moment_request *request);
-/* Whether the guest has work of ours left: nothing that it was asked for is without an answer. */
+/* Whether nothing was asked for, or the last of it was done. */
 bool moment_was_served(const struct moment_request *request);
 
 /* The address of a function of the campaign. On failure `why` says that there is none. */

@@ -30,8 +30,10 @@ static int (*main_of(const char *name))(int, char **)
     struct cell_ref cell = namespace_cell(task_this()->record->namespace_, name);
     struct section_ref section = cell.index ? arena_cell(cell)->main_section : NO_SECTION;
 
-    task_this()->functions.main = (struct task_function){.section = section};
-    return section.index ? (int (*)(int, char **))arena_section(section)->virt : NULL;
+    uint64_t address = section.index ? arena_section(section)->virt : 0;
+
+    task_this()->functions.main = (struct task_function){section, 0, address};
+    return (int (*)(int, char **))address;
 }
 
 static void run_main(uint64_t argument)

@@ -12,13 +12,14 @@ bool repair_is_pin(uint32_t pinned)
 }
 
 /* Of an address that is none the page tables say nothing. */
-static bool is_readable(const struct task *task)
+static bool is_readable(const void *object, size_t bytes)
 {
-    int64_t virt = (int64_t)task;
+    int64_t virt = (int64_t)object;
     uint64_t phys;
 
     return virt % _Alignof(struct task) == 0 && virt << 16 >> 16 == virt &&
-           page_translate((uint64_t)task, &phys) == ERR_OK && page_translate((uint64_t)(task + 1) - 1, &phys) == ERR_OK;
+           page_translate((uint64_t)virt, &phys) == ERR_OK &&
+           page_translate((uint64_t)virt + bytes - 1, &phys) == ERR_OK;
 }
 
 /* Whether two of the three words that say so say that it is the task of the record. */
@@ -26,7 +27,8 @@ static bool is_task_of(const struct task *task, uint32_t index)
 {
     const struct arena_task *record = arena_task((struct task_ref){index});
 
-    return is_readable(task) && (task->ref.index == index) + (task->record == record) + (task->id == record->id) >= 2;
+    return is_readable(task, sizeof *task) &&
+           (task->ref.index == index) + (task->record == record) + (task->id == record->id) >= 2;
 }
 
 struct task *repair_pointer(struct task *task, struct task *copy, uint32_t index)
@@ -40,7 +42,7 @@ struct task *repair_pointer(struct task *task, struct task *copy, uint32_t index
         if (is_task_of(other, index))
             return other;
     }
-    return is_readable(task) ? task : NULL;
+    return is_readable(task, sizeof *task) ? task : NULL;
 }
 
 static bool is_running(const struct task *task)
@@ -86,7 +88,7 @@ static void lose(struct task *task, struct arena_task *record)
         record->state = TASK_RUNNABLE;
 }
 
-/* The record is sound. A task that is being unwound may be on the CPU's emergency stack. */
+/* A task that is being unwound may be on the CPU's emergency stack. */
 static unsigned mend_rsp(struct task *task)
 {
     struct arena_task *record = task->record;
@@ -105,6 +107,50 @@ static unsigned mend_rsp(struct task *task)
     return 1;
 }
 
+/* Nothing else says in which namespace a task runs, but the record's check word knows. */
+static unsigned find_namespace(struct task_ref task, struct arena_task *record) NEEDS(arena_writer)
+{
+    struct namespace_ref before = record->namespace_;
+
+    for_each_namespace (namespace_) {
+        record->namespace_ = namespace_;
+        if (arena_sound(task))
+            return 1;
+    }
+    record->namespace_ = before;
+    return 0;
+}
+
+/* What its task says of itself goes into a record that is not sound. */
+static unsigned mend_record(const struct task *task, struct arena_task *record) NEEDS(arena_writer)
+{
+    const struct mapped_pages *stack = task->life.stack;
+    unsigned mended = mend_word(&record->id, task->id, sizeof record->id);
+
+    mended += mend_word(&record->argument, task->life.argument, sizeof record->argument);
+    mended += mend_word(&record->entry_section, task->functions.entry.section.index, sizeof record->entry_section);
+    mended += mend_word(&record->entry_offset, task->functions.entry.offset, sizeof record->entry_offset);
+    if (stack && is_readable(stack, sizeof(uint64_t))) {
+        mended += mend_word(&record->stack_virt, (uint64_t)page_start(stack), sizeof record->stack_virt);
+        mended += mend_word(&record->stack_phys, page_phys(stack), sizeof record->stack_phys);
+        mended += mend_word(&record->stack_bytes, TASK_STACK_BYTES, sizeof record->stack_bytes);
+    }
+    return arena_sound(task->ref) ? mended : mended + find_namespace(task->ref, record);
+}
+
+/* A function is kept twice: as section and offset, and as address. */
+static unsigned mend_function(struct task_function *function)
+{
+    struct section_ref section = function->section;
+
+    if (section.index && arena_sound(section) && function->offset < arena_section(section)->bytes)
+        return mend_word(&function->address, arena_section(section)->virt + function->offset, sizeof(uint64_t));
+    if (!section.index && !arena_section_at(function->address).index) /* none, or in no cell */
+        return 0;
+    *function = task_function_at(function->address);
+    return 1;
+}
+
 unsigned repair_task(struct task *task, uint32_t index)
 {
     struct task_ref ref = {index};
@@ -112,8 +158,15 @@ unsigned repair_task(struct task *task, uint32_t index)
     unsigned mended = mend_word(&task->ref, index, sizeof task->ref);
 
     mended += mend_word(&task->record, (uint64_t)record, sizeof task->record);
-    if (!arena_sound(ref) || record->state == TASK_FREE)
+    if (record->state == TASK_FREE)
         return mended;
+    mended += mend_function(&task->functions.entry);
+    mended += mend_function(&task->functions.ended);
+    mended += mend_function(&task->functions.main);
+    if (!arena_sound(ref)) {
+        GUARD(arena) change = arena_change();
+        mended += mend_record(task, record);
+    }
     mended += mend_word(&task->id, record->id, sizeof task->id);
     if (record->state > TASK_NEW) { /* if it waits for something, or has ended, it looks again */
         record->state = TASK_RUNNABLE;

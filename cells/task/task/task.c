@@ -49,7 +49,7 @@ _Noreturn void task_begin(void);
 static struct lock all_lock;
 static struct task *by_record[ARENA_TASKS_MAX] GUARDED_BY(all_lock);
 static struct task *by_record_copy[ARENA_TASKS_MAX] GUARDED_BY(all_lock); /* for repairs */
-static uint32_t last_id; /* atomic */
+static uint32_t last_id;                                                  /* atomic */
 
 /* In the heap: the teardown task sleeps in there while a swap moves this cell's static data. */
 struct teardown {
@@ -70,7 +70,7 @@ static void (*teardown_idle_hook)(void);
 
 /* ---- functions as section and offset ---- */
 
-static struct task_function function_of(uint64_t address)
+struct task_function task_function_at(uint64_t address)
 {
     struct section_ref section = arena_section_at(address);
     uint32_t offset = section.index ? (uint32_t)(address - arena_section(section)->virt) : 0;
@@ -133,7 +133,7 @@ static bool make_record(struct task *task, const char *name, uint64_t entry, con
     if (!task->ref.index)
         return false;
     task->record = arena_task(task->ref);
-    task->functions.entry = function_of(entry);
+    task->functions.entry = task_function_at(entry);
     task->pinned = options->pinned ? options->pinned : arena_namespace(namespace_)->cpu;
     if (!repair_is_pin(task->pinned))
         task->pinned = 0;
@@ -188,7 +188,7 @@ static struct task *make_task(const char *name, void (*entry)(uint64_t argument)
     task->immortal = options->immortal;
     run_queue_start_at(&task->run_queue, cpu_this()->index);
     if (options->ended)
-        task->functions.ended = function_of((uint64_t)options->ended);
+        task->functions.ended = task_function_at((uint64_t)options->ended);
     if (!make_record(task, name, (uint64_t)entry, options))
         return NULL;
     prepare_stack(task);

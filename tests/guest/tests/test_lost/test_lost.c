@@ -84,15 +84,21 @@ static void sleep_once(uint64_t)
     ran = 1;
 }
 
+/* NULL: there is none. */
+static const struct arena_section *section_named(const char *cell, const char *name)
+{
+    for_each_section_of (i, arena_cell_find(NAMESPACE_ROOT, cell))
+        if (string_equal(arena_string(arena_section(i)->name), name))
+            return arena_section(i);
+    return NULL;
+}
+
 /* Nobody's time is up any more, that of the teardown task and the scrubber neither. */
 static void sleepers_forgotten(const struct testing *test)
 {
-    const struct arena_section *sleepers = NULL;
+    const struct arena_section *sleepers = section_named("scheduler", ".data.sleepers");
     uint64_t before = faults();
 
-    for_each_section_of (i, arena_cell_find(NAMESPACE_ROOT, "scheduler"))
-        if (string_equal(arena_string(arena_section(i)->name), ".data.sleepers"))
-            sleepers = arena_section(i);
     testing_need(test, sleepers && sleepers->bytes == SLEEPERS_AT + 8);
     ran = 0;
     struct task *task = task_spawn("victim", sleep_once, 0, NULL);
@@ -503,6 +509,66 @@ static void no_state(const struct testing *test)
     testing_need(test, task_join(MOVE(task), NULL) == JOIN_ENDED);
 }
 
+/* Nobody finds it any more, since nothing says where it is. */
+static void not_listed(const struct testing *test)
+{
+    const struct arena_section *by_record = section_named("task", ".bss.by_record");
+    struct task *task = spawn_waiting(test, LONG_NS);
+    struct task **place = by_record ? (struct task **)by_record->virt + task->ref.index : NULL;
+
+    testing_need(test, place && *place == task);
+    {
+        GUARD(park) parked = park_all();
+        *place = NULL;
+        scheduler_rebuild();
+    }
+    testing_need(test, *place == task);
+    wake_it(0);
+    testing_need(test, task_join(task, NULL) == JOIN_ENDED);
+}
+
+static void damaged_record(const struct testing *test)
+{
+    struct task *task = spawn_waiting(test, LONG_NS);
+    struct arena_task *record = task->record, before = *record;
+
+    testing_need(test, arena_sound(task->ref));
+    {
+        GUARD(park) parked = park_all();
+        record->argument = record->stack_virt = record->stack_phys = record->entry_offset = 4711;
+        record->stack_bytes = 0;
+        record->entry_section.index = record->namespace_.index = UINT32_MAX;
+        scheduler_rebuild();
+    }
+    testing_need(test, arena_sound(task->ref) && record->stack_virt == before.stack_virt &&
+                           record->stack_bytes == before.stack_bytes);
+    wake_it(0);
+    testing_need(test, task_join(task, NULL) == JOIN_ENDED);
+}
+
+static void damaged_functions(const struct testing *test)
+{
+    struct task *task = spawn_waiting(test, LONG_NS);
+    struct task_functions before = task->functions;
+
+    {
+        GUARD(park) parked = park_all();
+        task->functions.entry.section.index = UINT32_MAX;
+        task->functions.ended = (struct task_function){.section = {UINT32_MAX}, .offset = 4711};
+        scheduler_rebuild();
+    }
+    testing_need(test, same(task->functions.entry.section, before.entry.section) &&
+                           task->functions.entry.offset == before.entry.offset && !task->functions.ended.section.index);
+    {
+        GUARD(park) parked = park_all();
+        task->functions.entry.address = 4711;
+        scheduler_rebuild();
+    }
+    testing_need(test, task->functions.entry.address == before.entry.address);
+    wake_it(0);
+    testing_need(test, task_join(task, NULL) == JOIN_ENDED);
+}
+
 /* ---- faults ---- */
 
 /* A record that no task closes, since none has failed. */
@@ -549,6 +615,9 @@ static const struct lost_case {
     {waits_nowhere, "a task that waits where nothing is costs no more than one fault"},
     {unwound, "a task that is being unwound stays one when the queues are made again"},
     {lost_stack_pointer, "a task whose stack pointer is lost fails"},
+    {not_listed, "a task that is not in the list of all is found"},
+    {damaged_record, "the record of a task has again what the task says of itself"},
+    {damaged_functions, "a function has its address by its section, or its section by its address"},
     {no_state, "a task in a state that there is not runs"},
     {record_stays_open, "the queues are made again when a fault is not closed, and it is closed when nobody else does"},
 };
