@@ -20,7 +20,7 @@ enum { EXIT_USAGE = 2, DESCRIPTORS_MAX = 1 << 20, WATCHDOG_S = 60, WATCHDOG_S_MA
 
 struct options {
     const char *name, *kernel, *archive, *append, *qmp, *serial, *serial_log;
-    struct option_number ram_bytes, ram_fd, cpus, watchdog_s;
+    struct option_number ram_bytes, ram_fd, cpus, watchdog_s, serial_log_most;
     bool paused, no_reboot, help;
 };
 
@@ -43,6 +43,8 @@ static const struct option_rule rules[] = {
     TEXT("qmp", qmp, "SOCKET", "where QMP is served"),
     TEXT("serial", serial, "SOCKET", "where the serial line is served"),
     TEXT("serial-log", serial_log, "FILE", "gets what the guest prints"),
+    NUMBER("serial-log-most", serial_log_most, "BYTES",
+           "size that it does not exceed (default 16 MiB): its older half\ngoes; 0: no limit", 0, 0),
     NUMBER("watchdog", watchdog_s, "SECONDS", "reset a guest that has had no tick for so long (default 60); 0: never",
            0, WATCHDOG_S_MAX),
     TEXT("name", name, "NAME", "for messages"),
@@ -76,11 +78,17 @@ static bool parse_options(int argc, char **argv, struct options *o)
     char why[OPTIONS_WHY] = "--kernel is missing, or there is an operand";
     int operands;
 
-    *o = (struct options){
-        .name = "delias", .ram_bytes.value = 64 << 20, .cpus.value = 2, .watchdog_s.value = WATCHDOG_S};
+    *o = (struct options){.name = "delias",
+                          .ram_bytes.value = 64 << 20,
+                          .cpus.value = 2,
+                          .watchdog_s.value = WATCHDOG_S,
+                          .serial_log_most.value = 16 << 20};
     if (options_parse(argc, argv, rules, OPTIONS_ANYWHERE, o, &operands, why) && operands == argc &&
-        (o->kernel || o->help))
-        return true;
+        (o->kernel || o->help)) {
+        if (!o->serial_log_most.value || o->serial_log_most.value >= SERIAL_LOG_LEAST)
+            return true;
+        snprintf(why, sizeof why, "--serial-log-most wants 0, or %d bytes at least", SERIAL_LOG_LEAST);
+    }
     fprintf(stderr, "delias-vmm: %s\n", why);
     print_usage(stderr);
     return false;
@@ -305,7 +313,7 @@ static enum err prepare(struct program *p, const struct options *o)
     if (e == ERR_OK)
         e = vmm_create(vmm);
     if (e == ERR_OK)
-        e = serial_open(&vmm->serial, o->serial, o->serial_log, serial_irq, vmm);
+        e = serial_open(&vmm->serial, o->serial, o->serial_log, o->serial_log_most.value, serial_irq, vmm);
     if (e == ERR_OK)
         e = vmm_power_on(vmm, true);
     if (e == ERR_OK && o->paused)
@@ -333,10 +341,8 @@ int main(int argc, char **argv)
         watch(&program);
     }
     vmm_stop_vcpus(&program.vmm); /* also where not all of them could be started */
-    if (e == ERR_OK) {
-        serial_close(&program.vmm.serial);
-        qmp_server_free(program.qmp);
-    }
+    serial_close(&program.vmm.serial);
+    qmp_server_free(program.qmp);
     vmm_done(&program.vmm);
     return e == ERR_OK ? program.status : EXIT_FAILURE;
 }

@@ -25,7 +25,7 @@ struct client {
 
 struct qmp_server {
     struct qmp_machine machine;
-    int listen_fd;
+    struct listener listener;
     struct client client[QMP_CLIENTS_MAX];
 };
 
@@ -244,7 +244,7 @@ static void receive_bytes(struct qmp_server *s, struct client *c)
 
 static void accept_qmp_client(struct qmp_server *s)
 {
-    OWN(descriptor) int fd = socket_accept(s->listen_fd);
+    OWN(descriptor) int fd = socket_accept(&s->listener);
 
     for (int i = 0; i < QMP_CLIENTS_MAX && fd >= 0; i++) {
         struct client *c = &s->client[i];
@@ -263,8 +263,8 @@ size_t qmp_server_poll(struct qmp_server *s, struct pollfd *fds)
 {
     size_t n = 0;
 
-    if (s->listen_fd >= 0)
-        fds[n++] = (struct pollfd){.fd = s->listen_fd, .events = POLLIN};
+    if (s->listener.fd >= 0)
+        fds[n++] = (struct pollfd){.fd = s->listener.fd, .events = POLLIN};
     for (int i = 0; i < QMP_CLIENTS_MAX; i++)
         if (s->client[i].fd >= 0)
             fds[n++] =
@@ -286,7 +286,7 @@ void qmp_server_handle(struct qmp_server *s, const struct pollfd *fds, size_t co
         }
     /* Last: a new client must not be taken for an old one with the same descriptor. */
     for (size_t i = 0; i < count; i++)
-        if (fds[i].revents && fds[i].fd == s->listen_fd)
+        if (fds[i].revents && fds[i].fd == s->listener.fd)
             accept_qmp_client(s);
 }
 
@@ -309,16 +309,13 @@ void qmp_server_event(struct qmp_server *s, const char *name, bool guest, const 
 enum err qmp_server_new(const char *path, const struct qmp_machine *machine, struct qmp_server **ret_server)
 {
     OWN(memory) struct qmp_server *s = calloc(1, sizeof *s);
-    enum err e = ERR_OK;
 
     if (!s)
         return vmm_fail(ERR_NOMEM, "QMP: out of memory");
     s->machine = *machine;
-    s->listen_fd = -1;
     for (int i = 0; i < QMP_CLIENTS_MAX; i++)
         s->client[i].fd = -1;
-    if (path)
-        e = socket_listen(path, &s->listen_fd);
+    enum err e = socket_listen(path, &s->listener);
     if (e == ERR_OK)
         *ret_server = MOVE(s);
     return e;
@@ -331,7 +328,6 @@ void qmp_server_free(struct qmp_server *s)
     for (int i = 0; i < QMP_CLIENTS_MAX; i++)
         if (s->client[i].fd >= 0)
             drop(&s->client[i]);
-    if (s->listen_fd >= 0)
-        close(s->listen_fd);
+    socket_close(&s->listener);
     free(s);
 }

@@ -24,7 +24,7 @@ struct qmp_machine {
 
 struct qmp_server;
 
-/* Listens on a socket at `path`, where a stale one is replaced; NULL: on none. `machine` is copied, its owner must
+/* Listens on a socket at `path` (socket.h); NULL: on none. `machine` is copied, its owner must
  * outlive the server. Free it with qmp_server_free, which closes all connections. On failure the log says why. */
 enum err qmp_server_new(const char *path, const struct qmp_machine *machine, struct qmp_server **ret_server);
 void qmp_server_free(struct qmp_server *server);

@@ -1,10 +1,7 @@
 /* See serial.h; registers as in the PC16550D data sheet. */
 #include "vmm/serial.h"
 #include "introspect/base/own.h"
-#include "vmm/log.h"
-#include "vmm/socket.h"
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -48,8 +45,7 @@ void serial_reset(struct serial *s)
 
 static void transmit(struct serial *s, uint8_t byte)
 {
-    if (s->log_fd >= 0)
-        (void)!write(s->log_fd, &byte, 1);
+    serial_log_write(&s->log, &byte, 1);
     for (int c = 0; c < SERIAL_CLIENTS_MAX; c++)
         if (s->client[c] >= 0)
             (void)!send(s->client[c], &byte, 1, MSG_DONTWAIT | MSG_NOSIGNAL);
@@ -178,49 +174,63 @@ void serial_out(struct serial *s, unsigned reg, uint8_t value)
 /* ---- the host's side ---- */
 
 /* Before there are vCPUs. */
-UNCHECKED enum err serial_open(struct serial *s, const char *socket_path, const char *log_path,
+UNCHECKED enum err serial_open(struct serial *s, const char *socket_path, const char *log_path, uint64_t log_most,
                                void (*set_irq)(void *owner, bool level), void *owner)
 {
-    *s = (struct serial){.set_irq = set_irq, .owner = owner, .log_fd = -1, .listen_fd = -1};
+    *s = (struct serial){.set_irq = set_irq, .owner = owner, .listener.fd = -1};
     memset(s->client, 0xff, sizeof s->client);
     serial_reset(s);
-    if (log_path && (s->log_fd = open(log_path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600)) < 0)
-        return vmm_fail(ERR_IO, "--serial-log %s: %s", log_path, strerror(errno));
-    return socket_path ? socket_listen(socket_path, &s->listen_fd) : ERR_OK;
+    enum err e = serial_log_open(&s->log, log_path, log_most);
+    return e == ERR_OK ? socket_listen(socket_path, &s->listener) : e;
 }
 
 void serial_close(struct serial *s)
 {
+    if (!s->set_irq)
+        return;
     for (int c = 0; c < SERIAL_CLIENTS_MAX; c++)
         if (s->client[c] >= 0)
             close(s->client[c]);
-    if (s->log_fd >= 0)
-        close(s->log_fd);
-    if (s->listen_fd >= 0)
-        close(s->listen_fd);
+    serial_log_close(&s->log);
+    socket_close(&s->listener);
 }
 
 size_t serial_poll(struct serial *s, struct pollfd *fds)
 {
     size_t n = 0;
 
-    if (s->listen_fd >= 0)
-        fds[n++] = (struct pollfd){.fd = s->listen_fd, .events = POLLIN};
+    if (s->listener.fd >= 0)
+        fds[n++] = (struct pollfd){.fd = s->listener.fd, .events = POLLIN};
     for (int c = 0; c < SERIAL_CLIENTS_MAX; c++)
         if (s->client[c] >= 0 && s->count < SERIAL_QUEUE)
             fds[n++] = (struct pollfd){.fd = s->client[c], .events = POLLIN};
     return n;
 }
 
+/* A client's place that is free, or whose client has gone; NULL: there is none. */
+static int *find_place(struct serial *s)
+{
+    for (int c = 0; c < SERIAL_CLIENTS_MAX; c++)
+        if (s->client[c] < 0)
+            return &s->client[c];
+    for (int c = 0; c < SERIAL_CLIENTS_MAX; c++) {
+        struct pollfd gone = {.fd = s->client[c]};
+        if (poll(&gone, 1, 0) == 1 && (gone.revents & (POLLHUP | POLLERR)))
+            return &s->client[c];
+    }
+    return NULL;
+}
+
 static void accept_console(struct serial *s)
 {
-    OWN(descriptor) int fd = socket_accept(s->listen_fd);
+    OWN(descriptor) int fd = socket_accept(&s->listener);
+    int *place = fd < 0 ? NULL : find_place(s);
 
-    for (int c = 0; c < SERIAL_CLIENTS_MAX && fd >= 0; c++)
-        if (s->client[c] < 0) {
-            s->client[c] = MOVE_DESCRIPTOR(fd);
-            return;
-        }
+    if (!place)
+        return;
+    if (*place >= 0)
+        close(*place);
+    *place = MOVE_DESCRIPTOR(fd);
 }
 
 static void read_client(struct serial *s, int *client) NEEDS(devices_role)
@@ -239,13 +249,12 @@ static void read_client(struct serial *s, int *client) NEEDS(devices_role)
 
 void serial_handle(struct serial *s, const struct pollfd *fds, size_t count)
 {
-    for (size_t i = 0; i < count; i++) {
-        if (fds[i].revents == 0)
-            continue;
-        if (fds[i].fd == s->listen_fd)
-            accept_console(s);
-        for (int c = 0; c < SERIAL_CLIENTS_MAX; c++)
+    for (size_t i = 0; i < count; i++)
+        for (int c = 0; c < SERIAL_CLIENTS_MAX && fds[i].revents; c++)
             if (s->client[c] >= 0 && fds[i].fd == s->client[c])
                 read_client(s, &s->client[c]);
-    }
+    /* Last: a new client must not be taken for an old one with the same descriptor. */
+    for (size_t i = 0; i < count; i++)
+        if (fds[i].revents && fds[i].fd == s->listener.fd)
+            accept_console(s);
 }

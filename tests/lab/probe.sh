@@ -178,10 +178,13 @@ type_in p
 await pong 2
 echo 'hostile clients do no harm'
 
+build/bin/delias-vmm --kernel build/tests/probe.elf --qmp "$dir/qmp" 2> "$dir/second"
+grep -q 'another program serves it' "$dir/second" || fail 'a socket of a machine that runs was taken over'
 expect "$(qmp quit)" '"event": *"SHUTDOWN"'
 wait $vmm
 [ $? -eq 0 ] || fail "quit is status $?"
 vmm=0
+[ ! -e "$dir/qmp" ] && [ ! -e "$dir/console" ] || fail 'sockets stay behind'
 
 start 1 loop
 boots() { grep -q "boot number $1\$" "$dir/serial.log"; }

@@ -170,7 +170,7 @@ START_TEST(test_serial_interrupts)
     struct serial s;
 
     holds_devices();
-    ck_assert_int_eq(serial_open(&s, NULL, NULL, set_irq, NULL), ERR_OK);
+    ck_assert_int_eq(serial_open(&s, NULL, NULL, 0, set_irq, NULL), ERR_OK);
     ck_assert_uint_eq(serial_in(&s, LSR), 0x60);
     ck_assert_uint_eq(serial_in(&s, IIR), 1);
     ck_assert_uint_eq(serial_receive(&s, (const uint8_t *)"ab", 2), 2);
@@ -201,7 +201,7 @@ START_TEST(test_serial_registers)
     uint8_t many[SERIAL_QUEUE + 10] = {'m'};
 
     holds_devices();
-    ck_assert_int_eq(serial_open(&s, NULL, NULL, set_irq, NULL), ERR_OK);
+    ck_assert_int_eq(serial_open(&s, NULL, NULL, 0, set_irq, NULL), ERR_OK);
     serial_out(&s, LCR, DLAB);
     serial_out(&s, DATA, 0x34);
     serial_out(&s, IER, 0x12);
@@ -221,6 +221,118 @@ START_TEST(test_serial_registers)
     serial_out(&s, SCRATCH, 0x5a);
     ck_assert_uint_eq(serial_in(&s, SCRATCH), 0x5a);
     serial_close(&s);
+}
+END_TEST
+
+static const char *unit_path(const char *word)
+{
+    static char path[64];
+
+    snprintf(path, sizeof path, "/tmp/delias-unit-%d-%s", (int)getpid(), word);
+    return path;
+}
+
+START_TEST(test_serial_log)
+{
+    enum { MOST = 4096, LINES = 5000, LINE = 10 };
+    static char text[2 * MOST];
+    const char *path = unit_path("log");
+    struct serial_log log;
+
+    ck_assert_int_eq(serial_log_open(&log, path, MOST), ERR_OK);
+    for (int i = 0; i < LINES; i++) {
+        char line[24];
+        snprintf(line, sizeof line, "line %04d\n", i);
+        for (int j = 0; j < LINE; j++)
+            serial_log_write(&log, (const uint8_t *)line + j, 1);
+    }
+    serial_log_close(&log);
+    int fd = open(path, O_RDONLY);
+    ssize_t n = read(fd, text, sizeof text);
+    close(fd);
+    unlink(path);
+    ck_assert_int_le(n, MOST);
+    ck_assert_int_ge(n, MOST / 2 - 2 * LINE);
+    ck_assert_int_eq(strncmp(text, "[what was printed before", 24), 0);
+    const char *line = strchr(text, '\n') + 1;
+    for (int i = LINES - (int)(text + n - line) / LINE; i < LINES; i++, line += LINE)
+        ck_assert_int_eq(atoi(line + 5), i);
+    ck_assert_ptr_eq(line, text + n);
+    ck_assert_int_eq(serial_log_open(&log, "/dev/full", MOST), ERR_OK);
+    serial_log_write(&log, (const uint8_t *)"x", 1);
+    ck_assert(log.said);
+    serial_log_close(&log);
+}
+END_TEST
+
+static int connect_to(const char *path)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+    strcpy(address.sun_path, path);
+    ck_assert_int_eq(connect(fd, (void *)&address, sizeof address), 0);
+    return fd;
+}
+
+static void serve_serial(struct serial *s) NEEDS(devices_role)
+{
+    struct pollfd fds[SERIAL_POLL_MAX];
+
+    for (size_t n; (n = serial_poll(s, fds)) > 0 && poll(fds, n, 50) > 0;)
+        serial_handle(s, fds, n);
+}
+
+/* Clients that have gone, with input that the guest does not take, keep nobody out. */
+START_TEST(test_serial_clients)
+{
+    static uint8_t many[SERIAL_QUEUE];
+    const char *path = unit_path("console");
+    int fd[SERIAL_CLIENTS_MAX];
+    struct serial s;
+    char got = 0;
+
+    holds_devices();
+    ck_assert_int_eq(serial_open(&s, path, NULL, 0, set_irq, NULL), ERR_OK);
+    for (int i = 0; i < SERIAL_CLIENTS_MAX; i++)
+        fd[i] = connect_to(path);
+    serve_serial(&s);
+    serial_receive(&s, many, sizeof many);
+    for (int i = 0; i < SERIAL_CLIENTS_MAX; i++) {
+        ck_assert_int_eq(write(fd[i], "x", 1), 1);
+        close(fd[i]);
+    }
+    int late = connect_to(path);
+    serve_serial(&s);
+    serial_out(&s, 0, 'y');
+    ck_assert_int_eq(recv(late, &got, 1, MSG_DONTWAIT), 1);
+    ck_assert_int_eq(got, 'y');
+    close(late);
+    serial_close(&s);
+    ck_assert_int_ne(access(path, F_OK), 0);
+}
+END_TEST
+
+START_TEST(test_sockets)
+{
+    const char *path = unit_path("socket");
+    struct listener first, second;
+
+    ck_assert_int_eq(socket_listen(path, &first), ERR_OK);
+    ck_assert_int_eq(socket_listen(path, &second), ERR_EXISTS);
+    ck_assert_int_eq(second.fd, -1);
+    socket_close(&second);
+    close(connect_to(path));
+    close(first.fd); /* as if it had been killed */
+    ck_assert_int_eq(socket_listen(path, &second), ERR_OK);
+    first.fd = dup(0);
+    first.inode++; /* another file may get the same number */
+    socket_close(&first);
+    close(connect_to(path));
+    socket_close(&second);
+    ck_assert_int_ne(access(path, F_OK), 0);
+    ck_assert_int_eq(socket_listen(NULL, &first), ERR_OK);
+    socket_close(&first);
 }
 END_TEST
 
@@ -696,6 +808,9 @@ Suite *suite_vmm(void)
     tcase_add_test(tc, test_acpi);
     tcase_add_test(tc, test_serial_interrupts);
     tcase_add_test(tc, test_serial_registers);
+    tcase_add_test(tc, test_serial_log);
+    tcase_add_test(tc, test_serial_clients);
+    tcase_add_test(tc, test_sockets);
     tcase_add_test(tc, test_clock);
     tcase_add_test(tc, test_keyboard);
     tcase_add_test(tc, test_keyboard_output_port);
