@@ -26,7 +26,7 @@ static enum err read_boot_file(const char *what, const char *path, struct file *
 {
     enum { FILE_MAX = 1 << 30 };
     struct stat st;
-    OWN(descriptor) int fd = open(path, O_RDONLY | O_CLOEXEC);
+    OWN(descriptor) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 
     if (fd < 0 || fstat(fd, &st) != 0)
         return vmm_fail(ERR_NOT_FOUND, "%s %s: %s", what, path, strerror(errno));

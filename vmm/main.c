@@ -19,7 +19,7 @@
 enum { EXIT_USAGE = 2, DESCRIPTORS_MAX = 1 << 20, WATCHDOG_S = 60, WATCHDOG_S_MAX = 86400 };
 
 struct options {
-    const char *name, *kernel, *archive, *append, *qmp, *serial, *serial_log;
+    const char *name, *kernel, *archive, *append, *qmp, *control, *serial, *serial_log;
     struct option_number ram_bytes, ram_fd, cpus, watchdog_s, serial_log_most;
     bool paused, no_reboot, help;
 };
@@ -41,6 +41,7 @@ static const struct option_rule rules[] = {
     NUMBER("ram", ram_bytes, "BYTES", "memory (default 64 MiB)", 0, 0),
     NUMBER("ram-fd", ram_fd, "N", "a descriptor of the memory, in place of that", 0, DESCRIPTORS_MAX),
     TEXT("qmp", qmp, "SOCKET", "where QMP is served"),
+    TEXT("control", control, "SOCKET", "the same for another, who is not kept out by clients of that"),
     TEXT("serial", serial, "SOCKET", "where the serial line is served"),
     TEXT("serial-log", serial_log, "FILE", "gets what the guest prints"),
     NUMBER("serial-log-most", serial_log_most, "BYTES",
@@ -57,7 +58,7 @@ static const struct option_rule rules[] = {
 /* The machine, and what the main thread serves. */
 struct program {
     struct vmm vmm;
-    struct qmp_server *qmp;
+    struct qmp_server *qmp, *control;
     struct watchdog watchdog;
     struct brake brake;
     uint64_t reset_due_ms; /* a reset that the guest waits for; 0: none */
@@ -96,6 +97,12 @@ static bool parse_options(int argc, char **argv, struct options *o)
 
 /* ---- what QMP does ---- */
 
+static void announce(struct program *p, const char *name, bool guest, const char *reason)
+{
+    qmp_server_event(p->qmp, name, guest, reason);
+    qmp_server_event(p->control, name, guest, reason);
+}
+
 static const char *do_status(void *owner)
 {
     static const char *const names[] = {[RUN_PRELAUNCH] = "prelaunch",
@@ -111,7 +118,7 @@ static enum err do_stop(void *owner)
 
     if (p->vmm.state == RUN_RUNNING) {
         vmm_pause(&p->vmm, RUN_PAUSED);
-        qmp_server_event(p->qmp, "STOP", false, NULL);
+        announce(p, "STOP", false, NULL);
     }
     return ERR_OK;
 }
@@ -126,7 +133,7 @@ static enum err do_cont(void *owner)
         return ERR_REFUSED;
     if (p->vmm.state != RUN_RUNNING) {
         vmm_resume(&p->vmm);
-        qmp_server_event(p->qmp, "RESUME", false, NULL);
+        announce(p, "RESUME", false, NULL);
     }
     return ERR_OK;
 }
@@ -138,7 +145,7 @@ static enum err reset(struct program *p, bool guest)
 
     p->reset_due_ms = 0;
     if (e == ERR_OK)
-        qmp_server_event(p->qmp, "RESET", guest, guest ? "guest-reset" : "host-qmp-system-reset");
+        announce(p, "RESET", guest, guest ? "guest-reset" : "host-qmp-system-reset");
     return e;
 }
 
@@ -151,7 +158,7 @@ static void shut_down(struct program *p, bool guest, const char *reason, int sta
 {
     if (p->done)
         return;
-    qmp_server_event(p->qmp, "SHUTDOWN", guest, reason);
+    announce(p, "SHUTDOWN", guest, reason);
     p->done = true;
     p->status = status;
 }
@@ -183,7 +190,7 @@ static void reset_guest(struct program *p)
     if (p->no_reboot)
         shut_down(p, true, "guest-reset", 0);
     else if (reset(p, true) != ERR_OK)
-        qmp_server_event(p->qmp, "STOP", false, NULL);
+        announce(p, "STOP", false, NULL);
 }
 
 /* Its vCPUs are parked until then. */
@@ -216,7 +223,7 @@ static void handle_request(struct program *p)
         break;
     case REQUEST_BROKEN:
         vmm_pause(&p->vmm, RUN_BROKEN);
-        qmp_server_event(p->qmp, "STOP", false, NULL);
+        announce(p, "STOP", false, NULL);
         break;
     }
 }
@@ -260,26 +267,30 @@ static void watch(struct program *p)
 /* One round of waiting for and serving whatever comes first. */
 static void serve(struct program *p)
 {
-    struct pollfd fds[2 + SERIAL_POLL_MAX + QMP_POLL_MAX];
+    struct pollfd fds[2 + SERIAL_POLL_MAX + 2 * QMP_POLL_MAX], *serial_fds = fds + 2;
     struct vmm *vmm = &p->vmm;
 
     fds[0] = (struct pollfd){.fd = vmm->wake_fd, .events = POLLIN};
     fds[1] = (struct pollfd){.fd = p->signal_fd, .events = POLLIN};
     vmm_lock_devices(vmm);
-    size_t serial = serial_poll(&vmm->serial, fds + 2);
+    size_t serial = serial_poll(&vmm->serial, serial_fds);
     bool full = vmm->serial.count == SERIAL_QUEUE;
     vmm_unlock_devices(vmm);
-    size_t qmp = qmp_server_poll(p->qmp, fds + 2 + serial);
-    if (poll(fds, 2 + serial + qmp, wait_ms(p, full)) <= 0)
+    struct pollfd *qmp_fds = serial_fds + serial;
+    size_t qmp = qmp_server_poll(p->qmp, qmp_fds);
+    struct pollfd *control_fds = qmp_fds + qmp;
+    size_t control = qmp_server_poll(p->control, control_fds);
+    if (poll(fds, 2 + serial + qmp + control, wait_ms(p, full)) <= 0)
         return;
     if (fds[0].revents)
         handle_request(p);
     if (fds[1].revents)
         shut_down(p, false, "host-signal", 0);
     vmm_lock_devices(vmm);
-    serial_handle(&vmm->serial, fds + 2, serial);
+    serial_handle(&vmm->serial, serial_fds, serial);
     vmm_unlock_devices(vmm);
-    qmp_server_handle(p->qmp, fds + 2 + serial, qmp);
+    qmp_server_handle(p->qmp, qmp_fds, qmp);
+    qmp_server_handle(p->control, control_fds, control);
 }
 
 /* Before there are vCPUs. */
@@ -291,35 +302,51 @@ static UNCHECKED void print_machine(struct vmm *vmm, const struct options *o)
     vmm->state = o->paused ? RUN_PRELAUNCH : RUN_RUNNING;
 }
 
-static enum err prepare(struct program *p, const struct options *o)
+/* From here on a signal is served by the main thread. Until then it ends the process, which has left nothing. */
+static enum err take_signals(struct program *p)
 {
-    struct qmp_machine machine = {p, do_status, o->name, do_stop, do_cont, do_reset, do_quit};
-    struct vmm *vmm = &p->vmm;
     sigset_t ending;
 
-    print_machine(vmm, o);
-    p->no_reboot = o->no_reboot;
-    p->watchdog.limit_ms = o->watchdog_s.value * 1000;
-    signal(SIGPIPE, SIG_IGN);
     sigemptyset(&ending);
     sigaddset(&ending, SIGTERM);
     sigaddset(&ending, SIGINT);
     sigaddset(&ending, SIGHUP);
     sigprocmask(SIG_BLOCK, &ending, NULL);
     p->signal_fd = signalfd(-1, &ending, SFD_CLOEXEC | SFD_NONBLOCK);
+    return p->signal_fd >= 0 ? ERR_OK : vmm_fail(ERR_IO, "signalfd: %s", strerror(errno));
+}
+
+static enum err open_sockets(struct program *p, const struct options *o)
+{
+    struct qmp_machine machine = {p, do_status, o->name, do_stop, do_cont, do_reset, do_quit};
+    enum err e = serial_open(&p->vmm.serial, o->serial, o->serial_log, o->serial_log_most.value, serial_irq, &p->vmm);
+
+    if (e == ERR_OK)
+        e = qmp_server_new(o->control, &machine, &p->control);
+    return e == ERR_OK ? qmp_server_new(o->qmp, &machine, &p->qmp) : e;
+}
+
+static enum err prepare(struct program *p, const struct options *o)
+{
+    struct vmm *vmm = &p->vmm;
+
+    print_machine(vmm, o);
+    p->no_reboot = o->no_reboot;
+    p->watchdog.limit_ms = o->watchdog_s.value * 1000;
+    signal(SIGPIPE, SIG_IGN);
     enum err e = ram_init(&vmm->ram, o->ram_fd.given ? (int)o->ram_fd.value : -1, o->ram_bytes.value);
     if (e == ERR_OK)
         e = boot_open(&vmm->boot, o->kernel, o->archive, o->append, (unsigned)o->cpus.value, &vmm->ram);
     if (e == ERR_OK)
         e = vmm_create(vmm);
     if (e == ERR_OK)
-        e = serial_open(&vmm->serial, o->serial, o->serial_log, o->serial_log_most.value, serial_irq, vmm);
-    if (e == ERR_OK)
         e = vmm_power_on(vmm, true);
     if (e == ERR_OK && o->paused)
         guest_time_stop(vmm);
     if (e == ERR_OK)
-        e = qmp_server_new(o->qmp, &machine, &p->qmp);
+        e = take_signals(p);
+    if (e == ERR_OK)
+        e = open_sockets(p, o);
     return e == ERR_OK ? vmm_start_vcpus(vmm) : e;
 }
 
@@ -343,6 +370,7 @@ int main(int argc, char **argv)
     vmm_stop_vcpus(&program.vmm); /* also where not all of them could be started */
     serial_close(&program.vmm.serial);
     qmp_server_free(program.qmp);
+    qmp_server_free(program.control);
     vmm_done(&program.vmm);
     return e == ERR_OK ? program.status : EXIT_FAILURE;
 }

@@ -21,8 +21,8 @@ fail() {
 start() {
     rm -f "$dir/serial.log"
     build/bin/delias-vmm --kernel build/tests/probe.elf --archive "$dir/module" --append "${2:-one two}" --cpus "$1" \
-        ${3:+"$3"} --ram 67108864 --qmp "$dir/qmp" --serial "$dir/console" --serial-log "$dir/serial.log" \
-        2> "$dir/err" &
+        ${3:+"$3"} --ram 67108864 --qmp "$dir/qmp" --control "$dir/control" --serial "$dir/console" \
+        --serial-log "$dir/serial.log" 2> "$dir/err" &
     vmm=$!
 }
 
@@ -169,6 +169,8 @@ head -c 60000 /dev/zero | tr '\0' '[' | socat -t 0.2 - "UNIX-CONNECT:$dir/qmp" >
 for _ in $(seq 30); do socat -u -t 1 "UNIX-CONNECT:$dir/qmp" /dev/null & done 2> /dev/null
 { echo '{"execute":"qmp_capabilities"}'; for _ in $(seq 3000); do echo '{"execute":"query-commands"}'; done; } |
     socat -u -t 0.2 - "UNIX-CONNECT:$dir/qmp" 2> /dev/null
+expect "$({ echo '{"execute":"qmp_capabilities"}{"execute":"query-name"}'; } |
+    socat -t $wait_seconds - "UNIX-CONNECT:$dir/control")" '"name"'
 for p in $(jobs -p); do [ "$p" = $vmm ] || kill "$p" 2> /dev/null; done
 sleep 0.5
 head -c 20000 /dev/zero | socat -u - "UNIX-CONNECT:$dir/console"
@@ -184,7 +186,17 @@ expect "$(qmp quit)" '"event": *"SHUTDOWN"'
 wait $vmm
 [ $? -eq 0 ] || fail "quit is status $?"
 vmm=0
-[ ! -e "$dir/qmp" ] && [ ! -e "$dir/console" ] || fail 'sockets stay behind'
+no_sockets() { [ ! -e "$dir/qmp" ] && [ ! -e "$dir/control" ] && [ ! -e "$dir/console" ]; }
+no_sockets || fail 'sockets stay behind'
+for ms in 001 003 01 03 1; do
+    start 2
+    sleep 0.$ms
+    kill $vmm
+    wait $vmm
+    case $? in 0 | 143) ;; *) fail "a signal at the start is status $?" ;; esac
+    no_sockets || fail 'sockets stay behind after a signal at the start'
+done
+vmm=0
 
 start 1 loop
 boots() { grep -q "boot number $1\$" "$dir/serial.log"; }
@@ -215,6 +227,8 @@ refuse() {
 head -c 300 build/tests/probe.elf > "$dir/short"
 echo text > "$dir/text"
 refuse 'No such file' --kernel "$dir/none"
+mkfifo "$dir/fifo"
+refuse 'not a file' --kernel "$dir/fifo"
 refuse 'not an ELF' --kernel "$dir/text"
 refuse 'outside the file' --kernel "$dir/short"
 refuse 'no PVH entry\|does not fit\|not for' --kernel build/bin/delias-vmm

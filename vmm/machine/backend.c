@@ -211,11 +211,11 @@ static void vmm_arguments(const struct machine_config *config, struct machine_in
     argument_add(a, "--cpus");
     argument_add(a, "%u", config->cpus);
     add_option(a, "--qmp", info->qmp);
+    add_option(a, "--control", info->control);
     add_option(a, "--serial", info->console);
     add_option(a, "--serial-log", info->serial);
     if (config->paused)
         argument_add(a, "--paused");
-    strcpy(info->control, info->qmp);
     info->gdb[0] = '\0';
 }
 
