@@ -7,8 +7,8 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -22,7 +22,7 @@ struct info_page {
 };
 static_assert(sizeof(struct info_page) <= BOOT_CMDLINE - BOOT_INFO, "the command line follows");
 
-static enum err read_boot_file(const char *what, const char *path, struct file *f)
+static enum err map_boot_file(const char *what, const char *path, struct file *f)
 {
     enum { FILE_MAX = 1 << 30 };
     struct stat st;
@@ -30,19 +30,45 @@ static enum err read_boot_file(const char *what, const char *path, struct file *
 
     if (fd < 0 || fstat(fd, &st) != 0)
         return vmm_fail(ERR_NOT_FOUND, "%s %s: %s", what, path, strerror(errno));
-    enum err e = ERR_OK;
     if (!S_ISREG(st.st_mode) || st.st_size == 0 || st.st_size > FILE_MAX)
-        e = vmm_fail(ERR_INVALID, "%s %s: empty, too large or not a file", what, path);
-    else if (!(f->bytes = malloc((size_t)st.st_size)))
-        e = vmm_fail(ERR_NOMEM, "%s %s: out of memory", what, path);
-    while (e == ERR_OK && f->count < (size_t)st.st_size) {
-        ssize_t n = read(fd, f->bytes + f->count, (size_t)st.st_size - f->count);
-        if (n > 0)
-            f->count += (size_t)n;
-        else if (n == 0 || errno != EINTR)
-            e = vmm_fail(ERR_IO, "%s %s: %s", what, path, n == 0 ? "became shorter" : strerror(errno));
-    }
-    return e;
+        return vmm_fail(ERR_INVALID, "%s %s: empty, too large or not a file", what, path);
+    void *bytes = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+    if (bytes == MAP_FAILED)
+        return vmm_fail(ERR_NOMEM, "%s %s: %s", what, path, strerror(errno));
+    *f = (struct file){
+        .path = path, .bytes = bytes, .count = (size_t)st.st_size, .written = st.st_mtim, .fd = MOVE_DESCRIPTOR(fd)};
+    return ERR_OK;
+}
+
+static void unmap_boot_file(struct file *f)
+{
+    if (!f->bytes)
+        return;
+    munmap(f->bytes, f->count);
+    close(f->fd);
+    *f = (struct file){0};
+}
+
+/* What was checked at the start must be what is loaded at a reset. A file that was replaced by another one of that name
+ * is still there. */
+static enum err check_unchanged(const struct file *f)
+{
+    struct stat st;
+
+    if (!f->bytes)
+        return ERR_OK;
+    if (fstat(f->fd, &st) != 0 || (size_t)st.st_size != f->count || st.st_mtim.tv_sec != f->written.tv_sec ||
+        st.st_mtim.tv_nsec != f->written.tv_nsec)
+        return vmm_fail(ERR_REFUSED, "%s has changed since the machine was started; stop it and start it again",
+                        f->path);
+    return ERR_OK;
+}
+
+/* Its pages are taken again from the file, or the host's cache of it, when they are needed. */
+static void forget_pages(const struct file *f)
+{
+    if (f->bytes)
+        madvise(f->bytes, f->count, MADV_DONTNEED);
 }
 
 static enum err place_archive(struct boot *b, const char *path, const struct ram *ram)
@@ -64,11 +90,11 @@ enum err boot_open(struct boot *boot, const char *kernel, const char *archive, c
         return vmm_fail(ERR_INVALID, "--append: longer than %d bytes", BOOT_CMDLINE_MAX - 1);
     if (cmdline)
         strcpy(boot->cmdline, cmdline);
-    enum err e = read_boot_file("kernel", kernel, &boot->kernel);
+    enum err e = map_boot_file("kernel", kernel, &boot->kernel);
     if (e == ERR_OK)
         e = elf_check(kernel, boot->kernel.bytes, boot->kernel.count, ram, gpa(HIGH_BASE), &boot->plan);
     if (e == ERR_OK && archive)
-        e = read_boot_file("archive", archive, &boot->archive);
+        e = map_boot_file("archive", archive, &boot->archive);
     if (e == ERR_OK && archive)
         e = place_archive(boot, archive, ram);
     return e;
@@ -76,9 +102,8 @@ enum err boot_open(struct boot *boot, const char *kernel, const char *archive, c
 
 void boot_close(struct boot *boot)
 {
-    free(boot->kernel.bytes);
-    free(boot->archive.bytes);
-    boot->kernel = boot->archive = (struct file){0};
+    unmap_boot_file(&boot->kernel);
+    unmap_boot_file(&boot->archive);
 }
 
 enum err boot_load(const struct boot *boot, struct ram *ram)
@@ -96,10 +121,16 @@ enum err boot_load(const struct boot *boot, struct ram *ram)
         .map = {{.phys = 0, .bytes = LOW_END, .type = PVH_USABLE},
                 {.phys = LOW_END, .bytes = HIGH_BASE - LOW_END, .type = PVH_RESERVED},
                 {.phys = HIGH_BASE, .bytes = ram->bytes - HIGH_BASE, .type = PVH_USABLE}}};
-    enum err e = elf_load(&boot->plan, boot->kernel.bytes, ram);
+    enum err e = check_unchanged(&boot->kernel);
 
+    if (e == ERR_OK)
+        e = check_unchanged(&boot->archive);
+    if (e == ERR_OK)
+        e = elf_load(&boot->plan, boot->kernel.bytes, ram);
     if (e == ERR_OK && boot->archive.count)
         e = ram_write(ram, boot->archive_at, boot->archive.bytes, boot->archive.count);
+    forget_pages(&boot->kernel);
+    forget_pages(&boot->archive);
     if (e == ERR_OK)
         e = ram_write(ram, gpa(BOOT_INFO), &page, sizeof page);
     if (e == ERR_OK)

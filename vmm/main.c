@@ -334,6 +334,7 @@ static enum err prepare(struct program *p, const struct options *o)
     p->no_reboot = o->no_reboot;
     p->watchdog.limit_ms = o->watchdog_s.value * 1000;
     signal(SIGPIPE, SIG_IGN);
+    ram_report_bus_errors();
     enum err e = ram_init(&vmm->ram, o->ram_fd.given ? (int)o->ram_fd.value : -1, o->ram_bytes.value);
     if (e == ERR_OK)
         e = boot_open(&vmm->boot, o->kernel, o->archive, o->append, (unsigned)o->cpus.value, &vmm->ram);

@@ -4,6 +4,7 @@
 #include "vmm/log.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -74,6 +75,21 @@ enum err ram_read(const struct ram *ram, gpa_t at, void *to, uint64_t bytes)
         return ERR_RANGE;
     memcpy(to, ram->base + at.value, bytes);
     return ERR_OK;
+}
+
+static void on_bus_error(int signal, siginfo_t *info, void *context)
+{
+    static const char text[] =
+        "delias-vmm: the host has no memory for guest RAM, or a file that is booted became shorter\n";
+
+    (void)info, (void)context;
+    (void)!write(STDERR_FILENO, text, sizeof text - 1);
+    sigaction(signal, &(struct sigaction){.sa_handler = SIG_DFL}, NULL); /* and the access is made again */
+}
+
+void ram_report_bus_errors(void)
+{
+    sigaction(SIGBUS, &(struct sigaction){.sa_sigaction = on_bus_error, .sa_flags = SA_SIGINFO}, NULL);
 }
 
 void ram_clear(struct ram *ram)

@@ -33,5 +33,8 @@ bool ram_has(const struct ram *ram, gpa_t at, uint64_t bytes);
 enum err ram_write(struct ram *ram, gpa_t at, const void *from, uint64_t bytes);
 /* Copies bytes from RAM. ERR_RANGE: not all of them are there, and nothing was copied. */
 enum err ram_read(const struct ram *ram, gpa_t at, void *to, uint64_t bytes);
+/* From here on a SIGBUS, which an access to guest RAM or to a mapped file may raise, ends the process with a
+ * message. */
+void ram_report_bus_errors(void);
 /* All of it becomes zero, and takes no memory of the host until it is touched. */
 void ram_clear(struct ram *ram);

@@ -126,11 +126,18 @@ static void report_unknown_exit(struct vcpu *cpu)
 /* The first ones: a guest may go on doing it. */
 static void report_triple_fault(struct vcpu *cpu)
 {
-    enum { MOST = 8 };
+    enum { MOST = 8, PROTECTED = 1 };
     static atomic_uint reports;
 
-    if (atomic_fetch_add(&reports, 1) < MOST)
+    struct kvm_sregs sregs = {0};
+
+    if (atomic_fetch_add(&reports, 1) >= MOST)
+        return;
+    ioctl(cpu->fd, KVM_GET_SREGS, &sregs);
+    if (sregs.cr0 & PROTECTED)
         report_vcpu(cpu, "triple fault", "an exception while a double fault was delivered", "");
+    else /* of AMD's processors KVM has reset the vCPU by now */
+        vmm_say("vCPU %u: triple fault, of which KVM has kept no registers", cpu->id);
 }
 
 /* KVM emulates each access to its chips, and reads the instruction from memory for that. What it reads may be in the
@@ -192,13 +199,16 @@ static void *run_thread(void *argument)
 
 enum err vcpu_start(struct vcpu *cpu)
 {
+    enum { STACK_BYTES = 256 << 10 };
     struct sigaction kick = {.sa_handler = on_kick_signal};
+    pthread_attr_t attributes;
 
     sigaction(KICK, &kick, NULL);
-    if (pthread_create(&cpu->thread, NULL, run_thread, cpu) != 0)
-        return vmm_fail(ERR_NOMEM, "vCPU %u: no thread for it", cpu->id);
-    cpu->started = true;
-    return ERR_OK;
+    pthread_attr_init(&attributes);
+    pthread_attr_setstacksize(&attributes, STACK_BYTES);
+    cpu->started = pthread_create(&cpu->thread, &attributes, run_thread, cpu) == 0;
+    pthread_attr_destroy(&attributes);
+    return cpu->started ? ERR_OK : vmm_fail(ERR_NOMEM, "vCPU %u: no thread for it", cpu->id);
 }
 
 /* ---- creation ---- */

@@ -127,7 +127,7 @@ expect "$(qmp cont)" '"event": *"RESUME"'
 await ready 11
 type_in p
 await pong 1
-# As long once with the guest running and once with it paused: its clock tells the one from the other.
+# Its clock against the host's: as fast while it runs, not at all while it is paused.
 cycles() {
     local lines
     lines=$(grep -c '^megacycles' "$dir/serial.log")
@@ -136,13 +136,15 @@ cycles() {
     megacycles
 }
 first=$(cycles)
-sleep 5
+begin=$SECONDS
+sleep 3
 second=$(cycles)
+between=$SECONDS
 expect "$(qmp stop)" '"event": *"STOP"'
-sleep 5
+sleep $((3 * (between - begin)))
 expect "$(qmp cont)" '"event": *"RESUME"'
 third=$(cycles)
-! kvm_works || [ $((2 * (third - second))) -lt $((second - first)) ] ||
+! kvm_works || [ $((3 * (third - second) * (between - begin))) -lt $((2 * (second - first) * (SECONDS - between))) ] ||
     fail "a pause is seen: $first, $second, $third megacycles"
 expect "$(qmp query-commands)" '"system_reset"'
 expect "$(qmp nonsense)" 'CommandNotFound'
@@ -205,7 +207,7 @@ seconds=$SECONDS
 wait_until boots 16 || fail 'no reset after a triple fault'
 [ $((SECONDS - seconds)) -ge 5 ] || fail "ten more resets took $((SECONDS - seconds)) s"
 grep -q 'again and again' "$dir/err" || fail 'nothing says that it is slowed down'
-[ "$(grep -c 'triple fault at' "$dir/err")" = 8 ] || fail 'triple faults are said for ever'
+[ "$(grep -c ': triple fault' "$dir/err")" = 8 ] || fail 'triple faults are said for ever'
 expect "$(qmp stop cont query-status)" '"status": *"running"'
 kill $vmm
 wait $vmm || fail "a signal is status $?"

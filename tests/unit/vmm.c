@@ -2,11 +2,14 @@
  * keyboard controller, ports, QMP, the watchdog. */
 #include <check.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include "guest/abi/arena.h"
 #include "guest/abi/layout.h"
@@ -58,6 +61,78 @@ START_TEST(test_ram)
     ram.base[5] = 5;
     ram_clear(&ram);
     ck_assert_uint_eq(ram.base[5], 0);
+}
+END_TEST
+
+/* A mapped file that became shorter stands for a host without memory. */
+START_TEST(test_bus_error)
+{
+    char text[256] = "";
+    int out[2], status;
+
+    ck_assert_int_eq(pipe(out), 0);
+    pid_t pid = fork();
+    if (pid == 0) {
+        int fd = memfd_create("short", 0);
+        if (ftruncate(fd, 4096) != 0)
+            _exit(1);
+        volatile char *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+        dup2(out[1], STDERR_FILENO);
+        ram_report_bus_errors();
+        *page = 1;
+        if (ftruncate(fd, 0) != 0)
+            _exit(1);
+        *page = 2;
+        _exit(0);
+    }
+    close(out[1]);
+    ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+    ck_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGBUS);
+    ck_assert_int_gt(read(out[0], text, sizeof text - 1), 0);
+    ck_assert_ptr_nonnull(strstr(text, "has no memory for guest RAM"));
+    close(out[0]);
+}
+END_TEST
+
+static void write_file(const char *path, const void *bytes, size_t count, const char *mode)
+{
+    FILE *f = fopen(path, mode);
+
+    ck_assert_ptr_nonnull(f);
+    ck_assert_uint_eq(fwrite(bytes, 1, count, f), count);
+    fclose(f);
+}
+
+static const char *unit_path(const char *word)
+{
+    static char path[64];
+
+    snprintf(path, sizeof path, "/tmp/delias-unit-%d-%s", (int)getpid(), word);
+    return path;
+}
+
+/* What is loaded again is what was checked; another file of that name changes nothing. */
+START_TEST(test_boot_files)
+{
+    const char *path = unit_path("kernel");
+    struct boot boot;
+
+    write_file(path, kernel, kernel_bytes, "w");
+    ck_assert_int_eq(boot_open(&boot, path, NULL, NULL, 1, &ram), ERR_OK);
+    ck_assert_int_eq(boot_load(&boot, &ram), ERR_OK);
+    unlink(path);
+    write_file(path, "other", 5, "w");
+    ram_clear(&ram);
+    ck_assert_int_eq(boot_load(&boot, &ram), ERR_OK);
+    ck_assert_int_eq(memcmp(ram.base + 0x200000, kernel + boot.plan.segment[0].p_offset, boot.plan.segment[0].p_filesz),
+                     0);
+    boot_close(&boot);
+    write_file(path, kernel, kernel_bytes, "w");
+    ck_assert_int_eq(boot_open(&boot, path, NULL, NULL, 1, &ram), ERR_OK);
+    write_file(path, "more", 4, "a");
+    ck_assert_int_ne(boot_load(&boot, &ram), ERR_OK);
+    boot_close(&boot);
+    unlink(path);
 }
 END_TEST
 
@@ -223,14 +298,6 @@ START_TEST(test_serial_registers)
     serial_close(&s);
 }
 END_TEST
-
-static const char *unit_path(const char *word)
-{
-    static char path[64];
-
-    snprintf(path, sizeof path, "/tmp/delias-unit-%d-%s", (int)getpid(), word);
-    return path;
-}
 
 START_TEST(test_serial_log)
 {
@@ -803,6 +870,8 @@ Suite *suite_vmm(void)
 
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_add_test(tc, test_ram);
+    tcase_add_test(tc, test_bus_error);
+    tcase_add_test(tc, test_boot_files);
     tcase_add_test(tc, test_kernel);
     tcase_add_test(tc, test_damaged_kernels);
     tcase_add_test(tc, test_acpi);
