@@ -21,6 +21,7 @@ struct call {
     bool all, in, json, follow, dry_run, simd;                 /* switches */
     bool detach, tui, console;                                 /* of run */
     struct option_number cpu, cpus, hold, last, seed, timeout; /* timeout in seconds, hold in milliseconds */
+    struct option_number ram;                                  /* of run, bytes */
     struct option_list *words;                                 /* of evolve diff: --drop and --rename, in order */
     const char *only;                                          /* of evolve diff */
     struct option_number transfer_ms;

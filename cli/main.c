@@ -5,6 +5,7 @@
 #include "cli/cli.h"
 #include "cli/verbs.h"
 #include "introspect/base/standard.h"
+#include "introspect/base/version.h"
 
 static enum cli_status overview(FILE *f)
 {
@@ -55,6 +56,10 @@ int main(int argc, char **argv)
         return overview(stderr);
     if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || (strcmp(name, "help") == 0 && argc == 2))
         return finish(overview(stdout));
+    if (strcmp(name, "--version") == 0) {
+        printf(VERSION_FORMAT, "delias", DELIAS_VERSION, ARENA_VERSION);
+        return finish(CLI_DONE);
+    }
     if (strcmp(name, "help") == 0)
         name = argv[2];
     cli_verb = find_verb(name);

@@ -42,6 +42,10 @@ static enum cli_status configure(const struct call *call, struct machine_config 
         return cli_fail(CLI_USAGE, "--accel wants auto, kvm or tcg, not '%s'", call->accel);
     if (call->cpus.given)
         config->cpus = (unsigned)call->cpus.value;
+    if (call->ram.given)
+        config->ram_bytes = call->ram.value;
+    if (call->ram.given && machine_check_ram(config->ram_bytes))
+        return cli_fail(CLI_USAGE, "--ram: %s", machine_last_error());
     enum cli_status status = copy_option("--name", call->name, config->name, sizeof config->name);
     if (!status)
         status = copy_option("--kernel", call->kernel, config->kernel, sizeof config->kernel);

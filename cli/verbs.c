@@ -66,6 +66,7 @@ static const struct option_rule run_options[] = {
     TEXT(0, "name", name, "N", "call it N"),
     TEXT(0, "accel", accel, "A", "auto, kvm or tcg; auto takes KVM where /dev/kvm works, and says which and why"),
     NUMBER(0, "cpus", cpus, "N", 1, MACHINE_CPUS_MAX, "number of CPUs"),
+    {"ram", 0, OPTION_SIZE, offsetof(struct call, ram), "SIZE", "memory: bytes, or with K, M or G", 0, 0},
     TEXT(0, "kernel", kernel, "FILE", "the nano_core image"),
     TEXT(0, "archive", archive, "FILE", "the cells beside it"),
     TEXT(0, "append", append, "TEXT", "more of the guest's command line"),

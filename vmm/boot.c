@@ -18,7 +18,7 @@ enum { LOW_END = 0x9fc00, HIGH_BASE = 0x100000 };
 struct info_page {
     struct pvh_info start;
     struct pvh_module module;
-    struct pvh_range map[3];
+    struct pvh_range map[4];
 };
 static_assert(sizeof(struct info_page) <= BOOT_CMDLINE - BOOT_INFO, "the command line follows");
 
@@ -76,9 +76,9 @@ static enum err place_archive(struct boot *b, const char *path, const struct ram
     uint64_t pages = (b->archive.count + 4095) & ~UINT64_C(4095);
     uint64_t least = b->plan.end.value > BOOT_ARCHIVE_LEAST ? b->plan.end.value : BOOT_ARCHIVE_LEAST;
 
-    if (pages > ram->bytes || ram->bytes - pages < least)
+    if (pages > ram_low(ram) || ram_low(ram) - pages < least)
         return vmm_fail(ERR_RANGE, "archive %s: no room for it in RAM; give the machine more", path);
-    b->archive_at = gpa(ram->bytes - pages);
+    b->archive_at = gpa(ram_low(ram) - pages);
     return ERR_OK;
 }
 
@@ -116,11 +116,12 @@ enum err boot_load(const struct boot *boot, struct ram *ram)
                   .cmdline = BOOT_CMDLINE,
                   .rsdp = ACPI_BASE,
                   .memory_map = BOOT_INFO + offsetof(struct info_page, map),
-                  .memory_ranges = 3},
+                  .memory_ranges = ram_high(ram) ? 4 : 3},
         .module = {.phys = boot->archive_at.value, .bytes = boot->archive.count},
         .map = {{.phys = 0, .bytes = LOW_END, .type = PVH_USABLE},
                 {.phys = LOW_END, .bytes = HIGH_BASE - LOW_END, .type = PVH_RESERVED},
-                {.phys = HIGH_BASE, .bytes = ram->bytes - HIGH_BASE, .type = PVH_USABLE}}};
+                {.phys = HIGH_BASE, .bytes = ram_low(ram) - HIGH_BASE, .type = PVH_USABLE},
+                {.phys = RAM_HIGH_AT, .bytes = ram_high(ram), .type = PVH_USABLE}}};
     enum err e = check_unchanged(&boot->kernel);
 
     if (e == ERR_OK)

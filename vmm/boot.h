@@ -1,7 +1,7 @@
 /* What a guest finds in RAM when it starts: kernel, archive, PVH start info, command line, ACPI tables.
  * The PVH ABI is xen/include/public/arch-x86/hvm/start_info.h. Where things go:
  *     0x90000  start info, module list, memory map     0x91000  command line     0xe0000  ACPI
- *     the kernel where it is linked, at 1 MiB or above; the archive at the end of RAM, at 16 MiB or above */
+ *     the kernel where it is linked, at 1 MiB or above; the archive at the end of RAM, from 16 MiB to 3 GiB */
 #pragma once
 #include <time.h>
 #include "vmm/elf.h"

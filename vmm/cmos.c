@@ -1,5 +1,6 @@
 /* See cmos.h; registers as in the MC146818 data sheet. */
 #include "vmm/cmos.h"
+#include "vmm/ram.h"
 #include <string.h>
 #include <time.h>
 
@@ -8,7 +9,8 @@ enum { A_32KHZ = 0x26, B_24_HOURS = 0x02, D_VALID = 0x80 };
 
 void cmos_init(struct cmos *cmos, uint64_t ram_bytes)
 {
-    uint64_t extended = (ram_bytes - (1 << 20)) >> 10, above_16m = (ram_bytes - (16 << 20)) >> 16;
+    uint64_t low = ram_bytes < RAM_LOW_MAX ? ram_bytes : RAM_LOW_MAX, above_4g = (ram_bytes - low) >> 16;
+    uint64_t extended = (low - (1 << 20)) >> 10, above_16m = (low - (16 << 20)) >> 16;
 
     memset(cmos, 0, sizeof *cmos);
     if (extended > 0xffff)
@@ -19,6 +21,8 @@ void cmos_init(struct cmos *cmos, uint64_t ram_bytes)
     cmos->memory[0x18] = cmos->memory[0x31] = (uint8_t)(extended >> 8);
     cmos->memory[0x34] = (uint8_t)above_16m;
     cmos->memory[0x35] = (uint8_t)(above_16m >> 8);
+    for (int i = 0; i < 3; i++)
+        cmos->memory[0x5b + i] = (uint8_t)(above_4g >> 8 * i);
     cmos->memory[STATUS_A] = A_32KHZ;
     cmos->memory[STATUS_B] = B_24_HOURS;
     cmos->memory[STATUS_D] = D_VALID;

@@ -23,6 +23,11 @@ static enum err check_elf_header(const struct image *i, Elf64_Ehdr *h)
     memcpy(h, i->file, sizeof *h);
     if (h->e_ident[EI_CLASS] != ELFCLASS64 || h->e_machine != EM_X86_64)
         return vmm_fail(ERR_WRONG_MACHINE, "kernel %s: not for x86-64", i->name);
+    if (h->e_ident[EI_DATA] != ELFDATA2LSB || h->e_ident[EI_VERSION] != EV_CURRENT)
+        return vmm_fail(ERR_WRONG_MACHINE, "kernel %s: not little-endian, or an unknown version of ELF", i->name);
+    if (h->e_type != ET_EXEC)
+        return vmm_fail(ERR_INVALID, "kernel %s: not an executable with fixed addresses (ELF type %u)", i->name,
+                        h->e_type);
     if (h->e_phentsize != sizeof(Elf64_Phdr) || h->e_phnum == 0 ||
         !is_in_file(i, h->e_phoff, (uint64_t)h->e_phnum * sizeof(Elf64_Phdr)))
         return vmm_fail(ERR_TRUNCATED, "kernel %s: its program headers lie outside the file", i->name);
@@ -36,6 +41,17 @@ static enum err check_segment(const struct image *i, const Elf64_Phdr *p, const 
     if (p->p_paddr < low.value || !ram_has(ram, gpa(p->p_paddr), p->p_memsz))
         return vmm_fail(ERR_RANGE, "kernel %s: a segment at %#llx (%llu bytes) does not fit into RAM", i->name,
                         (unsigned long long)p->p_paddr, (unsigned long long)p->p_memsz);
+    return ERR_OK;
+}
+
+static enum err check_overlap(const struct image *i, const struct elf_plan *plan, const Elf64_Phdr *p)
+{
+    for (unsigned s = 0; s < plan->segments; s++) {
+        const Elf64_Phdr *q = &plan->segment[s];
+        if (p->p_paddr < q->p_paddr + q->p_memsz && q->p_paddr < p->p_paddr + p->p_memsz)
+            return vmm_fail(ERR_INVALID, "kernel %s: segments at %#llx and %#llx overlap", i->name,
+                            (unsigned long long)q->p_paddr, (unsigned long long)p->p_paddr);
+    }
     return ERR_OK;
 }
 
@@ -88,6 +104,8 @@ enum err elf_check(const char *name, const unsigned char *file, size_t bytes, co
         if (p.p_type != PT_LOAD || p.p_memsz == 0)
             continue;
         e = check_segment(&image, &p, ram, low);
+        if (e == ERR_OK)
+            e = check_overlap(&image, &plan, &p);
         if (e == ERR_OK && plan.segments == ELF_SEGMENTS_MAX)
             e = vmm_fail(ERR_FULL, "kernel %s: more than %d segments", name, ELF_SEGMENTS_MAX);
         if (e != ERR_OK)
@@ -113,7 +131,7 @@ enum err elf_load(const struct elf_plan *plan, const unsigned char *file, struct
         const Elf64_Phdr *p = &plan->segment[s];
         e = ram_write(ram, gpa(p->p_paddr), file + p->p_offset, p->p_filesz);
         if (e == ERR_OK)
-            memset(ram->base + p->p_paddr + p->p_filesz, 0, p->p_memsz - p->p_filesz);
+            e = ram_zero(ram, gpa(p->p_paddr + p->p_filesz), p->p_memsz - p->p_filesz);
     }
     return e;
 }

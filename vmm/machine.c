@@ -71,8 +71,13 @@ static enum err create_chips(struct vmm *vmm)
 {
     struct kvm_pit_config pit = {.flags = KVM_PIT_SPEAKER_DUMMY}; /* the kernel answers port 0x61, too */
     uint64_t identity = TSS_ADDRESS - 0x1000;
-    struct kvm_userspace_memory_region slot = {.memory_size = vmm->ram.bytes,
-                                               .userspace_addr = (uintptr_t)vmm->ram.base};
+    const struct ram *ram = &vmm->ram;
+    struct kvm_userspace_memory_region slots[] = {
+        {.slot = 0, .memory_size = ram_low(ram), .userspace_addr = (uintptr_t)ram->base},
+        {.slot = 1,
+         .guest_phys_addr = RAM_HIGH_AT,
+         .memory_size = ram_high(ram),
+         .userspace_addr = (uintptr_t)ram->base + ram_low(ram)}};
 
     if (ioctl(vmm->vm_fd, KVM_SET_IDENTITY_MAP_ADDR, &identity) != 0 ||
         ioctl(vmm->vm_fd, KVM_SET_TSS_ADDR, (unsigned long)TSS_ADDRESS) != 0)
@@ -83,8 +88,9 @@ static enum err create_chips(struct vmm *vmm)
         return vmm_fail(ERR_IO, "KVM_SET_GSI_ROUTING: %s", strerror(errno));
     if (ioctl(vmm->vm_fd, KVM_CREATE_PIT2, &pit) != 0)
         return vmm_fail(ERR_IO, "KVM_CREATE_PIT2: %s", strerror(errno));
-    if (ioctl(vmm->vm_fd, KVM_SET_USER_MEMORY_REGION, &slot) != 0)
-        return vmm_fail(ERR_NOMEM, "KVM_SET_USER_MEMORY_REGION: %s", strerror(errno));
+    for (unsigned i = 0; i < 2; i++)
+        if (slots[i].memory_size && ioctl(vmm->vm_fd, KVM_SET_USER_MEMORY_REGION, &slots[i]) != 0)
+            return vmm_fail(ERR_NOMEM, "KVM_SET_USER_MEMORY_REGION: %s", strerror(errno));
     for (unsigned i = 0; i < 3; i++) {
         vmm->irqchip[i].chip_id = i;
         if (ioctl(vmm->vm_fd, KVM_GET_IRQCHIP, &vmm->irqchip[i]) != 0)

@@ -2,6 +2,7 @@
  * Leaves out finding, naming and detaching machines: `delias` does that (vmm/machine/). */
 #include "introspect/base/options.h"
 #include "introspect/base/standard.h"
+#include "introspect/base/version.h"
 #include "vmm/brake.h"
 #include "vmm/log.h"
 #include "vmm/qmp.h"
@@ -21,7 +22,7 @@ enum { EXIT_USAGE = 2, DESCRIPTORS_MAX = 1 << 20, WATCHDOG_S = 60, WATCHDOG_S_MA
 struct options {
     const char *name, *kernel, *archive, *append, *qmp, *control, *serial, *serial_log;
     struct option_number ram_bytes, ram_fd, cpus, watchdog_s, serial_log_most;
-    bool paused, no_reboot, help;
+    bool paused, no_reboot, help, version;
 };
 
 #define TEXT(name, member, value, help)                                                                                \
@@ -33,19 +34,24 @@ struct options {
         name, 0, OPTION_NUMBER, offsetof(struct options, member), value, help, min, max                                \
     }
 
+#define SIZE(name, member, help)                                                                                       \
+    {                                                                                                                  \
+        name, 0, OPTION_SIZE, offsetof(struct options, member), "SIZE", help, 0, 0                                     \
+    }
+
 static const struct option_rule rules[] = {
     TEXT("kernel", kernel, "ELF", "the image, with a PVH entry point"),
     TEXT("archive", archive, "FILE", "passed to the guest as a module"),
     TEXT("append", append, "TEXT", "the guest's command line"),
     NUMBER("cpus", cpus, "N", "number of CPUs (default 2)", 1, VMM_CPUS_MAX),
-    NUMBER("ram", ram_bytes, "BYTES", "memory (default 64 MiB)", 0, 0),
+    SIZE("ram", ram_bytes, "memory: bytes, or with K, M or G (default 64M)"),
     NUMBER("ram-fd", ram_fd, "N", "a descriptor of the memory, in place of that", 0, DESCRIPTORS_MAX),
     TEXT("qmp", qmp, "SOCKET", "where QMP is served"),
     TEXT("control", control, "SOCKET", "the same for another, who is not kept out by clients of that"),
     TEXT("serial", serial, "SOCKET", "where the serial line is served"),
     TEXT("serial-log", serial_log, "FILE", "gets what the guest prints"),
-    NUMBER("serial-log-most", serial_log_most, "BYTES",
-           "size that it does not exceed (default 16 MiB): its older half\ngoes; 0: no limit", 0, 0),
+    SIZE("serial-log-most", serial_log_most,
+         "that it does not exceed (default 16M): its older half goes;\n0: no limit"),
     NUMBER("watchdog", watchdog_s, "SECONDS", "reset a guest that has had no tick for so long (default 60); 0: never",
            0, WATCHDOG_S_MAX),
     TEXT("name", name, "NAME", "for messages"),
@@ -53,6 +59,7 @@ static const struct option_rule rules[] = {
     {"no-reboot", 0, OPTION_FLAG, offsetof(struct options, no_reboot), NULL, "end where the guest would be reset", 0,
      0},
     {"help", 0, OPTION_FLAG, offsetof(struct options, help), NULL, "print this", 0, 0},
+    {"version", 0, OPTION_FLAG, offsetof(struct options, version), NULL, "print what this is a version of", 0, 0},
     {0}};
 
 /* The machine, and what the main thread serves. */
@@ -85,7 +92,7 @@ static bool parse_options(int argc, char **argv, struct options *o)
                           .watchdog_s.value = WATCHDOG_S,
                           .serial_log_most.value = 16 << 20};
     if (options_parse(argc, argv, rules, OPTIONS_ANYWHERE, o, &operands, why) && operands == argc &&
-        (o->kernel || o->help)) {
+        (o->kernel || o->help || o->version)) {
         if (!o->serial_log_most.value || o->serial_log_most.value >= SERIAL_LOG_LEAST)
             return true;
         snprintf(why, sizeof why, "--serial-log-most wants 0, or %d bytes at least", SERIAL_LOG_LEAST);
@@ -359,8 +366,11 @@ int main(int argc, char **argv)
     standard_open();
     if (!parse_options(argc, argv, &options))
         return EXIT_USAGE;
-    if (options.help) {
-        print_usage(stdout);
+    if (options.help || options.version) {
+        if (options.help)
+            print_usage(stdout);
+        else
+            printf(VERSION_FORMAT, "delias-vmm", DELIAS_VERSION, ARENA_VERSION);
         return standard_finish("delias-vmm") ? EXIT_SUCCESS : EXIT_FAILURE;
     }
     enum err e = prepare(&program, &options);

@@ -12,9 +12,9 @@
 
 static enum err check_size(uint64_t bytes)
 {
-    if (bytes < 16 << 20 || bytes > (uint64_t)RAM_MIB_MAX << 20 || bytes % 4096 != 0)
-        return vmm_fail(ERR_INVALID, "RAM of %llu bytes: 16 MiB to %d MiB in whole pages can be had",
-                        (unsigned long long)bytes, RAM_MIB_MAX);
+    if (bytes < 16 << 20 || bytes > (uint64_t)RAM_GIB_MAX << 30 || bytes % 4096 != 0)
+        return vmm_fail(ERR_INVALID, "RAM of %llu bytes: 16 MiB to %d GiB in whole pages can be had",
+                        (unsigned long long)bytes, RAM_GIB_MAX);
     return ERR_OK;
 }
 
@@ -55,25 +55,53 @@ void ram_done(struct ram *ram)
     ram->base = NULL;
 }
 
-bool ram_has(const struct ram *ram, gpa_t at, uint64_t bytes)
+static bool is_in(uint64_t at, uint64_t bytes, uint64_t first, uint64_t count)
 {
-    return at.value <= ram->bytes && bytes <= ram->bytes - at.value;
+    return at >= first && at - first <= count && bytes <= count - (at - first);
 }
 
-enum err ram_write(struct ram *ram, gpa_t at, const void *from, uint64_t bytes)
+bool ram_has(const struct ram *ram, gpa_t at, uint64_t bytes)
+{
+    return is_in(at.value, bytes, 0, ram_low(ram)) || is_in(at.value, bytes, RAM_HIGH_AT, ram_high(ram));
+}
+
+/* Where guest address `at`, which RAM has, is in our memory. */
+static unsigned char *here(const struct ram *ram, gpa_t at)
+{
+    return ram->base + (at.value < RAM_HIGH_AT ? at.value : at.value - RAM_HIGH_AT + RAM_LOW_MAX);
+}
+
+static enum err check_range(const struct ram *ram, gpa_t at, uint64_t bytes)
 {
     if (!ram_has(ram, at, bytes))
         return vmm_fail(ERR_RANGE, "guest address %#llx (%llu bytes) is outside its RAM", (unsigned long long)at.value,
                         (unsigned long long)bytes);
-    memcpy(ram->base + at.value, from, bytes);
     return ERR_OK;
+}
+
+enum err ram_write(struct ram *ram, gpa_t at, const void *from, uint64_t bytes)
+{
+    enum err e = check_range(ram, at, bytes);
+
+    if (e == ERR_OK)
+        memcpy(here(ram, at), from, bytes);
+    return e;
+}
+
+enum err ram_zero(struct ram *ram, gpa_t at, uint64_t bytes)
+{
+    enum err e = check_range(ram, at, bytes);
+
+    if (e == ERR_OK)
+        memset(here(ram, at), 0, bytes);
+    return e;
 }
 
 enum err ram_read(const struct ram *ram, gpa_t at, void *to, uint64_t bytes)
 {
     if (!ram_has(ram, at, bytes))
         return ERR_RANGE;
-    memcpy(to, ram->base + at.value, bytes);
+    memcpy(to, here(ram, at), bytes);
     return ERR_OK;
 }
 

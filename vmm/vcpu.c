@@ -227,6 +227,9 @@ enum err vcpu_new(struct vmm *vmm, unsigned id, struct vcpu **ret_cpu)
         return vmm_fail(ERR_IO, "KVM_CREATE_VCPU %u: %s", id, strerror(errno));
     unsigned address_bits;
     enum err e = cpuid_set(vmm, cpu, &address_bits);
+    if (e == ERR_OK && ram_high(&vmm->ram) && (RAM_HIGH_AT + ram_high(&vmm->ram)) >> address_bits)
+        e = vmm_fail(ERR_RANGE, "RAM of %llu bytes: the processor has addresses of %u bits only",
+                     (unsigned long long)vmm->ram.bytes, address_bits);
     if (e == ERR_OK)
         e = save_state(vmm, cpu, address_bits);
     if (e == ERR_OK)

@@ -2,6 +2,7 @@
 #include "introspect/base/number.h"
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 bool number_parse(const char *word, uint64_t min, uint64_t max, uint64_t *ret)
 {
@@ -15,5 +16,24 @@ bool number_parse(const char *word, uint64_t min, uint64_t max, uint64_t *ret)
     if (*end || errno || number < min || number > max)
         return false;
     *ret = number;
+    return true;
+}
+
+bool number_parse_size(const char *word, uint64_t min, uint64_t max, uint64_t *ret)
+{
+    char digits[32];
+    size_t n = strlen(word);
+    char unit = n ? word[n - 1] : '\0';
+    int shift = unit == 'K' ? 10 : unit == 'M' ? 20 : unit == 'G' ? 30 : 0;
+    uint64_t number;
+
+    n -= shift != 0;
+    if (n >= sizeof digits)
+        return false;
+    memcpy(digits, word, n);
+    digits[n] = '\0';
+    if (!number_parse(digits, 0, UINT64_MAX >> shift, &number) || number << shift < min || number << shift > max)
+        return false;
+    *ret = number << shift;
     return true;
 }

@@ -47,12 +47,14 @@ static const struct option_rule *find_rule(const struct option_rule *rules, int 
 
 static bool store_number(const struct option_rule *rule, const char *word, struct option_number *ret, char *ret_why)
 {
+    bool size = rule->kind == OPTION_SIZE;
     uint64_t max = rule->max ? rule->max : UINT64_MAX;
 
-    ret->given = number_parse(word, rule->min, max, &ret->value);
+    ret->given = (size ? number_parse_size : number_parse)(word, rule->min, max, &ret->value);
     if (ret->given)
         return true;
-    int n = snprintf(ret_why, OPTIONS_WHY, "--%s wants a number", rule->name);
+    int n = snprintf(ret_why, OPTIONS_WHY, "--%s wants a number%s", rule->name,
+                     size ? " of bytes, or one with K, M or G" : "");
     if (rule->max)
         n += snprintf(ret_why + n, OPTIONS_WHY - (size_t)n, " from %llu to %llu", (unsigned long long)rule->min,
                       (unsigned long long)rule->max);
@@ -75,6 +77,7 @@ static bool store(const struct option_rule *rule, const char *value, void *ret, 
         *(const char **)member = value;
         return true;
     case OPTION_NUMBER:
+    case OPTION_SIZE:
         return store_number(rule, value, member, ret_why);
     case OPTION_LIST:
         list = *(struct option_list **)member;

@@ -10,6 +10,7 @@ enum option_kind {
     OPTION_FLAG,   /* for a bool; takes no value */
     OPTION_TEXT,   /* for a const char *: borrowed from argv */
     OPTION_NUMBER, /* for a struct option_number, from `min` to `max` (0: no limit) */
+    OPTION_SIZE,   /* the same for bytes, with a unit or without */
     OPTION_LIST,   /* for a struct option_list *, which may be shared: each use appends */
 };
 

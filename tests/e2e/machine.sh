@@ -106,8 +106,9 @@ must 0 $delias pause one # it would take time from what follows
 kill -9 "$(pid two)"
 wait_until gone two || fail 'a killed machine runs'
 refused 3 'two' $delias pause two
-must 0 $delias run --name two --detach
+must 0 $delias run --name two --detach --ram 96M
 [ "$(state two)" = running ] || fail 'a dead machine was in the way'
+[ "$(stat -Lc %s "$(jq -r .ram_file "$dir/two/machine.json")")" = $((96 << 20)) ] || fail '--ram'
 kill -STOP "$(pid two)"
 must 0 $delias stop two
 refused 3 'two' $delias stop two
@@ -144,6 +145,9 @@ refused 1 'speed' $delias run "$work/key.yaml" --detach
 printf 'ram: many\n' > "$work/ram.yaml"
 refused 1 'many' $delias run "$work/ram.yaml" --detach
 refused 1 'No such file' $delias run "$work/none.yaml" --detach
+must 2 $delias run --name two --ram 64MB --detach
+must 2 $delias run --name two --ram 4K --detach
+must 2 $delias run --name two --cpus 0 --detach
 must 2 $delias run --name two --accel fast --detach
 grep -q 'accel.*fast' "$work/err" || fail 'an unknown accelerator is not named'
 refused 1 'name' $delias run --name ../two --detach

@@ -164,12 +164,17 @@ static void show_map(const struct start_info *s)
         u64 at, bytes;
         u32 type, reserved;
     } const *map = (const void *)(u32)s->map;
-    u32 end = 0;
+    u32 end = 0, high = 0;
 
     for (u32 i = 0; i < s->map_entries; i++)
         if (map[i].type == 1 && map[i].at < 0xf0000000)
             end = (u32)(map[i].at + map[i].bytes);
+    for (u32 i = 0; i < s->map_entries; i++)
+        if (map[i].type == 1 && map[i].at >= 0x100000000)
+            high = (u32)(map[i].bytes >> 20);
     say_number("ram ends at KiB ", end >> 10);
+    if (high)
+        say_number("ram above 4 GiB, MiB ", high);
 }
 
 /* The number of processors that the MADT lists, after checking every table's sum. */

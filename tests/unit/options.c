@@ -9,7 +9,7 @@
 struct parsed {
     bool quiet;
     const char *name;
-    struct option_number count, any;
+    struct option_number count, any, bytes;
     struct option_list *list;
 };
 
@@ -20,6 +20,7 @@ static const struct option_rule rules[] = {
     {"any", 0, OPTION_NUMBER, offsetof(struct parsed, any), "N", "any number", 0, 0},
     {"drop", 0, OPTION_LIST, offsetof(struct parsed, list), "WORD", "drop it", 0, 0},
     {"rename-a-thing", 0, OPTION_LIST, offsetof(struct parsed, list), "WORD", "rename it", 0, 0},
+    {"bytes", 0, OPTION_SIZE, offsetof(struct parsed, bytes), "SIZE", "how much", 4096, 0},
     {0},
 };
 
@@ -46,6 +47,21 @@ static int parse(const char *words, enum option_order order, struct parsed *ret,
         *ret_first = operands < argc ? argv[operands] : NULL;
     return argc - operands;
 }
+
+START_TEST(sizes_have_units)
+{
+    struct parsed p;
+
+    ck_assert_int_eq(parse("--bytes 64M", OPTIONS_ANYWHERE, &p, NULL), 0);
+    ck_assert_uint_eq(p.bytes.value, 64 << 20);
+    ck_assert_int_eq(parse("--bytes 8192", OPTIONS_ANYWHERE, &p, NULL), 0);
+    ck_assert_uint_eq(p.bytes.value, 8192);
+    ck_assert_int_eq(parse("--bytes 2K", OPTIONS_ANYWHERE, &p, NULL), -1);
+    ck_assert_int_eq(parse("--bytes 64MB", OPTIONS_ANYWHERE, &p, NULL), -1);
+    ck_assert_str_eq(why, "--bytes wants a number of bytes, or one with K, M or G from 4096, not '64MB'");
+    ck_assert_int_eq(parse("--count 1K", OPTIONS_ANYWHERE, &p, NULL), -1);
+}
+END_TEST
 
 START_TEST(options_stand_anywhere)
 {
@@ -147,6 +163,7 @@ Suite *suite_options(void)
     Suite *suite = suite_create("options");
     TCase *tc = tcase_create("options");
 
+    tcase_add_test(tc, sizes_have_units);
     tcase_add_test(tc, options_stand_anywhere);
     tcase_add_test(tc, the_first_operand_may_end_them);
     tcase_add_test(tc, lists_keep_names_and_order);

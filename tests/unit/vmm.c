@@ -13,6 +13,7 @@
 #include <unistd.h>
 #include "guest/abi/arena.h"
 #include "guest/abi/layout.h"
+#include "guest/abi/pvh.h"
 #include "vmm/acpi.h"
 #include "vmm/brake.h"
 #include "vmm/cmos.h"
@@ -61,6 +62,42 @@ START_TEST(test_ram)
     ram.base[5] = 5;
     ram_clear(&ram);
     ck_assert_uint_eq(ram.base[5], 0);
+}
+END_TEST
+
+/* Six GiB, of which hardly anything is touched: three from 0 on, three from 4 GiB on. */
+START_TEST(test_ram_in_two_parts)
+{
+    const uint64_t high_end = RAM_HIGH_AT + (UINT64_C(3) << 30);
+    struct ram big;
+    struct cmos c;
+    struct boot boot;
+    uint64_t word = 0x1234, got;
+    uint32_t ranges;
+
+    holds_devices();
+    ck_assert_int_eq(ram_init(&big, -1, UINT64_C(6) << 30), ERR_OK);
+    ck_assert(ram_has(&big, gpa(RAM_LOW_MAX - 8), 8) && !ram_has(&big, gpa(RAM_LOW_MAX - 8), 9));
+    ck_assert(!ram_has(&big, gpa(RAM_LOW_MAX), 1) && !ram_has(&big, gpa(RAM_HIGH_AT - 1), 2));
+    ck_assert(ram_has(&big, gpa(RAM_HIGH_AT), 8) && ram_has(&big, gpa(high_end - 8), 8));
+    ck_assert(!ram_has(&big, gpa(high_end - 8), 9));
+    ck_assert_int_eq(ram_write(&big, gpa(RAM_HIGH_AT), &word, sizeof word), ERR_OK);
+    memcpy(&got, big.base + RAM_LOW_MAX, sizeof got);
+    ck_assert_uint_eq(got, word);
+    ck_assert_int_eq(ram_read(&big, gpa(RAM_HIGH_AT), &got, sizeof got), ERR_OK);
+    ck_assert_uint_eq(got, word);
+    ck_assert_int_eq(ram_zero(&big, gpa(RAM_HIGH_AT), 8), ERR_OK);
+    ck_assert_int_eq(boot_open(&boot, "build/tests/probe.elf", "build/tests/probe.elf", NULL, 1, &big), ERR_OK);
+    ck_assert_uint_lt(boot.archive_at.value, RAM_LOW_MAX);
+    ck_assert_int_eq(boot_load(&boot, &big), ERR_OK);
+    ck_assert_int_eq(ram_read(&big, gpa(BOOT_INFO + offsetof(struct pvh_info, memory_ranges)), &ranges, sizeof ranges),
+                     ERR_OK);
+    ck_assert_uint_eq(ranges, 4);
+    boot_close(&boot);
+    cmos_init(&c, big.bytes);
+    cmos_out(&c, 0x70, 0x5c);
+    ck_assert_uint_eq(cmos_in(&c, 0x71), 0xc0);
+    ram_done(&big);
 }
 END_TEST
 
@@ -148,6 +185,47 @@ START_TEST(test_kernel)
     ck_assert_int_eq(elf_load(&plan, kernel, &ram), ERR_OK);
     ck_assert_int_eq(memcmp(ram.base + 0x200000, kernel + plan.segment[0].p_offset, plan.segment[0].p_filesz), 0);
     ck_assert_int_eq(elf_check("probe", kernel, kernel_bytes, &ram, gpa(0x300000), &plan), ERR_RANGE);
+}
+END_TEST
+
+START_TEST(test_other_kernels)
+{
+    static const struct {
+        size_t at;
+        unsigned char value;
+    } changes[] = {{EI_CLASS, ELFCLASS32},
+                   {EI_DATA, ELFDATA2MSB},
+                   {EI_VERSION, 0},
+                   {offsetof(Elf64_Ehdr, e_type), ET_REL},
+                   {offsetof(Elf64_Ehdr, e_type), ET_DYN},
+                   {offsetof(Elf64_Ehdr, e_machine), EM_386}};
+    struct elf_plan plan;
+
+    for (size_t i = 0; i < sizeof changes / sizeof *changes; i++) {
+        unsigned char before = kernel[changes[i].at];
+        kernel[changes[i].at] = changes[i].value;
+        ck_assert_msg(elf_check("other", kernel, kernel_bytes, &ram, gpa(LOW), &plan) != ERR_OK, "change %zu", i);
+        kernel[changes[i].at] = before;
+    }
+    /* The note's program header becomes a second segment, at the end of the first one and one byte before. */
+    Elf64_Ehdr header;
+    memcpy(&header, kernel, sizeof header);
+    Elf64_Phdr p[2], first;
+    ck_assert_uint_eq(header.e_phnum, 2);
+    memcpy(p, kernel + header.e_phoff, sizeof p);
+    first = p[0].p_type == PT_LOAD ? p[0] : p[1];
+    for (int overlap = 0; overlap < 2; overlap++) {
+        static unsigned char other[sizeof kernel + 2 * sizeof p];
+        Elf64_Phdr three[3] = {p[0], p[1], first};
+        three[2].p_paddr = first.p_paddr + first.p_memsz - (unsigned)overlap;
+        memcpy(other, kernel, kernel_bytes);
+        memcpy(other + kernel_bytes, three, sizeof three);
+        header.e_phoff = kernel_bytes;
+        header.e_phnum = 3;
+        memcpy(other, &header, sizeof header);
+        ck_assert_int_eq(elf_check("two", other, kernel_bytes + sizeof three, &ram, gpa(LOW), &plan),
+                         overlap ? ERR_INVALID : ERR_OK);
+    }
 }
 END_TEST
 
@@ -870,9 +948,11 @@ Suite *suite_vmm(void)
 
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_add_test(tc, test_ram);
+    tcase_add_test(tc, test_ram_in_two_parts);
     tcase_add_test(tc, test_bus_error);
     tcase_add_test(tc, test_boot_files);
     tcase_add_test(tc, test_kernel);
+    tcase_add_test(tc, test_other_kernels);
     tcase_add_test(tc, test_damaged_kernels);
     tcase_add_test(tc, test_acpi);
     tcase_add_test(tc, test_serial_interrupts);

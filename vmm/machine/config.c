@@ -19,21 +19,9 @@ void machine_config_init(struct machine_config *config)
 
 enum err machine_parse_size(const char *word, uint64_t *ret_bytes)
 {
-    char digits[32];
-    size_t n = strlen(word);
-    char unit = n ? word[n - 1] : '\0';
-    int shift = unit == 'K' ? 10 : unit == 'M' ? 20 : unit == 'G' ? 30 : 0;
-    uint64_t number;
-
-    n -= shift != 0;
-    if (n < sizeof digits) {
-        memcpy(digits, word, n);
-        digits[n] = '\0';
-    }
-    if (n >= sizeof digits || !number_parse(digits, 0, UINT64_MAX >> shift, &number))
-        return machine_fail(ERR_INVALID, "size '%.30s': a number of bytes, or one with K, M or G", word);
-    *ret_bytes = number << shift;
-    return ERR_OK;
+    return number_parse_size(word, 0, UINT64_MAX, ret_bytes)
+               ? ERR_OK
+               : machine_fail(ERR_INVALID, "size '%.30s': a number of bytes, or one with K, M or G", word);
 }
 
 static void apply_text(struct settings *s, const char *key, size_t least, char *to, size_t bytes)
