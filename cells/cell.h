@@ -12,8 +12,9 @@
  *   TYPED(task_switch);                  the type of a symbol that compilers do not describe: one that is written in
  *                                        assembly or used only there; with clang, a variable of another cell, or its
  *                                        function that is not called
- *   SET_ONCE(vector);                    static datum that is set by the init function or, if it is one word, at first
- *                                        use, and constant from then on; it refers to no cell. state_db has a copy
+ *   SET_ONCE(vector);                    static datum that is set by the init function, before the machine has started
+ *                                        or, if it is one word, at first use, and constant from then on; it refers to
+ *                                        no cell. state_db has a copy
  *                                        (cells/memory/state_db/state_db.h). Who resets it, in a DONE function, calls
  *                                        state_db_forget before
  *   SOFT(known);                         static datum, zero at first, that may become zero again at any time: who uses

@@ -39,6 +39,8 @@ struct stacks {
 
 static struct area *areas[CPU_MAX];
 static unsigned count;
+SET_ONCE(areas); /* before the machine is ready */
+SET_ONCE(count);
 
 static struct {
     uint64_t tsc, ns;                  /* the same moment on both clocks */

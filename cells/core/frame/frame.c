@@ -15,6 +15,7 @@ EXPORT(frame_init, KERNEL);
 EXPORT(frame_publish, KERNEL);
 EXPORT(frame_alloc, LIBRARY);
 EXPORT(frame_free, LIBRARY);
+EXPORT(frame_recount, KERNEL);
 EXPORT(frame_free_count, LIBRARY);
 EXPORT(frame_total_count, LIBRARY);
 
@@ -55,6 +56,19 @@ static void set_word(size_t word, uint64_t value) NEEDS(frame_lock)
         summary[word / 64] |= 1ull << word % 64;
     else
         summary[word / 64] &= ~(1ull << word % 64);
+}
+
+/* Puts the summary right as well. */
+static size_t count_free(void) NEEDS(frame_lock)
+{
+    size_t free = 0;
+
+    for (size_t i = 0; i < words; i++) {
+        set_word(i, map[i]);
+        for (uint64_t rest = map[i]; rest; rest &= rest - 1)
+            free++;
+    }
+    return free;
 }
 
 /* Mask of the frames [frame, end) that are in the word of `frame`. */
@@ -175,6 +189,16 @@ void frame_free(uint64_t phys, size_t frames)
     publish_count();
 }
 
+bool frame_recount(void)
+{
+    GUARD(lock) held = lock_take(&frame_lock);
+    size_t free = free_frames, lowest = lowest_word;
+
+    free_frames = count_free();
+    lowest_word = 0;
+    return free != free_frames || lowest > next_word(0);
+}
+
 size_t frame_free_count(void)
 {
     return __atomic_load_n(&free_frames, __ATOMIC_RELAXED);
@@ -281,10 +305,7 @@ UNCHECKED enum err frame_init(uint64_t image_end)
             reserve((struct span){boot->range[i].phys, boot->range[i].phys + boot->range[i].bytes});
     for (size_t i = 0; i < array_size(reserved); i++)
         reserve(reserved[i]);
-    for (size_t i = 0; i < words; i++)
-        for (uint64_t rest = map[i]; rest; rest &= rest - 1)
-            free_frames++;
-    total_frames = free_frames;
+    free_frames = total_frames = count_free();
     return ERR_OK;
 }
 

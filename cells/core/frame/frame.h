@@ -20,6 +20,9 @@ enum err frame_alloc(size_t frames, uint64_t *ret_phys);
 /* Frees a run of frames, or any part of one. Panics on a frame that is free. */
 void frame_free(uint64_t phys, size_t frames);
 
+/* Counts free frames again, by the map. True: what was kept about them was wrong: memory may only seem to be out. */
+bool frame_recount(void);
+
 /* How many frames are free, and how many there are. */
 size_t frame_free_count(void);
 size_t frame_total_count(void);

@@ -379,6 +379,7 @@ static bool is_too_often(const struct arena_fault *fault)
 /* The path of exceptions has failed: mends all that it stands on, and ends the task, whose registers are lost. */
 static void take_last_resort(uint64_t vector, uint64_t rip)
 {
+    cpu_mend_self(); /* exception_dispatch does so too, and may be what fails */
     (void)fault_mend_cpu();
     struct cpu *cpu = cpu_this();
     const struct trap_frame frame = {.vector = vector, .rip = rip};

@@ -9,6 +9,7 @@
 #include "cells/lib/string/string.h"
 #include "cells/memory/reclaim/reclaim.h"
 #include "cells/recover/kill/inside.h"
+#include "cells/recover/mend/mend.h"
 #include "cells/recover/unwind/unwind.h"
 #include "cells/task/park/park.h"
 #include "cells/task/scheduler/scheduler.h"
@@ -45,6 +46,18 @@ static void consider(struct task *task, void *context)
     if (!choice->task || other.priority < choice->priority ||
         (other.priority == choice->priority && other.bytes > choice->bytes))
         *choice = other;
+}
+
+/* Whether memory only seemed to be out: what counts frames was damaged, and has been mended. */
+static bool was_miscounted(void)
+{
+    unsigned mended;
+
+    {
+        GUARD(park) parked = park_all();
+        mended = mend_all(NULL, 0);
+    }
+    return frame_recount() || mended;
 }
 
 /* Asks one more task. False: there is none. */
@@ -118,7 +131,7 @@ static bool wait_for(size_t frames, const struct task *self, size_t tried)
             scheduler_sleep_ns(LOOK_NS);
             continue;
         }
-        if (kill_is_asked(self) || !ask_one())
+        if (kill_is_asked(self) || (!was_miscounted() && !ask_one()))
             return false;
         asked = true;
     }
@@ -135,8 +148,11 @@ static bool make_room(size_t frames, size_t tried)
         return false;
     if (is_application(self))
         return wait_for(frames, self, tried);
-    if (has_failed && !may_be_tried(frames, tried) && !kill_again())
-        (void)ask_one();
+    if (!has_failed || may_be_tried(frames, tried) || kill_again())
+        return false;
+    if (was_miscounted())
+        return true;
+    (void)ask_one();
     return false;
 }
 

@@ -3,7 +3,9 @@
 #include "cells/core/arena/arena.h"
 #include "cells/core/cpu/cpu.h"
 #include "cells/core/lock/lock.h"
+#include "cells/core/page/page.h"
 #include "cells/lib/string/string.h"
+#include "cells/memory/reclaim/reclaim.h"
 #include "cells/recover/fault/fault.h"
 #include "cells/task/park/park.h"
 #include "cells/task/run_queue/run_queue.h"
@@ -356,6 +358,61 @@ static void other_index(const struct testing *test)
         testing_need(test, cpu_get(i)->index == i && cpu_get(i)->record->id == i && cpu_get(i)->fault_stack_low);
 }
 
+static uint64_t damaged_virt, damaged_word;
+
+static void trap_with_damage(uint64_t)
+{
+    GUARD(interrupts) off = interrupts_off();
+
+    *(uint64_t *)damaged_virt = damaged_word;
+    __builtin_trap();
+}
+
+/* There are CPUs too many by their number, or by their list: all that asks each of them fails. */
+static void other_cpus(const struct testing *test)
+{
+    unsigned count = cpu_count();
+
+    if (count > 1) /* others may come to it while this one recovers */
+        return;
+    damaged_virt = section_named("cpu", ".bss.count")->virt;
+    damaged_word = CPU_MAX;
+    testing_need(test, run(trap_with_damage) == JOIN_FAILED);
+    testing_need(test, testing_await(cpu_count() == count));
+    damaged_virt = section_named("cpu", ".bss.areas")->virt + count * sizeof(uint64_t);
+    damaged_word = 0xff0000000055bb40;
+    testing_need(test, run(trap_with_damage) == JOIN_FAILED);
+    testing_need(test, testing_await(!cpu_get(count)));
+}
+
+#define RDMSR     0x320f
+#define CLEAR_EAX 0xc031
+
+/* Each exception, and so the last resort too, begins with an address for the CPU's own data that is none. */
+static void damage_entry(uint64_t entry_phys)
+{
+    GUARD(interrupts) off = interrupts_off();
+    const uint16_t clear = CLEAR_EAX;
+    uint8_t *text = page_direct(entry_phys);
+    uint16_t word = 0;
+
+    for (memcpy(&word, text, sizeof word); word != RDMSR; memcpy(&word, text, sizeof word))
+        text++;
+    memcpy(text, &clear, sizeof clear);
+    __builtin_trap();
+}
+
+static void entry_without_self(const struct testing *test)
+{
+    const struct arena_section *entry = section_named("exception", ".text.exception_dispatch");
+    struct task *task;
+
+    if (cpu_count() > 1) /* others would lose the task that they run */
+        return;
+    testing_need(test, (task = task_spawn("victim", damage_entry, entry->phys, NULL)));
+    testing_need(test, task_join(task, NULL) == JOIN_FAILED);
+}
+
 /* ---- an idle task ---- */
 
 static struct task *idle;
@@ -569,6 +626,27 @@ static void damaged_functions(const struct testing *test)
     testing_need(test, task_join(task, NULL) == JOIN_ENDED);
 }
 
+/* ---- memory ---- */
+
+/* Frames are miscounted: nobody ends for it. */
+static void miscounted(const struct testing *test)
+{
+    static const struct {
+        const char *datum;
+        uint64_t word;
+    } wrong[] = {{".bss.free_frames", 0}, {".bss.total_frames", UINT64_MAX}, {".bss.lowest_word", UINT32_MAX}};
+
+    for (size_t i = 0; i < array_size(wrong); i++) {
+        uint64_t virt = section_named("frame", wrong[i].datum)->virt, before = faults();
+        {
+            GUARD(park) parked = park_all();
+            *(uint64_t *)virt = wrong[i].word;
+        }
+        OWN(mapped_pages) struct mapped_pages *page = reclaim_map(1, PAGE_WRITE);
+        testing_need(test, page && *(uint64_t *)virt != wrong[i].word && faults() == before);
+    }
+}
+
 /* ---- faults ---- */
 
 /* A record that no task closes, since none has failed. */
@@ -609,6 +687,9 @@ static const struct lost_case {
     {lock_of_nobody, "a lock that a CPU has, of which its word names another one, is taken"},
     {corrupt_lock, "after a lock whose word was corrupt everything is looked at"},
     {other_index, "a CPU that knows other things of itself than before knows the right ones again"},
+    {other_cpus, "how many CPUs there are, and which, is known again"},
+    {entry_without_self, "the last resort finds the CPU's own data though the way to it does not"},
+    {miscounted, "memory that seems to be out, since frames are miscounted, is there"},
     {unwound_idle, "an idle task that is being unwound runs though others want to"},
     {stranger, "a task that is in no queue is not in one because the queue says so"},
     {nothing_there, "nor is there one where there is nothing"},
