@@ -67,7 +67,7 @@ static void draw_on_frame_buffer(unsigned x, unsigned y, bool inverse) NEEDS(loc
     frame_buffer_copy(x * CELL_WIDTH, y * CELL_HEIGHT, CELL_WIDTH, CELL_HEIGHT, pixel);
 }
 
-static void draw(unsigned x, unsigned y) NEEDS(lock)
+static inline void draw(unsigned x, unsigned y) NEEDS(lock)
 {
     if (ega)
         ega[(ega_first + y) * columns + x] = (uint16_t)(EGA_ATTRIBUTE | (uint8_t)grid_row(y)[x]);

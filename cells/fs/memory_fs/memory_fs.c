@@ -27,27 +27,36 @@ struct memory_fs_file {
     uint64_t position, writable;
 };
 
-/* Not SET_ONCE: by a wrong one something may have been written before it is put right, and when the volume is found
- * again, all that is in it is compared. */
+/* With its complement: a damaged one is not followed, but found again, which has all that is in it compared. */
 static struct volume *volume;
+static uint64_t complement;
+
+static struct volume *known_volume(void)
+{
+    struct volume *v = __atomic_load_n(&volume, __ATOMIC_ACQUIRE);
+
+    return ~(uint64_t)v == __atomic_load_n(&complement, __ATOMIC_RELAXED) ? v : NULL;
+}
 
 /* The cell's volume, made at its first use. NULL: no memory. */
 static struct volume *volume_here(void)
 {
-    struct volume *v = __atomic_load_n(&volume, __ATOMIC_ACQUIRE), *none = NULL;
+    struct volume *v = known_volume(), *before = __atomic_load_n(&volume, __ATOMIC_RELAXED);
 
     if (v)
         return v;
-    v = volume_find_again();
+    v = volume_find_again(before);
     struct volume *fresh = v ? v : volume_new();
-    if (!fresh || __atomic_compare_exchange_n(&volume, &none, fresh, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
-        if (fresh)
-            volume_seal(fresh);
-        return fresh;
+    if (!fresh)
+        return NULL;
+    volume_seal(fresh);
+    if (!__atomic_compare_exchange_n(&volume, &before, fresh, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
+        if (!v)
+            volume_drop(fresh);
+        return before;
     }
-    if (!v)
-        volume_drop(fresh);
-    return none;
+    __atomic_store_n(&complement, ~(uint64_t)fresh, __ATOMIC_RELAXED);
+    return fresh;
 }
 
 /* ---- open files ---- */
@@ -448,14 +457,15 @@ static enum err memory_fs_transfer(const struct cell_transfer *transfer)
 
     if (!old || bytes != sizeof volume)
         return ERR_INVALID;
-    volume = *old;
+    volume = *old; /* what its complement was says the same as before, or it is found again */
     return ERR_OK;
 }
 TRANSFER(memory_fs_transfer);
 
 static enum err memory_fs_done(void)
 {
-    volume_drop(MOVE(volume));
+    volume_drop(known_volume());
+    volume = NULL;
     return ERR_OK;
 }
 DONE(memory_fs_done);

@@ -190,23 +190,31 @@ UNCHECKED struct volume *volume_new(void)
 }
 #pragma GCC diagnostic pop
 
+struct volume_search {
+    const struct volume *likely;
+    struct volume *found;
+};
+
 static void find_volume(struct mapped_pages *pages, void *context)
 {
+    struct volume_search *search = context;
     struct volume *v = page_start(pages);
     uint64_t phys;
 
+    if (search->found && search->found == search->likely)
+        return;
     if (page_bytes(pages) >= sizeof *v && !page_translate((uint64_t)v, &phys) && phys == page_phys(pages) &&
         is_sealed(v))
-        *(struct volume **)context = v;
+        search->found = v;
 }
 
-struct volume *volume_find_again(void)
+struct volume *volume_find_again(const struct volume *likely)
 {
-    struct volume *found = NULL;
+    struct volume_search search = {.likely = likely};
     GUARD(park) parked = park_all();
 
-    page_each(find_volume, &found);
-    return found;
+    page_each(find_volume, &search);
+    return search.found;
 }
 
 void volume_get(struct volume *v)

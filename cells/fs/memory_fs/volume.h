@@ -78,8 +78,8 @@ _Static_assert(BLOCKS % 64 == 0);
 
 /* An empty volume. NULL: no memory. */
 struct volume *volume_new(void);
-/* The volume that the cell had before its static data was lost. NULL: none. */
-struct volume *volume_find_again(void);
+/* The volume that the cell had before its static data was lost: `likely`, if there is one. NULL: none. */
+struct volume *volume_find_again(const struct volume *likely);
 /* The cell has the volume: from now on it is found again, and is not freed, whatever is said of references. */
 void volume_seal(struct volume *volume);
 /* Makes both seals right if one is. */

@@ -17,16 +17,23 @@ unsigned mend_second_all(const struct cell_ref *cells, unsigned count)
  * while it was damaged. */
 static uint64_t right;
 
+static bool is_first_mender(struct cell_ref cell)
+{
+    const struct arena_cell *c = cell_record(cell);
+
+    return c->state == CELL_LIVE && (uint64_t)mend_cell - c->text_virt < c->text_bytes;
+}
+
 static struct cell_ref first_mender(void)
 {
-    uint64_t at = (uint64_t)mend_cell;
+    static struct cell_ref last; /* where it was */
     uint32_t used = header_direct()->table[ARENA_CELLS].used;
 
-    for (struct cell_ref cell = {1}; cell.index < used; cell.index++) {
-        const struct arena_cell *c = cell_record(cell);
-        if (c->state == CELL_LIVE && at - c->text_virt < c->text_bytes)
-            return cell;
-    }
+    if (is_in_table(ARENA_CELLS, last.index) && is_first_mender(last))
+        return last;
+    for (struct cell_ref cell = {1}; cell.index < used; cell.index++)
+        if (is_first_mender(cell))
+            return last = cell;
     return NO_CELL;
 }
 

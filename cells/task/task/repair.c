@@ -62,11 +62,11 @@ static bool is_saved_rsp(const struct arena_task *record, uint64_t rsp)
            rsp - record->stack_virt <= record->stack_bytes - sizeof *saved && arena_cell_at(saved->rip).index;
 }
 
-static unsigned mend_word(void *word, uint64_t right, size_t bytes)
+static inline __attribute__((always_inline)) unsigned mend_word(void *word, uint64_t right, size_t bytes)
 {
-    if (memcmp(word, &right, bytes) == 0)
+    if (__builtin_memcmp(word, &right, bytes) == 0)
         return 0;
-    memcpy(word, &right, bytes);
+    __builtin_memcpy(word, &right, bytes);
     return 1;
 }
 
@@ -142,9 +142,13 @@ static unsigned mend_record(const struct task *task, struct arena_task *record) 
 static unsigned mend_function(struct task_function *function)
 {
     struct section_ref section = function->section;
+    uint32_t used = arena_header()->table[ARENA_SECTIONS].used;
+    const struct arena_section *s = section.index && section.index < used ? arena_section(section) : NULL;
 
-    if (section.index && arena_sound(section) && function->offset < arena_section(section)->bytes)
-        return mend_word(&function->address, arena_section(section)->virt + function->offset, sizeof(uint64_t));
+    if (s && s->virt + function->offset == function->address)
+        return 0;
+    if (s && arena_sound(section) && function->offset < s->bytes)
+        return mend_word(&function->address, s->virt + function->offset, sizeof(uint64_t));
     if (!section.index && !arena_section_at(function->address).index) /* none, or in no cell */
         return 0;
     *function = task_function_at(function->address);

@@ -13,6 +13,7 @@
 #include "cells/recover/mend/mend.h"
 #include "cells/host/log/log.h"
 #include "cells/task/application/application.h"
+#include "cells/task/park/park.h"
 #include "cells/task/scheduler/scheduler.h"
 #include "cells/task/task/task.h"
 #include "tests/guest/fixtures/cards/cards.h"
@@ -217,13 +218,22 @@ static void write_file(uint64_t)
     }
 }
 
-static uint64_t *volume_word(const struct testing *test)
+static void flip_word(const struct testing *test, const char *section)
 {
+    uint64_t *word = NULL;
+
     for_each_section_of (s, find("memory_fs"))
-        if (string_equal(arena_string(arena_section(s)->name), ".bss.volume"))
-            return page_direct(arena_section(s)->phys);
-    testing_need(test, !"memory_fs has its volume in static data");
-    return NULL;
+        if (string_equal(arena_string(arena_section(s)->name), section))
+            word = page_direct(arena_section(s)->phys);
+    testing_need(test, word);
+    __atomic_fetch_xor(word, 1ull << FLIP, __ATOMIC_SEQ_CST);
+}
+
+static void await_more(const struct testing *test)
+{
+    uint64_t now = __atomic_load_n(&written, __ATOMIC_RELAXED);
+
+    testing_need(test, testing_await(__atomic_load_n(&written, __ATOMIC_RELAXED) > now + 3));
 }
 
 static void file_system(const struct testing *test)
@@ -232,15 +242,23 @@ static void file_system(const struct testing *test)
     OWN(task)
     struct task *task = task_spawn("writer", write_file, 0, &(struct task_options){.restartable = true});
 
-    testing_need(test, task && testing_await(__atomic_load_n(&written, __ATOMIC_RELAXED) > 3));
-    __atomic_fetch_xor(volume_word(test), 1ull << FLIP, __ATOMIC_SEQ_CST);
+    testing_need(test, task);
+    await_more(test);
+    flip_word(test, ".bss.volume");
+    await_more(test);
+    testing_need(test, arena_header()->fault_seq == since);
+    testing_ok(test, "memory_fs finds its volume again when its address is damaged");
+    {
+        GUARD(park) parked = park_all();
+        flip_word(test, ".bss.volume");
+        flip_word(test, ".bss.complement");
+    }
     testing_need(test, testing_await(is_logged(since, "memory_fs", "volume")));
-    uint64_t now = __atomic_load_n(&written, __ATOMIC_RELAXED);
-    testing_need(test, testing_await(__atomic_load_n(&written, __ATOMIC_RELAXED) > now + 3));
+    await_more(test);
     testing_need(test, reloads("memory_fs") == 1);
     __atomic_store_n(&written, 2000000, __ATOMIC_RELAXED);
     testing_need(test, task_join(MOVE(task), NULL) == JOIN_ENDED);
-    testing_ok(test, "memory_fs is reloaded when its volume is damaged");
+    testing_ok(test, "and is reloaded when the complement of that address is, too");
 }
 
 static int test_check_main(int, char **)
