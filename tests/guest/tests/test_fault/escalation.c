@@ -53,8 +53,11 @@ static bool damage_pointers(struct task *task)
     GUARD(park) parked = park_all();
     const struct arena_section *section = test_fault_section("task", ".bss.by_record");
     struct task **table = section ? (struct task **)section->virt : NULL;
-    uint32_t free = ARENA_TASKS_MAX - 1;
+    uint32_t free = arena_header()->table[ARENA_TASKS].used;
 
+    do /* number 0 always is */
+        free--;
+    while (table && table[free]);
     if (!table || !is_blocked(task) || table[free] || table[task->ref.index] != task)
         return false;
     table[free] = (struct task *)0x1234567812345678;
