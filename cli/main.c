@@ -4,6 +4,7 @@
 #include <string.h>
 #include "cli/cli.h"
 #include "cli/verbs.h"
+#include "guest/abi/arena.h"
 #include "introspect/base/standard.h"
 #include "introspect/base/version.h"
 

@@ -1,5 +1,6 @@
 /* delias-vmm: runs one PVH kernel in one virtual machine on the KVM API, steered over QMP.
  * Leaves out finding, naming and detaching machines: `delias` does that (vmm/machine/). */
+#include "guest/abi/arena.h"
 #include "introspect/base/options.h"
 #include "introspect/base/standard.h"
 #include "introspect/base/version.h"

@@ -427,6 +427,8 @@ static bool copy_relocation(void *context, const GElf_Rela *relocation)
     return true;
 }
 
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wanalyzer-malloc-leak" /* they are in `p` */
 static enum err copy_relocations(struct pack *p)
 {
     for (size_t i = 1; i < p->in->sections; i++) {
@@ -442,6 +444,7 @@ static enum err copy_relocations(struct pack *p)
     }
     return ERR_OK;
 }
+#pragma GCC diagnostic pop
 
 /* What has no bytes but is referred to, as a structure without members is, gets one that nobody writes, so that it has
  * an address. */

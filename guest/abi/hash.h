@@ -11,6 +11,8 @@ static inline uint64_t hash_word(uint64_t hash, uint64_t word)
     return hash ^ hash >> 32;
 }
 
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wanalyzer-use-of-uninitialized-value" /* it takes loops to go on past their end */
 static inline uint64_t hash_load(const uint8_t *p)
 {
     uint64_t word;
@@ -18,6 +20,7 @@ static inline uint64_t hash_load(const uint8_t *p)
     __builtin_memcpy(&word, p, sizeof word);
     return word;
 }
+#pragma GCC diagnostic pop
 
 /* Adds the words among the bytes: those after the last whole one are left out. */
 static inline uint64_t hash_words(uint64_t hash, const uint8_t *p, size_t bytes)

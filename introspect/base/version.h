@@ -1,6 +1,5 @@
 /* What the programs say to --version: the newest heading of CHANGES.md, and the guest whose memory they know. */
 #pragma once
-#include "guest/abi/arena.h"
 
 #define DELIAS_VERSION "unreleased"
 /* For printf: the program's name, then DELIAS_VERSION, then ARENA_VERSION. */

@@ -46,6 +46,7 @@ static void add(int into, uint64_t index, const char *target, const char *place,
 {
     struct experiment *x = calloc(1, sizeof *x);
 
+    ck_assert_ptr_nonnull(x);
     x->index = index;
     strcpy(x->target, target);
     x->kind = "";

@@ -31,6 +31,7 @@ START_TEST(counts_what_is_in_use)
     uint8_t *ram = calloc(1, BUILD_RAM);
     struct residue_counts counts;
 
+    ck_assert_ptr_nonnull(ram);
     ck_assert(!residue_count(ram, BUILD_RAM, &counts));
     build_tables(ram);
     struct arena_header *h = build_header(ram);
@@ -77,6 +78,7 @@ static void add(struct database *d, uint64_t index, bool known, int64_t frames)
 {
     struct experiment *x = calloc(1, sizeof *x);
 
+    ck_assert_ptr_nonnull(x);
     x->index = index;
     strcpy(x->target, index < 4 ? "a" : "b");
     x->kind = "";

@@ -663,12 +663,20 @@ END_TEST
 
 /* ---- CPUID ---- */
 
-static struct kvm_cpuid_entry2 *leaf_of(struct kvm_cpuid2 *list, uint32_t function, uint32_t index)
+static struct kvm_cpuid_entry2 *find_leaf(struct kvm_cpuid2 *list, uint32_t function, uint32_t index)
 {
     for (unsigned i = 0; i < list->nent; i++)
         if (list->entries[i].function == function && list->entries[i].index == index)
             return &list->entries[i];
     return NULL;
+}
+
+static struct kvm_cpuid_entry2 *leaf_of(struct kvm_cpuid2 *list, uint32_t function, uint32_t index)
+{
+    struct kvm_cpuid_entry2 *leaf = find_leaf(list, function, index);
+
+    ck_assert_ptr_nonnull(leaf);
+    return leaf;
 }
 
 static struct kvm_cpuid2 *fitted(const struct kvm_cpuid_entry2 *entries, unsigned count, unsigned id, unsigned cpus)
@@ -713,9 +721,9 @@ START_TEST(test_cpuid)
         ck_assert_uint_eq(leaf_of(list, leaf, 1)->ebx, 3);
         ck_assert_uint_eq(leaf_of(list, leaf, 1)->eax, 2);
         ck_assert_uint_eq(leaf_of(list, leaf, 1)->edx, 2);
-        ck_assert_ptr_null(leaf_of(list, leaf, 2));
+        ck_assert_ptr_null(find_leaf(list, leaf, 2));
     }
-    ck_assert_ptr_null(leaf_of(list, 0x80000026, 0));
+    ck_assert_ptr_null(find_leaf(list, 0x80000026, 0));
     ck_assert_uint_eq(leaf_of(list, 0x80000001, 0)->ecx, 1 << 1);
     free(list);
     list = fitted(host, 4, 0, 1);

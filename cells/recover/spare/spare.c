@@ -39,6 +39,8 @@ static uint32_t check_of(size_t piece)
     return arena_check(piece_at(piece), piece_bytes(piece));
 }
 
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wanalyzer-use-of-uninitialized-value"
 /* Exclusive or: as if what is behind the last piece were zeros. */
 static void add(uint8_t *to, const uint8_t *from, size_t bytes)
 {
@@ -54,6 +56,7 @@ static void add(uint8_t *to, const uint8_t *from, size_t bytes)
     for (; i < bytes; i++)
         to[i] ^= from[i];
 }
+#pragma GCC diagnostic pop
 
 /* False: another piece of its group is damaged too, or the parity. */
 static bool mend_piece(size_t piece)

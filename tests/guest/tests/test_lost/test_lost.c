@@ -86,22 +86,24 @@ static void sleep_once(uint64_t)
     ran = 1;
 }
 
-/* NULL: there is none. */
-static const struct arena_section *section_named(const char *cell, const char *name)
+static const struct arena_section *section_named(const struct testing *test, const char *cell, const char *name)
 {
+    const struct arena_section *found = NULL;
+
     for_each_section_of (i, arena_cell_find(NAMESPACE_ROOT, cell))
         if (string_equal(arena_string(arena_section(i)->name), name))
-            return arena_section(i);
-    return NULL;
+            found = arena_section(i);
+    testing_need(test, found);
+    return found;
 }
 
 /* Nobody's time is up any more, that of the teardown task and the scrubber neither. */
 static void sleepers_forgotten(const struct testing *test)
 {
-    const struct arena_section *sleepers = section_named("scheduler", ".data.sleepers");
+    const struct arena_section *sleepers = section_named(test, "scheduler", ".data.sleepers");
     uint64_t before = faults();
 
-    testing_need(test, sleepers && sleepers->bytes == SLEEPERS_AT + 8);
+    testing_need(test, sleepers->bytes == SLEEPERS_AT + 8);
     ran = 0;
     struct task *task = task_spawn("victim", sleep_once, 0, NULL);
     scheduler_sleep_ns(REST_NS / 3);
@@ -375,11 +377,11 @@ static void other_cpus(const struct testing *test)
 
     if (count > 1) /* others may come to it while this one recovers */
         return;
-    damaged_virt = section_named("cpu", ".bss.count")->virt;
+    damaged_virt = section_named(test, "cpu", ".bss.count")->virt;
     damaged_word = CPU_MAX;
     testing_need(test, run(trap_with_damage) == JOIN_FAILED);
     testing_need(test, testing_await(cpu_count() == count));
-    damaged_virt = section_named("cpu", ".bss.areas")->virt + count * sizeof(uint64_t);
+    damaged_virt = section_named(test, "cpu", ".bss.areas")->virt + count * sizeof(uint64_t);
     damaged_word = 0xff0000000055bb40;
     testing_need(test, run(trap_with_damage) == JOIN_FAILED);
     testing_need(test, testing_await(!cpu_get(count)));
@@ -404,7 +406,7 @@ static void damage_entry(uint64_t entry_phys)
 
 static void entry_without_self(const struct testing *test)
 {
-    const struct arena_section *entry = section_named("exception", ".text.exception_dispatch");
+    const struct arena_section *entry = section_named(test, "exception", ".text.exception_dispatch");
     struct task *task;
 
     if (cpu_count() > 1) /* others would lose the task that they run */
@@ -569,11 +571,11 @@ static void no_state(const struct testing *test)
 /* Nobody finds it any more, since nothing says where it is. */
 static void not_listed(const struct testing *test)
 {
-    const struct arena_section *by_record = section_named("task", ".bss.by_record");
+    const struct arena_section *by_record = section_named(test, "task", ".bss.by_record");
     struct task *task = spawn_waiting(test, LONG_NS);
-    struct task **place = by_record ? (struct task **)by_record->virt + task->ref.index : NULL;
+    struct task **place = (struct task **)by_record->virt + task->ref.index;
 
-    testing_need(test, place && *place == task);
+    testing_need(test, *place == task);
     {
         GUARD(park) parked = park_all();
         *place = NULL;
@@ -637,7 +639,7 @@ static void miscounted(const struct testing *test)
     } wrong[] = {{".bss.free_frames", 0}, {".bss.total_frames", UINT64_MAX}, {".bss.lowest_word", UINT32_MAX}};
 
     for (size_t i = 0; i < array_size(wrong); i++) {
-        uint64_t virt = section_named("frame", wrong[i].datum)->virt, before = faults();
+        uint64_t virt = section_named(test, "frame", wrong[i].datum)->virt, before = faults();
         {
             GUARD(park) parked = park_all();
             *(uint64_t *)virt = wrong[i].word;
