@@ -5,8 +5,8 @@
 #include "cells/task/promise/promise.h"
 
 #define SLICE_NS      50000000ull
-#define LONG_SLICE_NS 1000000000ull
-#define FORGET        4 /* each round decreases slowest_ns by this part of it */
+#define LONG_SLICE_NS 200000000ull /* shorter than any promise */
+#define FORGET        4            /* each round decreases slowest_ns by this part of it */
 
 /* Of time as far as the guest has run (progress.h): on a host that does not run it nothing is late. */
 #define ATTEMPT_MIN_NS 400000000ull

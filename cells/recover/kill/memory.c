@@ -48,27 +48,19 @@ static void consider(struct task *task, void *context)
         *choice = other;
 }
 
-/* Whether memory only seemed to be out: what counts frames was damaged, and has been mended. */
-static bool was_miscounted(void)
-{
-    unsigned mended;
-
-    {
-        GUARD(park) parked = park_all();
-        mended = mend_all(NULL, 0);
-    }
-    return frame_recount() || mended;
-}
-
-/* Asks one more task. False: there is none. */
-static bool ask_one(void)
+/* Asks one more task. *ret_mended: none, as memory only seemed to be out: what counts frames was damaged. False: there
+ * is none to ask. */
+static bool ask_one(bool *ret_mended)
 {
     char name[sizeof((struct arena_task *)0)->name];
     struct choice choice = {};
     uint32_t id;
 
     {
-        GUARD(park) parked = park_all();
+        GUARD(park) parked = park_all(); /* all at once: else others are asked meanwhile, and this one for nothing */
+        *ret_mended = mend_all(NULL, 0) | frame_recount();
+        if (*ret_mended)
+            return true;
         task_each(consider, &choice);
         if (!choice.task)
             return false;
@@ -117,7 +109,7 @@ static bool is_over(struct standstill *still)
  * has been tried already, so many free frames do not help: until somebody has ended. */
 static bool wait_for(size_t frames, const struct task *self, size_t tried)
 {
-    bool ends = tried != RECLAIM_NOT_TRIED;
+    bool ends = tried != RECLAIM_NOT_TRIED, mended;
     struct standstill still = {cpu_ns(), frame_free_count()};
 
     for (bool asked = !ends;;) {
@@ -131,7 +123,7 @@ static bool wait_for(size_t frames, const struct task *self, size_t tried)
             scheduler_sleep_ns(LOOK_NS);
             continue;
         }
-        if (kill_is_asked(self) || (!was_miscounted() && !ask_one()))
+        if (kill_is_asked(self) || !ask_one(&mended))
             return false;
         asked = true;
     }
@@ -141,7 +133,7 @@ static bool wait_for(size_t frames, const struct task *self, size_t tried)
 static bool make_room(size_t frames, size_t tried)
 {
     const struct task *self = task_this();
-    bool has_failed = tried != RECLAIM_NOT_TRIED;
+    bool has_failed = tried != RECLAIM_NOT_TRIED, mended;
 
     if (!self || refuses || unwind_is_active(self) || loader_is_held_by(self) ||
         frames > frame_total_count() / (has_failed ? PIECE_PART : LARGE_PART))
@@ -150,10 +142,7 @@ static bool make_room(size_t frames, size_t tried)
         return wait_for(frames, self, tried);
     if (!has_failed || may_be_tried(frames, tried) || kill_again())
         return false;
-    if (was_miscounted())
-        return true;
-    (void)ask_one();
-    return false;
+    return ask_one(&mended) && mended;
 }
 
 enum err kill_bind_memory(void)
