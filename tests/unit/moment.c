@@ -212,7 +212,8 @@ static void answer(uint64_t seq, enum err error)
     build_header(ram)->completion_seq = seq;
 }
 
-START_TEST(asks_twice)
+/* Twice: the first may fail, as it was taken back. If the second one fails too, a third time, which must not. */
+START_TEST(asks_again)
 {
     struct plan_moment m = {.during = DURING_SWAP, .cell = "alpha"};
     const struct inject_target target = {.ram = ram, .bytes = BUILD_RAM};
@@ -225,7 +226,6 @@ START_TEST(asks_twice)
     ck_assert_mem_eq(build_record(ram, ARENA_MAILBOX, 0), "new", 3);
     ck_assert(!moment_is_answered(&target, &m, true, &r));
     ck_assert(!moment_was_served(&r));
-    /* The first may fail: it was taken back. */
     uint64_t first = r.seq;
     answer(first, ERR_INIT_FAILED);
     ck_assert(!moment_is_answered(&target, &m, false, &r));
@@ -233,8 +233,15 @@ START_TEST(asks_twice)
     ck_assert(!moment_is_answered(&target, &m, true, &r));
     ck_assert_uint_eq(r.seq, first + 1);
     answer(r.seq, _i ? ERR_BUSY : ERR_OK);
-    ck_assert(moment_is_answered(&target, &m, false, &r));
-    ck_assert(moment_was_served(&r) == (_i == 0));
+    if (_i) {
+        ck_assert(!moment_is_answered(&target, &m, false, &r) && !moment_was_served(&r));
+        ck_assert(!moment_is_answered(&target, &m, true, &r));
+        ck_assert_uint_eq(r.seq, first + 2);
+        answer(r.seq, _i > 1 ? ERR_BUSY : ERR_OK);
+    }
+    ck_assert(moment_is_answered(&target, &m, true, &r));
+    ck_assert_uint_eq(r.asked, _i ? 3 : 2);
+    ck_assert(moment_was_served(&r) == (_i < 2));
 }
 END_TEST
 
@@ -291,7 +298,7 @@ Suite *suite_moment(void)
     tcase_add_loop_test(tc, refuses_files, 0, sizeof bad_files / sizeof *bad_files);
     tcase_add_test(tc, keeps_moments);
     tcase_add_test(tc, adds_up_by_moment);
-    tcase_add_loop_test(tc, asks_twice, 0, 2);
+    tcase_add_loop_test(tc, asks_again, 0, 3);
     tcase_add_test(tc, says_what_cannot_be_asked);
     tcase_add_loop_test(tc, changes_the_instruction_here, 0, 8);
     suite_add_tcase(s, tc);
