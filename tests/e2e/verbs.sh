@@ -109,8 +109,8 @@ try 0 console $machine
 try 0 console -m $machine
 try 1 tui -m $machine
 try 3 tui nobody
-try 0 run --name $other --accel tcg --cpus 1 --kernel build/delias.elf --archive build/cells.archive --append renew=no \
-    --timeout $wait_seconds --console
+try 0 run --name $other --accel tcg --cpus 1 --ram 64M --kernel build/delias.elf --archive build/cells.archive \
+    --append renew=no --timeout $wait_seconds --console
 try 3 cells # of two machines
 try 0 stop $other
 try 1 run --name $other --append start=nothing --timeout $wait_seconds --tui
