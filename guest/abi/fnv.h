@@ -1,4 +1,4 @@
-/* FNV-1a of 64 bits: how object files are identified, and types and seeds are hashed. */
+/* FNV-1a of 64 bits, for the names of sections, types and seeds. Objects and records have guest/abi/hash.h. */
 #pragma once
 #include <stddef.h>
 #include <stdint.h>

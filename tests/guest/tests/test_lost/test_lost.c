@@ -375,7 +375,7 @@ static void other_cpus(const struct testing *test)
 {
     unsigned count = cpu_count();
 
-    if (count > 1) /* others may come to it while this one recovers */
+    if (count > 1) /* the other CPUs would use the damaged data while this one recovers */
         return;
     damaged_virt = section_named(test, "cpu", ".bss.count")->virt;
     damaged_word = CPU_MAX;
