@@ -13,8 +13,8 @@ enum {
     JITTER_SWITCHES_MAX = 10000,
     MOMENT_STEPS_MAX = 20000,
     WEIGHT_MAX = 1000,
-    BLOCK = 50
-}; /* experiments in a row of one part */
+    IN_A_ROW = 50 /* unless the file says how many */
+};
 
 static const char *const keys[] = {"machine",
                                    "targets",
@@ -35,6 +35,7 @@ static const char *const keys[] = {"machine",
                                    "parts",
                                    "until_manifested",
                                    "until_half_width",
+                                   "in_a_row",
                                    "during",
                                    "moments",
                                    "moment_steps",
@@ -43,7 +44,7 @@ static const char *const keys[] = {"machine",
                                    NULL};
 static const char *const needed[] = {"machine", "targets", "seed"};
 /* Of a campaign that is made of others. The rest is theirs. */
-static const char *const of_whole[] = {"parts", "count", "seed", "until_manifested", "until_half_width"};
+static const char *const of_whole[] = {"parts", "count", "seed", "until_manifested", "until_half_width", "in_a_row"};
 
 /* In percent. */
 static void apply_half_width(struct settings *s, struct plan *p)
@@ -341,6 +342,8 @@ static enum err apply_machine(struct settings *s, struct plan *p)
 
 static enum err apply_plan_file(struct settings *s, struct plan *p)
 {
+    if (settings_has(s, "in_a_row"))
+        settings_refuse(s, "in_a_row", 0, "is for a campaign with parts");
     for (size_t i = 0; i < sizeof needed / sizeof *needed; i++)
         settings_need(s, needed[i]);
     apply_models(s, p);
@@ -395,6 +398,7 @@ static enum err apply_parts(struct settings *s, const struct source *from, struc
     if (!from->read && !settings_error(s))
         settings_refuse(s, "parts", 0, "a part has no parts");
     apply_extent(s, p);
+    p->in_a_row = settings_number(s, "in_a_row", 1, COUNT_MAX, IN_A_ROW);
     size_t count = settings_list(s, "parts", PLAN_PARTS_MAX, PLAN_TEXT_MAX - 1);
     if (settings_error(s))
         return ERR_INVALID;
@@ -420,7 +424,7 @@ unsigned plan_model(const struct plan *plan, unsigned drawn)
 
 const struct plan *plan_part(const struct plan *plan, uint64_t index)
 {
-    return plan->parts ? &plan->part[index / BLOCK % plan->parts] : plan;
+    return plan->parts ? &plan->part[index / plan->in_a_row % plan->parts] : plan;
 }
 
 static enum err parse_into(struct settings *s, const struct source *from, struct plan *plan, struct why *why)

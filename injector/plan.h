@@ -58,6 +58,7 @@ struct plan {
      * Then models, targets and machine here are empty. */
     struct plan *part; /* owned */
     unsigned parts;
+    uint64_t in_a_row; /* experiments of one part, then those of the next; a change of parts boots another machine */
     char file[PLAN_TEXT_MAX]; /* of a part: as the whole calls it */
 };
 

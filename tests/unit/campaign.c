@@ -168,6 +168,11 @@ START_TEST(reads_a_campaign_of_others)
     ck_assert_ptr_eq(plan_part(&plan, 0), &plan.part[0]);
     ck_assert_ptr_eq(plan_part(&plan, 50), &plan.part[1]);
     ck_assert_ptr_eq(plan_part(&plan, 101), &plan.part[0]);
+    plan_done(&plan);
+    ck_assert_msg(load("parts: [a.yaml, b.yaml]\ncount: 9\nseed: 1\nin_a_row: 3\n", &plan) == ERR_OK, "%s", why.text);
+    ck_assert_ptr_eq(plan_part(&plan, 2), &plan.part[0]);
+    ck_assert_ptr_eq(plan_part(&plan, 3), &plan.part[1]);
+    ck_assert_ptr_eq(plan_part(&plan, 6), &plan.part[0]);
     /* The database has all of it. */
     ck_assert_msg(database_create(db_path, &plan, &d, &why) == ERR_OK, "%s", why.text);
     write_file("b.yaml", "");
@@ -196,6 +201,7 @@ static const struct {
     {GOOD "unheard_of: 3\n", "unheard_of"},
     {GOOD "model_weights: [1, 2]\n", "line 6: model_weights: are 2, for 1 models"},
     {GOOD "model_weights: [0]\n", "line 6: model_weights: is no number from 1"},
+    {GOOD "in_a_row: 5\n", "line 6: in_a_row: is for a campaign with parts"},
     {GOOD "until_half_width: 0\n", "line 6: until_half_width: is no number of percent"},
     {GOOD "until_half_width: 5%\n", "line 6: until_half_width: is no number of percent"},
     {GOOD "until_half_width: nan\n", "line 6: until_half_width: is no number of percent"},
