@@ -2,6 +2,7 @@
  * that it is not moved when this cell is replaced. Until pages can be mapped, the boot processor uses the image. */
 #include "cells/core/cpu/cpu.h"
 #include "cells/core/boot/boot.h"
+#include "cells/core/cpu/tables.h"
 #include "cells/core/exception/exception.h"
 #include "cells/core/page/page.h"
 #include "cells/core/panic/panic.h"
@@ -22,9 +23,6 @@ EXPORT(cpu_park, KERNEL);
 EXPORT(cpu_park_hook, KERNEL);
 EXPORT(cpu_park_round, KERNEL);
 EXPORT(cpu_unpark, KERNEL);
-
-#define CODE_SELECTOR 0x08
-#define TSS_SELECTOR  0x18
 
 struct area {
     struct cpu cpu;
@@ -65,10 +63,11 @@ static void load_tables(struct area *area)
     struct {
         uint16_t limit;
         uint64_t base;
-    } __attribute__((packed)) pointer = {sizeof tables->gdt - 1, (uint64_t)tables->gdt};
+    } __attribute__((packed)) pointer = {sizeof tables->gdt - 1, (uint64_t)&tables->gdt};
 
-    for (unsigned i = 0; i < array_size(tables->gdt); i++)
-        tables->gdt[i] = cpu_descriptor(tables, i);
+    tables->gdt = cpu_right_gdt(tables);
+    tables->gdt.word[CPU_TSS_SELECTOR / 8] &= ~CPU_BUSY;
+    tables->ldt = CPU_CODE_DESCRIPTOR;
     tables->tss.io_map = sizeof tables->tss;
     __asm__ volatile("lgdt %0\n\t"
                      "pushq %1\n\t"
@@ -77,8 +76,9 @@ static void load_tables(struct area *area)
                      "lretq\n"
                      "1:\tmovl %2, %%eax\n\t"
                      "movl %%eax, %%ss\n\t"
-                     "ltr %w3" ::"m"(pointer),
-                     "i"(CODE_SELECTOR), "i"(CODE_SELECTOR + 8), "r"(TSS_SELECTOR)
+                     "ltr %w3\n\t"
+                     "lldt %w4" ::"m"(pointer),
+                     "i"(CPU_CODE_SELECTOR), "i"(CPU_DATA_SELECTOR), "r"(CPU_TSS_SELECTOR), "r"(CPU_LDT_SELECTOR)
                      : "rax", "memory");
 }
 

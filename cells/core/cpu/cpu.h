@@ -46,54 +46,6 @@ struct cpu {
     uint32_t waits_for;            /* index of the CPU that it waits for now, plus one; its own: for any of them */
 };
 
-/* The task state segment (AMD64 manual, volume 2, section 12.2.5). */
-struct cpu_tss {
-    uint32_t reserved0;
-    uint64_t rsp[3];
-    uint64_t reserved1;
-    uint64_t ist[7];
-    uint64_t reserved2;
-    uint16_t reserved3, io_map;
-} __attribute__((packed));
-
-/* The descriptor tables of a CPU, behind its struct cpu. But for ist[0] (exception.h) and what the CPU itself sets they
- * do not change once they are in use. */
-struct cpu_tables {
-    uint64_t gdt[5];
-    uint32_t pad; /* so that the stack pointers in the TSS are aligned */
-    struct cpu_tss tss;
-};
-
-static inline struct cpu_tables *cpu_tables(struct cpu *cpu)
-{
-    return (struct cpu_tables *)(cpu + 1);
-}
-
-/* The bits of descriptor number `index` that the CPU sets: a segment was loaded, the TSS is busy. */
-static inline uint64_t cpu_descriptor_sets(unsigned index)
-{
-    return index == 3 ? 1ull << 41 : index == 1 || index == 2 ? 1ull << 40 : 0;
-}
-
-/* What descriptor number `index` of the GDT must be, but for these: none, code, data, and the TSS in two words. */
-static inline uint64_t cpu_descriptor(const struct cpu_tables *tables, unsigned index)
-{
-    uint64_t tss = (uint64_t)&tables->tss;
-
-    switch (index) {
-    case 1:
-        return 0x00af9a000000ffff;
-    case 2:
-        return 0x00cf92000000ffff;
-    case 3:
-        return (sizeof tables->tss - 1) | (tss & 0xffffff) << 16 | 0x89ull << 40 | (tss >> 24 & 0xff) << 56;
-    case 4:
-        return tss >> 32;
-    default:
-        return 0;
-    }
-}
-
 /* The running CPU. Valid as long as the task cannot move: with interrupts or preemption off. */
 static inline struct cpu *cpu_this(void)
 {

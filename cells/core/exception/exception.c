@@ -5,6 +5,7 @@
 #include "cells/core/cpu/cpu.h"
 #include "cells/core/exception/gate.h"
 #include "cells/core/panic/panic.h"
+#include "guest/abi/layout.h"
 
 CELL("exception", KERNEL, 1);
 CORE();
@@ -109,7 +110,8 @@ void exception_dispatch(struct trap_frame *frame)
 
 static bool on_fault_stack(const struct cpu *cpu, uint64_t rsp)
 {
-    return rsp >= (uint64_t)cpu->fault_stack_low && rsp < (uint64_t)cpu->fault_stack_top;
+    return (rsp >= (uint64_t)cpu->fault_stack_low && rsp < (uint64_t)cpu->fault_stack_top) ||
+           rsp >= LAYOUT_LAST_STACK_VIRT;
 }
 
 void exception_resume(const struct trap_frame *frame)

@@ -1,5 +1,6 @@
 /* What a gate of the IDT must be, for whoever writes or compares one (AMD64 manual, volume 2, section 8.2). */
 #pragma once
+#include "cells/core/cpu/tables.h"
 #include "cells/core/exception/exception.h"
 #include "cells/core/exception/stubs.h"
 
@@ -30,7 +31,7 @@ static inline struct exception_gate exception_gate(uint64_t stubs, unsigned vect
 
     return (struct exception_gate){
         .offset_low = (uint16_t)stub,
-        .selector = 8,                                         /* code */
+        .selector = vector == EXCEPTION_GP ? CPU_SPARE_CODE_SELECTOR : CPU_CODE_SELECTOR,
         .flags = (uint16_t)(0x8e00 | exception_stack(vector)), /* a present interrupt gate */
         .offset_middle = (uint16_t)(stub >> 16),
         .offset_high = (uint32_t)(stub >> 32),

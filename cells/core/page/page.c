@@ -148,8 +148,8 @@ static uint64_t pte_bits(unsigned flags)
 /* Makes the tables that [virt, virt + bytes) needs. */
 static enum err make_tables(uint64_t virt, size_t bytes) NEEDS(page_lock)
 {
-    for (uint64_t at = virt & -LARGE_BYTES; at < virt + bytes; at += LARGE_BYTES)
-        if (!entry_of(at, 0, true))
+    for (uint64_t i = virt / LARGE_BYTES; i <= (virt + bytes - 1) / LARGE_BYTES; i++)
+        if (!entry_of(i * LARGE_BYTES, 0, true))
             return ERR_NOMEM;
     return ERR_OK;
 }
@@ -159,7 +159,8 @@ static void set_entries(uint64_t virt, size_t bytes, uint64_t value, uint64_t st
 {
     uint64_t *entry = NULL;
 
-    for (uint64_t at = virt; at < virt + bytes; at += FRAME_BYTES, value += step) {
+    for (size_t done = 0; done < bytes; done += FRAME_BYTES, value += step) {
+        uint64_t at = virt + done;
         entry = entry && at % LARGE_BYTES ? entry + 1 : entry_of(at, 0, false);
         assert(entry);
         *entry = value;
@@ -439,6 +440,15 @@ UNCHECKED static enum err map_image(const struct page_part *part)
     return map_handle(mp, virt - LAYOUT_IMAGE_VIRT, last - virt, part->flags, true);
 }
 
+/* One for all CPUs: it would take two whose TSS is damaged at the same time. */
+UNCHECKED static enum err map_last_stack(void)
+{
+    uint64_t phys = 0;
+    enum err e = frame_alloc(-LAYOUT_LAST_STACK_VIRT / FRAME_BYTES, &phys);
+
+    return e == ERR_OK ? map_range(LAYOUT_LAST_STACK_VIRT, phys, -LAYOUT_LAST_STACK_VIRT, PAGE_WRITE) : e;
+}
+
 UNCHECKED enum err page_init(const struct page_part *image, size_t parts)
 {
     const struct boot_info *boot = boot_get();
@@ -452,6 +462,8 @@ UNCHECKED enum err page_init(const struct page_part *image, size_t parts)
         e = map_image(&image[i]);
     if (e == ERR_OK)
         e = map_range(LAYOUT_IMAGE_VIRT + LAYOUT_ARENA_PHYS, LAYOUT_ARENA_PHYS, ARENA_HEADER_ROOM, PAGE_WRITE);
+    if (e == ERR_OK)
+        e = map_last_stack();
     if (e == ERR_OK)
         __asm__ volatile("mov %0, %%cr3" ::"r"(root) : "memory");
     return e;

@@ -381,6 +381,7 @@ static void take_last_resort(uint64_t vector, uint64_t rip)
 {
     cpu_mend_self(); /* exception_dispatch does so too, and may be what fails */
     (void)fault_mend_cpu();
+    fault_mend_tables();
     struct cpu *cpu = cpu_this();
     const struct trap_frame frame = {.vector = vector, .rip = rip};
 
@@ -429,6 +430,7 @@ static void refuse_hopeless(struct arena_fault *fault, const struct trap_frame *
 static void handle_exception(struct trap_frame *frame)
 {
     (void)fault_mend_cpu();
+    fault_mend_tables();
     struct cpu *cpu = cpu_this();
     struct pending *mine = &pending[cpu->index];
     bool again = mine->frame;

@@ -25,6 +25,8 @@ void fault_step(struct arena_fault *fault, enum fault_step_kind kind, uint32_t c
 /* Has the running CPU know again what it knew of itself when this was called first: which one it is, where its fault
  * stacks and its record are. Interrupts off. False: nothing was wrong. */
 bool fault_mend_cpu(void);
+/* Makes the descriptor tables of the running CPU what they must be, in a handler of exceptions. */
+void fault_mend_tables(void);
 
 /* The task's first fault after number `since`: it is the cause of the others, which came while it was unwound. NULL: it
  * is not known any more. */

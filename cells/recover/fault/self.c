@@ -1,6 +1,6 @@
 /* See fault.h. What a CPU knows of itself is in one place, which all that deals with a fault uses. Here is a second.
  * Calls no other cell. */
-#include "cells/core/cpu/cpu.h"
+#include "cells/core/cpu/tables.h"
 #include "cells/recover/fault/fault.h"
 
 /* What stays as it is once the CPU has its record. */
@@ -82,4 +82,14 @@ bool fault_mend_cpu(void)
     if (wrong)
         write_self(cpu, &copy->self);
     return wrong;
+}
+
+void fault_mend_tables(void)
+{
+    struct cpu *cpu = cpu_this();
+    struct cpu_tables *tables = cpu_tables(cpu);
+
+    tables->gdt = cpu_right_gdt(tables);
+    tables->ldt = CPU_CODE_DESCRIPTOR;
+    tables->tss = cpu_right_tss(cpu, &tables->tss, (uint64_t)cpu->fault_stack_top - CPU_FAULT_STEP);
 }

@@ -1,7 +1,7 @@
 /* What the CPUs read without being told to: the IDT, which they share, and each one's GDT and TSS. What each must be
  * follows from where the entry stubs and the CPU's own data are. */
 #include "cells/core/arena/arena.h"
-#include "cells/core/cpu/cpu.h"
+#include "cells/core/cpu/tables.h"
 #include "cells/core/exception/gate.h"
 #include "cells/core/loader/loader.h"
 #include "cells/lib/format/format.h"
@@ -67,42 +67,20 @@ static struct repair compare_gates(bool write)
 
 /* ---- the GDT and the TSS of a CPU ---- */
 
-static void compare_gdt(struct cpu_tables *tables, bool write, struct repair *repair)
-{
-    for (unsigned i = 0; i < array_size(tables->gdt); i++) {
-        uint64_t right = cpu_descriptor(tables, i) | (tables->gdt[i] & cpu_descriptor_sets(i));
-        put_words(&tables->gdt[i], &right, sizeof right, write, repair);
-    }
-}
-
-/* Whether the top of the fault stack is one of its steps (exception.h). */
-static bool is_step(const struct cpu *cpu, uint64_t top)
-{
-    uint64_t used = (uint64_t)cpu->fault_stack_top - top;
-
-    return used <= CPU_FAULT_STACK_BYTES && used % CPU_FAULT_STEP == 0;
-}
-
-static void compare_tss(const struct cpu *cpu, struct cpu_tss *tss, bool write, struct repair *repair)
-{
-    uint64_t top = (uint64_t)cpu->fault_stack_top;
-    struct cpu_tss right = {.io_map = sizeof right};
-
-    right.ist[0] = is_step(cpu, tss->ist[0]) ? tss->ist[0] : top;
-    right.ist[1] = top + CPU_IST_BYTES;
-    right.ist[2] = top + 2 * CPU_IST_BYTES;
-    put_words(tss, &right, sizeof right, write, repair);
-}
-
 /* The stack of a CPU must say itself where it is: two of its fields depend on each other. */
 static struct repair compare_cpu(struct cpu *cpu, bool write)
 {
     struct cpu_tables *tables = cpu_tables(cpu);
+    const struct cpu_gdt gdt = cpu_right_gdt(tables);
+    const uint64_t ldt = CPU_CODE_DESCRIPTOR;
     struct repair repair = {0};
 
-    compare_gdt(tables, write, &repair);
-    if (cpu->fault_stack_top - cpu->fault_stack_low == CPU_FAULT_STACK_BYTES)
-        compare_tss(cpu, &tables->tss, write, &repair);
+    put_words(&tables->gdt, &gdt, sizeof gdt, write, &repair);
+    put_words(&tables->ldt, &ldt, sizeof ldt, write, &repair);
+    if (cpu->fault_stack_top - cpu->fault_stack_low == CPU_FAULT_STACK_BYTES) {
+        const struct cpu_tss tss = cpu_right_tss(cpu, &tables->tss, (uint64_t)cpu->fault_stack_top);
+        put_words(&tables->tss, &tss, sizeof tss, write, &repair);
+    }
     return repair;
 }
 

@@ -7,7 +7,7 @@
 #include "cells/recover/unwind/frames.h"
 #include "cells/recover/unwind/walk.h"
 #include "cells/core/arena/arena.h"
-#include "cells/core/cpu/cpu.h"
+#include "cells/core/cpu/tables.h"
 #include "cells/core/loader/loader.h"
 #include "cells/core/lock/lock.h"
 #include "cells/core/page/page.h"
@@ -160,9 +160,9 @@ static _Noreturn void resume_at(const struct walk *walk, uint64_t rip, uint64_t 
         .rip = rip,
         .rsp = rsp,
         .rflags = rflags | RFLAGS_ALWAYS,
+        .cs = CPU_CODE_SELECTOR,
     };
 
-    __asm__("mov %%cs, %0" : "=r"(frame.cs));
     __asm__("mov %%ss, %0" : "=r"(frame.ss));
     exception_resume(&frame);
 }

@@ -1,7 +1,7 @@
 /* Tasks, queues and locks that are lost although nothing has failed: a tick finds that, and puts it right. Some of them
  * are damaged by hand, with the other CPUs parked; then no fault is logged, so that nothing else would look. */
 #include "cells/core/arena/arena.h"
-#include "cells/core/cpu/cpu.h"
+#include "cells/core/cpu/tables.h"
 #include "cells/core/lock/lock.h"
 #include "cells/core/page/page.h"
 #include "cells/lib/string/string.h"
@@ -387,6 +387,57 @@ static void other_cpus(const struct testing *test)
     testing_need(test, testing_await(!cpu_get(count)));
 }
 
+/* ---- the descriptor tables of a CPU ---- */
+
+static void spin(uint64_t)
+{
+    for (;;)
+        cpu_relax();
+}
+
+static void spin_without_gdt(uint64_t)
+{
+    {
+        GUARD(interrupts) off = interrupts_off();
+        memset(&cpu_tables(cpu_this())->gdt, 0, sizeof(struct cpu_gdt));
+    }
+    spin(0);
+}
+
+static void trap_without_stacks_of_exceptions(uint64_t)
+{
+    GUARD(interrupts) off = interrupts_off();
+
+    memset(cpu_tables(cpu_this())->tss.ist, 0, sizeof cpu_tables(cpu_this())->tss.ist);
+    __builtin_trap();
+}
+
+/* A general protection fault finds no handler then. */
+static void trap_without_ldt(uint64_t)
+{
+    GUARD(interrupts) off = interrupts_off();
+
+    cpu_tables(cpu_this())->ldt = 0;
+    *(volatile char *)(1ul << 63);
+}
+
+/* The next exception, or interrupt, meets them as they are. */
+static void tables_zeroed(const struct testing *test)
+{
+    static void (*const traps[])(uint64_t) = {spin_without_gdt, trap_without_stacks_of_exceptions, trap_without_ldt};
+
+    for (size_t i = 0; i < array_size(traps); i++)
+        testing_need(test, run(traps[i]) == JOIN_FAILED);
+    for (unsigned i = 0; i < cpu_count(); i++) {
+        struct cpu_tables *tables = cpu_tables(cpu_get(i));
+        const struct cpu_gdt gdt = cpu_right_gdt(tables);
+        testing_need(test, memcmp(&tables->gdt, &gdt, sizeof gdt) == 0 && tables->ldt == CPU_CODE_DESCRIPTOR);
+        testing_need(test, cpu_is_step(cpu_get(i), tables->tss.ist[0]) && tables->tss.ist[1] && tables->tss.ist[2]);
+    }
+}
+
+/* ---- the entry of exceptions ---- */
+
 #define RDMSR     0x320f
 #define CLEAR_EAX 0xc031
 
@@ -690,6 +741,7 @@ static const struct lost_case {
     {corrupt_lock, "after a lock whose word was corrupt everything is looked at"},
     {other_index, "a CPU that knows other things of itself than before knows the right ones again"},
     {other_cpus, "how many CPUs there are, and which, is known again"},
+    {tables_zeroed, "a CPU whose GDT, LDT or TSS was zeroed has them again after the next fault"},
     {entry_without_self, "the last resort finds the CPU's own data though the way to it does not"},
     {miscounted, "memory that seems to be out, since frames are miscounted, is there"},
     {unwound_idle, "an idle task that is being unwound runs though others want to"},

@@ -3,7 +3,7 @@
  * whose clock counts N ns for each instruction: beside a task that never waits it makes ten passes a second, in less
  * than 1% of the instructions of a CPU that executes one in each ns. */
 #include "cells/core/arena/arena.h"
-#include "cells/core/cpu/cpu.h"
+#include "cells/core/cpu/tables.h"
 #include "cells/core/exception/gate.h"
 #include "cells/core/loader/loader.h"
 #include "cells/core/page/page.h"
@@ -142,8 +142,10 @@ static void in_descriptors(struct testing *test)
     testing_need(test, is_logged("exception", NULL, 0));
     for (unsigned i = 0; i < cpu_count(); i++) {
         struct cpu_tables *tables = cpu_tables(cpu_get(i));
-        flip(test, &tables->gdt[0], 7, 0);
-        flip(test, &tables->gdt[3], 20, 0);
+        flip(test, &tables->gdt.word[0], 7, 0);
+        flip(test, &tables->gdt.word[3], 20, 0);
+        flip(test, &tables->gdt.word[6], 3, 0);
+        flip(test, &tables->ldt, 45, 0);
         flip(test, &tables->tss.ist[2], 40, 0);
         flip(test, &tables->tss.ist[1], 4, 0);
         flip(test, &tables->tss.io_map, 2, 0);
