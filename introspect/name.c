@@ -64,6 +64,7 @@ static const struct word fault_kinds[] = {
     {FAULT_PANIC, "panic"},
     {FAULT_HANG, "hang"},
     {FAULT_DAMAGE, "damage"},
+    {FAULT_RESET, "reset"},
 };
 
 static const struct word exceptions[] = {

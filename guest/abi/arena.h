@@ -467,6 +467,7 @@ enum fault_kind {
     FAULT_HANG = 3,      /* a function that exceeds its deadline, a CPU without ticks, a task without the progress that
                             it has promised; text in `message` */
     FAULT_DAMAGE = 4,    /* found before anything failed; which: text in `message` */
+    FAULT_RESET = 5,     /* of the machine in that boot, and nothing that it has logged says why */
 };
 
 enum fault_action {

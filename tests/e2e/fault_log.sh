@@ -56,8 +56,10 @@ wait_until has 'length > 0' || fail 'no fault'
 qmp stop
 qmp system_reset
 qmp cont
-await_boot() { [ "$(timeout $wait_seconds "$delias" counters "$machine" --json | jq .rounds)" -gt 0 ]; }
-wait_until await_boot || fail 'it does not start again'
+wait_until has 'map(select(.kind == "reset")) | length == 1 and .[0].boot == 1' ||
+    fail 'the reset itself is not in the log'
+await_round() { [ "$(timeout $wait_seconds "$delias" counters "$machine" --json | jq .rounds)" -gt 0 ]; }
+wait_until await_round || fail 'it does not start again'
 has 'any(.[]; .boot == 1 and .cell == "channel")' || fail 'what was logged before a reset from outside is lost'
 has 'map(select(.boot == 1)) | all(.outcome != "open")' || fail 'a fault of an earlier boot is open'
 echo 'ok: after a reset from outside'

@@ -50,13 +50,18 @@ static struct arena_fault *log_one(enum fault_outcome outcome)
     return fault;
 }
 
-static unsigned kept(void)
+static unsigned count_kept(bool resets)
 {
     unsigned count = 0;
 
     for (uint32_t i = 1; i < ARENA_FAULTS_MAX; i++)
-        count += fault_at(i)->seq != 0;
+        count += fault_at(i)->seq && (fault_at(i)->kind == FAULT_RESET) == resets;
     return count;
+}
+
+static unsigned kept(void)
+{
+    return count_kept(false);
 }
 
 START_TEST(memory_that_was_cleared_has_no_faults)
@@ -65,6 +70,29 @@ START_TEST(memory_that_was_cleared_has_no_faults)
     ck_assert_uint_eq(arena_header()->boot, 1);
     ck_assert_uint_eq(arena_header()->fault_seq, 0);
     ck_assert_uint_eq(kept(), 0);
+    ck_assert_uint_eq(count_kept(true), 0);
+}
+END_TEST
+
+/* Once for each boot that ended without a word. */
+START_TEST(a_reset_without_a_reason_is_logged)
+{
+    boot_first();
+    reset();
+    ck_assert_uint_eq(count_kept(true), 1);
+    ck_assert_uint_eq(arena_header()->fault_seq, 1);
+    ck_assert_uint_eq(fault_slot(1)->boot, 1);
+    ck_assert_uint_eq(fault_slot(1)->steps, 1);
+    for (unsigned i = 0; i < FAULT_STEPS_KEPT + 3; i++) {
+        struct arena_fault *fault = log_one(FAULT_OUTCOME_FAILED);
+        for (unsigned n = 0; n < i; n++)
+            fault_step(fault, n % 2 ? FAULT_STEP_RELOAD : FAULT_STEP_UNWOUND, 1, NO_CELL);
+        fault_step(fault, FAULT_STEP_RESET, 1, NO_CELL);
+        reset();
+        ck_assert_uint_eq(count_kept(true), 1);
+    }
+    reset();
+    ck_assert_uint_eq(count_kept(true), 2);
 }
 END_TEST
 
@@ -75,7 +103,7 @@ START_TEST(faults_are_kept_and_open_ones_closed)
     log_one(FAULT_OUTCOME_OPEN);
     reset();
     ck_assert_uint_eq(arena_header()->boot, 2);
-    ck_assert_uint_eq(arena_header()->fault_seq, 2);
+    ck_assert_uint_eq(arena_header()->fault_seq, 3); /* and the reset */
     ck_assert_uint_eq(fault_slot(1)->outcome, FAULT_OUTCOME_RECOVERED);
     ck_assert_uint_eq(fault_slot(2)->outcome, FAULT_OUTCOME_LOST);
     ck_assert_str_eq(fault_slot(2)->cell_name, "channel");
@@ -86,7 +114,7 @@ START_TEST(faults_are_kept_and_open_ones_closed)
     reset();
     ck_assert_uint_eq(arena_header()->boot, 3);
     ck_assert_uint_eq(fault_slot(1)->boot, 1);
-    ck_assert_uint_eq(fault_slot(3)->boot, 2);
+    ck_assert_uint_eq(fault_slot(4)->boot, 2);
     ck_assert_uint_eq(kept(), 3);
 }
 END_TEST
@@ -97,8 +125,8 @@ START_TEST(the_oldest_give_way)
     for (unsigned i = 0; i < ARENA_FAULTS_MAX + 20; i++)
         log_one(FAULT_OUTCOME_RECOVERED);
     reset();
-    ck_assert_uint_eq(arena_header()->fault_seq, ARENA_FAULTS_MAX + 20);
-    ck_assert_uint_eq(kept(), FAULT_SLOTS);
+    ck_assert_uint_eq(arena_header()->fault_seq, ARENA_FAULTS_MAX + 20 + 1);
+    ck_assert_uint_eq(kept(), FAULT_SLOTS - 1);
 }
 END_TEST
 
@@ -112,7 +140,7 @@ START_TEST(a_flipped_bit_costs_the_record)
         bytes[bit / 8] ^= (uint8_t)(1u << bit % 8);
         reset();
         ck_assert_msg(kept() == 1 && fault_slot(1)->seq == 1, "bit %zu", bit);
-        ck_assert_uint_eq(arena_header()->fault_seq, 1);
+        ck_assert_uint_eq(arena_header()->fault_seq, 2);
     }
 }
 END_TEST
@@ -125,7 +153,7 @@ START_TEST(what_no_boot_would_write_is_not_kept)
         uint32_t value;
     } wrong[] = {
         {offsetof(struct arena_fault, kind), 0},
-        {offsetof(struct arena_fault, kind), FAULT_DAMAGE + 1},
+        {offsetof(struct arena_fault, kind), FAULT_RESET + 1},
         {offsetof(struct arena_fault, boot), 0},
         {offsetof(struct arena_fault, boot), UINT32_MAX},
         {offsetof(struct arena_fault, cpu), ARENA_CPUS_MAX},
@@ -194,6 +222,7 @@ Suite *suite_hosted_kept(void)
 
     tcase_add_checked_fixture(tc, setup, NULL);
     tcase_add_test(tc, memory_that_was_cleared_has_no_faults);
+    tcase_add_test(tc, a_reset_without_a_reason_is_logged);
     tcase_add_test(tc, faults_are_kept_and_open_ones_closed);
     tcase_add_test(tc, the_oldest_give_way);
     tcase_add_test(tc, a_flipped_bit_costs_the_record);

@@ -71,7 +71,7 @@ static bool is_sound(const struct arena_fault *fault, uint32_t index)
 {
     return fault->seq && fault->seq < SEQ_MOST && arena_ring_index(fault->seq, ARENA_FAULTS_MAX) == index &&
            fault->boot && fault->boot != UINT32_MAX && fault->check == arena_fault_check(fault, fault->seq) &&
-           fault->kind >= FAULT_EXCEPTION && fault->kind <= FAULT_DAMAGE && fault->cpu < ARENA_CPUS_MAX &&
+           fault->kind >= FAULT_EXCEPTION && fault->kind <= FAULT_RESET && fault->cpu < ARENA_CPUS_MAX &&
            fault->action <= FAULT_ACTION_MEND && fault->outcome <= FAULT_OUTCOME_LOST && IS_TEXT(fault->task_name) &&
            IS_TEXT(fault->cell_name) && IS_TEXT(fault->blamed) && IS_TEXT(fault->namespace_) &&
            IS_TEXT(fault->blamed_namespace) && IS_TEXT(fault->symbol) && IS_TEXT(fault->message) &&
@@ -115,11 +115,36 @@ static uint64_t clear_unsound(uint32_t *ret_boot)
     return newest;
 }
 
+static bool is_reset(const struct arena_fault *fault, uint32_t boot)
+{
+    return fault->seq && fault->boot == boot && fault->steps &&
+           fault->step[fault->steps < FAULT_STEPS_KEPT ? fault->steps - 1 : FAULT_STEPS_KEPT - 1].kind ==
+               FAULT_STEP_RESET;
+}
+
+/* An earlier boot has ended, and has not said so: a triple fault, or a reset from outside. */
+static void log_reset(uint32_t boot)
+{
+    for (uint32_t i = 1; i < ARENA_FAULTS_MAX; i++)
+        if (is_reset(fault_at(i), boot))
+            return;
+    uint64_t seq = ++arena_header()->fault_seq;
+    struct arena_fault *fault = fault_slot(seq);
+    clear_bytes(fault, sizeof *fault);
+    fault->kind = FAULT_RESET;
+    fault->boot = boot;
+    copy_text(fault->message, "the machine was reset, and nothing says why", sizeof fault->message);
+    fault->action = FAULT_ACTION_HALT;
+    fault->outcome = FAULT_OUTCOME_FAILED;
+    fault_step(fault, FAULT_STEP_RESET, 1, NO_CELL);
+    fault_publish(fault, seq);
+}
+
 void kept_take_over(void)
 {
     struct arena_header *header = arena_header();
     struct arena_fault *first = fault_at(0);
-    uint32_t boot = boot_before();
+    uint32_t before = boot_before(), boot = before;
 
     if (header->boot)
         return;
@@ -136,4 +161,6 @@ void kept_take_over(void)
     fault_publish(first, 0);
     header->fault_seq = newest;
     header->boot = boot + 1;
+    if (before)
+        log_reset(before);
 }
