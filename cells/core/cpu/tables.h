@@ -6,8 +6,8 @@
 #define CPU_DATA_SELECTOR 0x10
 #define CPU_TSS_SELECTOR  0x18
 #define CPU_LDT_SELECTOR  0x28
-/* Of the LDT, which the CPU finds though the GDT is damaged: code for the handler of general protection faults, which is
- * what each interrupt turns into then. */
+/* Of the LDT, which the CPU finds though the GDT is damaged: code for the handler of general protection faults, which
+ * is what each interrupt turns into then. */
 #define CPU_SPARE_CODE_SELECTOR 0x04
 
 /* The task state segment (AMD64 manual, volume 2, section 12.2.5). */
@@ -43,8 +43,8 @@ static inline struct cpu_tables *cpu_tables(struct cpu *cpu)
 #define CPU_CODE_DESCRIPTOR 0x00af9b000000ffffull /* accessed, as the CPU would set it */
 #define CPU_DATA_DESCRIPTOR 0x00cf93000000ffffull
 
-/* Of a system segment (AMD64 manual, volume 2, section 4.8.3), the first of its two words; the other is the high half of
- * the address. */
+/* Of a system segment (AMD64 manual, volume 2, section 4.8.3), the first of its two words; the other is the high half
+ * of the address. */
 static inline uint64_t cpu_system_descriptor(const void *start, size_t bytes, uint64_t type)
 {
     uint64_t at = (uint64_t)start;

@@ -125,6 +125,8 @@ static bool is_reset(const struct arena_fault *fault, uint32_t boot)
 /* An earlier boot has ended, and has not said so: a triple fault, or a reset from outside. */
 static void log_reset(uint32_t boot)
 {
+    static const char no_reason[sizeof((struct arena_fault *)0)->message] = "the machine was reset, nothing says why";
+
     for (uint32_t i = 1; i < ARENA_FAULTS_MAX; i++)
         if (is_reset(fault_at(i), boot))
             return;
@@ -133,7 +135,7 @@ static void log_reset(uint32_t boot)
     clear_bytes(fault, sizeof *fault);
     fault->kind = FAULT_RESET;
     fault->boot = boot;
-    copy_text(fault->message, "the machine was reset, and nothing says why", sizeof fault->message);
+    copy_text(fault->message, no_reason, sizeof fault->message);
     fault->action = FAULT_ACTION_HALT;
     fault->outcome = FAULT_OUTCOME_FAILED;
     fault_step(fault, FAULT_STEP_RESET, 1, NO_CELL);
