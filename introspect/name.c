@@ -60,11 +60,8 @@ static const struct word task_ends[] = {
 };
 
 static const struct word fault_kinds[] = {
-    {FAULT_EXCEPTION, "exception"},
-    {FAULT_PANIC, "panic"},
-    {FAULT_HANG, "hang"},
-    {FAULT_DAMAGE, "damage"},
-    {FAULT_RESET, "reset"},
+    {FAULT_EXCEPTION, "exception"}, {FAULT_PANIC, "panic"}, {FAULT_HANG, "hang"},
+    {FAULT_DAMAGE, "damage"},       {FAULT_RESET, "reset"},
 };
 
 static const struct word exceptions[] = {

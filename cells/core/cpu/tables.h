@@ -39,7 +39,7 @@ static inline struct cpu_tables *cpu_tables(struct cpu *cpu)
     return (struct cpu_tables *)(cpu + 1);
 }
 
-#define CPU_BUSY            (1ull << 41) /* of the TSS: set by ltr, which refuses one that is */
+#define CPU_BUSY            (1ull << 41)          /* of the TSS: set by ltr, which refuses one that is */
 #define CPU_CODE_DESCRIPTOR 0x00af9b000000ffffull /* accessed, as the CPU would set it */
 #define CPU_DATA_DESCRIPTOR 0x00cf93000000ffffull
 
