@@ -110,8 +110,7 @@ void exception_dispatch(struct trap_frame *frame)
 
 static bool on_fault_stack(const struct cpu *cpu, uint64_t rsp)
 {
-    return (rsp >= (uint64_t)cpu->fault_stack_low && rsp < (uint64_t)cpu->fault_stack_top) ||
-           rsp >= LAYOUT_LAST_STACK_VIRT;
+    return rsp >= (uint64_t)cpu->fault_stack_low && rsp < (uint64_t)cpu->fault_stack_top;
 }
 
 void exception_resume(const struct trap_frame *frame)
@@ -122,7 +121,7 @@ void exception_resume(const struct trap_frame *frame)
 
     __asm__ volatile("cli");
     cpu = cpu_this();
-    if (on_fault_stack(cpu, here)) {
+    if (on_fault_stack(cpu, here) || here >= LAYOUT_LAST_STACK_VIRT) {
         uint64_t top = (uint64_t)cpu->fault_stack_top, used = on_fault_stack(cpu, copy.rsp) ? top - copy.rsp : 0;
         *cpu->fault_stack_ist = top - (used + CPU_FAULT_STEP - 1) / CPU_FAULT_STEP * CPU_FAULT_STEP;
         if (cpu->interrupt_depth)

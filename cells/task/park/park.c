@@ -87,7 +87,7 @@ static bool try_hold_all(void)
 {
     uint32_t now = __atomic_load_n(&holder, __ATOMIC_RELAXED);
 
-    return (!now || !cpu_get(now - 1)) &&
+    return (!now || now > cpu_count()) &&
            __atomic_compare_exchange_n(&holder, &now, cpu_this()->index + 1, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
 }
 

@@ -370,7 +370,8 @@ static void trap_with_damage(uint64_t)
     __builtin_trap();
 }
 
-/* There are CPUs too many by their number, or by their list: all that asks each of them fails. */
+/* There are CPUs too many by their number, or by their list, or this one is not in it: all that asks each of them
+ * fails. */
 static void other_cpus(const struct testing *test)
 {
     unsigned count = cpu_count();
@@ -385,6 +386,10 @@ static void other_cpus(const struct testing *test)
     damaged_word = 0xff0000000055bb40;
     testing_need(test, run(trap_with_damage) == JOIN_FAILED);
     testing_need(test, testing_await(!cpu_get(count)));
+    damaged_virt = section_named(test, "cpu", ".bss.areas")->virt;
+    damaged_word = 0;
+    testing_need(test, run(trap_with_damage) == JOIN_FAILED);
+    testing_need(test, testing_await(cpu_get(0)));
 }
 
 /* ---- the descriptor tables of a CPU ---- */
