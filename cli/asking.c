@@ -20,7 +20,11 @@ static enum cli_status check_running(const struct target *t)
 {
     const char *state = machine_info(t->machine)->state;
 
-    if (machine_refresh(t->machine) || strcmp(state, "running") == 0)
+    enum err e = machine_refresh(t->machine);
+
+    if (e == ERR_BUSY)
+        return cli_fail(CLI_FAILED, "%s", machine_last_error());
+    if (e || strcmp(state, "running") == 0)
         return CLI_DONE;
     if (strcmp(state, "debug") == 0)
         return cli_fail(CLI_FAILED, "machine %s stands still in a debugger; let it continue there", t->name);

@@ -19,6 +19,7 @@ enum cli_status verb_ps(struct call *call)
 
     if (machine_list(&infos, &count))
         return cli_fail(CLI_FAILED, "%s", machine_last_error());
+    machine_ask_states(infos, count);
     for (size_t i = 0; i < count; i++) {
         out_text(out, infos[i].name);
         out_text(out, machine_backend_name(infos[i].backend));

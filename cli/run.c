@@ -9,6 +9,7 @@
 #include "cli/target.h"
 #include "cli/verbs.h"
 #include "guest/abi/layout.h"
+#include "introspect/base/clock.h"
 #include "tui/tui.h"
 
 enum { SERIAL_SHOWN = 2048, POLL_MS = 20, TIMEOUT_S = 60 };
@@ -52,14 +53,6 @@ static enum cli_status configure(const struct call *call, struct machine_config 
     if (!status)
         status = copy_option("--archive", call->archive, config->archive, sizeof config->archive);
     return status || !call->append ? status : append_to_command_line(call->append, config);
-}
-
-static uint64_t clock_ms(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
 }
 
 static bool is_ready(const struct target *t)
@@ -113,7 +106,7 @@ static bool has_given_up(const struct machine_info *info, char ret_line[SERIAL_S
 
 static enum cli_status wait_ready(struct target *t, uint64_t timeout_s)
 {
-    uint64_t deadline = clock_ms() + timeout_s * 1000;
+    int64_t deadline = clock_ms() + (int64_t)timeout_s * 1000;
     const struct machine_info *info = machine_info(t->machine);
     char line[SERIAL_SHOWN];
 
@@ -122,6 +115,8 @@ static enum cli_status wait_ready(struct target *t, uint64_t timeout_s)
                         t->ram_bytes >> 20);
     while (!is_ready(t)) {
         if (!machine_is_alive(t->machine)) {
+            if (machine_check_place(t->machine))
+                return cli_fail(CLI_FAILED, "%s", machine_last_error());
             show_serial(info);
             return cli_fail(CLI_FAILED, "machine %s ended before its guest was ready", t->name);
         }
@@ -170,7 +165,7 @@ static enum cli_status show_machine(struct target *t, const struct call *call)
         status = wait_ready(t, call->timeout.given ? call->timeout.value : TIMEOUT_S);
     if (status) {
         /* a guest that does not start must not be in the way of the next one */
-        if (machine_stop(t->name))
+        if (machine_end(t->machine))
             cli_warn("%s", machine_last_error());
         return status;
     }

@@ -78,7 +78,7 @@ static enum err monitor(struct machine *machine, const char *line)
 {
     OWN(qmp) struct qmp *qmp = NULL;
     OWN(json) json_t *value = NULL;
-    enum err e = qmp_open(machine_info(machine)->qmp, QMP_MS, &qmp);
+    enum err e = qmp_open(machine_info(machine)->qmp, machine_info(machine)->pid, QMP_MS, &qmp);
 
     if (e != ERR_OK)
         return e;

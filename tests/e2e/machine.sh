@@ -110,6 +110,10 @@ must 0 $delias run --name two --detach --ram 96M
 [ "$(state two)" = running ] || fail 'a dead machine was in the way'
 [ "$(stat -Lc %s "$(jq -r .ram_file "$dir/two/machine.json")")" = $((96 << 20)) ] || fail '--ram'
 kill -STOP "$(pid two)"
+stopped() { [ "$(state two)" = stopped ]; }
+wait_until stopped || fail 'ps does not say that a process is stopped'
+[ "$(state one)" = paused ] || fail 'ps does not ask the others'
+refused 1 'kill -CONT' $delias pause two
 must 0 $delias stop two
 refused 3 'two' $delias stop two
 mkdir -p "$dir/two"

@@ -2,16 +2,21 @@
 #include "vmm/machine/machine.h"
 #include <check.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+#include "introspect/base/clock.h"
 #include "introspect/base/own.h"
 #include "tests/limits.h"
+#include "vmm/machine/qmp.h"
+#include "vmm/machine/rundir.h"
 
 static char dir[64], text[4096];
 
@@ -301,6 +306,150 @@ START_TEST(test_life)
 }
 END_TEST
 
+static const char *state_of(const char *name)
+{
+    static struct machine_info found;
+    struct machine_info *infos;
+    size_t count;
+
+    ck_assert_int_eq(machine_list(&infos, &count), ERR_OK);
+    machine_ask_states(infos, count);
+    found = (struct machine_info){.state = "none"};
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(infos[i].name, name) == 0)
+            found = infos[i];
+    free(infos);
+    return found.state;
+}
+
+/* Its QMP takes connections and answers none: who waits for it waits for QMP_MS, 5 s. */
+START_TEST(test_stopped_process)
+{
+    struct machine_config c = probe("one");
+    struct machine *one, *two;
+
+    ck_assert_msg(machine_start(&c, &one) == ERR_OK, "%s", machine_last_error());
+    ck_assert_int_eq(kill(machine_info(one)->pid, SIGSTOP), 0);
+    c = probe("two");
+    ck_assert_msg(machine_start(&c, &two) == ERR_OK, "%s", machine_last_error());
+    for (time_t end = time(NULL) + limit_seconds(WAIT_SECONDS); strcmp(state_of("one"), "stopped") != 0;)
+        ck_assert(time(NULL) < end);
+    int64_t begin = clock_ms();
+    for (int i = 0; i < 50; i++)
+        ck_assert_str_eq(state_of("one"), "stopped");
+    ck_assert_int_lt(clock_ms() - begin, 50 * 4000);
+    ck_assert_str_eq(state_of("two"), "running");
+    ck_assert_int_eq(machine_refresh(one), ERR_BUSY);
+    ck_assert_ptr_nonnull(strstr(machine_last_error(), "kill -CONT"));
+    ck_assert_int_eq(kill(machine_info(one)->pid, SIGCONT), 0);
+    for (time_t end = time(NULL) + limit_seconds(WAIT_SECONDS); strcmp(state_of("one"), "running") != 0;)
+        ck_assert(time(NULL) < end);
+    ck_assert_int_eq(kill(machine_info(one)->pid, SIGSTOP), 0);
+    ck_assert_int_eq(machine_stop("one"), ERR_OK);
+    ck_assert_int_eq(machine_end(one), ERR_NOT_RUNNING);
+    ck_assert_int_eq(machine_end(two), ERR_OK);
+    machine_close(one);
+    machine_close(two);
+}
+END_TEST
+
+/* Who starts or stops one machine keeps nobody from another. */
+START_TEST(test_locks_of_names)
+{
+    struct machine_config c = probe("two");
+    struct machine *two;
+    int pipe_ends[2];
+    char byte;
+
+    ck_assert_int_eq(pipe(pipe_ends), 0);
+    pid_t child = fork();
+    if (child == 0) {
+        int lock = rundir_lock("one");
+        (void)!write(pipe_ends[1], lock >= 0 ? "y" : "n", 1);
+        pause();
+    }
+    ck_assert_int_eq(read(pipe_ends[0], &byte, 1), 1);
+    ck_assert_int_eq(byte, 'y');
+    ck_assert_msg(machine_start(&c, &two) == ERR_OK, "%s", machine_last_error());
+    ck_assert_msg(machine_stop("two") == ERR_OK, "%s", machine_last_error());
+    /* The wait for the one that is held goes by the clock, not by how often it was tried. */
+    int64_t begin = clock_ms();
+    ck_assert_int_eq(machine_stop("one"), ERR_IO);
+    ck_assert_ptr_nonnull(strstr(machine_last_error(), "another delias is starting or stopping it"));
+    ck_assert_int_ge(clock_ms() - begin, 14000);
+    ck_assert_int_eq(kill(child, SIGKILL), 0);
+    ck_assert_int_eq(waitpid(child, NULL, 0), child);
+    ck_assert_int_eq(machine_stop("one"), ERR_NOT_FOUND);
+    machine_close(two);
+    close(pipe_ends[0]);
+    close(pipe_ends[1]);
+}
+END_TEST
+
+/* A start, in a process of its own, with a hypervisor that never answers. It tells the last error by the pipe. */
+static pid_t slow_start(const char *name, int report)
+{
+    char program[96];
+    struct machine_config c = probe(name);
+    struct machine *m;
+
+    snprintf(program, sizeof program, "%s/hypervisor", dir);
+    FILE *f = fopen(program, "w");
+    ck_assert_ptr_nonnull(f);
+    fputs("#!/bin/sh\nexec sleep 1000\n", f);
+    fclose(f);
+    ck_assert_int_eq(chmod(program, 0700), 0);
+    pid_t child = fork();
+    if (child == 0) {
+        setenv("DELIAS_QEMU", program, 1);
+        enum err e = machine_start(&c, &m);
+        dprintf(report, "%d %s\n", (int)e, machine_last_error());
+        _exit(0);
+    }
+    for (time_t end = time(NULL) + limit_seconds(WAIT_SECONDS); machine_open(name, &m) != ERR_OK; usleep(10000))
+        ck_assert(time(NULL) < end);
+    machine_close(m);
+    return child;
+}
+
+static void check_report(int report, pid_t child, enum err want, const char *words)
+{
+    ssize_t n = read(report, text, sizeof text - 1);
+
+    ck_assert_int_gt(n, 0);
+    text[n] = '\0';
+    ck_assert_int_eq(atoi(text), want);
+    ck_assert_msg(strstr(text, words) != NULL, "%s", text);
+    ck_assert_int_eq(waitpid(child, NULL, 0), child);
+}
+
+START_TEST(test_overtaken)
+{
+    struct machine_config c = probe("one");
+    struct machine *m;
+    int ends[2];
+
+    ck_assert_int_eq(pipe(ends), 0);
+    pid_t child = slow_start("one", ends[1]);
+    ck_assert_int_eq(machine_stop("one"), ERR_OK);
+    check_report(ends[0], child, ERR_NOT_RUNNING, "was stopped by another program");
+    /* Stopped while the starter stands still, and overtaken: what answers then is another machine. */
+    child = slow_start("one", ends[1]);
+    ck_assert_int_eq(kill(child, SIGSTOP), 0);
+    ck_assert_int_eq(machine_stop("one"), ERR_OK);
+    ck_assert_msg(machine_start(&c, &m) == ERR_OK, "%s", machine_last_error());
+    ck_assert_int_eq(kill(child, SIGCONT), 0);
+    check_report(ends[0], child, ERR_EXISTS, "has the name now");
+    ck_assert_int_eq(machine_refresh(m), ERR_OK);
+    ck_assert_int_eq(access(machine_info(m)->serial, F_OK), 0);
+    ck_assert_int_eq(machine_check_place(m), ERR_OK);
+    ck_assert_int_eq(machine_stop("one"), ERR_OK);
+    machine_close(m);
+    close(ends[0]);
+    close(ends[1]);
+}
+END_TEST
+
 /* A link in the run directory is removed; its target stays as it was. */
 START_TEST(test_link_in_run_directory)
 {
@@ -360,6 +509,9 @@ Suite *suite_machine(void)
     tcase_add_test(tc, test_link_in_run_directory);
     tcase_add_test(tc, test_foreign_files_in_run_directory);
     tcase_add_test(tc, test_life);
+    tcase_add_test(tc, test_stopped_process);
+    tcase_add_test(tc, test_locks_of_names);
+    tcase_add_test(tc, test_overtaken);
     suite_add_tcase(s, tc);
     return s;
 }

@@ -127,10 +127,10 @@ START_TEST(test_no_server)
     struct qmp *q;
     char path[200];
 
-    ck_assert_int_eq(qmp_open("/nonexistent/qmp.sock", 100, &q), ERR_IO);
+    ck_assert_int_eq(qmp_open("/nonexistent/qmp.sock", QMP_ANY, 100, &q), ERR_IO);
     memset(path, 'x', sizeof path - 1);
     path[sizeof path - 1] = '\0';
-    ck_assert_int_eq(qmp_open(path, 100, &q), ERR_INVALID);
+    ck_assert_int_eq(qmp_open(path, QMP_ANY, 100, &q), ERR_INVALID);
 }
 END_TEST
 

@@ -1,6 +1,7 @@
 /* See machine.h: the life of a machine. The run directory, the processes, the backends' arguments and QMP are in files
  * of their own. */
 #include "vmm/machine/machine.h"
+#include "introspect/base/clock.h"
 #include "introspect/base/json.h"
 #include "vmm/machine/error.h"
 #include "vmm/machine/process.h"
@@ -10,10 +11,10 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -125,7 +126,7 @@ static enum err choose_backend(const struct machine_config *c, struct machine_in
     return ERR_OK;
 }
 
-/* Makes the folder, clearing away what an ended machine left. The caller holds the run directory's lock. */
+/* Makes the folder, clearing away what an ended machine left. The caller holds the lock of its name. */
 static enum err claim_folder(const struct machine_info *info)
 {
     struct machine_info old;
@@ -151,14 +152,14 @@ static void last_line(const char *path, char *line, size_t bytes)
         snprintf(line, bytes, "%.*s", (int)strcspn(text, "\n"), text);
 }
 
-/* A machine is up when its QMP answers. */
+/* A machine is up when its QMP answers, and not that of another one, which has its name by now. */
 static enum err await_start(struct machine_info *info)
 {
     char line[400];
 
-    for (int waited = 0; waited < START_MS; waited += 5) {
+    for (int64_t deadline = clock_ms() + START_MS; clock_ms() < deadline;) {
         OWN(qmp) struct qmp *qmp = NULL;
-        if (access(info->control, F_OK) == 0 && qmp_open(info->control, QMP_MS, &qmp) == ERR_OK)
+        if (access(info->control, F_OK) == 0 && qmp_open(info->control, info->pid, QMP_MS, &qmp) == ERR_OK)
             return ERR_OK;
         if (!process_is(info->pid, info->started)) {
             last_line(info->log, line, sizeof line);
@@ -186,11 +187,11 @@ static enum err launch(const struct machine_config *config, struct machine_info 
     return e;
 }
 
-/* Under the run directory's lock. */
+/* Under the lock of its name. */
 static enum err claim_and_launch(const struct machine_config *config, struct machine_info *info)
 {
     OWN(memory) struct arguments *a = calloc(1, sizeof *a);
-    OWN(descriptor) int lock = rundir_lock();
+    OWN(descriptor) int lock = rundir_lock(info->name);
 
     if (lock < 0)
         return ERR_IO;
@@ -205,6 +206,36 @@ static enum err claim_and_launch(const struct machine_config *config, struct mac
     if (e != ERR_OK)
         rundir_clear(info);
     return e;
+}
+
+/* Whether the folder is this machine's. The caller holds the lock of its name. */
+static enum err check_place(const struct machine_info *info)
+{
+    struct machine_info now;
+
+    if (rundir_read(info->name, &now) != ERR_OK)
+        return machine_fail(ERR_NOT_RUNNING, "machine '%s' (pid %d) was stopped by another program", info->name,
+                            info->pid);
+    if (now.pid != info->pid || now.started != info->started)
+        return machine_fail(ERR_EXISTS,
+                            "machine '%s' (pid %d) was stopped by another program, and pid %d has the name now",
+                            info->name, info->pid, now.pid);
+    return ERR_OK;
+}
+
+/* After a failure: who was stopped or overtaken meanwhile says so, and clears nothing. */
+static enum err take_back(const struct machine_info *info, enum err failure)
+{
+    char why[600];
+
+    snprintf(why, sizeof why, "%s", machine_last_error());
+    process_kill(info);
+    OWN(descriptor) int lock = rundir_lock(info->name);
+    enum err e = lock < 0 ? ERR_BUSY : check_place(info);
+    if (e != ERR_OK)
+        return e;
+    rundir_clear(info);
+    return machine_fail(failure, "%s", why);
 }
 
 enum err machine_start(const struct machine_config *config, struct machine **ret_machine)
@@ -227,11 +258,8 @@ enum err machine_start(const struct machine_config *config, struct machine **ret
     if (e != ERR_OK)
         return e;
     e = await_start(&info);
-    if (e != ERR_OK) {
-        process_kill(&info);
-        rundir_clear(&info);
-        return e;
-    }
+    if (e != ERR_OK)
+        return take_back(&info, e);
     *ret_machine = machine_new(&info);
     return *ret_machine ? ERR_OK : machine_fail(ERR_NOMEM, "out of memory");
 }
@@ -261,6 +289,13 @@ static void close_folder(DIR **folder)
         closedir(*folder);
 }
 
+static const char *state_of_process(const struct machine_info *info)
+{
+    if (!process_is(info->pid, info->started))
+        return "dead";
+    return process_is_stopped(info->pid, info->started) ? "stopped" : "running";
+}
+
 enum err machine_list(struct machine_info **ret_infos, size_t *ret_count)
 {
     char path[MACHINE_PATH_MAX];
@@ -277,16 +312,47 @@ enum err machine_list(struct machine_info **ret_infos, size_t *ret_count)
         if (!more)
             return machine_fail(ERR_NOMEM, "out of memory");
         infos = more;
-        struct machine probe = {.info = info};
-        if (machine_refresh(&probe) != ERR_OK)
-            strcpy(probe.info.state, process_is(info.pid, info.started) ? "silent" : "dead");
-        infos[count++] = probe.info;
+        strcpy(info.state, state_of_process(&info));
+        infos[count++] = info;
     }
     if (e != ERR_OK)
         return e;
     *ret_infos = MOVE(infos);
     *ret_count = count;
     return ERR_OK;
+}
+
+/* A thread for each machine that may answer. */
+static void *ask_state(void *argument)
+{
+    struct machine_info *info = argument;
+    struct machine probe = {.info = *info};
+
+    if (machine_refresh(&probe) == ERR_OK)
+        strcpy(info->state, probe.info.state);
+    else if (strcmp(state_of_process(info), "running") == 0)
+        strcpy(info->state, "silent");
+    else
+        strcpy(info->state, state_of_process(info));
+    return NULL;
+}
+
+void machine_ask_states(struct machine_info *infos, size_t count)
+{
+    OWN(memory) pthread_t *thread = calloc(count ? count : 1, sizeof *thread);
+
+    for (size_t i = 0; i < count; i++) {
+        bool asked = strcmp(infos[i].state, "running") == 0;
+        if (asked && (!thread || pthread_create(&thread[i], NULL, ask_state, &infos[i]) != 0)) {
+            ask_state(&infos[i]);
+            asked = false;
+        }
+        if (thread && !asked)
+            thread[i] = 0;
+    }
+    for (size_t i = 0; thread && i < count; i++)
+        if (thread[i])
+            pthread_join(thread[i], NULL);
 }
 
 /* ---- steering ---- */
@@ -298,7 +364,10 @@ static enum err run_qmp_command(struct machine *m, const char *name, json_t **re
     if (!machine_is_alive(m))
         return machine_fail(ERR_NOT_RUNNING, "machine '%s' has ended; its last words are in %s", m->info.name,
                             m->info.serial);
-    enum err e = qmp_open(m->info.control, QMP_MS, &qmp);
+    if (process_is_stopped(m->info.pid, m->info.started))
+        return machine_fail(ERR_BUSY, "machine '%s' is stopped by a signal; 'kill -CONT %d' lets it go on",
+                            m->info.name, m->info.pid);
+    enum err e = qmp_open(m->info.control, m->info.pid, QMP_MS, &qmp);
     return e == ERR_OK ? qmp_command(qmp, name, NULL, QMP_MS, ret_value) : e;
 }
 
@@ -380,32 +449,39 @@ enum err machine_reset(struct machine *machine)
 }
 
 /* The answer may be lost with the machine: what counts is that it ends. */
-static void ask_to_quit(const struct machine_info *info)
+static bool ask_to_quit(const struct machine_info *info)
 {
     OWN(qmp) struct qmp *qmp = NULL;
 
-    if (qmp_open(info->control, 1000, &qmp) == ERR_OK) {
-        enum err ignored = qmp_command(qmp, "quit", NULL, 1000, NULL);
-        (void)ignored;
-    }
+    if (process_is_stopped(info->pid, info->started) || qmp_open(info->control, info->pid, 1000, &qmp) != ERR_OK)
+        return false;
+    enum err ignored = qmp_command(qmp, "quit", NULL, 1000, NULL);
+    (void)ignored;
+    return true;
+}
+
+static enum err end_process(const struct machine_info *info)
+{
+    if (!process_is(info->pid, info->started))
+        return ERR_OK;
+    if (!ask_to_quit(info) || process_wait(info, QUIT_MS, NULL) != ERR_OK)
+        process_kill(info);
+    return process_is(info->pid, info->started)
+               ? machine_fail(ERR_BUSY, "machine %s: pid %d can't be killed", info->name, info->pid)
+               : ERR_OK;
 }
 
 enum err machine_stop(const char *name)
 {
     struct machine_info info = {0};
-    OWN(descriptor) int lock = rundir_lock();
+    OWN(descriptor) int lock = rundir_lock(name);
 
     if (lock < 0)
         return ERR_IO;
     enum err e = rundir_read(name, &info);
-    if (e == ERR_OK && process_is(info.pid, info.started)) {
-        ask_to_quit(&info);
-        if (process_wait(&info, QUIT_MS, NULL) != ERR_OK)
-            process_kill(&info);
-        e = process_is(info.pid, info.started)
-                ? machine_fail(ERR_BUSY, "machine %s: pid %d can't be killed", name, info.pid)
-                : ERR_OK;
-    } else if (e != ERR_OK && info.name[0] == '\0' && rundir_check_name(name) == ERR_OK) {
+    if (e == ERR_OK) {
+        e = end_process(&info);
+    } else if (info.name[0] == '\0' && rundir_check_name(name) == ERR_OK) {
         /* A folder without a readable description has no machine: whoever made it died before starting one. */
         strcpy(info.name, name);
         bool left = rundir_fill_paths(&info) == ERR_OK && access(info.folder, F_OK) == 0;
@@ -413,6 +489,25 @@ enum err machine_stop(const char *name)
     }
     if (e == ERR_OK)
         e = rundir_remove(&info);
+    return e;
+}
+
+enum err machine_check_place(const struct machine *machine)
+{
+    OWN(descriptor) int lock = rundir_lock(machine->info.name);
+
+    return lock < 0 ? ERR_IO : check_place(&machine->info);
+}
+
+enum err machine_end(struct machine *machine)
+{
+    OWN(descriptor) int lock = rundir_lock(machine->info.name);
+    enum err e = lock < 0 ? ERR_IO : check_place(&machine->info);
+
+    if (e == ERR_OK)
+        e = end_process(&machine->info);
+    if (e == ERR_OK)
+        e = rundir_remove(&machine->info);
     return e;
 }
 

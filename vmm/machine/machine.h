@@ -38,7 +38,7 @@ struct machine_info {
     char name[MACHINE_NAME_MAX + 1];
     enum machine_backend backend; /* never MACHINE_AUTO */
     char why[256];                /* why this backend */
-    char state[16];               /* running, paused, dead, or another QMP status */
+    char state[16];               /* running, paused, stopped, silent, dead, or another QMP status */
     int pid;
     uint64_t started;                /* process start time in ticks since boot, against reuse of the pid */
     char folder[MACHINE_PATH_MAX];   /* in the run directory */
@@ -85,11 +85,20 @@ void machine_close(struct machine *machine);
 OWNABLE(machine, machine_close)
 const struct machine_info *machine_info(const struct machine *machine);
 
-/* All machines of this user, ended ones with state "dead". Free with free(). */
+/* All machines of this user, by what the host's kernel says of their processes: "dead", "stopped" by a signal, or
+ * "running", which they may not be. Asks no hypervisor, so none can delay it. Free with free(). */
 enum err machine_list(struct machine_info **ret_infos, size_t *ret_count);
+/* Asks them all at once for the state of their guests. One that does not answer in time is "silent". */
+void machine_ask_states(struct machine_info *infos, size_t count);
 
-/* Ends the machine (QMP quit, then SIGKILL) and removes its folder. For a dead one, only the latter. */
+/* Ends the machine (QMP quit, then SIGKILL) and removes its folder. For a dead one, only the latter. Machines of other
+ * names are started and stopped meanwhile. */
 enum err machine_stop(const char *name);
+/* Whether the run directory still has this machine under its name. ERR_NOT_RUNNING: another program has stopped it;
+ * ERR_EXISTS: and has started another of that name. Waits until who is about to stop it has done so. */
+enum err machine_check_place(const struct machine *machine);
+/* The same as machine_stop for this very machine. Does nothing where machine_check_place would fail, as it does. */
+enum err machine_end(struct machine *machine);
 
 /* Stops and continues the CPUs. Does nothing where they are so already. On failure machine_last_error says why. */
 enum err machine_pause(struct machine *machine);

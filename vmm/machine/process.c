@@ -1,5 +1,6 @@
 /* See process.h. */
 #include "vmm/machine/process.h"
+#include "introspect/base/clock.h"
 #include "introspect/base/own.h"
 #include "vmm/machine/error.h"
 #include <errno.h>
@@ -26,11 +27,11 @@ int process_ram(const char *name, uint64_t bytes)
     return MOVE_DESCRIPTOR(fd);
 }
 
-uint64_t process_started(int pid)
+/* 0 when there is none. */
+static uint64_t read_state(int pid, char *ret_state)
 {
     char path[64], text[1024];
     unsigned long long started = 0;
-    char state = 'Z';
 
     snprintf(path, sizeof path, "/proc/%d/stat", pid);
     OWN(descriptor) int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -41,14 +42,30 @@ uint64_t process_started(int pid)
     /* The second field, the command, may hold blanks and parentheses: count from its last ')'. */
     const char *after = strrchr(text, ')');
     if (!after || sscanf(after + 1, " %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu",
-                         &state, &started) != 2)
+                         ret_state, &started) != 2)
         return 0;
+    return started;
+}
+
+uint64_t process_started(int pid)
+{
+    char state = 'Z';
+    uint64_t started = read_state(pid, &state);
+
     return state == 'Z' || state == 'X' ? 0 : started;
 }
 
 bool process_is(int pid, uint64_t started)
 {
     return pid > 1 && started != 0 && process_started(pid) == started;
+}
+
+/* Not one that a debugger holds ('t'): with each system call that is traced it is so for a moment. */
+bool process_is_stopped(int pid, uint64_t started)
+{
+    char state = 'Z';
+
+    return pid > 1 && started != 0 && read_state(pid, &state) == started && state == 'T';
 }
 
 /* Between fork and exec: only what is safe there, for the caller may have threads. */
@@ -118,9 +135,10 @@ void process_kill(const struct machine_info *info)
 
 enum err process_wait(const struct machine_info *info, int timeout_ms, int *ret_status)
 {
+    int64_t deadline = clock_ms() + timeout_ms;
     int status;
 
-    for (int waited = 0;; waited += 2) {
+    for (;;) {
         /* 0: a child of ours, some of whose threads have still to end */
         pid_t ended = process_is(info->pid, info->started) ? 0 : waitpid(info->pid, &status, WNOHANG);
         if (ended) {
@@ -128,7 +146,7 @@ enum err process_wait(const struct machine_info *info, int timeout_ms, int *ret_
                 *ret_status = ended < 0 ? -1 : WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
             return ERR_OK;
         }
-        if (waited >= timeout_ms)
+        if (clock_ms() >= deadline)
             return machine_fail(ERR_TIMEOUT, "machine %s still runs", info->name);
         usleep(2000);
     }

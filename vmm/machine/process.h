@@ -15,6 +15,8 @@ void process_release(int gate); /* which the caller still has to close */
 /* When the process started, in ticks since boot; 0 when it has ended (a zombie counts as ended). */
 uint64_t process_started(int pid);
 bool process_is(int pid, uint64_t started);
+/* That process was stopped by a signal, and does nothing until it is continued. */
+bool process_is_stopped(int pid, uint64_t started);
 
 /* Kills and reaps; never another process that got the same pid. */
 void process_kill(const struct machine_info *info);

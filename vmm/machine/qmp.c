@@ -1,5 +1,6 @@
 /* See qmp.h. */
 #include "vmm/machine/qmp.h"
+#include "introspect/base/clock.h"
 #include "introspect/base/json.h"
 #include "vmm/machine/error.h"
 #include <errno.h>
@@ -10,7 +11,6 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
-#include <time.h>
 #include <unistd.h>
 
 struct qmp {
@@ -22,19 +22,11 @@ struct qmp {
     char line[QMP_LINE_MAX];
 };
 
-static int64_t qmp_now_ms(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
 /* 1 ready, 0 time is up, -1 error. */
 static int wait_socket(int fd, short what, int64_t deadline)
 {
     for (;;) {
-        int64_t left = deadline - qmp_now_ms();
+        int64_t left = deadline - clock_ms();
         struct pollfd p = {.fd = fd, .events = what};
         int ready = poll(&p, 1, left > 0 ? (int)left : 0);
 
@@ -134,7 +126,7 @@ static enum err receive_answer(struct qmp *q, int64_t deadline, enum qmp_kind *r
             return ERR_OK;
         }
         queue_event(q, MOVE(body));
-        if (qmp_now_ms() > deadline)
+        if (clock_ms() > deadline)
             return machine_fail(ERR_TIMEOUT, "QMP: only events, no answer in time");
     }
 }
@@ -158,7 +150,7 @@ static enum err send_all(struct qmp *q, const char *bytes, size_t count, int64_t
 
 enum err qmp_command(struct qmp *q, const char *command, json_t *arguments, int timeout_ms, json_t **ret_value)
 {
-    int64_t deadline = qmp_now_ms() + timeout_ms;
+    int64_t deadline = clock_ms() + timeout_ms;
     OWN(json)
     json_t *request = arguments ? json_pack("{s:s,s:o}", "execute", command, "arguments", arguments)
                                 : json_pack("{s:s}", "execute", command);
@@ -188,7 +180,7 @@ enum err qmp_command(struct qmp *q, const char *command, json_t *arguments, int 
 
 enum err qmp_event(struct qmp *q, int timeout_ms, json_t **ret_event)
 {
-    int64_t deadline = qmp_now_ms() + timeout_ms;
+    int64_t deadline = clock_ms() + timeout_ms;
     OWN(json) json_t *event = NULL;
     enum qmp_kind kind = QMP_ERROR;
 
@@ -211,7 +203,7 @@ enum err qmp_open_fd(TAKES int taken, int timeout_ms, struct qmp **ret_qmp)
     OWN(descriptor) int fd = taken;
     OWN(qmp) struct qmp *q = calloc(1, sizeof *q);
     OWN(json) json_t *body = NULL;
-    int64_t deadline = qmp_now_ms() + timeout_ms;
+    int64_t deadline = clock_ms() + timeout_ms;
     enum qmp_kind kind = QMP_ERROR;
 
     if (!q)
@@ -227,7 +219,18 @@ enum err qmp_open_fd(TAKES int taken, int timeout_ms, struct qmp **ret_qmp)
     return e;
 }
 
-enum err qmp_open(const char *path, int timeout_ms, struct qmp **ret_qmp)
+/* The kernel tells who listens. */
+static enum err check_server(int fd, const char *path, int pid)
+{
+    struct ucred peer = {0};
+    socklen_t bytes = sizeof peer;
+
+    if (pid == QMP_ANY || (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &bytes) == 0 && peer.pid == pid))
+        return ERR_OK;
+    return machine_fail(ERR_NOT_RUNNING, "%s: served by process %d, no longer by %d", path, peer.pid, pid);
+}
+
+enum err qmp_open(const char *path, int pid, int timeout_ms, struct qmp **ret_qmp)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
 
@@ -238,14 +241,15 @@ enum err qmp_open(const char *path, int timeout_ms, struct qmp **ret_qmp)
     if (fd < 0)
         return machine_fail(ERR_IO, "socket: %s", strerror(errno));
     /* EAGAIN: the server's backlog is full. */
-    for (int64_t deadline = qmp_now_ms() + timeout_ms; connect(fd, (void *)&address, sizeof address) != 0;) {
-        if ((errno == EAGAIN || errno == EINTR) && qmp_now_ms() < deadline) {
+    for (int64_t deadline = clock_ms() + timeout_ms; connect(fd, (void *)&address, sizeof address) != 0;) {
+        if ((errno == EAGAIN || errno == EINTR) && clock_ms() < deadline) {
             usleep(10000);
             continue;
         }
         return machine_fail(ERR_IO, "%s: %s", path, strerror(errno));
     }
-    return qmp_open_fd(MOVE_DESCRIPTOR(fd), timeout_ms, ret_qmp);
+    enum err e = check_server(fd, path, pid);
+    return e == ERR_OK ? qmp_open_fd(MOVE_DESCRIPTOR(fd), timeout_ms, ret_qmp) : e;
 }
 
 void qmp_close(struct qmp *q)

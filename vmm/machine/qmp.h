@@ -6,7 +6,7 @@
 #include "guest/abi/err.h"
 #include "introspect/base/own.h"
 
-enum { QMP_LINE_MAX = 1 << 20, QMP_EVENTS_MAX = 256 };
+enum { QMP_LINE_MAX = 1 << 20, QMP_EVENTS_MAX = 256, QMP_ANY = 0 };
 
 struct qmp;
 
@@ -16,8 +16,8 @@ enum qmp_kind { QMP_RETURN, QMP_ERROR, QMP_EVENT, QMP_GREETING };
  * "QMP", or the whole event. ERR_PROTOCOL for anything else. */
 enum err qmp_parse(const char *line, size_t bytes, enum qmp_kind *ret_kind, json_t **ret_body);
 
-/* Connects and negotiates. */
-enum err qmp_open(const char *path, int timeout_ms, struct qmp **ret_qmp);
+/* Connects and negotiates. `pid` is the process that must be listening, or QMP_ANY; ERR_NOT_RUNNING: it is another. */
+enum err qmp_open(const char *path, int pid, int timeout_ms, struct qmp **ret_qmp);
 /* The same over a descriptor that is connected already; owned by the qmp from here on, also on failure. */
 enum err qmp_open_fd(TAKES int fd, int timeout_ms, struct qmp **ret_qmp);
 void qmp_close(struct qmp *qmp);

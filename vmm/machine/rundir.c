@@ -1,5 +1,7 @@
 /* See rundir.h. */
 #include "vmm/machine/rundir.h"
+#include "guest/abi/fnv.h"
+#include "introspect/base/clock.h"
 #include "introspect/base/json.h"
 #include "vmm/machine/error.h"
 #include <ctype.h>
@@ -9,7 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -73,23 +74,36 @@ enum err rundir_fill_paths(struct machine_info *info)
     return ERR_OK;
 }
 
-int rundir_lock(void)
+/* One file for all names: each locks a byte of its own. Two names whose hashes are equal wait for each other. */
+static bool lock_name(int fd, const char *name)
+{
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_len = 1};
+
+    lock.l_start = (off_t)(fnv_add(FNV_START, name, strlen(name)) & (INT64_MAX >> 1));
+    return fcntl(fd, F_OFD_SETLK, &lock) == 0;
+}
+
+int rundir_lock(const char *name)
 {
     char path[MACHINE_PATH_MAX], file[MACHINE_PATH_MAX + 8];
+    int64_t deadline = clock_ms() + LOCK_MS;
 
     if (rundir_path(path, sizeof path) != ERR_OK)
         return -1;
     snprintf(file, sizeof file, "%s/.lock", path);
     OWN(descriptor) int fd = open(file, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    for (int waited = 0; fd < 0 || flock(fd, LOCK_EX | LOCK_NB) != 0; waited += LOCK_STEP_MS) {
-        bool held = fd >= 0 && errno == EWOULDBLOCK;
+    while (fd < 0 || !lock_name(fd, name)) {
+        bool held = fd >= 0 && (errno == EAGAIN || errno == EACCES);
 
-        if (fd >= 0 && (held || errno == EINTR) && waited < LOCK_MS) {
+        if (fd >= 0 && (held || errno == EINTR) && clock_ms() < deadline) {
             usleep(LOCK_STEP_MS * 1000);
             continue;
         }
-        enum err e = held ? machine_fail(ERR_BUSY, "%s: held by another delias; wait for it or end it", file)
-                          : machine_fail(ERR_IO, "%s: %s", file, strerror(errno));
+        enum err e =
+            held
+                ? machine_fail(ERR_BUSY,
+                               "machine '%s': another delias is starting or stopping it; wait for that or end it", name)
+                : machine_fail(ERR_IO, "%s: %s", file, strerror(errno));
         (void)e;
         return -1;
     }

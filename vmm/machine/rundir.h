@@ -8,8 +8,8 @@ enum err rundir_path(char *path, size_t bytes);
 enum err rundir_check_name(const char *name);
 /* The paths that follow from the name: folder, sockets, logs. */
 enum err rundir_fill_paths(struct machine_info *info);
-/* Takes the lock that makes starting and stopping one at a time; a descriptor to close, or -1. */
-int rundir_lock(void);
+/* Takes the lock that makes starting and stopping machines of one name one at a time; a descriptor to close, or -1. */
+int rundir_lock(const char *name);
 
 /* Writes the machine's description to its folder: a file that is renamed once it is whole. */
 enum err rundir_write(const struct machine_info *info);
