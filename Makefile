@@ -11,6 +11,10 @@ B    := build
 CC   := gcc
 CLANG := clang
 
+# Where `make install` puts things; DESTDIR comes before it while a package is made.
+PREFIX  ?= /usr/local
+DESTDIR ?=
+
 # make V=1 shows whole commands.
 Q   := $(if $(V),,@)
 say  = $(if $(V),,@printf '  %-8s %s\n' $(1) $@)
@@ -80,7 +84,7 @@ ASAN_PROGRAMS := $(B)/asan/bin/delias $(B)/asan/bin/cell
 
 # ---- targets -----------------------------------------------------------------------------------------------------
 
-.PHONY: all deps run test soak mutants check lab iso bench figures faults13 faults-fs faults-expected campaign-thesis help clean fuzz
+.PHONY: all deps install uninstall run test soak mutants check lab iso bench figures faults13 faults-fs faults-expected campaign-thesis help clean fuzz
 help: ## this list
 	@grep -hE '^[a-z0-9]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 10
 
@@ -95,8 +99,15 @@ run: deps ## install, build, boot the guest, open the TUI on it
 	@tests/tools/run.sh $(B)/bin/delias
 
 test: deps ## install, build, run every test, print one closing summary
-	@$(MAKE) --no-print-directory all $(B)/tests/delias-tests $(ASAN_PROGRAMS) $(TEST_ARCHIVE) $(PROBE) $(FUZZ:%=$(B)/fuzz/%)
+	@$(MAKE) --no-print-directory all $(B)/tests/delias-tests $(ASAN_PROGRAMS) $(TEST_ARCHIVE) $(PROBE) $(FUZZ:%=$(B)/fuzz/%) $(B)/rendezvous.archive
 	@$(B)/tests/delias-tests
+
+install: ## put programs, guest, configurations and documents below $(DESTDIR)$(PREFIX); PREFIX is /usr/local
+	@$(MAKE) --no-print-directory all $(B)/rendezvous.archive
+	@configs/install.sh add '$(DESTDIR)$(PREFIX)'
+
+uninstall: ## remove what `make install` has put there, and nothing else
+	@configs/install.sh remove '$(DESTDIR)$(PREFIX)'
 
 soak: deps ## a cell loaded, swapped and unloaded 10,000 times, minutes long
 	@$(MAKE) --no-print-directory all $(TEST_ARCHIVE)

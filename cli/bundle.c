@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "cli/cli.h"
+#include "cli/files.h"
 
 /* Reads `bytes` bytes. False: the file has become shorter (errno 0), or cannot be read. */
 static bool read_whole_file(int fd, uint8_t *data, size_t bytes)
@@ -21,8 +22,11 @@ static bool read_whole_file(int fd, uint8_t *data, size_t bytes)
     return done == bytes;
 }
 
-enum cli_status bundle_file(const char *path, size_t max, void **ret_data, size_t *ret_bytes)
+enum cli_status bundle_file(const char *word, size_t max, void **ret_data, size_t *ret_bytes)
 {
+    char path[FILES_PATH];
+
+    files_find(FILES_CELLS, word, path, sizeof path);
     OWN(descriptor) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     struct stat st;
 

@@ -28,5 +28,6 @@ enum cli_status bundle_swap(struct asking *asking, const struct bundle *bundle);
 void bundle_print_swap(const struct asking *asking, const char *what, const struct arena_completion *completion);
 void bundle_close(struct bundle *bundle); /* accepts zeros */
 
-/* Reads a whole regular file of 1 to `max` bytes; the caller frees. An exit status other than 0 was reported. */
-enum cli_status bundle_file(const char *path, size_t max, void **ret_data, size_t *ret_bytes);
+/* Reads a whole regular file of 1 to `max` bytes, which files_find finds among cells; the caller frees. An exit status
+ * other than 0 was reported. */
+enum cli_status bundle_file(const char *word, size_t max, void **ret_data, size_t *ret_bytes);

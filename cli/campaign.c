@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 #include "cli/cli.h"
+#include "cli/files.h"
 #include "cli/out.h"
 #include "cli/verbs.h"
 #include "injector/campaign.h"
@@ -188,9 +189,11 @@ static enum cli_status print_report(struct database *d, bool json)
 enum cli_status campaign_check(struct call *call)
 {
     CLOSED_BY(plan_done) struct plan plan = {0};
+    char path[FILES_PATH];
     struct why why = {0};
 
-    if (plan_load(call->argv[0], &plan, &why) || targets_check(call->argv[0], &plan, &why))
+    files_find(FILES_CAMPAIGNS, call->argv[0], path, sizeof path);
+    if (plan_load(path, &plan, &why) || targets_check(path, &plan, &why))
         return cli_fail(CLI_FAILED, "%s", why.text);
     if (plan.parts)
         printf("%s: %u campaigns, seed %" PRIu64 ": good\n", call->argv[0], plan.parts, plan.seed);
@@ -248,15 +251,15 @@ enum cli_status campaign_start(struct call *call)
 {
     CLOSED_BY(plan_done) struct plan plan = {0};
     OWN(database) struct database *d = NULL;
-    char output[MACHINE_PATH_MAX];
+    char output[MACHINE_PATH_MAX], path[FILES_PATH];
     struct why why = {0};
 
+    files_find(FILES_CAMPAIGNS, call->argv[0], path, sizeof path);
     if (call->output)
         snprintf(output, sizeof output, "%s", call->output);
     else
-        default_output(call->argv[0], output, sizeof output);
-    if (plan_load(call->argv[0], &plan, &why) || targets_check(call->argv[0], &plan, &why) ||
-        database_create(output, &plan, &d, &why))
+        default_output(path, output, sizeof output);
+    if (plan_load(path, &plan, &why) || targets_check(path, &plan, &why) || database_create(output, &plan, &d, &why))
         return cli_fail(CLI_FAILED, "%s", why.text);
     enum cli_status status = run_campaign(d, output, &plan, call);
     if (status && !interrupted && is_campaign_empty(d))

@@ -4,8 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
-#include "vmm/machine/machine.h"
 
 const struct verb *cli_verb;
 static const struct verb *cli_subverb; /* of cli_verb; NULL: none was said */
@@ -184,18 +182,4 @@ enum cli_status cli_run(const struct verb *verb, int argc, char **argv)
     const struct verb *subverb = cli_subverb = find_subverb(verb, argv[at]);
     memmove(&argv[at], &argv[at + 1], (size_t)(argc - at) * sizeof *argv);
     return run_parsed(subverb, argc - 1, argv);
-}
-
-void cli_build_file(const char *name, char *ret_path, size_t bytes)
-{
-    char self[MACHINE_PATH_MAX];
-    ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
-
-    self[n > 0 ? n : 0] = '\0';
-    for (int up = 0; up < 2; up++) {
-        char *slash = strrchr(self, '/');
-        if (slash)
-            *slash = '\0';
-    }
-    snprintf(ret_path, bytes, "%.480s/%s", self, name);
 }

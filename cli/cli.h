@@ -63,6 +63,3 @@ void cli_help(const struct verb *verb);
 
 /* Ends the program: there is no memory for what it was about to print. */
 _Noreturn void cli_no_memory(void);
-
-/* Writes the path of a file of the build that this program belongs to: beside build/bin/delias, build/NAME. */
-void cli_build_file(const char *name, char *ret_path, size_t bytes);

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 #include "cli/cli.h"
+#include "cli/files.h"
 #include "cli/out.h"
 #include "cli/target.h"
 #include "cli/verbs.h"
@@ -53,7 +54,7 @@ static void check_file(struct doctor *d, const char *name)
 {
     char path[MACHINE_PATH_MAX], remark[MACHINE_PATH_MAX + 64];
 
-    cli_build_file(name, path, sizeof path);
+    files_path(name, path, sizeof path);
     bool found = access(path, R_OK) == 0;
     snprintf(remark, sizeof remark, "%s%s", path, found ? "" : " is not there: run `make all`");
     add_result(d, name, found ? GOOD : BAD, remark);

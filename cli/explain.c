@@ -7,6 +7,7 @@
 #include "cells/tool/difference.h"
 #include "cli/bundle.h"
 #include "cli/cli.h"
+#include "cli/files.h"
 #include "guest/abi/object.h"
 #include "introspect/base/own.h"
 
@@ -90,6 +91,14 @@ static void explain_new(const struct asking *a, const char *olds, const char *ne
             explain_object(a, name.cell, new_path);
 }
 
+static void explain_word(const struct asking *a, const char *olds, const char *word, bool only)
+{
+    char path[FILES_PATH];
+
+    files_find(FILES_CELLS, word, path, sizeof path);
+    explain_new(a, olds, path, only);
+}
+
 void explain_types(const struct asking *asking, char *const *operands)
 {
     for (size_t i = 0; operands && operands[i]; i++) {
@@ -99,6 +108,6 @@ void explain_types(const struct asking *asking, char *const *operands)
         *equals = '\0';
         bool only = !strchr(equals + 1, ',');
         for (char *rest = equals + 1, *path; (path = strsep(&rest, ",")) != NULL;)
-            explain_new(asking, operands[i], path, only);
+            explain_word(asking, operands[i], path, only);
     }
 }

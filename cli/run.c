@@ -6,6 +6,7 @@
 #include <time.h>
 #include <unistd.h>
 #include "cli/cli.h"
+#include "cli/files.h"
 #include "cli/target.h"
 #include "cli/verbs.h"
 #include "guest/abi/layout.h"
@@ -32,11 +33,15 @@ static enum cli_status append_to_command_line(const char *words, struct machine_
 
 static enum cli_status configure(const struct call *call, struct machine_config *config)
 {
+    char path[MACHINE_PATH_MAX];
+
     machine_config_init(config);
+    if (call->argc)
+        files_find(FILES_MACHINES, call->argv[0], path, sizeof path);
     if (!call->argc) {
-        cli_build_file("delias.elf", config->kernel, sizeof config->kernel);
-        cli_build_file("cells.archive", config->archive, sizeof config->archive);
-    } else if (machine_config_load(call->argv[0], config)) {
+        files_path("delias.elf", config->kernel, sizeof config->kernel);
+        files_path("cells.archive", config->archive, sizeof config->archive);
+    } else if (machine_config_load(path, config)) {
         return cli_fail(CLI_FAILED, "%s", machine_last_error());
     }
     if (call->accel && machine_backend_parse(call->accel, &config->backend))

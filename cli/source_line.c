@@ -6,6 +6,7 @@
 #include <unistd.h>
 #include "cli/bundle.h"
 #include "cli/cli.h"
+#include "cli/files.h"
 #include "guest/abi/object.h"
 #include "introspect/base/own.h"
 
@@ -83,11 +84,11 @@ void source_line(const struct view *view, const char *cell, const char *symbol, 
         if (version)
             snprintf(suffix, sizeof suffix, "_v%u", version);
         snprintf(name, sizeof name, "cells/%.64s%s.o", cell, suffix);
-        cli_build_file(name, path, sizeof path);
+        files_path(name, path, sizeof path);
         if (!is_loaded(view, cell, path))
             continue;
         snprintf(name, sizeof name, "cells.debug/%.64s%s.o", cell, suffix);
-        cli_build_file(name, path, sizeof path);
+        files_path(name, path, sizeof path);
         find_line(path, symbol, offset, ret_line, bytes);
     }
 }

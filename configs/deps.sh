@@ -43,6 +43,7 @@ cpio                     the initial RAM file of the lab
 e2fsprogs                disk of the lab
 socat                    sockets from scripts
 jq                       JSON from scripts
+man-db                   reads the manual pages
 gnuplot-nox              plots of the benchmark, figures of the case studies
 '
 missing=
