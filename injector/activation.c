@@ -1,6 +1,7 @@
 /* See activation.h. */
 #include "injector/activation.h"
 #include "injector/watch.h"
+#include "introspect/base/ram_map.h"
 #include "introspect/disasm.h"
 #include <string.h>
 
@@ -60,7 +61,7 @@ static void add_change(struct activation *a, const struct view *view, const stru
 /* Whether a byte that was changed still is as the injection has left it. */
 static bool is_left(const struct activation *a, const struct change *c)
 {
-    for (unsigned i = 0; i < c->bytes && c->phys + i < a->target->bytes; i++) {
+    for (unsigned i = 0; i < c->bytes && ram_map_has(a->target->bytes, c->phys + i, 1); i++) {
         uint8_t before = (uint8_t)(c->before >> 8 * i), after = (uint8_t)(c->after >> 8 * i);
         if (before != after && a->target->ram[c->phys + i] == after)
             return true;

@@ -1,5 +1,6 @@
 /* See deliveries.h. */
 #include "injector/deliveries.h"
+#include "introspect/base/ram_map.h"
 #include "guest/abi/arena.h"
 #include "guest/abi/layout.h"
 #include "guest/abi/rounds.h"
@@ -23,11 +24,11 @@ static bool find_ring(const uint8_t *ram, size_t bytes, struct ring *ret_ring)
         return false;
     memcpy(&h, ram + LAYOUT_ARENA_PHYS, sizeof h);
     const struct arena_table_desc *table = &h.table[ARENA_EVENTS];
-    size_t room = bytes - LAYOUT_ARENA_PHYS;
 
     if (h.magic != ARENA_MAGIC || h.version != ARENA_VERSION || table->record_bytes != sizeof(struct arena_event) ||
-        table->capacity < 2 || table->offset % _Alignof(struct arena_event) || table->offset > room ||
-        table->capacity > (room - table->offset) / sizeof(struct arena_event))
+        table->capacity < 2 || table->offset % _Alignof(struct arena_event) ||
+        !ram_map_has(bytes, LAYOUT_ARENA_PHYS + (uint64_t)table->offset,
+                     (uint64_t)table->capacity * sizeof(struct arena_event)))
         return false;
     *ret_ring = (struct ring){.event = (const void *)(ram + LAYOUT_ARENA_PHYS + table->offset),
                               .capacity = table->capacity,

@@ -1,6 +1,7 @@
 /* See model.h. */
 #include "injector/model.h"
 #include "introspect/base/number.h"
+#include "introspect/base/ram_map.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -171,7 +172,7 @@ enum err change_apply(struct change *c, const struct model_memory *memory, bool 
 {
     uint8_t after[8];
 
-    if (c->bytes == 0 || c->bytes > 8 || c->phys >= memory->bytes || c->bytes > memory->bytes - c->phys)
+    if (c->bytes == 0 || c->bytes > 8 || !ram_map_has(memory->bytes, c->phys, c->bytes))
         return ERR_RANGE;
     c->before = c->after = 0;
     for (unsigned i = 0; i < c->bytes; i++) {

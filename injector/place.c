@@ -3,6 +3,7 @@
 #include "guest/abi/layout.h"
 #include "injector/blocks.h"
 #include "introspect/base/number.h"
+#include "introspect/base/ram_map.h"
 #include "introspect/qualified.h"
 #include "introspect/read.h"
 #include <stdio.h>
@@ -186,7 +187,7 @@ static enum err add_place_range(struct place_ranges *ranges, const struct view *
     size_t ram;
 
     view_ram(view, &ram);
-    if (range.bytes == 0 || range.phys >= ram || range.bytes > ram - range.phys)
+    if (range.bytes == 0 || !ram_map_has(ram, range.phys, range.bytes))
         return ERR_OK;
     struct place_range *grown = reallocarray(ranges->range, ranges->count + 1, sizeof *grown);
     if (!grown)
@@ -365,9 +366,10 @@ static enum err resolve_phys(const struct place *place, const struct view *view,
     size_t ram;
 
     view_ram(view, &ram);
-    if (place->phys >= ram || place->bytes > ram - place->phys)
+    if (!ram_map_has(ram, place->phys, place->bytes))
         return why_set(why, ERR_RANGE, "phys:%#llx+%llu is not within the machine's %zu MiB of RAM",
-                       (unsigned long long)place->phys, (unsigned long long)place->bytes, ram >> 20);
+                       (unsigned long long)place->phys, (unsigned long long)place->bytes,
+                       (size_t)ram_map_bytes(ram) >> 20);
     return add_place_range(
         ranges, view,
         (struct place_range){.phys = place->phys,

@@ -1,5 +1,6 @@
 /* See targets.h. */
 #include "injector/targets.h"
+#include "introspect/base/ram_map.h"
 #include "introspect/objects.h"
 #include "introspect/qualified.h"
 #include <inttypes.h>
@@ -103,7 +104,7 @@ static enum err check_phys(const struct aim *a)
 {
     uint64_t ram = a->plan->machine.ram_bytes;
 
-    if (a->place->phys < ram && a->place->bytes <= ram - a->place->phys)
+    if (ram_map_has(ram_map_end(ram), a->place->phys, a->place->bytes))
         return ERR_OK;
     return why_set(a->why, ERR_RANGE,
                    "phys:%#" PRIx64 "+%" PRIu64 " is not within the machine's %" PRIu64 " MiB of RAM", a->place->phys,

@@ -2,6 +2,7 @@
 #include "injector/watch.h"
 #include "guest/abi/layout.h"
 #include "introspect/base/number.h"
+#include "introspect/base/ram_map.h"
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -13,7 +14,7 @@ static const void *find_table(const uint8_t *ram, size_t bytes, const struct are
     size_t at = LAYOUT_ARENA_PHYS + (size_t)table->offset;
 
     return table->record_bytes != record_bytes || table->capacity > most || table->offset % _Alignof(uint64_t) ||
-                   at > bytes || (size_t)table->capacity * record_bytes > bytes - at
+                   !ram_map_has(bytes, at, (size_t)table->capacity * record_bytes)
                ? NULL
                : ram + at;
 }

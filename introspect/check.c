@@ -8,6 +8,7 @@
 #include "guest/abi/layout.h"
 #include "guest/abi/note.h"
 #include "guest/abi/elf.h"
+#include "introspect/base/ram_map.h"
 #include "introspect/inside.h"
 #include "introspect/name.h"
 
@@ -132,7 +133,7 @@ static bool check_anchor(struct view *v, enum arena_table table, uint32_t index,
 
 static bool in_ram(const struct view *v, uint64_t phys, uint64_t bytes)
 {
-    return phys <= v->ram_bytes && bytes <= v->ram_bytes - phys;
+    return ram_map_has(v->ram_bytes, phys, bytes);
 }
 
 static void check_region(struct view *v, enum arena_table table, uint32_t index, const char *what, uint64_t phys,

@@ -2,6 +2,7 @@
  * should be. */
 #include "introspect/layout.h"
 #include <string.h>
+#include "introspect/base/ram_map.h"
 
 const struct layout_rule layout_rules[ARENA_TABLES] = {
 #define X(table, type, stable_bytes, base, most) [ARENA_##table] = {sizeof(type), stable_bytes, most(base)},
@@ -9,7 +10,7 @@ const struct layout_rule layout_rules[ARENA_TABLES] = {
 #undef X
 };
 
-static bool table_fits(const struct arena_table_desc *desc, const struct layout_rule *rule, uint64_t room)
+static bool table_fits(const struct arena_table_desc *desc, const struct layout_rule *rule, uint64_t end)
 {
     bool is_bytes = rule->record_bytes == 1;
 
@@ -18,7 +19,7 @@ static bool table_fits(const struct arena_table_desc *desc, const struct layout_
         return false;
     if (!is_bytes && desc->record_bytes != rule->record_bytes)
         return false;
-    return desc->offset <= room && (uint64_t)desc->capacity * rule->record_bytes <= room - desc->offset;
+    return ram_map_has(end, LAYOUT_ARENA_PHYS + (uint64_t)desc->offset, (uint64_t)desc->capacity * rule->record_bytes);
 }
 
 enum err layout_read(const uint8_t *ram, size_t bytes, struct layout *ret_layout)
@@ -40,7 +41,7 @@ enum err layout_read(const uint8_t *ram, size_t bytes, struct layout *ret_layout
     for (unsigned t = 0; t < ARENA_TABLES; t++) {
         struct arena_table_desc *desc = &l.header.table[t];
 
-        if (!table_fits(desc, &layout_rules[t], room)) {
+        if (!table_fits(desc, &layout_rules[t], bytes)) {
             *desc = (struct arena_table_desc){0};
             l.bad_tables |= 1u << t;
         } else if (desc->used > desc->capacity) {

@@ -3,6 +3,7 @@
 #include <string.h>
 #include "guest/abi/layout.h"
 #include "guest/abi/paging.h"
+#include "introspect/base/ram_map.h"
 
 enum { PAGE = 1 << PAGING_SHIFT(0) };
 
@@ -11,7 +12,7 @@ enum err read_phys(const struct view *view, uint64_t phys, void *ret_data, size_
     size_t ram_bytes;
     const uint8_t *ram = view_ram(view, &ram_bytes);
 
-    if (phys > ram_bytes || bytes > ram_bytes - phys)
+    if (!ram_map_has(ram_bytes, phys, bytes))
         return ERR_RANGE;
     memcpy(ret_data, ram + phys, bytes);
     return ERR_OK;
@@ -112,7 +113,7 @@ enum err read_translate(const struct view *view, uint64_t virt, uint64_t *ret_ph
         if (e)
             return e;
     }
-    if (phys >= ram_bytes)
+    if (!ram_map_has(ram_bytes, phys, 1))
         return ERR_RANGE;
     *ret_phys = phys;
     return ERR_OK;

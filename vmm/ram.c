@@ -55,20 +55,15 @@ void ram_done(struct ram *ram)
     ram->base = NULL;
 }
 
-static bool is_in(uint64_t at, uint64_t bytes, uint64_t first, uint64_t count)
-{
-    return at >= first && at - first <= count && bytes <= count - (at - first);
-}
-
 bool ram_has(const struct ram *ram, gpa_t at, uint64_t bytes)
 {
-    return is_in(at.value, bytes, 0, ram_low(ram)) || is_in(at.value, bytes, RAM_HIGH_AT, ram_high(ram));
+    return ram_map_has(ram_map_end(ram->bytes), at.value, bytes);
 }
 
 /* Where guest address `at`, which RAM has, is in our memory. */
 static unsigned char *here(const struct ram *ram, gpa_t at)
 {
-    return ram->base + (at.value < RAM_HIGH_AT ? at.value : at.value - RAM_HIGH_AT + RAM_LOW_MAX);
+    return ram->base + ram_map_offset(at.value);
 }
 
 static enum err check_range(const struct ram *ram, gpa_t at, uint64_t bytes)

@@ -1,11 +1,12 @@
-/* Guest RAM: one shared file, of which the first 3 GiB are guest-physical memory from 0 on, and the rest from 4 GiB on:
- * between them lie the IOAPIC and the local APICs. A guest address is a gpa_t, which can't be
+/* Guest RAM: one shared file, of which the first 2 GiB are guest-physical memory from 0 on, and the rest from 4 GiB on
+ * (introspect/base/ram_map.h): between them lie the IOAPIC and the local APICs. A guest address is a gpa_t, which can't be
  * dereferenced; every access is checked here. Leaves out devices in the address space: there are none to emulate. */
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include "guest/abi/err.h"
+#include "introspect/base/ram_map.h"
 
 typedef struct {
     uint64_t value;
@@ -22,14 +23,14 @@ struct ram {
     unsigned char *base;
 };
 
-#define RAM_LOW_MAX (UINT64_C(3) << 30)
-#define RAM_HIGH_AT (UINT64_C(4) << 30)
+#define RAM_LOW_MAX RAM_MAP_LOW_MAX
+#define RAM_HIGH_AT RAM_MAP_HIGH_AT
 enum { RAM_GIB_MAX = 512 };
 
 /* How much of it lies from 0 on, and how much from RAM_HIGH_AT on. */
 static inline uint64_t ram_low(const struct ram *ram)
 {
-    return ram->bytes < RAM_LOW_MAX ? ram->bytes : RAM_LOW_MAX;
+    return ram_map_low(ram->bytes);
 }
 
 static inline uint64_t ram_high(const struct ram *ram)

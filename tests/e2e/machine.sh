@@ -135,6 +135,17 @@ kill $other
 other=
 echo 'every kind of death'
 
+# RAM above 4 GiB, of which hardly anything is touched.
+must 0 $delias run --name two --detach --ram 6G
+[ "$(stat -Lc %s "$(jq -r .ram_file "$dir/two/machine.json")")" = $((6 << 30)) ] || fail '--ram 6G'
+must 0 $delias verify two
+must 0 $delias inject two --into phys:0x1fffffff8+8 --model flip --seed 7
+refused 1 'not within the machine.s 6144 MiB' $delias inject two --into phys:0x1fffffff8+9 --model flip
+refused 1 'not within the machine.s 6144 MiB' $delias inject two --into phys:0x80000000+1 --model flip
+must 0 $delias swap two checksum=build/cells/checksum_v2.o
+must 0 $delias stop two
+echo 'more memory than 2 GiB'
+
 echo 'no ELF' > "$work/text"
 head -c 2000 build/delias.elf > "$work/short"
 : > "$work/empty"
@@ -151,6 +162,7 @@ refused 1 'many' $delias run "$work/ram.yaml" --detach
 refused 1 'No such file' $delias run "$work/none.yaml" --detach
 must 2 $delias run --name two --ram 64MB --detach
 must 2 $delias run --name two --ram 4K --detach
+must 2 $delias run --name two --ram 65G --detach
 must 2 $delias run --name two --cpus 0 --detach
 must 2 $delias run --name two --accel fast --detach
 grep -q 'accel.*fast' "$work/err" || fail 'an unknown accelerator is not named'

@@ -3,8 +3,10 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
+#include "introspect/base/ram_map.h"
 #include "introspect/request.h"
 #include "tests/limits.h"
 #include "tests/unit/arena_build.h"
@@ -651,6 +653,94 @@ START_TEST(cut_archives)
 }
 END_TEST
 
+/* ---- memory above 4 GiB ---- */
+
+START_TEST(parts_of_memory)
+{
+    const uint64_t gib = 1 << 30, end = ram_map_end(6 * gib);
+
+    ck_assert_uint_eq(ram_map_end(64 << 20), 64 << 20);
+    ck_assert_uint_eq(ram_map_end(2 * gib), 2 * gib);
+    ck_assert_uint_eq(end, 8 * gib);
+    ck_assert_uint_eq(ram_map_bytes(end), 6 * gib);
+    ck_assert_uint_eq(ram_map_bytes(64 << 20), 64 << 20);
+    ck_assert_uint_eq(ram_map_offset(2 * gib - 1), 2 * gib - 1);
+    ck_assert_uint_eq(ram_map_offset(4 * gib), 2 * gib);
+    ck_assert_uint_eq(ram_map_offset(8 * gib - 1), 6 * gib - 1);
+    ck_assert(ram_map_has(end, 2 * gib - 8, 8) && !ram_map_has(end, 2 * gib - 8, 9));
+    ck_assert(!ram_map_has(end, 3 * gib, 1) && !ram_map_has(end, 4 * gib - 1, 2) &&
+              !ram_map_has(end, 3 * gib, 2 * gib));
+    ck_assert(ram_map_has(end, 4 * gib, 4 * gib) && !ram_map_has(end, 4 * gib, 4 * gib + 1));
+    ck_assert(!ram_map_has(end, UINT64_MAX, 2) && !ram_map_has(64 << 20, 4 * gib, 1));
+}
+END_TEST
+
+/* The arena of the other tests in 3 GiB of RAM, with the text of alpha at `phys`. */
+static uint8_t *build_high(uint64_t phys)
+{
+    uint64_t end = ram_map_end(UINT64_C(3) << 30);
+    uint8_t *high = mmap(NULL, end, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+    ck_assert_ptr_ne(high, MAP_FAILED);
+    memcpy(high, ram, BUILD_RAM);
+    struct arena_section *text = build_record(high, ARENA_SECTIONS, BUILD_ALPHA_TEXT);
+    text->phys = phys;
+    build_seal(high, ARENA_SECTIONS, BUILD_ALPHA_TEXT);
+    memcpy(high + phys, ram + BUILD_ALPHA_PHYS, BUILD_TEXT_BYTES);
+    memset(high + BUILD_ALPHA_PHYS, 0xcc, BUILD_TEXT_BYTES);
+    return high;
+}
+
+START_TEST(a_section_above_the_hole)
+{
+    const uint64_t phys = RAM_MAP_HIGH_AT + 0x3000, end = ram_map_end(UINT64_C(3) << 30);
+    uint8_t *high = build_high(phys), read[4];
+    struct verify_report r;
+    enum err e;
+
+    ck_assert_int_eq(verify_run(high, end, &(struct verify_scope){0}, &r), ERR_OK);
+    ck_assert_uint_eq(r.differing_count, 0);
+    ck_assert_uint_eq(r.bytes, BUILD_TEXT_BYTES + BUILD_RODATA_BYTES);
+    verify_done(&r);
+    high[phys + 3] ^= 1;
+    ck_assert_int_eq(verify_run(high, end, &(struct verify_scope){0}, &r), ERR_OK);
+    ck_assert_uint_eq(r.differing_count, 1);
+    ck_assert_uint_eq(r.differing[0].offset, 3);
+    verify_done(&r);
+    struct view *v = view_take(high, end, &e);
+    ck_assert_ptr_nonnull(v);
+    ck_assert_uint_eq(view_damage_count(v), 0);
+    ck_assert_int_eq(read_virt(v, BUILD_ALPHA_VIRT, read, sizeof read, NULL), ERR_OK);
+    ck_assert_int_eq(memcmp(read, high + phys, sizeof read), 0);
+    ck_assert_int_eq(read_phys(v, end - 4, read, 4), ERR_OK);
+    ck_assert_int_eq(read_phys(v, end - 3, read, 4), ERR_RANGE);
+    ck_assert_int_eq(read_phys(v, RAM_MAP_LOW_MAX - 3, read, 4), ERR_RANGE);
+    ck_assert_int_eq(read_phys(v, RAM_MAP_HIGH_AT - 1, read, 1), ERR_RANGE);
+    view_free(v);
+    munmap(high, end);
+}
+END_TEST
+
+/* In the hole there is nothing to read, and no table to write requests to. */
+START_TEST(what_lies_in_the_hole_is_damage)
+{
+    const uint64_t end = ram_map_end(UINT64_C(3) << 30);
+    uint8_t *high = build_high(RAM_MAP_LOW_MAX + 0x3000);
+    struct layout layout;
+    enum err e;
+
+    struct view *v = view_take(high, end, &e);
+    ck_assert_ptr_nonnull(v);
+    ck_assert_uint_eq(view_damage_count(v), 1);
+    ck_assert_ptr_nonnull(strstr(view_damage(v, 0)->text, "outside of memory"));
+    view_free(v);
+    build_header(high)->table[ARENA_MAILBOX].offset = (uint32_t)RAM_MAP_LOW_MAX;
+    ck_assert_int_eq(layout_read(high, end, &layout), ERR_OK);
+    ck_assert_uint_eq(layout.bad_tables, 1u << ARENA_MAILBOX);
+    munmap(high, end);
+}
+END_TEST
+
 Suite *suite_introspect(void);
 Suite *suite_introspect(void)
 {
@@ -680,6 +770,9 @@ Suite *suite_introspect(void)
     tcase_add_test(tc, requests_fit);
     tcase_add_test(tc, requests_of_who_has_lost_the_lock);
     tcase_add_test(tc, cut_archives);
+    tcase_add_test(tc, parts_of_memory);
+    tcase_add_test(tc, a_section_above_the_hole);
+    tcase_add_test(tc, what_lies_in_the_hole_is_damage);
     suite_add_tcase(s, tc);
     return s;
 }

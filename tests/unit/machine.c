@@ -14,6 +14,7 @@
 #include <unistd.h>
 #include "introspect/base/clock.h"
 #include "introspect/base/own.h"
+#include "introspect/base/ram_map.h"
 #include "tests/limits.h"
 #include "vmm/machine/qmp.h"
 #include "vmm/machine/rundir.h"
@@ -86,7 +87,7 @@ static const struct {
     {"cpus:\n", "cpus: has no value"},
     {"ram: 0\n", "m.yaml: line 1: ram: 0 bytes of RAM"},
     {"ram: 64\n", "ram: 64 bytes of RAM"},
-    {"ram: 3G\n", "ram: 3221225472 bytes"},
+    {"ram: 65G\n", "ram: 69793218560 bytes"},
     {"ram: 64M of it\n", "ram: size '64M of it'"},
     {"paused: n\n", "m.yaml: line 1: paused: 'n'"},
     {"paused: never\n", "paused: 'never'"},
@@ -306,6 +307,39 @@ START_TEST(test_life)
 }
 END_TEST
 
+/* What QEMU has at an address is at the same place of our mapping; RAM of 2.5 GiB, too, which it would not split. */
+START_TEST(test_memory_above_4g)
+{
+    static const struct {
+        uint64_t ram_mib, high_mib;
+    } sizes[] = {{2560, 512}, {6144, 4096}};
+    struct machine_config c = probe("big");
+    struct machine *m;
+    uint64_t end;
+    size_t bytes;
+    void *base;
+
+    c.ram_bytes = sizes[_i].ram_mib << 20;
+    end = RAM_MAP_HIGH_AT + (sizes[_i].high_mib << 20);
+    ck_assert_msg(machine_start(&c, &m) == ERR_OK, "%s", machine_last_error());
+    ck_assert_msg(await(m, "ready"), "%s", text);
+    ck_assert_int_eq(machine_ram_map(m, true, &base, &bytes), ERR_OK);
+    ck_assert_uint_eq(bytes, end);
+    const uint64_t at[] = {RAM_MAP_LOW_MAX - 8, RAM_MAP_HIGH_AT, end - 8};
+    for (uint64_t i = 0; i < 3; i++) {
+        const uint64_t value = 4711 + i;
+        ck_assert_msg(machine_ram_write(m, at[i], &value, sizeof value) == ERR_OK, "%s", machine_last_error());
+        ck_assert_int_eq(memcmp((char *)base + at[i], &value, sizeof value), 0);
+    }
+    const uint64_t none[] = {RAM_MAP_LOW_MAX, RAM_MAP_LOW_MAX - 1, RAM_MAP_HIGH_AT - 1, end - 1};
+    for (int i = 0; i < 4; i++)
+        ck_assert_int_eq(machine_ram_write(m, none[i], "ab", 2), ERR_RANGE);
+    machine_ram_unmap(base, bytes);
+    ck_assert_int_eq(machine_end(m), ERR_OK);
+    machine_close(m);
+}
+END_TEST
+
 static const char *state_of(const char *name)
 {
     static struct machine_info found;
@@ -509,6 +543,7 @@ Suite *suite_machine(void)
     tcase_add_test(tc, test_link_in_run_directory);
     tcase_add_test(tc, test_foreign_files_in_run_directory);
     tcase_add_test(tc, test_life);
+    tcase_add_loop_test(tc, test_memory_above_4g, 0, 2);
     tcase_add_test(tc, test_stopped_process);
     tcase_add_test(tc, test_locks_of_names);
     tcase_add_test(tc, test_overtaken);

@@ -164,7 +164,7 @@ static void qemu_arguments(const struct machine_config *config, struct machine_i
     argument_add(a, "-nodefaults");
     add_option(a, "-display", "none");
     add_option(a, "-cpu", "max");
-    add_option(a, "-machine", "q35,memory-backend=ram");
+    add_option(a, "-machine", "q35,memory-backend=ram,max-ram-below-4g=2G"); /* as introspect/base/ram_map.h has it */
     argument_add(a, "-object");
     argument_add(a, "memory-backend-file,id=ram,share=on,size=%llu,mem-path=/proc/self/fd/%d",
                  (unsigned long long)config->ram_bytes, RAM_FD);

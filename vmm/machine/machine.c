@@ -81,11 +81,11 @@ static enum err check_archive(const char *path)
 
 enum err machine_check_ram(uint64_t bytes)
 {
-    enum { LEAST = 16 << 20 };
+    enum { LEAST = 16 << 20, GIB_MAX = 64 };
 
-    if (bytes < LEAST || bytes % 4096 != 0 || bytes > (UINT64_C(2) << 30))
-        return machine_fail(ERR_INVALID, "%llu bytes of RAM; 16M to 2G in whole pages can be had",
-                            (unsigned long long)bytes);
+    if (bytes < LEAST || bytes % 4096 != 0 || bytes > (uint64_t)GIB_MAX << 30)
+        return machine_fail(ERR_INVALID, "%llu bytes of RAM; 16M to %dG in whole pages can be had",
+                            (unsigned long long)bytes, GIB_MAX);
     return ERR_OK;
 }
 

@@ -42,7 +42,7 @@ struct machine_info {
     int pid;
     uint64_t started;                /* process start time in ticks since boot, against reuse of the pid */
     char folder[MACHINE_PATH_MAX];   /* in the run directory */
-    char ram_file[MACHINE_PATH_MAX]; /* RAM, from guest-physical 0 */
+    char ram_file[MACHINE_PATH_MAX]; /* RAM; where a physical address is in it says introspect/base/ram_map.h */
     char qmp[MACHINE_PATH_MAX];
     char control[MACHINE_PATH_MAX];
     char gdb[MACHINE_PATH_MAX]; /* empty: none */
@@ -113,7 +113,8 @@ bool machine_is_alive(const struct machine *machine);
 /* Waits for the machine's end. ret_status is its exit status, or -1 where another process had started it. */
 enum err machine_wait(struct machine *machine, int timeout_ms, int *ret_status);
 
-/* Maps guest RAM, shared. Unmap with machine_ram_unmap. The mapping survives the machine. */
+/* Maps guest RAM, shared: physical address `at` is at base + at, and ret_bytes is where the last one ends (ram_map.h).
+ * Unmap with machine_ram_unmap. The mapping survives the machine. */
 enum err machine_ram_map(struct machine *machine, bool writable, void **ret_base, size_t *ret_bytes);
 void machine_ram_unmap(void *base, size_t bytes);
 /* Writes guest-physical memory so that the CPUs execute what was written. Under TCG a store through the mapping

@@ -1,4 +1,5 @@
 /* Guest RAM from outside: the mapping, and writes that the CPUs execute. */
+#include "introspect/base/ram_map.h"
 #include "vmm/machine/error.h"
 #include "vmm/machine/gdb.h"
 #include "vmm/machine/machine.h"
@@ -8,6 +9,25 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+/* Between the parts lie zeros that nobody can write: who does so has not checked an address. */
+static void *map_parts(int fd, uint64_t bytes, int access)
+{
+    uint64_t low = ram_map_low(bytes), high = bytes - low;
+
+    if (!high)
+        return mmap(NULL, bytes, access, MAP_SHARED, fd, 0);
+    uint64_t end = ram_map_end(bytes);
+    char *base = mmap(NULL, end, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (base == MAP_FAILED)
+        return base;
+    if (mmap(base, low, access, MAP_SHARED | MAP_FIXED, fd, 0) != MAP_FAILED &&
+        mmap(base + RAM_MAP_HIGH_AT, high, access, MAP_SHARED | MAP_FIXED, fd,
+             (off_t)ram_map_offset(RAM_MAP_HIGH_AT)) != MAP_FAILED)
+        return base;
+    munmap(base, end);
+    return MAP_FAILED;
+}
 
 enum err machine_ram_map(struct machine *machine, bool writable, void **ret_base, size_t *ret_bytes)
 {
@@ -21,11 +41,11 @@ enum err machine_ram_map(struct machine *machine, bool writable, void **ret_base
     /* Checked after opening: the path may by now be another process's. */
     if (!machine_is_alive(machine) || fstat(fd, &st) != 0 || (uint64_t)st.st_size != info->ram_bytes)
         return machine_fail(ERR_NOT_RUNNING, "machine '%s' has ended", info->name);
-    void *base = mmap(NULL, info->ram_bytes, writable ? PROT_READ | PROT_WRITE : PROT_READ, MAP_SHARED, fd, 0);
+    void *base = map_parts(fd, info->ram_bytes, writable ? PROT_READ | PROT_WRITE : PROT_READ);
     if (base == MAP_FAILED)
         return machine_fail(ERR_NOMEM, "RAM of machine '%s': %s", info->name, strerror(errno));
     *ret_base = base;
-    *ret_bytes = info->ram_bytes;
+    *ret_bytes = ram_map_end(info->ram_bytes);
     return ERR_OK;
 }
 
@@ -59,7 +79,7 @@ enum err machine_ram_write(struct machine *machine, uint64_t gpa, const void *by
     void *base;
     size_t size;
 
-    if (gpa > info->ram_bytes || count > info->ram_bytes - gpa)
+    if (!ram_map_has(ram_map_end(info->ram_bytes), gpa, count))
         return machine_fail(ERR_RANGE, "machine '%s' has no RAM at %#llx", info->name, (unsigned long long)gpa);
     if (info->gdb[0])
         return write_through_stub(machine, gpa, bytes, count);
