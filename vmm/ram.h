@@ -1,6 +1,7 @@
 /* Guest RAM: one shared file, of which the first 2 GiB are guest-physical memory from 0 on, and the rest from 4 GiB on
  * (introspect/base/ram_map.h): between them lie the IOAPIC and the local APICs. A guest address is a gpa_t, which
- * can't be dereferenced; every access is checked here. Leaves out devices in the address space: there are none to emulate. */
+ * can't be dereferenced; every access is checked here. Leaves out devices in the address space: there is none to
+ * emulate. */
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
