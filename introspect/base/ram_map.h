@@ -1,5 +1,5 @@
-/* Where the RAM of a machine lies for its guest, under every hypervisor: the first 2 GiB from 0 on, and what is more from
- * 4 GiB on; between them are devices. Its file has both parts one behind the other. Who maps a machine's RAM
+/* Where the RAM of a machine lies for its guest, under every hypervisor: the first 2 GiB from 0 on, and what is more
+ * from 4 GiB on; between them are devices. Its file has both parts one behind the other. Who maps a machine's RAM
  * (machine_ram_map) gets both parts where the guest has them, so that physical address `at` is at base + at, and as
  * size the end of the last part: `end`, here. In between, zeros can be read. */
 #pragma once
