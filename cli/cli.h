@@ -18,6 +18,7 @@ struct call {
     const char *machine, *namespace_, *recipes, *output;
     const char *into, *model, *at;                             /* of inject */
     const char *name, *accel, *kernel, *archive, *append;      /* of run */
+    bool audit;                                                /* of restore */
     bool all, in, json, follow, dry_run, simd;                 /* switches */
     bool detach, tui, console;                                 /* of run */
     struct option_number cpu, cpus, hold, last, seed, timeout; /* timeout in seconds, hold in milliseconds */

@@ -47,6 +47,12 @@ enum { TIMEOUT_MAX_S = 3600, HOLD_MAX_MS = 86400000 };
 static const struct option_rule json_options[] = {JSON, {0}};
 static const struct option_rule machine_options[] = {
     TEXT('m', "machine", machine, "N", "the machine, in place of the operand"), {0}};
+static const struct option_rule steering_json_options[] = {MACHINE, JSON, {0}};
+static const struct option_rule restore_options[] = {
+    FLAG('a', "audit", audit, "then compare all of it with the snapshot; status 1 if something differs"),
+    MACHINE,
+    JSON,
+    {0}};
 static const struct option_rule reading_options[] = {READING, {0}};
 static const struct option_rule all_options[] = {
     READING, FLAG('a', "all", all, "also cells that are loading or old, and private symbols"), {0}};
@@ -156,6 +162,8 @@ static const struct verb campaign_verbs[] = {
 /* ---- verbs ---- */
 
 static const char machine_remarks[] = "N may be left out when exactly one machine runs.\n";
+static const char restore_remarks[] =
+    "A machine that runs goes on from there, one that is paused stays paused. Mappings of its memory stay valid.\n";
 static const char run_remarks[] =
     "MACHINE.yaml describes the machine (default: the kernel and archive beside this program, 2 CPUs, 64 MiB).\n";
 static const char verify_remarks[] =
@@ -183,6 +191,12 @@ const struct verb verbs[] = {
     STEERS("pause", "Halt its CPUs", verb_pause),
     STEERS("resume", "Let its CPUs go on", verb_resume),
     STEERS("reset", "Restart its guest, as from power-on", verb_reset),
+    {"snapshot", "[N] [NAME]", "Keep all of a machine as it is now", steering_json_options, .of_machine = true,
+     .most = 1, .run = verb_snapshot},
+    {"restore", "[N] NAME [--audit]", "Put a machine back to a snapshot", restore_options, .remarks = restore_remarks,
+     .of_machine = true, .least = 1, .most = 1, .run = verb_restore},
+    {"snapshots", "[N]", "List the snapshots of a machine, each below its parent", steering_json_options, .most = 1,
+     .run = verb_snapshots},
     STEERS("console", "Connect the terminal to its serial line; Ctrl-] leaves", verb_console),
     READS("namespaces", "[N]", "List namespaces", reading_options, 0, verb_namespaces),
     READS("cells", "[N]", "List cells", all_options, 0, verb_cells),

@@ -10,6 +10,9 @@ enum cli_status verb_stop(struct call *call);
 enum cli_status verb_pause(struct call *call);
 enum cli_status verb_resume(struct call *call);
 enum cli_status verb_reset(struct call *call);
+enum cli_status verb_snapshot(struct call *call);
+enum cli_status verb_restore(struct call *call);
+enum cli_status verb_snapshots(struct call *call);
 enum cli_status verb_console(struct call *call);
 /* run.c */
 enum cli_status verb_run(struct call *call);

@@ -43,7 +43,7 @@ lab_scripts() {
 host_begin() {
     name=$1 machine=$1$$ delias=build/bin/delias
     work=$(mktemp -d)
-    export XDG_RUNTIME_DIR=$work/run
+    export XDG_RUNTIME_DIR=$work/run XDG_STATE_HOME=$work/state
     mkdir -m 700 "$XDG_RUNTIME_DIR"
     trap 'timeout $wait_seconds "$delias" stop $machine > /dev/null 2>&1; rm -rf "$work"' EXIT
 }

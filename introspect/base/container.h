@@ -5,8 +5,8 @@
  *     table    a struct container_part for each, in the same order
  *
  * All numbers are little-endian. A file is written beside its place and takes it when it is whole and on the disk: what
- * was there before stays until then, whatever ends the writer. A reader trusts nothing of it. The checksums find damage,
- * not forgery: who uses a part still checks what is in it. */
+ * was there before stays until then, whatever ends the writer. A reader trusts nothing of it. The checksums find
+ * damage, not forgery: who uses a part still checks what is in it. */
 #pragma once
 #include <stddef.h>
 #include <stdint.h>

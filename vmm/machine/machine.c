@@ -8,6 +8,7 @@
 #include "vmm/machine/qmp.h"
 #include "vmm/machine/rundir.h"
 #include "vmm/machine/fair_lock.h"
+#include "vmm/machine/snapshot_files.h"
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -445,6 +446,7 @@ static enum err reset_qemu(struct machine *machine)
 
 enum err machine_reset(struct machine *machine)
 {
+    snapshot_files_clear_current(&machine->info);
     return machine->info.backend == MACHINE_KVM ? run_qmp_command(machine, "system_reset", NULL) : reset_qemu(machine);
 }
 

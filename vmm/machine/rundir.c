@@ -188,8 +188,9 @@ enum err rundir_read(const char *name, struct machine_info *ret_info)
 /* By their names alone, and never through a symbolic link: its target is not ours to empty. */
 void rundir_clear(const struct machine_info *info)
 {
-    static const char *const files[] = {"machine.json", "machine.new", "qmp.sock", "control.sock", "gdb.sock",
-                                        "console.sock", "serial.log",  "log",      "lock"};
+    static const char *const files[] = {"machine.json", "machine.new",  "qmp.sock",   "control.sock",
+                                        "gdb.sock",     "console.sock", "serial.log", "log",
+                                        "lock",         "snapshot",     "state",      "state.new"};
     OWN(descriptor) int folder = open(info->folder, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
     for (size_t i = 0; folder >= 0 && i < sizeof files / sizeof *files; i++)
