@@ -20,7 +20,6 @@ static inline uint64_t hash_load(const uint8_t *p)
     __builtin_memcpy(&word, p, sizeof word);
     return word;
 }
-#pragma GCC diagnostic pop
 
 /* Adds the words among the bytes: those after the last whole one are left out. */
 static inline uint64_t hash_words(uint64_t hash, const uint8_t *p, size_t bytes)
@@ -37,6 +36,7 @@ static inline uint64_t hash_words(uint64_t hash, const uint8_t *p, size_t bytes)
         hash = hash_word(hash, hash_load(p));
     return hash;
 }
+#pragma GCC diagnostic pop
 
 /* Adds fewer bytes than a word has, as one. */
 static inline uint64_t hash_rest(uint64_t hash, const uint8_t *p, size_t bytes)
