@@ -62,6 +62,23 @@ void vmm_pause(struct vmm *vmm, enum run_state state)
     guest_time_stop(vmm);
 }
 
+bool vmm_hold(struct vmm *vmm)
+{
+    vmm_lock(vmm);
+    bool held = vmm->hold;
+    park_vcpus(vmm);
+    vmm_unlock(vmm);
+    return held;
+}
+
+void vmm_let_go(struct vmm *vmm, bool held)
+{
+    vmm_lock(vmm);
+    vmm->hold = held;
+    pthread_cond_broadcast(&vmm->changed);
+    vmm_unlock(vmm);
+}
+
 void vmm_resume(struct vmm *vmm)
 {
     guest_time_start(vmm);
@@ -74,6 +91,8 @@ void vmm_resume(struct vmm *vmm)
 
 enum err vmm_reset(struct vmm *vmm, bool clear)
 {
+    uint64_t begin = stats_now_ns();
+
     vmm_lock(vmm);
     park_vcpus(vmm);
     vmm->request = REQUEST_NONE; /* of before the reset: whatever it was, this is a new machine */
@@ -87,6 +106,8 @@ enum err vmm_reset(struct vmm *vmm, bool clear)
     vmm->hold = vmm->state != RUN_RUNNING;
     pthread_cond_broadcast(&vmm->changed);
     vmm_unlock(vmm);
+    vmm->resets++;
+    vmm->reset_ns = stats_now_ns() - begin;
     return e;
 }
 

@@ -144,13 +144,18 @@ void vmm_set_irq(struct vmm *vmm, unsigned irq, bool level)
     }
 }
 
-void vmm_nmi(struct vmm *vmm)
+void vmm_nmi(struct vmm *vmm, unsigned id)
 {
-    /* a message to the local APIC of id 0: unlike KVM_NMI it does not wait until the vCPU leaves the guest */
-    struct kvm_msi message = {.address_lo = LOCAL_APIC, .data = MSI_NMI};
+    /* a message to its local APIC: unlike KVM_NMI it does not wait until the vCPU leaves the guest */
+    struct kvm_msi message = {.address_lo = LOCAL_APIC | id << 12, .data = MSI_NMI};
 
     if (ioctl(vmm->vm_fd, KVM_SIGNAL_MSI, &message) < 0)
         vmm_say("KVM_SIGNAL_MSI: %s: no NMI reaches the guest", strerror(errno));
+}
+
+void vmm_cpu_path(unsigned id, char ret_path[VMM_CPU_PATH])
+{
+    snprintf(ret_path, VMM_CPU_PATH, "/machine/unattached/device[%u]", id);
 }
 
 static enum err reset_chips(struct vmm *vmm)
@@ -172,6 +177,7 @@ enum err vmm_power_on(struct vmm *vmm, bool clear)
     vmm_lock_devices(vmm);
     serial_reset(&vmm->serial);
     keyboard_power_on(&vmm->keyboard);
+    power_reset(&vmm->power);
     if (clear)
         cmos_init(&vmm->cmos, vmm->ram.bytes);
     if (e == ERR_OK)

@@ -5,7 +5,9 @@
 #include "introspect/base/standard.h"
 #include "introspect/base/version.h"
 #include "vmm/brake.h"
+#include "vmm/acpi.h"
 #include "vmm/log.h"
+#include "vmm/monitor.h"
 #include "vmm/qmp.h"
 #include "vmm/vmm.h"
 #include "vmm/watchdog.h"
@@ -177,7 +179,21 @@ static enum err do_quit(void *owner)
     return ERR_OK;
 }
 
+static json_t *do_query(void *owner, enum qmp_query query, const json_t *arguments)
+{
+    struct program *p = owner;
+
+    if (query == QMP_POWERDOWN)
+        announce(p, "POWERDOWN", false, NULL);
+    return monitor_answer(&p->vmm, query, arguments);
+}
+
 /* ---- the main thread ---- */
+
+static void sci(void *owner, bool level)
+{
+    vmm_set_irq(owner, ACPI_SCI_IRQ, level);
+}
 
 static void serial_irq(void *owner, bool level)
 {
@@ -262,7 +278,7 @@ static void watch(struct program *p)
     case WATCHDOG_NOTHING:
         break;
     case WATCHDOG_NMI:
-        vmm_nmi(&p->vmm);
+        vmm_nmi(&p->vmm, 0);
         break;
     case WATCHDOG_RESET:
         vmm_say("%s has had no tick for %llu s, and NMIs have not helped: it is reset; its last faults:", p->vmm.name,
@@ -308,6 +324,7 @@ static UNCHECKED void print_machine(struct vmm *vmm, const struct options *o)
     vmm->cpus = (unsigned)o->cpus.value;
     vmm->hold = o->paused;
     vmm->state = o->paused ? RUN_PRELAUNCH : RUN_RUNNING;
+    vmm->power = (struct power){.set_irq = sci, .owner = vmm};
 }
 
 /* From here on a signal is served by the main thread. Until then it ends the process, which has left nothing. */
@@ -326,7 +343,7 @@ static enum err take_signals(struct program *p)
 
 static enum err open_sockets(struct program *p, const struct options *o)
 {
-    struct qmp_machine machine = {p, do_status, o->name, do_stop, do_cont, do_reset, do_quit};
+    struct qmp_machine machine = {p, do_status, o->name, do_stop, do_cont, do_reset, do_quit, do_query};
     enum err e = serial_open(&p->vmm.serial, o->serial, o->serial_log, o->serial_log_most.value, serial_irq, &p->vmm);
 
     if (e == ERR_OK)

@@ -2,6 +2,7 @@
 #include "introspect/base/json.h"
 #include "vmm/qmp.h"
 #include "vmm/log.h"
+#include "vmm/qmp_command.h"
 #include "vmm/socket.h"
 #include <errno.h>
 #include <jansson.h>
@@ -11,6 +12,8 @@
 #include <sys/time.h>
 #include <unistd.h>
 
+enum { DEPTH_MAX = 1024 };
+
 struct client {
     int fd; /* -1: free */
     bool negotiated;
@@ -18,6 +21,7 @@ struct client {
     size_t used, scanned;
     unsigned depth;
     bool in_string, escaped;
+    bool recovering; /* from garbage */
     char in[QMP_MESSAGE_MAX];
     size_t unread;
     char out[QMP_UNREAD_MAX];
@@ -63,119 +67,12 @@ static void reply(struct client *c, TAKES json_t *taken)
     }
 }
 
-static json_t *error_body(const char *class, const char *format, const char *detail)
-{
-    return json_pack("{s:{s:s,s:o}}", "error", "class", class, "desc", json_sprintf(format, detail));
-}
-
-/* ---- commands ---- */
-
-struct command {
-    const char *name;
-    json_t *(*run)(struct qmp_server *server, struct client *client); /* the whole answer, without its id */
-};
-static const struct command commands[];
-
-static json_t *run_capabilities(struct qmp_server *s, struct client *c)
-{
-    (void)s;
-    c->negotiated = true;
-    return json_pack("{s:{}}", "return");
-}
-
-static json_t *run_query_status(struct qmp_server *s, struct client *c)
-{
-    const char *status = s->machine.status(s->machine.owner);
-
-    (void)c;
-    return json_pack("{s:{s:s,s:b,s:b}}", "return", "status", status, "running", strcmp(status, "running") == 0,
-                     "singlestep", 0);
-}
-
-static json_t *run_query_name(struct qmp_server *s, struct client *c)
-{
-    (void)c;
-    return json_pack("{s:{s:s}}", "return", "name", s->machine.name);
-}
-
-static json_t *run_query_commands(struct qmp_server *s, struct client *c);
-
-static json_t *act(enum err (*action)(void *owner), void *owner)
-{
-    enum err e = action(owner);
-    return e == ERR_OK ? json_pack("{s:{}}", "return") : error_body("GenericError", "%s", err_text(e));
-}
-
-static json_t *run_stop(struct qmp_server *s, struct client *c)
-{
-    (void)c;
-    return act(s->machine.stop, s->machine.owner);
-}
-
-static json_t *run_cont(struct qmp_server *s, struct client *c)
-{
-    (void)c;
-    return act(s->machine.cont, s->machine.owner);
-}
-
-static json_t *run_reset(struct qmp_server *s, struct client *c)
-{
-    (void)c;
-    return act(s->machine.reset, s->machine.owner);
-}
-
-static json_t *run_quit(struct qmp_server *s, struct client *c)
-{
-    (void)c;
-    return act(s->machine.quit, s->machine.owner);
-}
-
-static const struct command commands[] = {
-    {"qmp_capabilities", run_capabilities},
-    {"query-status", run_query_status},
-    {"query-name", run_query_name},
-    {"query-commands", run_query_commands},
-    {"stop", run_stop},
-    {"cont", run_cont},
-    {"system_reset", run_reset},
-    {"quit", run_quit},
-};
-
-static json_t *run_query_commands(struct qmp_server *s, struct client *c)
-{
-    json_t *list = json_array();
-
-    (void)s, (void)c;
-    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
-        json_array_append_new(list, json_pack("{s:s}", "name", commands[i].name));
-    return json_pack("{s:o}", "return", list);
-}
-
-static json_t *execute_command(struct qmp_server *s, struct client *c, const char *name)
-{
-    bool negotiating = strcmp(name, "qmp_capabilities") == 0;
-
-    if (!c->negotiated && !negotiating)
-        return error_body("CommandNotFound", "Expecting capabilities negotiation with 'qmp_capabilities'%s", "");
-    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
-        if (strcmp(commands[i].name, name) == 0 && !(negotiating && c->negotiated))
-            return commands[i].run(s, c);
-    return error_body("CommandNotFound", "The command %s has not been found", name);
-}
-
 static void handle_message(struct qmp_server *s, struct client *c, const char *text, size_t bytes)
 {
     OWN(json) json_t *request = json_loadb(text, bytes, JSON_REJECT_DUPLICATES, NULL);
-    const char *name = json_string_value(json_object_get(request, "execute"));
     json_t *id = json_object_get(request, "id");
-    json_t *answer;
+    json_t *answer = qmp_answer(request, &s->machine, &c->negotiated);
 
-    if (!request)
-        answer = error_body("GenericError", "JSON parse error%s", "");
-    else if (!name)
-        answer = error_body("GenericError", "QMP input lacks member 'execute'%s", "");
-    else
-        answer = execute_command(s, c, name);
     if (id)
         json_object_set(answer, "id", id);
     reply(c, answer);
@@ -183,31 +80,47 @@ static void handle_message(struct qmp_server *s, struct client *c, const char *t
 
 /* ---- input ---- */
 
-/* Advances over one byte; true when it closes a message. */
-static bool closes_message(struct client *c, char byte)
+enum scanned { SCANNED_PART, SCANNED_MESSAGE, SCANNED_GARBAGE };
+
+static bool is_control(unsigned char byte)
 {
+    return byte < ' ' || byte >= 0xfe;
+}
+
+/* Advances over one byte. Garbage is what QEMU's lexer gives up at: outside of braces anything but a blank, and a
+ * control character or 0xff within. Then all up to the next such character is skipped: a client that sends a newline,
+ * or 0xff, starts again, whatever it has sent before. */
+static enum scanned scan_byte(struct client *c, char byte)
+{
+    bool blank = strchr(" \t\r\n", byte) && byte != '\0';
+
+    if (c->recovering && !is_control((unsigned char)byte))
+        return SCANNED_PART;
+    c->recovering = false;
+    if (is_control((unsigned char)byte) && (!blank || c->in_string))
+        return SCANNED_GARBAGE;
     if (c->in_string) {
         if (!c->escaped && byte == '"')
             c->in_string = false;
         c->escaped = !c->escaped && byte == '\\';
-        return false;
+        return SCANNED_PART;
     }
-    if (byte == '"')
-        c->in_string = true;
-    else if (byte == '{' || byte == '[')
+    if (byte == '{' || byte == '[')
         c->depth++;
-    else if ((byte == '}' || byte == ']') && c->depth > 0)
-        return --c->depth == 0;
-    /* Outside of braces, a line of something else is an (invalid) message of its own. */
-    return byte == '\n' && c->depth == 0;
+    else if (c->depth == 0)
+        return blank ? SCANNED_PART : SCANNED_GARBAGE;
+    else if (byte == '"')
+        c->in_string = true;
+    else if (byte == '}' || byte == ']')
+        return --c->depth == 0 ? SCANNED_MESSAGE : SCANNED_PART;
+    return c->depth > DEPTH_MAX ? SCANNED_GARBAGE : SCANNED_PART;
 }
 
-static bool is_blank(const char *text, size_t bytes)
+static void start_over(struct client *c, bool skips)
 {
-    for (size_t i = 0; i < bytes; i++)
-        if (!strchr(" \t\r\n", text[i]) || text[i] == '\0')
-            return false;
-    return true;
+    c->depth = 0;
+    c->in_string = c->escaped = false;
+    c->recovering = skips;
 }
 
 static void scan_messages(struct qmp_server *s, struct client *c)
@@ -215,11 +128,17 @@ static void scan_messages(struct qmp_server *s, struct client *c)
     size_t begin = 0;
 
     while (c->fd >= 0 && c->scanned < c->used) {
-        if (!closes_message(c, c->in[c->scanned++]))
-            continue;
-        if (!is_blank(c->in + begin, c->scanned - begin))
+        char byte = c->in[c->scanned++];
+        enum scanned scanned = scan_byte(c, byte);
+
+        if (scanned == SCANNED_GARBAGE) {
+            start_over(c, !is_control((unsigned char)byte));
+            reply(c, qmp_error("GenericError", "JSON parse error, invalid input"));
+        } else if (scanned == SCANNED_MESSAGE) {
             handle_message(s, c, c->in + begin, c->scanned - begin);
-        begin = c->scanned;
+        }
+        if (scanned != SCANNED_PART || c->depth == 0)
+            begin = c->scanned;
     }
     if (c->fd < 0)
         return;
@@ -253,8 +172,7 @@ static void accept_qmp_client(struct qmp_server *s)
         memset(c, 0, offsetof(struct client, in));
         c->fd = MOVE_DESCRIPTOR(fd);
         c->unread = 0;
-        reply(c, json_pack("{s:{s:{s:{s:i,s:i,s:i},s:s},s:[]}}", "QMP", "version", "qemu", "major", 7, "minor", 2,
-                           "micro", 0, "package", "delias-vmm", "capabilities"));
+        reply(c, json_pack("{s:{s:o,s:[]}}", "QMP", "version", qmp_version(), "capabilities"));
         return;
     }
 }

@@ -2,14 +2,19 @@
  * Leaves out everything of QMP that the machine has no use for; query-commands lists what there is.
  *
  * A client is not trusted: a message has at most QMP_MESSAGE_MAX bytes, and a client that sends more, or that leaves
- * QMP_UNREAD_MAX bytes unread, is dropped. */
+ * QMP_UNREAD_MAX bytes unread, is dropped. After garbage it starts again with the next control character, as under
+ * QEMU. */
 #pragma once
+#include <jansson.h>
 #include <poll.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include "guest/abi/err.h"
 
 enum { QMP_CLIENTS_MAX = 16, QMP_POLL_MAX = QMP_CLIENTS_MAX + 1, QMP_MESSAGE_MAX = 65536, QMP_UNREAD_MAX = 1 << 18 };
+
+/* What only the machine can answer. */
+enum qmp_query { QMP_CPUS, QMP_STATS, QMP_MONITOR, QMP_NMI, QMP_POWERDOWN, QMP_DUMP };
 
 /* What the commands act on. */
 struct qmp_machine {
@@ -20,6 +25,8 @@ struct qmp_machine {
     enum err (*cont)(void *owner);
     enum err (*reset)(void *owner);
     enum err (*quit)(void *owner);
+    /* The whole answer, "return" or "error". `arguments` fit the command (qmp_command.h); NULL: none. */
+    json_t *(*query)(void *owner, enum qmp_query query, const json_t *arguments);
 };
 
 struct qmp_server;

@@ -179,21 +179,33 @@ static void handle_exit(struct vcpu *cpu)
     }
 }
 
+/* Through KVM_RUN, and what the exit is for. */
+static void run_once(struct vcpu *cpu)
+{
+    uint64_t entered = stats_now_ns();
+    int failed = ioctl(cpu->fd, KVM_RUN, 0) == 0 ? 0 : errno;
+    uint64_t left = stats_now_ns();
+    enum stats_exit exit = failed ? STATS_EXIT_intr : stats_exit_of(cpu->run->exit_reason);
+
+    if (!failed) {
+        handle_exit(cpu);
+    } else if (failed != EINTR && failed != EAGAIN) {
+        /* EAGAIN: an application processor that waits for its start. */
+        const char *why = failed == EFAULT ? "the host gives no memory for guest RAM" : strerror(failed);
+        report_vcpu(cpu, "KVM_RUN failed", why, "; the machine waits for a reset");
+        vmm_request(cpu->vmm, REQUEST_BROKEN, 0);
+    }
+    stats_count(&cpu->stats, exit, entered, left, stats_now_ns());
+}
+
 static void *run_thread(void *argument)
 {
     struct vcpu *cpu = argument;
 
     current_run = cpu->run;
-    while (vmm_may_run(cpu)) {
-        if (ioctl(cpu->fd, KVM_RUN, 0) == 0) {
-            handle_exit(cpu);
-        } else if (errno != EINTR && errno != EAGAIN) {
-            /* EAGAIN: an application processor that waits for its start. */
-            const char *why = errno == EFAULT ? "the host gives no memory for guest RAM" : strerror(errno);
-            report_vcpu(cpu, "KVM_RUN failed", why, "; the machine waits for a reset");
-            vmm_request(cpu->vmm, REQUEST_BROKEN, 0);
-        }
-    }
+    __atomic_store_n(&cpu->tid, gettid(), __ATOMIC_RELAXED);
+    while (vmm_may_run(cpu))
+        run_once(cpu);
     return NULL;
 }
 

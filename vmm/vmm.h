@@ -11,10 +11,13 @@
 #include "vmm/keyboard.h"
 #include "vmm/lock.h"
 #include "vmm/msrs.h"
+#include "vmm/ports.h"
+#include "vmm/power.h"
 #include "vmm/ram.h"
 #include "vmm/serial.h"
+#include "vmm/stats.h"
 
-enum { VMM_CPUS_MAX = 64 };
+enum { VMM_CPUS_MAX = 64, VMM_CPU_PATH = 48 };
 
 /* What the guest asked for; the main thread does it. */
 enum request { REQUEST_NONE, REQUEST_RESET, REQUEST_SHUTDOWN, REQUEST_BROKEN };
@@ -43,6 +46,8 @@ struct vcpu {
     struct kvm_run *run;
     pthread_t thread;
     bool started;
+    int tid; /* of its thread; 0: not yet */
+    struct stats_vcpu stats;
     unsigned failed_emulations; /* one after the other, with no other exit between them */
     struct vcpu_state initial;
     /* As they were when the guest's time was stopped; see guest_time.c. */
@@ -73,6 +78,10 @@ struct vmm {
     struct serial serial GUARDED_BY(devices_role);
     struct cmos cmos GUARDED_BY(devices_role);
     struct keyboard keyboard GUARDED_BY(devices_role);
+    struct power power GUARDED_BY(devices_role);
+    uint64_t port_reads[PORTS_DEVICES] GUARDED_BY(devices_role);
+    uint64_t port_writes[PORTS_DEVICES] GUARDED_BY(devices_role);
+    uint64_t resets, reset_ns; /* the main thread's own: how many, and what the last one took */
 
     struct msrs msrs; /* those that a vCPU may have */
     struct kvm_irqchip irqchip[3];
@@ -116,14 +125,20 @@ void vmm_done(struct vmm *vmm);
  * RAM, is cleared; else it stays, as when a computer is reset. All vCPUs are parked, or not started. */
 enum err vmm_power_on(struct vmm *vmm, bool clear) EXCLUDES(devices_role);
 void vmm_set_irq(struct vmm *vmm, unsigned irq, bool level);
-/* Sends an NMI to the first vCPU. */
-void vmm_nmi(struct vmm *vmm);
+/* Sends an NMI to vCPU `id`. */
+void vmm_nmi(struct vmm *vmm, unsigned id);
+/* What QMP calls a vCPU: the path that QEMU has for it. */
+void vmm_cpu_path(unsigned id, char ret_path[VMM_CPU_PATH]);
 
 /* control.c: running and not. Main thread only, but for vmm_request. */
 enum err vmm_start_vcpus(struct vmm *vmm);
 void vmm_stop_vcpus(struct vmm *vmm) EXCLUDES(state_role);
 void vmm_pause(struct vmm *vmm, enum run_state state) EXCLUDES(devices_role) EXCLUDES(state_role);
 void vmm_resume(struct vmm *vmm) EXCLUDES(state_role);
+/* Parks the vCPUs for a moment, in which the main thread looks at them; the guest's time goes on. Returns what
+ * vmm_let_go needs. */
+bool vmm_hold(struct vmm *vmm) EXCLUDES(state_role);
+void vmm_let_go(struct vmm *vmm, bool held) EXCLUDES(state_role);
 /* See vmm_power_on. */
 enum err vmm_reset(struct vmm *vmm, bool clear) EXCLUDES(devices_role) EXCLUDES(state_role);
 /* From a vCPU, which then parks until the main thread has acted. `status` is for a shutdown. */

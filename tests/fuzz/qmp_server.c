@@ -23,6 +23,12 @@ static enum err act(void *owner)
     return ERR_OK;
 }
 
+static json_t *answer_query(void *owner, enum qmp_query query, const json_t *arguments)
+{
+    (void)owner, (void)arguments;
+    return json_pack("{s:i}", "return", (int)query);
+}
+
 static char path[64];
 static struct qmp_server *server;
 
@@ -55,7 +61,7 @@ static int connect_client(void)
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
-    static const struct qmp_machine machine = {NULL, status, "fuzz", act, act, act, act};
+    static const struct qmp_machine machine = {NULL, status, "fuzz", act, act, act, act, answer_query};
 
     (void)argc, (void)argv;
     snprintf(path, sizeof path, "/tmp/delias-fuzz-qmp-%d", getpid());

@@ -151,6 +151,31 @@ expect "$(qmp nonsense)" 'CommandNotFound'
 expect "$(echo '{"execute":"stop"}' | socat -t $wait_seconds - "UNIX-CONNECT:$dir/qmp")" 'CommandNotFound'
 echo 'QMP: stop, cont, reset while paused, refusals'
 
+ask() { # COMMAND [ARGUMENTS]
+    printf '{"execute":"qmp_capabilities"}{"execute":"%s","arguments":%s}' "$1" "${2:-{\}}" |
+        socat -t $wait_seconds - "UNIX-CONNECT:$dir/qmp"
+}
+expect "$(ask query-cpus-fast)" '"cpu-index": *1.*"thread-id": *[1-9]'
+expect "$(ask query-stats '{"target":"vcpu"}')" '"io_exits","value":[1-9]'
+expect "$(ask query-stats '{"target":"vm"}')" '"serial_writes","value":[1-9]'
+expect "$(ask human-monitor-command '{"command-line":"info registers -a"}')" 'CPU#1.*RIP=0.*CR3='
+expect "$(ask human-monitor-command '{"command-line":"info registers","cpu-index":7}')" '"error"'
+expect "$(ask human-monitor-command '{"command-line":"info nonsense"}')" 'unknown command'
+expect "$(ask system_powerdown)" '"event": *"POWERDOWN"'
+for paging in false true; do
+    expect "$(ask dump-guest-memory "{\"paging\":$paging,\"protocol\":\"file:$dir/core\"}")" '^{"return":{}}.*$'
+    readelf -l "$dir/core" 2> /dev/null | grep -q LOAD || fail "the dump, paging $paging"
+    readelf -n "$dir/core" 2> /dev/null | grep -q 'NT_PRSTATUS' || fail "registers in the dump, paging $paging"
+done
+if command -v gdb > /dev/null; then
+    gdb -nx -batch build/tests/probe.elf "$dir/core" -ex 'info threads' -ex 'x/4bx 0x91000' > "$dir/gdb" 2>&1
+    grep -q 'LWP 2' "$dir/gdb" && grep -q '0x91000:.*0x6f.*0x6e.*0x65' "$dir/gdb" ||
+        fail "gdb does not read the dump: $(cat "$dir/gdb")"
+fi
+expect "$(ask dump-guest-memory "{\"paging\":false,\"protocol\":\"file:$dir/none/core\"}")" 'No such file'
+expect "$(ask query-status)" '"running": *true'
+echo 'QMP: vCPUs, registers, statistics, power button, dump'
+
 type_in f
 stops=1
 wait_until broken || fail 'an instruction that cannot be emulated'
@@ -221,7 +246,7 @@ echo 'a guest that goes on resetting itself is slowed down, and with --no-reboot
 
 start 1 '' '' 5G
 await ready 1
-grep -q 'ram above 4 GiB, MiB 2048' "$dir/serial.log" && grep -q 'ram ends at KiB 3145728' "$dir/serial.log" ||
+grep -q 'ram above 4 GiB, MiB 3072' "$dir/serial.log" && grep -q 'ram ends at KiB 2097152' "$dir/serial.log" ||
     fail 'memory of 5 GiB'
 type_in q
 wait $vmm
