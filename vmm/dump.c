@@ -1,5 +1,5 @@
-/* See dump.h. The file has the headers, the notes (for each vCPU one for gdb, one as QEMU writes it), and RAM as it is in
- * its own file: what the guest has never touched is a hole. */
+/* See dump.h. The file has the headers, the notes (for each vCPU one for gdb, one as QEMU writes it), and RAM as it is
+ * in its own file: what the guest has never touched is a hole. */
 #include "vmm/dump.h"
 #include "guest/abi/paging.h"
 #include "introspect/base/own.h"

@@ -16,5 +16,6 @@ struct dump_parts {
     size_t tables; /* that were read */
 };
 /* Adds what the page tables at `root` map to RAM; parts that go on from each other, in both address spaces, are one.
- * ERR_NOMEM, and ERR_RANGE for more parts than a file can have, or more tables than a guest has. Release the array with free. */
+ * ERR_NOMEM, and ERR_RANGE for more parts than a file can have, or more tables than a guest has.
+ * Release the array with free. */
 enum err dump_walk(const struct ram *ram, uint64_t root, struct dump_parts *parts);

@@ -1,4 +1,4 @@
-/* What QMP asks of the machine: its vCPUs, their registers as text, what it counts, an NMI, the power button, a dump. */
+/* What QMP asks of the machine: its vCPUs, their registers as text, what it counts, NMIs, the power button, a dump. */
 #pragma once
 #include <jansson.h>
 #include "vmm/qmp.h"

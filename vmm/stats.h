@@ -1,4 +1,4 @@
-/* What a machine counts: exits of each vCPU by their reason, with the time that they took, and accesses of each device. */
+/* What a machine counts: exits of each vCPU by their reason, with the time that they took, and accesses of devices. */
 #pragma once
 #include <jansson.h>
 #include <stdint.h>
