@@ -1,5 +1,6 @@
 /* The power button, as ACPI's fixed hardware has it (specification 6.4, 4.8.3.1): status and enable bits of the PM1
- * event block, and the interrupt SCI. A guest without a driver for it goes on. Leaves out sleep and all other events. */
+ * event block, and the interrupt SCI. A guest without a driver for it goes on. Leaves out sleep and all other
+ * events. */
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>
