@@ -175,7 +175,7 @@ static enum cli_status show_machine(struct target *t, const struct call *call)
         return status;
     }
     if (call->tui || (terminal && !call->detach))
-        status = tui_main(t->name);
+        status = tui_main(t->name, false);
     print_next_steps(t);
     return status;
 }

@@ -14,5 +14,5 @@ enum cli_status verb_tui(struct call *call)
         return status;
     if (!isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO))
         return cli_fail(CLI_FAILED, "wants a terminal; `delias cells %s` and the like print to anything", t.name);
-    return tui_main(t.name);
+    return tui_main(t.name, call->readonly);
 }

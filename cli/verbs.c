@@ -53,6 +53,10 @@ static const struct option_rule restore_options[] = {
     MACHINE,
     JSON,
     {0}};
+static const struct option_rule tui_options[] = {
+    TEXT('m', "machine", machine, "N", "the machine, in place of the operand"),
+    FLAG(0, "readonly", readonly, "no key changes anything"),
+    {0}};
 static const struct option_rule reading_options[] = {READING, {0}};
 static const struct option_rule all_options[] = {
     READING, FLAG('a', "all", all, "also cells that are loading or old, and private symbols"), {0}};
@@ -238,7 +242,8 @@ const struct verb verbs[] = {
     {"ping", "[N]", "Ask the guest whether it answers", request_options, .of_machine = true, .run = verb_ping},
     {"doctor", "[--json]", "Check what machines need here, and how those that run are", json_options,
      .run = verb_doctor},
-    STEERS("tui", "Browse a machine in the terminal", verb_tui),
+    {"tui", "[N] [--readonly]", "Browse a machine in the terminal, swap its cells, watch it recover", tui_options,
+     .remarks = machine_remarks, .of_machine = true, .run = verb_tui},
     {"inject", "[N] --into TARGET [--model MODEL] [--at TRIGGER] [--seed S]", "Change memory of a running guest",
      inject_options, .print_lists = inject_print_lists, .of_machine = true, .run = verb_inject},
     {"campaign", "check|run|resume|report|tables|compare|replay FILE|DB [INDEX|DB]",

@@ -1,11 +1,17 @@
 /* See objects.h. libelf checks what it reads; offsets in notes are checked here. */
 #include "introspect/objects.h"
 #include "guest/abi/note.h"
+#include "guest/abi/object.h"
 #include "introspect/pristine.h"
+#include <fcntl.h>
 #include <gelf.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define OBJECT_BYTES_MAX (64 << 20)
 
 struct object {
     char name[NOTE_NAME_BYTES];
@@ -38,8 +44,8 @@ static const char *section_name(Elf *elf, const GElf_Shdr *header)
     return (elf_getshdrstrndx(elf, &names) == 0 ? elf_strptr(elf, names, header->sh_name) : NULL) ?: "";
 }
 
-/* The name in the note of a cell; false: it has none. */
-static bool read_name(Elf_Data *notes, char ret_name[NOTE_NAME_BYTES])
+/* The note of a cell, which lies in the object; NULL: it has none. */
+static const struct note_cell *read_note(Elf_Data *notes)
 {
     size_t at = 0, name, text;
     GElf_Nhdr header;
@@ -50,22 +56,32 @@ static bool read_name(Elf_Data *notes, char ret_name[NOTE_NAME_BYTES])
         if (header.n_type != NOTE_CELL || header.n_descsz != sizeof *cell || cell->abi != NOTE_ABI ||
             !memchr(cell->name, '\0', sizeof cell->name))
             continue;
-        memcpy(ret_name, cell->name, sizeof cell->name);
-        return true;
+        return cell;
     }
-    return false;
+    return NULL;
 }
 
-static bool find_name(Elf *elf, char ret_name[NOTE_NAME_BYTES])
+static const struct note_cell *find_note(Elf *elf)
 {
     Elf_Scn *section = NULL;
     GElf_Shdr header;
 
     while ((section = elf_nextscn(elf, section)) != NULL)
-        if (gelf_getshdr(section, &header) && strcmp(section_name(elf, &header), NOTE_SECTION) == 0 &&
-            read_name(elf_getdata(section, NULL), ret_name))
-            return true;
-    return false;
+        if (gelf_getshdr(section, &header) && strcmp(section_name(elf, &header), NOTE_SECTION) == 0) {
+            const struct note_cell *note = read_note(elf_getdata(section, NULL));
+            if (note)
+                return note;
+        }
+    return NULL;
+}
+
+static bool find_name(Elf *elf, char ret_name[NOTE_NAME_BYTES])
+{
+    const struct note_cell *note = find_note(elf);
+
+    if (note)
+        memcpy(ret_name, note->name, sizeof note->name);
+    return note;
 }
 
 /* Adds a member NAME.o that is cell NAME. */
@@ -219,4 +235,60 @@ bool objects_have_text(const struct objects *o, const char *text, size_t length)
         }
     }
     return false;
+}
+
+/* ---- one file ---- */
+
+static void elf_free(Elf *elf)
+{
+    elf_end(elf);
+}
+OWNABLE(Elf, elf_free)
+
+static void count_sections(Elf *elf, struct object_facts *facts)
+{
+    Elf_Scn *section = NULL;
+    GElf_Shdr header;
+
+    while ((section = elf_nextscn(elf, section)) != NULL) {
+        if (!gelf_getshdr(section, &header) || !(header.sh_flags & SHF_ALLOC))
+            continue;
+        if (header.sh_flags & SHF_EXECINSTR) {
+            facts->text_bytes += header.sh_size;
+            facts->functions++;
+        } else if (header.sh_flags & SHF_WRITE) {
+            facts->data_bytes += header.sh_size;
+        } else {
+            facts->rodata_bytes += header.sh_size;
+        }
+    }
+}
+
+static bool describe_elf(Elf *elf, const void *data, size_t bytes, struct object_facts *ret_facts)
+{
+    const struct note_cell *note =
+        elf && elf_kind(elf) == ELF_K_ELF && gelf_getclass(elf) == ELFCLASS64 ? find_note(elf) : NULL;
+
+    if (!note)
+        return false;
+    *ret_facts = (struct object_facts){.version = note->version, .bytes = bytes, .hash = object_hash(data, bytes)};
+    memcpy(ret_facts->name, note->name, sizeof ret_facts->name);
+    count_sections(elf, ret_facts);
+    return true;
+}
+
+bool objects_describe(const char *path, struct object_facts *ret_facts)
+{
+    OWN(descriptor) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    struct stat s;
+
+    if (fd < 0 || fstat(fd, &s) != 0 || !S_ISREG(s.st_mode) || s.st_size <= 0 || s.st_size > OBJECT_BYTES_MAX)
+        return false;
+    size_t bytes = (size_t)s.st_size;
+    OWN(memory) char *data = malloc(bytes);
+    if (!data || pread(fd, data, bytes, 0) != (ssize_t)bytes)
+        return false;
+    elf_version(EV_CURRENT);
+    OWN(Elf) Elf *elf = elf_memory(data, bytes);
+    return describe_elf(elf, data, bytes, ret_facts);
 }

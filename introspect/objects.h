@@ -29,3 +29,17 @@ bool objects_each_section(const struct objects *objects, size_t cell,
 uint64_t objects_symbol_bytes(const struct objects *objects, int cell, const char *name);
 /* Whether any cell has the text, up to a NUL or to a part that is filled in ("%u"). */
 bool objects_have_text(const struct objects *objects, const char *text, size_t bytes);
+
+/* ---- one file ---- */
+
+struct object_facts {
+    char name[32]; /* of the cell */
+    uint32_t version;
+    uint64_t hash; /* as in struct arena_object */
+    uint64_t bytes;
+    uint64_t text_bytes, rodata_bytes, data_bytes; /* of what the guest loads */
+    unsigned functions;                            /* sections of code */
+};
+
+/* What an object file says of its cell. False: it is none. */
+bool objects_describe(const char *path, struct object_facts *ret_facts);

@@ -158,15 +158,15 @@ READ_NUMBER(section_pages, pages_of(v, SECTION_REF).pages)
 const struct column table_sections[] = {
     {"cell", COLUMN_TEXT, .read = section_cell},
     {"namespace", COLUMN_TEXT, .read = section_namespace},
-    {"name", COLUMN_TEXT, .screen = {1, "SECTION", 26}, .read = section_name},
-    {"address", COLUMN_ADDRESS, .read = section_address},
+    {"name", COLUMN_TEXT, .screen = {1, "SECTION", 26, .grow = 2}, .read = section_name},
+    {"address", COLUMN_ADDRESS, .screen = {6, "ADDRESS", 16, .rank = 1}, .read = section_address},
     {"bytes", COLUMN_NUMBER, .screen = {3, "BYTES", 6}, .read = section_bytes},
     {"kind", COLUMN_TEXT, .screen = {2, "KIND", 7}, .read = section_kind},
     {"outgoing", COLUMN_NUMBER, .screen = {4, "OUT", 4}, .read = section_outgoing},
     {"incoming", COLUMN_NUMBER, .screen = {5, "IN", 4}, .read = section_incoming},
-    {"physical", COLUMN_ADDRESS, .read = section_physical},
+    {"physical", COLUMN_ADDRESS, .screen = {8, "PHYSICAL", 16, .rank = 3}, .read = section_physical},
     {"pages", COLUMN_NUMBER, .read = section_pages},
-    {"permissions", COLUMN_TEXT, .read = section_permissions},
+    {"permissions", COLUMN_TEXT, .screen = {7, "PAGES", 5, .rank = 2}, .read = section_permissions},
     {0},
 };
 
@@ -182,14 +182,14 @@ READ_TEXT(symbol_access, name_access(SYMBOL->access))
 READ_NUMBER(symbol_type, SYMBOL->type_hash)
 
 const struct column table_symbols[] = {
-    {"name", COLUMN_TEXT, .screen = {1, "SYMBOL", 23}, .read = symbol_name},
+    {"name", COLUMN_TEXT, .screen = {1, "SYMBOL", 23, .grow = 2}, .read = symbol_name},
     {"cell", COLUMN_TEXT, .read = symbol_cell},
     {"namespace", COLUMN_TEXT, .read = symbol_namespace},
-    {"section", COLUMN_TEXT, COLUMN_JSON, .read = symbol_section},
-    {"address", COLUMN_ADDRESS, .read = symbol_address},
-    {"bytes", COLUMN_NUMBER, .read = symbol_bytes},
+    {"section", COLUMN_TEXT, COLUMN_JSON, {6, "SECTION", 24, .rank = 3, .grow = 1}, symbol_section},
+    {"address", COLUMN_ADDRESS, .screen = {4, "ADDRESS", 16, .rank = 1}, .read = symbol_address},
+    {"bytes", COLUMN_NUMBER, .screen = {5, "BYTES", 6, .rank = 2}, .read = symbol_bytes},
     {"access", COLUMN_TEXT, .screen = {2, "ACCESS", 11}, .read = symbol_access},
-    {"type", COLUMN_ADDRESS, .screen = {3, "TYPE", 0}, .read = symbol_type},
+    {"type", COLUMN_ADDRESS, .screen = {3, "TYPE", 16}, .read = symbol_type},
     {0},
 };
 
@@ -265,16 +265,18 @@ const struct column table_edges[] = {
 };
 
 const struct column table_needs[] = {
-    {"from", COLUMN_TEXT, COLUMN_SCREEN, {1, "FROM", 20}, edge_from_name},
-    {"to", COLUMN_TEXT, COLUMN_SCREEN, {2, "   TO", 30}, edge_leaves_for},
-    {"type", COLUMN_TEXT, COLUMN_SCREEN, {3, "", 0}, edge_short_type},
+    {"from", COLUMN_TEXT, COLUMN_SCREEN, {1, "FROM", 18, .grow = 1}, edge_from_name},
+    {"to", COLUMN_TEXT, COLUMN_SCREEN, {2, "   TO", 27, .grow = 2}, edge_leaves_for},
+    {"type", COLUMN_TEXT, COLUMN_SCREEN, {3, "BY", 6, .rank = 1}, edge_short_type},
+    {"address", COLUMN_ADDRESS, COLUMN_SCREEN, {4, "AT", 16, .rank = 2}, edge_address},
     {0},
 };
 
 const struct column table_needed_by[] = {
-    {"to", COLUMN_TEXT, COLUMN_SCREEN, {1, "HERE", 20}, edge_to_name},
-    {"from", COLUMN_TEXT, COLUMN_SCREEN, {2, "   FROM", 30}, edge_comes_from},
-    {"type", COLUMN_TEXT, COLUMN_SCREEN, {3, "", 0}, edge_short_type},
+    {"to", COLUMN_TEXT, COLUMN_SCREEN, {1, "HERE", 18, .grow = 1}, edge_to_name},
+    {"from", COLUMN_TEXT, COLUMN_SCREEN, {2, "   FROM", 27, .grow = 2}, edge_comes_from},
+    {"type", COLUMN_TEXT, COLUMN_SCREEN, {3, "BY", 6, .rank = 1}, edge_short_type},
+    {"address", COLUMN_ADDRESS, COLUMN_SCREEN, {4, "AT", 16, .rank = 2}, edge_address},
     {0},
 };
 
@@ -299,15 +301,15 @@ READ_TEXT(task_ending, name_task_end(TASK->end_reason))
 
 const struct column table_tasks[] = {
     {"id", COLUMN_NUMBER, .screen = {1, "ID", 4}, .read = task_id},
-    {"name", COLUMN_TEXT, .screen = {2, "NAME", 16}, .read = task_name},
+    {"name", COLUMN_TEXT, .screen = {2, "NAME", 14, .grow = 1}, .read = task_name},
     {"state", COLUMN_TEXT, .screen = {3, "STATE", 9}, .read = task_state},
-    {"cpu", COLUMN_NUMBER, .screen = {4, "CPU", 3}, .read = task_cpu},
-    {"switches", COLUMN_NUMBER, COLUMN_SCREEN, {5, "SWITCHES", 8}, task_switches},
-    {"cell", COLUMN_TEXT, .screen = {7, "CELL", 0}, .read = task_cell},
-    {"namespace", COLUMN_TEXT, .read = task_namespace},
-    {"restarts", COLUMN_NUMBER, .screen = {6, "RST.", 4}, .read = task_restarts},
-    {"memory", COLUMN_NUMBER, .read = task_memory},
-    {"ending", COLUMN_TEXT, .read = task_ending},
+    {"cpu", COLUMN_NUMBER, .screen = {5, "CPU", 3, .rank = 2}, .read = task_cpu},
+    {"switches", COLUMN_NUMBER, COLUMN_SCREEN, {7, "SWITCHES", 8, .rank = 3}, task_switches},
+    {"cell", COLUMN_TEXT, .screen = {4, "CELL", 12, .grow = 1}, .read = task_cell},
+    {"namespace", COLUMN_TEXT, .screen = {8, "NAMESPACE", 10, .rank = 4}, .read = task_namespace},
+    {"restarts", COLUMN_NUMBER, .screen = {6, "RST.", 4, .rank = 1}, .read = task_restarts},
+    {"memory", COLUMN_NUMBER, .screen = {9, "MEMORY", 8, .rank = 5}, .read = task_memory},
+    {"ending", COLUMN_TEXT, .screen = {10, "ENDING", 14, .rank = 6}, .read = task_ending},
     {0},
 };
 
@@ -360,9 +362,8 @@ READ(fault_where)
 
     if (f->boot != view_header(v)->boot)
         snprintf(boot, sizeof boot, "boot %u: ", f->boot);
-    set_text(ret, "%s%s%s%s+0x%x  %s, %s %s", boot, f->namespace_, *f->namespace_ ? "/" : "",
-             *f->symbol ? f->symbol : f->cell_name, f->offset, name_fault_action(f->action),
-             name_fault_outcome(f->outcome), f->message);
+    set_text(ret, "%s%s%s%s+0x%x", boot, f->namespace_, *f->namespace_ ? "/" : "",
+             *f->symbol ? f->symbol : f->cell_name, f->offset);
 }
 
 /* A qualified name. */
@@ -411,30 +412,32 @@ READ_NUMBER(fault_address, view_fault(v, n)->address)
 READ_TEXT(fault_action, name_fault_action(view_fault(v, n)->action))
 READ_TEXT(fault_outcome, name_fault_outcome(view_fault(v, n)->outcome))
 READ_NUMBER(fault_recovery, view_fault(v, n)->recovery_ns)
+READ_NUMBER(fault_recovery_us, (view_fault(v, n)->recovery_ns + 500) / 1000)
 READ_TEXT(fault_message, view_fault(v, n)->message)
 
 const struct column table_faults[] = {
-    {"seq", COLUMN_NUMBER, .screen = {1, "SEQ", 4}, .read = fault_seq},
+    {"seq", COLUMN_NUMBER, .screen = {1, "SEQ", 3}, .read = fault_seq},
     {"boot", COLUMN_NUMBER, .read = fault_boot},
     {"time_ns", COLUMN_NUMBER, .read = fault_time},
-    {"kind", COLUMN_TEXT, .screen = {2, "KIND", 10}, .read = fault_kind},
-    {"cpu", COLUMN_NUMBER, .read = fault_cpu},
-    {"task", COLUMN_TEXT, .screen = {3, "TASK", 12}, .read = fault_task},
+    {"kind", COLUMN_TEXT, .screen = {2, "KIND", 10, .rank = 2}, .read = fault_kind},
+    {"cpu", COLUMN_NUMBER, .screen = {8, "CPU", 3, .rank = 6}, .read = fault_cpu},
+    {"task", COLUMN_TEXT, .screen = {3, "TASK", 10, .rank = 1}, .read = fault_task},
     {"namespace", COLUMN_TEXT, .read = fault_namespace},
-    {"cell", COLUMN_TEXT, .read = fault_cell},
+    {"cell", COLUMN_TEXT, .screen = {9, "CELL", 12, .rank = 4}, .read = fault_cell},
     {"blamed", COLUMN_TEXT, COLUMN_JSON, .read = fault_blamed},
     {"section", COLUMN_TEXT, .read = fault_section},
     {"symbol", COLUMN_TEXT, .read = fault_symbol},
     {"offset", COLUMN_NUMBER, .read = fault_offset},
-    {"where", COLUMN_TEXT, COLUMN_SCREEN, {4, "WHERE", 0}, fault_where},
+    {"where", COLUMN_TEXT, COLUMN_SCREEN, {4, "WHERE", 20, .grow = 2}, fault_where},
     {"ip", COLUMN_ADDRESS, .read = fault_ip},
     {"address", COLUMN_ADDRESS, .read = fault_address},
-    {"caller", COLUMN_TEXT, COLUMN_JSON, .read = fault_caller},
-    {"step", COLUMN_TEXT, .read = fault_step},
-    {"action", COLUMN_TEXT, .read = fault_action},
-    {"outcome", COLUMN_TEXT, .read = fault_outcome},
+    {"caller", COLUMN_TEXT, COLUMN_JSON, {10, "CALLED FROM", 24, .rank = 7, .grow = 1}, fault_caller},
+    {"step", COLUMN_TEXT, .screen = {11, "LAST STEP", 10, .rank = 8}, .read = fault_step},
+    {"action", COLUMN_TEXT, .screen = {5, "ACTION", 7, .rank = 3}, .read = fault_action},
+    {"outcome", COLUMN_TEXT, .screen = {6, "OUTCOME", 9}, .read = fault_outcome},
+    {"recovery_us", COLUMN_NUMBER, COLUMN_SCREEN, {7, "US", 7, 0, 0}, fault_recovery_us},
     {"recovery_ns", COLUMN_NUMBER, .read = fault_recovery},
-    {"message", COLUMN_TEXT, .read = fault_message},
+    {"message", COLUMN_TEXT, .screen = {12, "MESSAGE", 24, .rank = 5, .grow = 2}, .read = fault_message},
     {0},
 };
 
@@ -454,14 +457,14 @@ READ_NUMBER(event_b, view_event(v, n)->b)
 READ_TEXT(event_text, view_event(v, n)->text)
 
 const struct column table_events[] = {
-    {"seq", COLUMN_NUMBER, .read = event_seq},
+    {"seq", COLUMN_NUMBER, .screen = {5, "SEQ", 8, .rank = 2}, .read = event_seq},
     {"time_ns", COLUMN_NUMBER, .read = event_time},
-    {"seconds", COLUMN_TEXT, COLUMN_SCREEN, {1, "     TIME", 9}, event_seconds},
+    {"seconds", COLUMN_TEXT, COLUMN_SCREEN, {1, "     TIME", 9, 0, 0}, event_seconds},
     {"kind", COLUMN_TEXT, .screen = {3, "KIND", 14}, .read = event_kind},
-    {"cpu", COLUMN_NUMBER, .screen = {2, "CPU", 3}, .read = event_cpu},
+    {"cpu", COLUMN_NUMBER, .screen = {2, "CPU", 3, .rank = 1}, .read = event_cpu},
     {"a", COLUMN_NUMBER, .read = event_a},
     {"b", COLUMN_NUMBER, .read = event_b},
-    {"text", COLUMN_TEXT, .screen = {4, "WHAT", 0}, .read = event_text},
+    {"text", COLUMN_TEXT, .screen = {4, "WHAT", 20, .grow = 1}, .read = event_text},
     {0},
 };
 
@@ -556,62 +559,3 @@ const struct column table_counters[] = {
     {"value", COLUMN_NUMBER, .screen = {2, "VALUE", 20}, .read = counter_value},
     {0},
 };
-
-/* ---- screens ---- */
-
-/* The column at that place, NULL behind the last. */
-static const struct column *at_place(const struct column *columns, unsigned place)
-{
-    for (const struct column *c = columns; c->key; c++)
-        if (c->screen.place == place)
-            return c;
-    return NULL;
-}
-
-/* Numbers stand at the right of their column, text at the left and is cut. */
-static void append_aligned(const struct column *c, const char *text, char *line, size_t bytes)
-{
-    size_t used = strlen(line);
-    const char *blank = used ? " " : "";
-
-    if (c->screen.width == 0)
-        snprintf(line + used, bytes - used, "%s%s", blank, text);
-    else if (c->kind == COLUMN_TEXT)
-        snprintf(line + used, bytes - used, "%s%-*.*s", blank, c->screen.width, c->screen.width, text);
-    else
-        snprintf(line + used, bytes - used, "%s%*s", blank, c->screen.width, text);
-}
-
-static const char *value_text(const struct column *c, const struct view *view, size_t record,
-                              struct column_value *value)
-{
-    c->read(view, record, value);
-    if (c->kind == COLUMN_TEXT)
-        return value->text;
-    snprintf(value->buffer, sizeof value->buffer,
-             c->kind == COLUMN_ADDRESS  ? "%016" PRIx64
-             : c->kind == COLUMN_SIGNED ? "%" PRId64
-                                        : "%" PRIu64,
-             value->number);
-    return value->buffer;
-}
-
-void table_screen_titles(const struct column *columns, char *ret_line, size_t bytes)
-{
-    const struct column *c;
-
-    *ret_line = '\0';
-    for (unsigned place = 1; (c = at_place(columns, place)); place++)
-        append_aligned(c, c->screen.title, ret_line, bytes);
-}
-
-void table_screen_line(const struct column *columns, const struct view *view, size_t record, char *ret_line,
-                       size_t bytes)
-{
-    struct column_value value;
-    const struct column *c;
-
-    *ret_line = '\0';
-    for (unsigned place = 1; (c = at_place(columns, place)); place++)
-        append_aligned(c, value_text(c, view, record, &value), ret_line, bytes);
-}

@@ -27,7 +27,9 @@ struct column_value {
 struct column_screen {
     unsigned place; /* from the left, from 1; 0: not on the screen */
     const char *title;
-    int width; /* in characters; 0: what is left of the line */
+    int width; /* in characters, at least */
+    int rank;  /* 0: always shown; on a line without room those of the highest rank are left out first */
+    int grow;  /* its share of what is left of the line */
 };
 
 struct column {
@@ -56,7 +58,18 @@ struct cell_ref table_fault_cell(const struct view *view, const struct arena_fau
 /* Bytes of a cell's regions in memory. */
 uint64_t table_cell_bytes(const struct arena_cell *cell);
 
-/* One line for a screen: the titles of the columns, or a record. */
-void table_screen_titles(const struct column *columns, char *ret_line, size_t bytes);
-void table_screen_line(const struct column *columns, const struct view *view, size_t record, char *ret_line,
-                       size_t bytes);
+/* ---- screens ---- */
+
+enum { TABLE_PLACES = 16 };
+
+/* How wide each column is on a line of a screen. */
+struct table_layout {
+    int width[TABLE_PLACES]; /* by place, from 0 on; 0: left out */
+};
+/* Leaves columns out, and lets others grow, until they fill a line of `width` characters. */
+void table_lay_out(const struct column *columns, int width, struct table_layout *ret_layout);
+
+/* One line for a screen: the titles of the columns, or a record. A text that is cut ends with '~'. */
+void table_screen_titles(const struct column *columns, const struct table_layout *layout, char *ret_line, size_t bytes);
+void table_screen_line(const struct column *columns, const struct table_layout *layout, const struct view *view,
+                       size_t record, char *ret_line, size_t bytes);

@@ -14,6 +14,8 @@ enum style {
     STYLE_BAD,
     STYLE_LINK,
     STYLE_KEY,
+    STYLE_NEW,   /* changed within the last seconds */
+    STYLE_ALARM, /* in the title: the machine does not run */
     STYLES
 };
 

@@ -53,8 +53,15 @@ static _Noreturn void become(const struct command *command, int output)
         argv[i + 1] = (char *)command->word[i];
     if (null >= 0)
         dup2(null, STDIN_FILENO);
-    dup2(output, STDOUT_FILENO);
     dup2(output, STDERR_FILENO);
+    if (command->file[0]) {
+        output = open(command->file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+        if (output < 0) {
+            dprintf(STDERR_FILENO, "%s: %s\n", command->file, strerror(errno));
+            _exit(1);
+        }
+    }
+    dup2(output, STDOUT_FILENO);
     execv("/proc/self/exe", argv);
     _exit(127);
 }
@@ -64,6 +71,7 @@ bool command_start(struct command *command)
     int ends[2];
 
     command->said_bytes = 0;
+    command->said_more = false;
     command->said[0] = '\0';
     if (pipe2(ends, O_CLOEXEC) != 0) {
         snprintf(command->said, sizeof command->said, "no pipe for the command: %s", strerror(errno));
@@ -83,21 +91,34 @@ bool command_start(struct command *command)
     return true;
 }
 
-/* Keeps the last line that is not empty. */
 static void listen_to(struct command *command)
 {
-    char chunk[256];
+    char chunk[1024];
     ssize_t got;
 
     while ((got = read(command->output, chunk, sizeof chunk)) > 0) {
-        for (ssize_t i = 0; i < got; i++) {
-            if (command->said_bytes && command->said[command->said_bytes - 1] == '\n' && chunk[i] != '\n')
-                command->said_bytes = 0;
-            if (command->said_bytes + 2 < sizeof command->said)
-                command->said[command->said_bytes++] = chunk[i];
-            command->said[command->said_bytes] = '\0';
-        }
+        size_t room = sizeof command->said - 1 - command->said_bytes, take = (size_t)got < room ? (size_t)got : room;
+
+        command->said_more |= take < (size_t)got;
+        memcpy(command->said + command->said_bytes, chunk, take);
+        command->said_bytes += take;
+        command->said[command->said_bytes] = '\0';
     }
+}
+
+size_t command_last_line(const struct command *command, char *ret_line, size_t bytes)
+{
+    const char *line = command->said, *end;
+    size_t lines = 0;
+
+    *ret_line = '\0';
+    for (; *line; line = *end ? end + 1 : end) {
+        end = line + strcspn(line, "\n");
+        if (end != line)
+            snprintf(ret_line, bytes, "%.*s", (int)(end - line), line);
+        lines++;
+    }
+    return lines;
 }
 
 bool command_poll(struct command *command)

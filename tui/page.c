@@ -4,6 +4,7 @@
 #include <string.h>
 #include "introspect/disasm.h"
 #include "introspect/name.h"
+#include "tui/dependencies.h"
 
 static const struct link nowhere;
 
@@ -77,17 +78,43 @@ static void full_name(const struct view *view, struct cell_ref cell, char *ret_n
              view_cell_name(view, cell));
 }
 
-static void add_cell_row(const struct view *view, struct cell_ref cell, struct list *list)
+/* What makes a row flash when it differs: another object, another place, a fault, a reload. */
+static uint64_t state_of(const struct arena_cell *c)
+{
+    return c->text_phys ^ c->loaded_ns << 20 ^ (uint64_t)c->faults << 52 ^ (uint64_t)c->reloads << 44 ^
+           (uint64_t)c->state << 60 ^ c->version;
+}
+
+enum { TREE_NARROW = 23, TREE_HELD = 30, TREE_BYTES = 40, TREE_FAULTS = 48 };
+
+/* What follows the name, as far as there is room. */
+static int describe_cell(const struct view *view, struct cell_ref cell, int width, char *ret_text, size_t bytes)
 {
     const struct arena_cell *c = view_cell(view, cell);
-    enum style style = !view_is_sound(view, ARENA_CELLS, cell.index) || c->faults ? STYLE_BAD
-                       : c->state != CELL_LIVE                                    ? STYLE_DIM
-                                                                                  : STYLE_PLAIN;
-    char name[QUALIFIED_BYTES];
+    int n = snprintf(ret_text, bytes, " v%-2u %.3s", c->version, name_cell_kind(c->kind));
+
+    if (width >= TREE_HELD)
+        n += snprintf(ret_text + n, bytes - (size_t)n, " %5u", c->holders);
+    if (width >= TREE_BYTES)
+        n += snprintf(ret_text + n, bytes - (size_t)n, " %8llu", (unsigned long long)table_cell_bytes(c));
+    if (width >= TREE_FAULTS)
+        n += snprintf(ret_text + n, bytes - (size_t)n, " %6u", c->faults);
+    return n;
+}
+
+static void add_cell_row(const struct view *view, struct cell_ref cell, struct list *list, int width, bool changed)
+{
+    const struct arena_cell *c = view_cell(view, cell);
+    enum style style = changed                                                      ? STYLE_NEW
+                       : !view_is_sound(view, ARENA_CELLS, cell.index) || c->faults ? STYLE_BAD
+                       : c->state != CELL_LIVE                                      ? STYLE_DIM
+                                                                                    : STYLE_PLAIN;
+    char name[QUALIFIED_BYTES], rest[64];
 
     full_name(view, cell, name, sizeof name);
-    list_print_named(list, name, page_tree_id(view, cell), style, link_to(LINK_CELL, cell.index),
-                     " %-14.14s v%-2u %.3s", view_cell_name(view, cell), c->version, name_cell_kind(c->kind));
+    int room = width - 1 - describe_cell(view, cell, width, rest, sizeof rest);
+    list_print_named(list, name, page_tree_id(view, cell), style, link_to(LINK_CELL, cell.index), "%c%-*.*s%s",
+                     changed ? '*' : ' ', room, room, view_cell_name(view, cell), rest);
 }
 
 /* Whether the filter lets any cell of the namespace pass. */
@@ -97,22 +124,35 @@ static bool has_rows(const struct view *view, struct namespace_ref n, const stru
 
     view_each_cell (cell, view) {
         full_name(view, cell, name, sizeof name);
-        if (same(view_cell(view, cell)->namespace_, n) && list_passes(list, name, name))
+        if (same(view_cell(view, cell)->namespace_, n) && list_matches(list->filter, name, name))
             return true;
     }
     return false;
 }
 
-void page_fill_tree(const struct view *view, struct list *list)
+static void set_tree_head(struct list *list, int width)
 {
+    int room =
+        width - 9 - (width >= TREE_HELD ? 6 : 0) - (width >= TREE_BYTES ? 9 : 0) - (width >= TREE_FAULTS ? 7 : 0);
+
+    snprintf(list->head, sizeof list->head, " %-*.*s VER KIN%s%s%s", room, room, "NAME",
+             width >= TREE_HELD ? "  REFS" : "", width >= TREE_BYTES ? "    BYTES" : "",
+             width >= TREE_FAULTS ? " FAULTS" : "");
+}
+
+void page_fill_tree(const struct view *view, struct list *list, int width, struct flash *flash, int64_t now_ms)
+{
+    set_tree_head(list, width);
     view_each_namespace (n, view) {
         if (!list->filter[0] || has_rows(view, n, list)) /* what is above its cells passes with them */
             list_print_named(list, list->filter, (uint64_t)n.index << 32, STYLE_DIM, nowhere, "%s/",
                              view_namespace_name(view, n));
         view_each_cell (cell, view)
             if (same(view_cell(view, cell)->namespace_, n))
-                add_cell_row(view, cell, list);
+                add_cell_row(view, cell, list, width,
+                             flash_see(flash, page_tree_id(view, cell), state_of(view_cell(view, cell)), now_ms));
     }
+    flash->begun = true;
 }
 
 static void list_sections(const struct view *view, struct place place, struct list *list)
@@ -217,8 +257,11 @@ static void list_faults(const struct view *view, struct place place, struct list
 
     (void)place;
     for (size_t n = 0; (fault = view_fault(view, n)); n++)
-        list_add_record(list, fault->seq, fault->outcome == FAULT_OUTCOME_RECOVERED ? STYLE_GOOD : STYLE_BAD,
-                        link_to(LINK_CELL, table_fault_cell(view, fault).index), table_faults, view, n);
+        list_add_record(list, fault->seq,
+                        fault->outcome == FAULT_OUTCOME_RECOVERED ? STYLE_GOOD
+                        : fault->outcome == FAULT_OUTCOME_OPEN    ? STYLE_KEY
+                                                                  : STYLE_BAD,
+                        link_to(LINK_FAULT, (uint32_t)fault->seq), table_faults, view, n);
 }
 
 static void list_events(const struct view *view, struct place place, struct list *list)
@@ -239,15 +282,29 @@ static void list_counters(const struct view *view, struct place place, struct li
 }
 
 static const struct page pages[PAGES] = {
-    [PAGE_SECTIONS] = {"sections", '1', true, false, table_sections, "", list_sections},
-    [PAGE_EXPORTS] = {"exports", '2', true, false, table_symbols, "", list_exports},
-    [PAGE_NEEDS] = {"needs", '3', true, false, table_needs, "", list_needs},
-    [PAGE_NEEDED_BY] = {"needed by", '4', true, false, table_needed_by, "", list_needed_by},
-    [PAGE_CODE] = {"code", '5', true, false, NULL, "  OFF  INSTRUCTION", list_code},
-    [PAGE_TASKS] = {"tasks", '6', false, false, table_tasks, "", list_tasks},
-    [PAGE_FAULTS] = {"faults", '7', false, true, table_faults, "", list_faults},
-    [PAGE_EVENTS] = {"events", '8', false, true, table_events, "", list_events},
-    [PAGE_COUNTERS] = {"counters", '9', false, false, table_counters, "", list_counters},
+    [PAGE_SECTIONS] = {"sections", '1', true, false, table_sections, "", "sections",
+                       "What the cell consists of: one section for each function and datum.", list_sections},
+    [PAGE_EXPORTS] = {"exports", '2', true, false, table_symbols, "", "symbols",
+                      "What other cells may call; ACCESS says which of them.", list_exports},
+    [PAGE_NEEDS] = {"needs", '3', true, false, table_needs, "", "deps",
+                    "Each reference from here to another cell. Enter goes to its other end.", list_needs},
+    [PAGE_NEEDED_BY] = {"needed by", '4', true, false, table_needed_by, "", "deps",
+                        "Each reference from another cell to here. Enter goes to where it comes from.", list_needed_by},
+    [PAGE_CODE] = {"code", '5', true, false, NULL, "  OFF  INSTRUCTION", "disasm",
+                   "The instructions in memory now. Enter follows a call.", list_code},
+    [PAGE_TASKS] = {"tasks", '6', false, false, table_tasks, "", "tasks",
+                    "The threads of the machine. CELL is where a task began, RST. how often it was restarted.",
+                    list_tasks},
+    [PAGE_FAULTS] = {"faults", '7', false, true, table_faults, "", "faults",
+                     "All incidents. OUTCOME says how each ended, US how long that took. Enter tells all about one.",
+                     list_faults},
+    [PAGE_EVENTS] = {"events", '8', false, true, table_events, "", "events", "What has happened, newest last.",
+                     list_events},
+    [PAGE_COUNTERS] = {"counters", '9', false, false, table_counters, "", "counters",
+                       "checksums_bad counts results that the guest found wrong; it is to stay 0.", list_counters},
+    [PAGE_DEPENDENCIES] = {"dependencies", 'd', true, false, NULL, "CELL                     TIMES  BY", "deps",
+                           "Who uses this cell, directly or through others, and what it uses. Enter goes to that cell.",
+                           page_list_dependencies},
 };
 
 const struct page *page_get(enum page_id id)
@@ -281,6 +338,12 @@ bool page_follow(const struct view *view, struct link link, struct place *ret_pl
     case LINK_TASK:
         task = view_task(view, (struct task_ref){link.index});
         return task && follow_section(view, task->entry_section, ret_place);
+    case LINK_DEPENDENCIES:
+        if (!view_cell(view, cell))
+            return false;
+        *ret_place = page_place(view, PAGE_DEPENDENCIES, cell, NO_SECTION);
+        return true;
+    case LINK_FAULT: /* is told by a command */
     case LINK_NONE:
         break;
     }

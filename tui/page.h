@@ -1,6 +1,7 @@
 /* The pages of the right pane: one per kind of list, filled from a view. Leaves out keys. */
 #pragma once
 #include "introspect/qualified.h"
+#include "tui/flash.h"
 #include "tui/list.h"
 
 enum page_id {
@@ -13,6 +14,7 @@ enum page_id {
     PAGE_FAULTS,
     PAGE_EVENTS,
     PAGE_COUNTERS,
+    PAGE_DEPENDENCIES,
     PAGES
 };
 
@@ -33,6 +35,8 @@ struct page {
     bool grows;                   /* newest last: opened at its end */
     const struct column *columns; /* NULL: the rows are no records; `title` stands above them */
     const char *title;
+    const char *verb; /* of the equivalent command */
+    const char *help; /* for somebody who sees it for the first time */
     void (*fill)(const struct view *view, struct place place, struct list *list);
 };
 
@@ -43,8 +47,10 @@ const struct page *page_get(enum page_id id);
 struct place page_place(const struct view *view, enum page_id page, struct cell_ref cell, struct section_ref section);
 void page_find_again(const struct view *view, struct place *place); /* in a newer view */
 
-/* The tree of namespaces and cells, for the left pane, and the id of a cell's row in it. */
-void page_fill_tree(const struct view *view, struct list *list);
+/* The tree of namespaces and cells, for the left pane of that width, with its head. Cells that have changed lately are
+ * marked with '*'. */
+void page_fill_tree(const struct view *view, struct list *list, int width, struct flash *flash, int64_t now_ms);
+/* The id of a cell's row in it. */
 uint64_t page_tree_id(const struct view *view, struct cell_ref cell);
 
 /* The place that Enter on a row with this link shows; false: none. */

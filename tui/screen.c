@@ -28,6 +28,8 @@ static const struct {
     [STYLE_BAD] = {COLOR_RED, -1, A_BOLD, A_BOLD},
     [STYLE_LINK] = {COLOR_CYAN, -1, A_NORMAL, A_UNDERLINE},
     [STYLE_KEY] = {COLOR_YELLOW, -1, A_BOLD, A_BOLD},
+    [STYLE_NEW] = {COLOR_YELLOW, -1, A_BOLD, A_BOLD | A_UNDERLINE},
+    [STYLE_ALARM] = {COLOR_WHITE, COLOR_RED, A_BOLD, A_BOLD},
 };
 
 static void choose_attributes(void)
@@ -150,8 +152,8 @@ static chtype plain_character(uint32_t rune)
         return ACS_LLCORNER;
     case 0x2518:
         return ACS_LRCORNER;
-    default:
-        return rune < 0x80 ? rune : '?';
+    default: /* eighths of a block become a line of marks */
+        return rune < 0x80 ? rune : rune >= 0x2581 && rune <= 0x2588 ? (chtype) "_.,-=+*#"[rune - 0x2581] : '?';
     }
 }
 

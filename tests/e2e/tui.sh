@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# The terminal program in a real terminal (tmux, 80x24): walking, filtering, code, a swap, an injection, resizing,
-# monochrome, a terminal too small, a guest that is killed under it; signals, which leave the terminal as it was.
+# The terminal program in a real terminal (tmux, 80x23): walking, searching, code, a swap and back, an injection and its
+# incident, pauses, resizing, a terminal too small, a guest that is killed under it and started again; signals, which
+# leave the terminal as it was.
 set -eu
 cd "$(dirname "$0")/../.."
 . tests/lib.sh
@@ -18,13 +19,12 @@ has() { screen | grep -qE "$1"; }
 shows() { wait_until has "$1" || fail "the screen does not show: $1"; } # PATTERN
 
 $delias run configs/machines/default.yaml --name $machine --detach > "$work/run.log" || { cat "$work/run.log"; exit 1; }
-$tmux new-session -d -s t -x 80 -y 24 \
+$tmux new-session -d -s t -x 80 -y 23 \
     "TERM=screen-256color $delias tui $machine 2> $work/err; echo status \$?; sleep $guest_seconds"
 
 shows 'cells.*rounds [0-9]+'
 keys / ; $tmux send-keys -t t -l channel; keys Enter
 shows 'channel +v1 +ker'
-keys Down
 shows 'channel: sections'
 keys Enter 2
 shows 'channel_send +application [0-9a-f]{16}'
@@ -42,25 +42,36 @@ keys 9; shows 'checksums_ok +[0-9]+'
 echo 'ok: pages'
 
 keys '?'; shows 'follow the row'; keys q; shows 'checksums_ok'
-keys s; shows 'Swap in which object'; keys C-u
-$tmux send-keys -t t -l build/cells/channel_v2.o; keys Enter
-shows "delias swap $machine channel=build/cells/channel_v2.o"
+keys : ; $tmux send-keys -t t -l channel; keys Enter d; shows 'workload +x[0-9]+'; keys 9; shows 'checksums_ok'
+echo 'ok: dependencies'
+
+keys s; shows 'swap channel: objects that fit'; shows 'channel.o .* loaded now'
+keys Down Enter; shows "delias swap $machine channel="; shows 'channel could be swapped'
 keys n; shows 'nothing was changed'
-keys s C-u; $tmux send-keys -t t -l build/cells/channel_v2.o; keys Enter y
-shows 'done'
-shows 'channel +v2 +ker'
+keys s Down Enter; shows 'channel could be swapped'
+keys Enter; shows 'other CPUs stood still for'; shows 'relocate +[0-9.]+ us'
+keys Escape; shows 'channel +v2 +ker'
+keys u; shows 'other CPUs stood still for'; keys Escape; shows 'channel +v1 +ker'
 echo 'ok: swap'
 
 keys i; shows 'Flip one bit'; keys C-u
 $tmux send-keys -t t -l cell:checksum:.rodata; keys Enter
 shows "delias inject $machine --into cell:checksum:.rodata --model flip"
-keys y; shows 'done'
+keys y; shows 'done: delias inject'; keys Escape
+shows 'incident [0-9]+ of [0-9]+: damage in checksum'; shows 'flip +checksum:.rodata'
+shows 'put right before it was used'
+keys Escape
 echo 'ok: inject'
 
 $tmux resize-window -t t -x 120 -y 40; shows '.{110}'; shows 'checksums_ok'
-$tmux resize-window -t t -x 60 -y 20; shows 'too small: needs 80x24'
-$tmux resize-window -t t -x 80 -y 24; shows 'checksums_ok'
+$tmux resize-window -t t -x 60 -y 20; shows 'too small: needs 80x20'
+$tmux resize-window -t t -x 200 -y 60; shows '.{190}'; shows 'checksums_ok'
+$tmux resize-window -t t -x 80 -y 23; shows 'checksums_ok'
 echo 'ok: resize'
+
+$delias pause $machine > /dev/null; shows "$machine +paused"
+keys p; shows "$machine +running"
+echo 'ok: pause'
 
 # ---- signals
 mode() { stty -F "$tty" -g; }
@@ -129,7 +140,11 @@ done
 echo 'ok: types of terminals'
 
 kill -9 "$($delias ps --json | jq -r ".[] | select(.name == \"$machine\") | .pid")"
-shows 'ended'
+shows "$machine +ended"
+$delias run configs/machines/default.yaml --name $machine --detach > "$work/run.log" || { cat "$work/run.log"; exit 1; }
+shows "$machine +running"
+kill -9 "$($delias ps --json | jq -r ".[] | select(.name == \"$machine\") | .pid")"
+shows "$machine +ended"
 keys Escape q
 shows 'status 0'
 echo 'ok: guest killed'

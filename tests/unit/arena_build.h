@@ -440,14 +440,16 @@ static inline size_t build_ask_plan(const struct view *v, const struct arena_com
 static inline size_t build_ask_record(const struct view *v, const struct column *columns, size_t record)
 {
     struct column_value value;
-    char line[256];
+    struct table_layout layout;
+    char line[512];
     size_t n = 0;
 
     for (const struct column *c = columns; c->key; c++) {
         c->read(v, record, &value);
         n += c->kind == COLUMN_TEXT ? strlen(value.text) : value.number != 0;
     }
-    table_screen_line(columns, v, record, line, sizeof line);
+    table_lay_out(columns, 300, &layout);
+    table_screen_line(columns, &layout, v, record, line, sizeof line);
     return n + strlen(line);
 }
 

@@ -77,16 +77,51 @@ END_TEST
 
 START_TEST(lines_stand_below_their_titles)
 {
-    char titles[256], line[256];
+    struct table_layout layout;
+    char titles[512], line[512];
 
-    table_screen_titles(table_sections, titles, sizeof titles);
-    ck_assert_str_eq(titles, "SECTION                    KIND     BYTES  OUT   IN");
-    table_screen_line(table_sections, view, BUILD_BETA_TEXT, line, sizeof line);
+    table_lay_out(table_sections, 53, &layout);
+    table_screen_titles(table_sections, &layout, titles, sizeof titles);
+    ck_assert_str_eq(titles, "SECTION                      KIND     BYTES  OUT   IN");
+    table_screen_line(table_sections, &layout, view, BUILD_BETA_TEXT, line, sizeof line);
     ck_assert_uint_eq(strlen(line), strlen(titles));
-    table_screen_titles(table_tasks, titles, sizeof titles);
-    ck_assert_str_eq(titles, "  ID NAME             STATE     CPU SWITCHES RST. CELL");
-    table_screen_line(table_counters, view, COUNTER_rounds, line, sizeof line);
+    table_lay_out(table_counters, 80, &layout);
+    table_screen_line(table_counters, &layout, view, COUNTER_rounds, line, sizeof line);
     ck_assert(strncmp(line, "rounds          ", 16) == 0 && strlen(line) == 16 + 1 + 20);
+}
+END_TEST
+
+START_TEST(what_matters_stays_on_a_narrow_line)
+{
+    struct table_layout layout;
+    char titles[512];
+
+    table_lay_out(table_faults, 53, &layout);
+    table_screen_titles(table_faults, &layout, titles, sizeof titles);
+    ck_assert(strstr(titles, "SEQ") && strstr(titles, "TASK") && strstr(titles, "WHERE"));
+    ck_assert(strstr(titles, "OUTCOME") && strstr(titles, " US") && !strstr(titles, "ACTION"));
+    table_lay_out(table_tasks, 53, &layout);
+    table_screen_titles(table_tasks, &layout, titles, sizeof titles);
+    ck_assert(strstr(titles, "CELL") && strstr(titles, "RST.") && !strstr(titles, "SWITCHES"));
+    for (int width = 53; width <= 280; width++) {
+        table_lay_out(table_faults, width, &layout);
+        table_screen_titles(table_faults, &layout, titles, sizeof titles);
+        ck_assert_uint_eq(strlen(titles), width);
+    }
+    table_lay_out(table_faults, 170, &layout);
+    table_screen_titles(table_faults, &layout, titles, sizeof titles);
+    ck_assert(strstr(titles, "ACTION") && strstr(titles, "MESSAGE") && strstr(titles, "CALLED FROM"));
+}
+END_TEST
+
+START_TEST(a_text_that_is_cut_says_so)
+{
+    struct table_layout layout = {.width = {5}};
+    char line[64];
+
+    table_screen_line(table_sections, &layout, view, BUILD_BETA_TEXT, line, sizeof line);
+    ck_assert_uint_eq(strlen(line), 5);
+    ck_assert_int_eq(line[4], '~');
 }
 END_TEST
 
@@ -131,6 +166,8 @@ Suite *suite_table(void)
     tcase_add_loop_test(tc, places_on_the_screen_have_no_gap, 0, TABLES);
     tcase_add_test(tc, every_record_can_be_read);
     tcase_add_test(tc, lines_stand_below_their_titles);
+    tcase_add_test(tc, what_matters_stays_on_a_narrow_line);
+    tcase_add_test(tc, a_text_that_is_cut_says_so);
     tcase_add_test(tc, a_fault_in_what_is_gone_keeps_its_section);
     suite_add_tcase(suite, tc);
     return suite;

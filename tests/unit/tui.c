@@ -110,6 +110,7 @@ static void look(void)
 {
     enum err err;
 
+    app.now_ms += 250;
     app_look(&app, view_take_anyway(ram, BUILD_RAM, &err));
     ck_assert_ptr_nonnull(app.view);
 }
@@ -164,7 +165,7 @@ static void swap_alpha(void)
 
 START_TEST(page_stays_with_a_swapped_cell)
 {
-    type("/alpha");
+    type("&alpha");
     press(KEYS_ENTER);
     ck_assert(shows("alpha: sections") && shows("words"));
     swap_alpha();
@@ -175,14 +176,13 @@ START_TEST(page_stays_with_a_swapped_cell)
     ck_assert(shows("alpha          v9"));
     ck_assert_uint_eq(list_selected(&app.tree)->link.index, 3);
     type("s");
-    press(KEYS_ENTER);
-    ck_assert(shows("delias swap m alpha=build/cells/alpha.o"));
+    ck_assert(shows("swap alpha: objects that fit") && shows("another file"));
 }
 END_TEST
 
 START_TEST(who_keeps_the_cell_stands_below)
 {
-    type("/alpha");
+    type("&alpha");
     press(KEYS_ENTER);
     press(KEYS_ESCAPE);
     ck_assert(shows("held by 0 edges, 1 tasks  edges 1 out 0 in 1 inside  of object 1"));
@@ -191,10 +191,10 @@ END_TEST
 
 START_TEST(filter_chooses_what_it_shows)
 {
-    type("/beta");
-    ck_assert(shows("/beta_") && shows("beta: sections"));
+    type("&beta");
+    ck_assert(shows("filter: beta_") && shows("beta: sections"));
     press(KEYS_ENTER);
-    ck_assert(shows("/beta") && !shows("alpha"));
+    ck_assert(shows("filter: beta") && !shows("alpha"));
     snprintf(app.message, sizeof app.message, "done: a swap");
     ck_assert(shows("done: a swap"));
     press(KEYS_ESCAPE);
@@ -219,10 +219,10 @@ static void branch_alpha(void)
 START_TEST(filter_takes_names_with_namespaces)
 {
     branch_alpha();
-    type("/alpha");
+    type("&alpha");
     ck_assert(shows("root/") && shows("small/") && shows("alpha          v1") && shows("alpha          v9"));
     press(KEYS_ESCAPE);
-    type("/small/alpha");
+    type("&small/alpha");
     ck_assert(!shows("root/ ") && !shows("alpha          v1") && shows("alpha          v9"));
     ck_assert(shows("small/alpha: sections"));
     press(KEYS_ENTER);
@@ -230,22 +230,26 @@ START_TEST(filter_takes_names_with_namespaces)
     ck_assert(shows("small/alpha: sections"));
     ck_assert_uint_eq(app.place[0].cell.index, 3);
     type("s");
+    ck_assert(shows("swap small/alpha: objects that fit"));
     press(KEYS_ENTER);
-    ck_assert(shows("delias swap m small/alpha=build/cells/alpha.o"));
+    press(0x15);
+    type("a.o");
+    press(KEYS_ENTER);
+    ck_assert(shows("delias swap m small/alpha=a.o"));
     press(KEYS_ESCAPE);
     type("i");
     press(KEYS_ENTER);
     ck_assert(shows("--into cell:small/alpha:.text"));
     press(KEYS_ESCAPE);
     press(KEYS_ESCAPE);
-    type("/root/");
+    type("&root/");
     ck_assert(shows("alpha          v1") && shows("beta") && !shows("alpha          v9"));
 }
 END_TEST
 
 START_TEST(way_back_ends_on_the_row_that_was_left)
 {
-    type("/alpha");
+    type("&alpha");
     press(KEYS_ENTER);
     press(KEYS_RIGHT);
     press(KEYS_DOWN);
@@ -264,8 +268,209 @@ START_TEST(a_long_name_leaves_what_is_wrong)
     strcpy(app.machine, "name-of-28-characters-------");
     ck_assert(!shows(" edges  ") && shows("rounds ") && shows("bad "));
     strcpy(app.machine, "name-of-thirty-two-characters---");
-    strcpy(app.state, "internal-error");
-    ck_assert(!shows("rounds ") && shows("bad ") && shows("faults "));
+    strcpy(app.facts.state, "internal-error");
+    app.readonly = true;
+    ck_assert(shows("bad ") && shows("faults ") && !strstr(row_text(0), "rounds "));
+}
+END_TEST
+
+/* ---- what one sees ---- */
+
+START_TEST(the_way_back_highlights_the_cell_that_keys_act_on)
+{
+    type("&alpha");
+    press(KEYS_ENTER);
+    press(KEYS_ESCAPE);
+    type("3");
+    press(KEYS_ENTER); /* beta, which alpha calls */
+    ck_assert_uint_eq(list_selected(&app.tree)->link.index, BUILD_BETA);
+    press(KEYS_ESCAPE);
+    ck_assert(shows("alpha: needs"));
+    ck_assert_uint_eq(list_selected(&app.tree)->link.index, BUILD_ALPHA);
+    type("i");
+    ck_assert(shows("cell:alpha:.text"));
+}
+END_TEST
+
+START_TEST(an_old_cell_is_not_taken_for_the_new_one)
+{
+    swap_alpha();
+    look();
+    type(":#1");
+    press(KEYS_ENTER);
+    ck_assert_uint_eq(list_selected(&app.tree)->link.index, BUILD_ALPHA);
+    type("s");
+    ck_assert(shows("an old cell is not swapped"));
+    type("i");
+    ck_assert(shows("cell:#1:.text"));
+}
+END_TEST
+
+START_TEST(the_state_of_the_machine_is_in_the_first_line)
+{
+    static const char *const states[] = {"paused", "ended", "silent", "stopped"};
+
+    app_draw(&app, &canvas);
+    ck_assert(strstr(row_text(0), "m  running"));
+    for (size_t i = 0; i < sizeof states / sizeof *states; i++) {
+        strcpy(app.facts.state, states[i]);
+        app_draw(&app, &canvas);
+        ck_assert_msg(strstr(row_text(0), states[i]), "%s", states[i]);
+    }
+    strcpy(app.facts.state, "running");
+    build_header(ram)->ready = 0;
+    memset(build_record(ram, ARENA_CELLS, BUILD_ALPHA), 0xff, 8);
+    look();
+    ck_assert(shows("m   booting") && !shows("damaged metadata"));
+}
+END_TEST
+
+START_TEST(dependencies_are_by_cell)
+{
+    type("&beta");
+    press(KEYS_ENTER);
+    press(KEYS_ESCAPE);
+    type("d");
+    ck_assert(shows("used by 1 cells") && shows("alpha                  x1"));
+    press(KEYS_DOWN);
+    press(KEYS_ENTER);
+    ck_assert(shows("alpha: dependencies") && shows("beta                   x1"));
+}
+END_TEST
+
+static void add_fault(uint64_t seq, uint32_t outcome)
+{
+    struct arena_fault *f = build_record(ram, ARENA_FAULTS, (uint32_t)arena_ring_index(seq, ARENA_FAULTS_MAX));
+
+    *f = (struct arena_fault){.kind = FAULT_PANIC, .seq = seq, .boot = build_header(ram)->boot, .outcome = outcome};
+    f->recovery_ns = 214000;
+    f->steps = 1;
+    f->step[0] = (struct arena_fault_step){.kind = FAULT_STEP_RESTART, .count = 1, .after_ns = 200000};
+    strcpy(f->cell_name, "alpha");
+    strcpy(f->symbol, "alpha_run");
+    strcpy(f->task_name, "producer");
+    strcpy(f->message, "out of bounds");
+    f->check = arena_fault_check(f, seq);
+}
+
+START_TEST(an_incident_shows_itself)
+{
+    ck_assert(!shows("incident ") && shows("incidents 3"));
+    add_fault(4, FAULT_OUTCOME_OPEN);
+    look();
+    ck_assert(shows("incident ") && shows("being recovered") && shows("out of bounds, task producer"));
+    ck_assert(shows("alpha:alpha_run+0x0") && shows("+200 us  restarted"));
+    add_fault(4, FAULT_OUTCOME_RECOVERED);
+    look();
+    ck_assert(shows("recovered in 214 us"));
+    incidents_tell(&app.incidents, 4, "fault 4\n  at           alpha:alpha_run+0x0  a.c:7\n");
+    ck_assert(shows("at       alpha:alpha_run+0x0  a.c:7"));
+    press(KEYS_ESCAPE);
+    ck_assert(!shows("recovered in 214 us"));
+    type("b");
+    ck_assert(shows("recovered in 214 us"));
+    type("[");
+    ck_assert(!shows("recovered in 214 us") && shows("incident "));
+}
+END_TEST
+
+START_TEST(what_has_changed_flashes)
+{
+    ck_assert(!shows("*alpha"));
+    ((struct arena_cell *)build_record(ram, ARENA_CELLS, BUILD_ALPHA))->reloads++;
+    look();
+    ck_assert(shows("*alpha") && !shows("*beta"));
+    app.now_ms += FLASH_MS;
+    look();
+    ck_assert(!shows("*alpha"));
+}
+END_TEST
+
+START_TEST(read_only_changes_nothing)
+{
+    static const char keys[] = "sipRu";
+
+    app.readonly = true;
+    for (const char *key = keys; *key; key++) {
+        type((char[]){*key, 0});
+        ck_assert_int_eq(app.mode, APP_BROWSE);
+        ck_assert(shows("read-only: begun with"));
+    }
+    type(":reset");
+    press(KEYS_ENTER);
+    ck_assert(shows("read-only: begun with"));
+}
+END_TEST
+
+START_TEST(search_goes_round)
+{
+    type("/^ b.ta");
+    press(KEYS_ENTER);
+    ck_assert(shows("beta: sections"));
+    type("/a v1");
+    press(KEYS_ENTER);
+    type("n");
+    type("N");
+    ck_assert(shows(": sections"));
+    type("/nothing like it");
+    ck_assert(shows("nothing here matches"));
+}
+END_TEST
+
+START_TEST(every_place_can_be_named)
+{
+    type(":alp");
+    press(KEYS_TAB);
+    ck_assert_str_eq(app.input, "alpha");
+    press(KEYS_ENTER);
+    ck_assert(shows("alpha: sections"));
+    type(":tasks");
+    press(KEYS_ENTER);
+    ck_assert(shows("tasks"));
+    type("y");
+    ck_assert(shows("$ delias tasks m"));
+    type(":nonsense");
+    press(KEYS_ENTER);
+    ck_assert(shows("is called nonsense"));
+}
+END_TEST
+
+START_TEST(rows_are_sorted_by_a_column)
+{
+    type("&alpha");
+    press(KEYS_ENTER);
+    press(KEYS_ESCAPE);
+    type("ooo"); /* BYTES */
+    ck_assert(shows("by BYTES"));
+    ck_assert_uint_eq(app.list.row[0].id, BUILD_ALPHA_RODATA);
+    type("O");
+    ck_assert_uint_eq(app.list.row[0].id, BUILD_ALPHA_TEXT);
+}
+END_TEST
+
+START_TEST(all_of_an_answer_is_shown)
+{
+    app_draw(&app, &canvas);
+    app.command = (struct command){.said = "first\nsecond\nlast\n"};
+    char line[64];
+    ck_assert_uint_eq(command_last_line(&app.command, line, sizeof line), 3);
+    ck_assert_str_eq(line, "last");
+}
+END_TEST
+
+START_TEST(sizes_that_are_used)
+{
+    static const int size[][2] = {{20, 80}, {23, 80}, {40, 120}, {60, 200}, {100, 300}};
+
+    for (size_t i = 0; i < sizeof size / sizeof *size; i++) {
+        ck_assert(canvas_resize(&canvas, size[i][0], size[i][1]));
+        ck_assert(shows("F10") && shows("F1help") && !shows("too small"));
+        type("?");
+        ck_assert(shows("q, F10"));
+        type("q7");
+        ck_assert(shows("OUTCOME") && shows(" US"));
+        press(KEYS_ESCAPE);
+    }
 }
 END_TEST
 
@@ -330,6 +535,18 @@ Suite *suite_tui(void)
     tcase_add_test(program, filter_takes_names_with_namespaces);
     tcase_add_test(program, way_back_ends_on_the_row_that_was_left);
     tcase_add_test(program, a_long_name_leaves_what_is_wrong);
+    tcase_add_test(program, the_way_back_highlights_the_cell_that_keys_act_on);
+    tcase_add_test(program, an_old_cell_is_not_taken_for_the_new_one);
+    tcase_add_test(program, the_state_of_the_machine_is_in_the_first_line);
+    tcase_add_test(program, dependencies_are_by_cell);
+    tcase_add_test(program, an_incident_shows_itself);
+    tcase_add_test(program, what_has_changed_flashes);
+    tcase_add_test(program, read_only_changes_nothing);
+    tcase_add_test(program, search_goes_round);
+    tcase_add_test(program, every_place_can_be_named);
+    tcase_add_test(program, rows_are_sorted_by_a_column);
+    tcase_add_test(program, all_of_an_answer_is_shown);
+    tcase_add_test(program, sizes_that_are_used);
     tcase_add_test(program, keys_do_not_act_unseen);
     tcase_add_test(program, command_that_is_stopped_ends);
     tcase_add_test(program, command_can_be_pasted_into_a_shell);
