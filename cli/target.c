@@ -133,7 +133,9 @@ static void warn_damage(const struct target *t)
 {
     const struct view_damage *first = view_damage(t->view, 0);
 
-    if (first)
+    if (!view_header(t->view)->ready)
+        cli_warn("machine %s is still booting: this is what there is so far", t->name);
+    else if (first)
         cli_warn("machine %s: %zu damages in the arena, the first: %s %u: %s (`delias verify` lists them)", t->name,
                  view_damage_count(t->view), first->table == ARENA_TABLES ? "header" : name_table(first->table),
                  first->index, first->text);
