@@ -58,11 +58,12 @@ TEST_SIMD_CELLS := ymm
 TEST_ALT_CELLS := $(foreach n,1 2 3 4 5 6 7 8 9,$(filter %_v$(n),$(notdir $(TEST_CELL_DIRS))))
 TEST_CELLS := $(filter-out $(TEST_ALT_CELLS),$(notdir $(TEST_CELL_DIRS)))
 
-LIBS := base machine introspect inject tui cell cli
+LIBS := base machine introspect inject debugger tui cell cli
 base_DIR       := introspect/base
 machine_DIR    := vmm/machine
 introspect_DIR := introspect
 inject_DIR     := injector
+debugger_DIR   := debugger
 tui_DIR        := tui
 cell_DIR       := cells/tool
 cli_DIR        := cli
@@ -197,7 +198,7 @@ endef
 $(foreach l,$(LIBS),$(eval $(call LIB_template,$(l))))
 
 # In the order that the linker wants: who uses comes before what is used.
-LINK_LIBS := cli tui inject machine introspect cell base
+LINK_LIBS := cli tui inject debugger machine introspect cell base
 
 $(B)/bin/delias: $(B)/host/cli/main.o $(LINK_LIBS:%=$(B)/lib/lib%.a)
 	@mkdir -p $(@D)

@@ -24,6 +24,7 @@ struct call {
     struct option_number cpu, cpus, hold, last, seed, timeout; /* timeout in seconds, hold in milliseconds */
     struct option_number ram;                                  /* of run, bytes */
     struct option_list *words;                                 /* of evolve diff: --drop and --rename, in order */
+    const char *listen;                                        /* of gdb */
     const char *only;                                          /* of evolve diff */
     struct option_number transfer_ms;
     struct option_number manifested, workers; /* of campaign */

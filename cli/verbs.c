@@ -85,6 +85,8 @@ static const struct option_rule run_options[] = {
     FLAG(0, "console", console, "connect this terminal to its serial line; Ctrl-] leaves it running"),
     NUMBER('t', "timeout", timeout, "S", 1, TIMEOUT_MAX_S, "how long the guest may take to get ready (default 60)"),
     {0}};
+static const struct option_rule gdb_options[] = {
+    TEXT('l', "listen", listen, "SOCKET", "start no GDB, and listen for one there until interrupted"), MACHINE, {0}};
 static const struct option_rule ns_branch_options[] = {
     NUMBER('c', "cpu", cpu, "K", 0, UINT32_MAX - 1, "its tasks run on CPU K only"),
     FLAG(0, "simd", simd, "its tasks save SIMD registers, and its cells may use them"),
@@ -170,6 +172,9 @@ static const char restore_remarks[] =
     "A machine that runs goes on from there, one that is paused stays paused. Mappings of its memory stay valid.\n";
 static const char run_remarks[] =
     "MACHINE.yaml describes the machine (default: the kernel and archive beside this program, 2 CPUs, 64 MiB).\n";
+static const char gdb_remarks[] = "Each ARGUMENT is one of GDB's; without N, write -- before them. The machine stands "
+                                  "still while GDB does, and runs\n"
+                                  "on when GDB has ended, if it ran before.\n";
 static const char verify_remarks[] =
     "Text, read-only data and unwind tables of every cell; its static data changes by right. Status 1: something\n"
     "differs, or a record of the arena is damaged.\n";
@@ -202,6 +207,8 @@ const struct verb verbs[] = {
     {"snapshots", "[N]", "List the snapshots of a machine, each below its parent", steering_json_options, .most = 1,
      .run = verb_snapshots},
     STEERS("console", "Connect the terminal to its serial line; Ctrl-] leaves", verb_console),
+    {"gdb", "[--listen SOCKET] [N] [ARGUMENT ...]", "Start GDB on it, with the loaded cells as libraries", gdb_options,
+     .remarks = gdb_remarks, .of_machine = true, .most = ANY_NUMBER, .order = OPTIONS_FIRST, .run = verb_gdb},
     READS("namespaces", "[N]", "List namespaces", reading_options, 0, verb_namespaces),
     READS("cells", "[N]", "List cells", all_options, 0, verb_cells),
     {"cell", "[N] CELL", "All about one cell", cell_options, .of_machine = true, .least = 1, .most = 1,

@@ -14,8 +14,9 @@ enum cli_status verb_snapshot(struct call *call);
 enum cli_status verb_restore(struct call *call);
 enum cli_status verb_snapshots(struct call *call);
 enum cli_status verb_console(struct call *call);
-/* run.c */
+/* run.c, gdb.c */
 enum cli_status verb_run(struct call *call);
+enum cli_status verb_gdb(struct call *call);
 /* cells.c */
 enum cli_status verb_namespaces(struct call *call);
 enum cli_status verb_cells(struct call *call);

@@ -8,7 +8,7 @@
 use strict;
 use warnings;
 
-my @folders = qw(cells cli guest injector introspect tui vmm);
+my @folders = qw(cells cli debugger guest injector introspect tui vmm);
 
 sub read_file {
     my ($path) = @_;

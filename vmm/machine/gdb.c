@@ -1,6 +1,7 @@
 /* See gdb.h. */
 #include "vmm/machine/gdb.h"
 #include "introspect/base/own.h"
+#include "introspect/base/rsp.h"
 #include "vmm/machine/error.h"
 #include <errno.h>
 #include <stdbool.h>
@@ -29,38 +30,27 @@ int gdb_connect(const char *path)
     return -1;
 }
 
-/* Skips what comes before the packet (acknowledgements), takes what is between '$' and '#'. */
 bool gdb_receive(int fd, char reply[GDB_REPLY_MAX])
 {
-    size_t used = 0;
-    bool inside = false;
-    char c;
+    struct rsp_reader reader = {0};
+    uint8_t byte;
 
-    for (int received = 0; received < 4096 && recv(fd, &c, 1, 0) == 1; received++) {
-        if (c == '#' && inside) {
-            char sum[2];
-            reply[used] = '\0';
-            return recv(fd, sum, 2, MSG_WAITALL) == 2 && send(fd, "+", 1, MSG_NOSIGNAL) == 1;
-        }
-        if (inside && used < GDB_REPLY_MAX - 1)
-            reply[used++] = c;
-        if (c == '$') {
-            inside = true;
-            used = 0;
-        }
+    /* Acknowledgements come before it. Of a longer one, the beginning is enough. */
+    for (int received = 0; received < 2 * RSP_BODY_MAX && recv(fd, &byte, 1, 0) == 1; received++) {
+        if (rsp_take(&reader, byte) != RSP_PACKET)
+            continue;
+        snprintf(reply, GDB_REPLY_MAX, "%.*s", GDB_REPLY_MAX - 1, reader.body);
+        return send(fd, "+", 1, MSG_NOSIGNAL) == 1;
     }
     return false;
 }
 
 bool gdb_send(int fd, const char *body)
 {
-    char packet[PACKET_MAX + 8];
-    unsigned char sum = 0;
+    char packet[PACKET_MAX + RSP_FRAME];
+    size_t n = rsp_frame(body, strlen(body), packet, sizeof packet);
 
-    for (const char *p = body; *p; p++)
-        sum += (unsigned char)*p;
-    int n = snprintf(packet, sizeof packet, "$%s#%02x", body, sum);
-    return send(fd, packet, (size_t)n, MSG_NOSIGNAL) == n;
+    return n && send(fd, packet, n, MSG_NOSIGNAL) == (ssize_t)n;
 }
 
 enum err gdb_exchange(int fd, const char *path, const char *body)
@@ -82,8 +72,7 @@ static enum err write_chunks(int fd, const char *path, uint64_t gpa, const unsig
     for (size_t done = 0, n; done < count; done += n) {
         n = count - done < CHUNK ? count - done : CHUNK;
         int used = snprintf(body, sizeof body, "M%llx,%zx:", (unsigned long long)gpa + done, n);
-        for (size_t i = 0; i < n; i++)
-            used += snprintf(body + used, sizeof body - (size_t)used, "%02x", bytes[done + i]);
+        rsp_put_hex(body + used, bytes + done, n);
         enum err e = gdb_exchange(fd, path, body);
         if (e != ERR_OK)
             return e;
