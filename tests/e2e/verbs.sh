@@ -107,6 +107,8 @@ has_rounds() { [ "$("$delias" counters $machine --json 2> /dev/null | jq .rounds
 wait_until has_rounds || fail 'it does not come back after a reset'
 try 0 console $machine
 try 0 console -m $machine
+try "0 1" gdb $machine -batch -ex detach # 1: on KVM, where there is no stub
+try 1 gdb --listen "$work" -m $machine
 try 1 tui -m $machine
 try 3 tui nobody
 try 0 run --name $other --accel tcg --cpus 1 --ram 64M --kernel build/delias.elf --archive build/cells.archive \
