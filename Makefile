@@ -24,7 +24,7 @@ say  = $(if $(V),,@printf '  %-8s %s\n' $(1) $@)
 WARN := -Wall -Wextra -Werror -Wstrict-prototypes -Wmissing-prototypes -Wshadow -Wvla
 BASE := -std=gnu2x -I. -g -MMD -MP
 
-HOST_PKGS   := libelf libdw capstone ncursesw yaml-0.1 jansson sqlite3
+HOST_PKGS   := libelf libdw capstone ncursesw yaml-0.1 jansson sqlite3 libvirt libvirt-qemu
 HOST_CFLAGS  = $(BASE) $(WARN) -O2 -D_GNU_SOURCE -pthread $(shell pkg-config --cflags $(HOST_PKGS))
 HOST_LIBS    = $(shell pkg-config --libs $(HOST_PKGS)) -lpthread -lm
 ASAN        := -fsanitize=address,undefined -fno-sanitize-recover=undefined -O1 -fno-omit-frame-pointer

@@ -19,6 +19,7 @@ struct call {
     const char *into, *model, *at;                             /* of inject */
     const char *name, *accel, *kernel, *archive, *append;      /* of run */
     bool audit;                                                /* of restore */
+    const char *connect;                                       /* of run and attach */
     bool all, in, json, follow, dry_run, simd, readonly;       /* switches */
     bool detach, tui, console;                                 /* of run */
     struct option_number cpu, cpus, hold, last, seed, timeout; /* timeout in seconds, hold in milliseconds */

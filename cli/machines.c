@@ -33,6 +33,29 @@ enum cli_status verb_ps(struct call *call)
     return CLI_DONE;
 }
 
+enum cli_status verb_attach(struct call *call)
+{
+    OWN(machine) struct machine *machine = NULL;
+
+    if (!call->connect || !*call->connect)
+        return cli_fail(CLI_USAGE, "--connect URI says where libvirt has the domain, such as qemu:///session");
+    enum err e = machine_attach(call->connect, call->argv[0], call->name, &machine);
+    if (e)
+        return cli_fail(e == ERR_NOT_FOUND ? CLI_UNKNOWN : CLI_FAILED, "%s", machine_last_error());
+    const struct machine_info *info = machine_info(machine);
+    printf("Machine %s is domain %s of %s, process %d.\n", info->name, info->domain, info->connect, info->pid);
+    if (machine_ram_is_copied(machine))
+        cli_warn("machine %s: it can be read only, by way of QEMU's monitor, which is slow: %s", info->name, info->why);
+    return CLI_DONE;
+}
+
+enum cli_status verb_detach(struct call *call)
+{
+    enum err e = machine_detach(call->argv[0]);
+
+    return e ? cli_fail(e == ERR_NOT_FOUND ? CLI_UNKNOWN : CLI_FAILED, "%s", machine_last_error()) : CLI_DONE;
+}
+
 static enum cli_status with_machine(struct call *call, enum err (*act)(struct machine *machine))
 {
     CLOSED_BY(target_close) struct target t = {0};

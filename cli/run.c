@@ -46,6 +46,8 @@ static enum cli_status configure(const struct call *call, struct machine_config 
     }
     if (call->accel && machine_backend_parse(call->accel, &config->backend))
         return cli_fail(CLI_USAGE, "--accel wants auto, kvm or tcg, not '%s'", call->accel);
+    if (call->connect && !*call->connect)
+        return cli_fail(CLI_USAGE, "--connect wants a URI of libvirt, such as qemu:///session");
     if (call->cpus.given)
         config->cpus = (unsigned)call->cpus.value;
     if (call->ram.given)
@@ -53,6 +55,8 @@ static enum cli_status configure(const struct call *call, struct machine_config 
     if (call->ram.given && machine_check_ram(config->ram_bytes))
         return cli_fail(CLI_USAGE, "--ram: %s", machine_last_error());
     enum cli_status status = copy_option("--name", call->name, config->name, sizeof config->name);
+    if (!status)
+        status = copy_option("--connect", call->connect, config->connect, sizeof config->connect);
     if (!status)
         status = copy_option("--kernel", call->kernel, config->kernel, sizeof config->kernel);
     if (!status)

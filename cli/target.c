@@ -141,11 +141,32 @@ static void warn_damage(const struct target *t)
                  first->index, first->text);
 }
 
+/* Takes a view. A copy of memory may be one of a guest in the middle of a change, which only another copy shows to be
+ * over. */
+static struct view *take_view(struct target *t, enum err *ret_err)
+{
+    enum { COPIES = 20 };
+    struct view *view = NULL;
+
+    *ret_err = ERR_OK;
+    for (int i = 0; i < COPIES && !*ret_err && (!view || view_is_torn(view)); i++) {
+        view_free(view);
+        view = NULL;
+        if (t->view || i > 0) /* what target_map has copied is fresh */
+            *ret_err = machine_ram_refresh(t->machine, t->ram, t->ram_bytes);
+        if (!*ret_err)
+            view = view_take_patiently(t->ram, t->ram_bytes, ret_err);
+        if (!machine_ram_is_copied(t->machine))
+            break;
+    }
+    return view;
+}
+
 static enum err replace_view(struct target *t)
 {
     bool first = !t->view;
     enum err e;
-    struct view *fresh = view_take_patiently(t->ram, t->ram_bytes, &e);
+    struct view *fresh = take_view(t, &e);
 
     if (!fresh)
         return e;

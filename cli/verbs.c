@@ -72,9 +72,14 @@ static const struct option_rule request_options[] = {REQUEST, {0}};
 static const struct option_rule namespace_options[] = {NAMESPACE, REQUEST, {0}};
 static const struct option_rule reload_options[] = {DRY_RUN, TRANSFER_MS, NAMESPACE, REQUEST, {0}};
 static const struct option_rule swap_options[] = {DRY_RUN, RECIPES, TRANSFER_MS, NAMESPACE, REQUEST, {0}};
+#define CONNECT(help) TEXT(0, "connect", connect, "URI", help)
+static const struct option_rule attach_options[] = {CONNECT("where libvirt has it, as qemu:///session"),
+                                                    TEXT(0, "name", name, "N", "call it N (default: as the domain)"),
+                                                    {0}};
 static const struct option_rule run_options[] = {
     TEXT(0, "name", name, "N", "call it N"),
     TEXT(0, "accel", accel, "A", "auto, kvm or tcg; auto takes KVM where /dev/kvm works, and says which and why"),
+    CONNECT("have libvirt run it in QEMU, with a URI as qemu:///session"),
     NUMBER(0, "cpus", cpus, "N", 1, MACHINE_CPUS_MAX, "number of CPUs"),
     {"ram", 0, OPTION_SIZE, offsetof(struct call, ram), "SIZE", "memory: bytes, or with K, M or G", 0, 0},
     TEXT(0, "kernel", kernel, "FILE", "the nano_core image"),
@@ -175,6 +180,8 @@ static const char run_remarks[] =
 static const char gdb_remarks[] = "Each ARGUMENT is one of GDB's; without N, write -- before them. The machine stands "
                                   "still while GDB does, and runs\n"
                                   "on when GDB has ended, if it ran before.\n";
+static const char attach_remarks[] =
+    "DOMAIN is its name or UUID. Without shared memory it can be read only, slowly, and is halted meanwhile.\n";
 static const char verify_remarks[] =
     "Text, read-only data and unwind tables of every cell; its static data changes by right. Status 1: something\n"
     "differs, or a record of the arena is damaged.\n";
@@ -193,8 +200,12 @@ static const char swap_remarks[] =
     }
 
 const struct verb verbs[] = {
-    {"run", "[MACHINE.yaml] [--name N] [--accel auto|kvm|tcg] [--detach|--tui|--console]", "Start a machine",
-     run_options, .remarks = run_remarks, .most = 1, .run = verb_run},
+    {"run", "[MACHINE.yaml] [--name N] [--accel auto|kvm|tcg] [--connect URI] [--detach|--tui|--console]",
+     "Start a machine", run_options, .remarks = run_remarks, .most = 1, .run = verb_run},
+    {"attach", "DOMAIN --connect URI [--name N]", "Take a running domain of libvirt as a machine", attach_options,
+     .remarks = attach_remarks, .least = 1, .most = 1, .run = verb_attach},
+    {"detach", "N", "Give up a machine that was attached to; its domain runs on", .least = 1, .most = 1,
+     .run = verb_detach},
     {"ps", "[--json]", "List the machines of this user", json_options, .run = verb_ps},
     {"stop", "[N]", "End a machine", machine_options, .remarks = machine_remarks, .most = 1, .run = verb_stop},
     STEERS("pause", "Halt its CPUs", verb_pause),

@@ -5,6 +5,8 @@
 extern const struct verb verbs[]; /* ends with a NULL name */
 
 /* machines.c */
+enum cli_status verb_attach(struct call *call);
+enum cli_status verb_detach(struct call *call);
 enum cli_status verb_ps(struct call *call);
 enum cli_status verb_stop(struct call *call);
 enum cli_status verb_pause(struct call *call);

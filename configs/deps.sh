@@ -14,6 +14,7 @@ libdw-dev                DWARF: type hashes
 libcapstone-dev          disassembly
 libncurses-dev           the TUI
 libyaml-dev              machine and campaign files
+libvirt-dev              machines that libvirt runs
 libjansson-dev           JSON: QMP and --json
 libsqlite3-dev           campaign databases
 sqlite3                  rows of campaigns in tests
@@ -25,6 +26,10 @@ clang-format             format check
 cppcheck                 static analysis
 qemu-system-x86          a machine without /dev/kvm, and the lab
 seabios                  firmware of those machines
+libvirt-daemon           runs machines in the tests
+libvirt-daemon-driver-qemu its driver for QEMU
+libvirt-clients          virsh, which steers them too
+qemu-utils               snapshots of disks by libvirt
 grub-common              the ISO
 grub-pc-bin              the ISO on BIOS
 grub-efi-amd64-bin       the ISO on UEFI

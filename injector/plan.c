@@ -331,6 +331,11 @@ static enum err apply_machine(struct settings *s, struct plan *p)
         settings_refuse(s, "machine", 0, "%s", machine_last_error());
         return e;
     }
+    if (p->machine.connect[0]) {
+        settings_refuse(s, "machine", 0,
+                        "libvirt's machines (connect) are not for campaigns, which keep states of their own");
+        return ERR_UNSUPPORTED;
+    }
     if (accel && machine_backend_parse(accel, &p->machine.backend) != ERR_OK) {
         settings_refuse(s, "accel", 0, "%s", machine_last_error());
         return ERR_INVALID;

@@ -72,7 +72,7 @@ static const char *why_no_view(enum err err)
 static void take_look(struct app *app, struct watch *watch, struct session *session)
 {
     struct watch_facts facts = watch_read(watch);
-    enum err err = ERR_OK;
+    enum err err = machine_ram_refresh(session->machine, session->ram, session->bytes);
 
     if (facts.pid || facts.state[0])
         app->facts = facts;

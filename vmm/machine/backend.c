@@ -12,7 +12,8 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-static const char *const names[] = {[MACHINE_AUTO] = "auto", [MACHINE_KVM] = "kvm", [MACHINE_TCG] = "tcg"};
+static const char *const names[] = {
+    [MACHINE_AUTO] = "auto", [MACHINE_KVM] = "kvm", [MACHINE_TCG] = "tcg", [MACHINE_LIBVIRT] = "libvirt"};
 
 const char *machine_backend_name(enum machine_backend backend)
 {
@@ -21,7 +22,7 @@ const char *machine_backend_name(enum machine_backend backend)
 
 enum err machine_backend_parse(const char *word, enum machine_backend *ret_backend)
 {
-    for (unsigned i = 0; i < sizeof names / sizeof *names; i++)
+    for (unsigned i = 0; i < MACHINE_LIBVIRT; i++)
         if (strcmp(word, names[i]) == 0) {
             *ret_backend = (enum machine_backend)i;
             return ERR_OK;

@@ -9,8 +9,8 @@
 #include <string.h>
 #include <unistd.h>
 
-static const char *const keys[] = {"name",    "cpus",  "ram",    "accel",  "kernel", "archive",
-                                   "cmdline", "extra", "icount", "paused", NULL};
+static const char *const keys[] = {"name",    "cpus",  "ram",    "accel",  "kernel",  "archive",
+                                   "cmdline", "extra", "icount", "paused", "connect", NULL};
 
 void machine_config_init(struct machine_config *config)
 {
@@ -67,6 +67,7 @@ static void apply_machine_file(struct settings *s, const char *path, struct mach
     const char *accel = settings_text(s, "accel", 1, 16);
     if (accel && machine_backend_parse(accel, &c->backend) != ERR_OK)
         settings_refuse(s, "accel", 0, "%s", machine_last_error());
+    apply_text(s, "connect", 1, c->connect, sizeof c->connect);
     apply_path(s, "kernel", path, c->kernel);
     apply_path(s, "archive", path, c->archive);
     apply_text(s, "cmdline", 0, c->cmdline, sizeof c->cmdline);

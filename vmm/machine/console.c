@@ -2,7 +2,7 @@
 #include "introspect/base/own.h"
 #include "introspect/base/terminal.h"
 #include "vmm/machine/error.h"
-#include "vmm/machine/machine.h"
+#include "vmm/machine/inside.h"
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
@@ -22,6 +22,13 @@ static int connect_to(const char *path)
     if (fd < 0 || connect(fd, (void *)&address, sizeof address) != 0)
         return -1;
     return MOVE_DESCRIPTOR(fd);
+}
+
+static int open_domain_console(struct machine *machine)
+{
+    struct domain *domain;
+
+    return machine_domain(machine, &domain) == ERR_OK ? domain_console(domain) : -1;
 }
 
 enum passed { PASSED, PASSED_END, PASSED_UNWRITTEN }; /* the last one: errno says why */
@@ -67,7 +74,10 @@ static bool pump(int serial, int in_fd, int out_fd)
 enum err machine_console(struct machine *machine, int in_fd, int out_fd)
 {
     const struct machine_info *info = machine_info(machine);
-    OWN(descriptor) int serial = connect_to(info->console);
+    OWN(descriptor) int serial = info->connect[0] ? open_domain_console(machine) : connect_to(info->console);
+
+    if (serial < 0 && info->connect[0])
+        return ERR_IO;
 
     if (serial < 0)
         return machine_fail(ERR_IO, "console of %s: %s", info->name, strerror(errno));

@@ -7,7 +7,7 @@
 #include "vmm/machine/process.h"
 #include "vmm/machine/qmp.h"
 #include "vmm/machine/rundir.h"
-#include "vmm/machine/fair_lock.h"
+#include "vmm/machine/inside.h"
 #include "vmm/machine/snapshot_files.h"
 #include <dirent.h>
 #include <errno.h>
@@ -22,12 +22,7 @@
 
 enum { QMP_MS = 5000, START_MS = 20000, QUIT_MS = 3000 };
 
-struct machine {
-    struct machine_info info;
-    struct fair_lock lock; /* in the line for the request ring */
-};
-
-static struct machine *machine_new(const struct machine_info *info)
+struct machine *machine_new(const struct machine_info *info)
 {
     struct machine *m = malloc(sizeof *m);
 
@@ -38,8 +33,10 @@ static struct machine *machine_new(const struct machine_info *info)
 
 void machine_close(struct machine *machine)
 {
-    if (machine)
-        machine_unlock(machine);
+    if (!machine)
+        return;
+    machine_unlock(machine);
+    domain_close(machine->domain);
     free(machine);
 }
 
@@ -112,6 +109,10 @@ static enum err choose_backend(const struct machine_config *c, struct machine_in
 {
     char why[sizeof info->why - 64];
 
+    if (c->connect[0]) {
+        info->backend = MACHINE_LIBVIRT;
+        return ERR_OK;
+    }
     if (c->backend == MACHINE_KVM && !backend_kvm_opens(why, sizeof why))
         return machine_fail(ERR_UNSUPPORTED, "machine %s: no KVM: %s; try --accel auto or tcg", c->name, why);
     if (c->backend == MACHINE_KVM && c->icount)
@@ -128,14 +129,18 @@ static enum err choose_backend(const struct machine_config *c, struct machine_in
 }
 
 /* Makes the folder, clearing away what an ended machine left. The caller holds the lock of its name. */
-static enum err claim_folder(const struct machine_info *info)
+enum err machine_claim_folder(const struct machine_info *info)
 {
     struct machine_info old;
 
-    if (rundir_read(info->name, &old) == ERR_OK && process_is(old.pid, old.started))
+    bool known = machine_read(info->name, &old) == ERR_OK;
+
+    if (known && process_is(old.pid, old.started))
         return machine_fail(ERR_EXISTS,
                             "machine '%s' runs already (pid %d); 'delias stop %s' ends it, --name starts another",
                             info->name, old.pid, info->name);
+    if (known && old.connect[0] && !old.attached) /* its definition would be in the way */
+        (void)!machine_end_domain(&old);
     enum err e = rundir_remove(info);
     if (e == ERR_OK && mkdir(info->folder, 0700) != 0)
         e = machine_fail(ERR_IO, "%s: %s", info->folder, strerror(errno));
@@ -198,12 +203,13 @@ static enum err claim_and_launch(const struct machine_config *config, struct mac
         return ERR_IO;
     if (!a)
         return machine_fail(ERR_NOMEM, "out of memory");
-    enum err e = backend_arguments(config, info, a);
+    bool domain = info->backend == MACHINE_LIBVIRT;
+    enum err e = domain ? ERR_OK : backend_arguments(config, info, a);
     if (e == ERR_OK)
-        e = claim_folder(info);
+        e = machine_claim_folder(info);
     if (e != ERR_OK)
         return e;
-    e = launch(config, info, a);
+    e = domain ? machine_launch_domain(config, info) : launch(config, info, a);
     if (e != ERR_OK)
         rundir_clear(info);
     return e;
@@ -258,7 +264,7 @@ enum err machine_start(const struct machine_config *config, struct machine **ret
     e = claim_and_launch(config, &info);
     if (e != ERR_OK)
         return e;
-    e = await_start(&info);
+    e = info.connect[0] ? ERR_OK : await_start(&info); /* libvirt has waited for it */
     if (e != ERR_OK)
         return take_back(&info, e);
     *ret_machine = machine_new(&info);
@@ -267,15 +273,21 @@ enum err machine_start(const struct machine_config *config, struct machine **ret
 
 /* ---- finding ---- */
 
+static enum err has_ended(enum err code, const struct machine_info *info)
+{
+    return machine_fail(code, "machine '%s' has ended%s%s", info->name,
+                        info->serial[0] ? "; its last words are in " : "", info->serial);
+}
+
 enum err machine_open(const char *name, struct machine **ret_machine)
 {
     struct machine_info info;
-    enum err e = rundir_read(name, &info);
+    enum err e = machine_read(name, &info);
 
     if (e != ERR_OK)
         return e;
     if (!process_is(info.pid, info.started))
-        return machine_fail(ERR_NOT_FOUND, "machine '%s' has ended; its last words are in %s", name, info.serial);
+        return has_ended(ERR_NOT_FOUND, &info);
     strcpy(info.state, "running");
     struct machine *m = machine_new(&info);
     if (!m)
@@ -307,7 +319,7 @@ enum err machine_list(struct machine_info **ret_infos, size_t *ret_count)
 
     for (struct dirent *entry; folder && (entry = readdir(folder));) {
         struct machine_info info, *more;
-        if (entry->d_name[0] == '.' || rundir_read(entry->d_name, &info) != ERR_OK)
+        if (entry->d_name[0] == '.' || machine_read(entry->d_name, &info) != ERR_OK)
             continue;
         more = realloc(infos, (count + 1) * sizeof *infos);
         if (!more)
@@ -335,6 +347,7 @@ static void *ask_state(void *argument)
         strcpy(info->state, "silent");
     else
         strcpy(info->state, state_of_process(info));
+    domain_close(probe.domain);
     return NULL;
 }
 
@@ -363,11 +376,15 @@ static enum err run_qmp_command(struct machine *m, const char *name, json_t **re
     OWN(qmp) struct qmp *qmp = NULL;
 
     if (!machine_is_alive(m))
-        return machine_fail(ERR_NOT_RUNNING, "machine '%s' has ended; its last words are in %s", m->info.name,
-                            m->info.serial);
+        return has_ended(ERR_NOT_RUNNING, &m->info);
     if (process_is_stopped(m->info.pid, m->info.started))
         return machine_fail(ERR_BUSY, "machine '%s' is stopped by a signal; 'kill -CONT %d' lets it go on",
                             m->info.name, m->info.pid);
+    if (m->info.connect[0]) {
+        struct domain *domain;
+        enum err e = machine_domain(m, &domain);
+        return e == ERR_OK ? domain_qmp(domain, name, NULL, ret_value) : e;
+    }
     enum err e = qmp_open(m->info.control, m->info.pid, QMP_MS, &qmp);
     return e == ERR_OK ? qmp_command(qmp, name, NULL, QMP_MS, ret_value) : e;
 }
@@ -391,7 +408,7 @@ enum err machine_check_debugger(struct machine *machine)
 {
     OWN(json) json_t *devices = NULL;
     json_t *device;
-    bool attached = false;
+    bool attached = false, served = false;
     size_t i;
     enum err e = machine->info.gdb[0] ? run_qmp_command(machine, "query-chardev", &devices) : ERR_OK;
 
@@ -401,19 +418,22 @@ enum err machine_check_debugger(struct machine *machine)
     {
         const char *label = json_string_value(json_object_get(device, "label"));
         const char *peer = json_string_value(json_object_get(device, "filename"));
+        served = served || (label && strcmp(label, "gdb") == 0);
         attached = attached || (label && peer && strcmp(label, "gdb") == 0 && !strstr(peer, "disconnected:"));
     }
+    if (machine->info.connect[0] && machine->info.gdb[0] && !served)
+        return machine_renew_stub(machine);
     return attached ? machine_fail(ERR_BUSY, "%s: a debugger is attached; detach it", machine->info.gdb) : ERR_OK;
 }
 
 enum err machine_pause(struct machine *machine)
 {
-    return run_qmp_command(machine, "stop", NULL);
+    return machine->info.connect[0] ? machine_steer_domain(machine, false) : run_qmp_command(machine, "stop", NULL);
 }
 
 enum err machine_resume(struct machine *machine)
 {
-    return run_qmp_command(machine, "cont", NULL);
+    return machine->info.connect[0] ? machine_steer_domain(machine, true) : run_qmp_command(machine, "cont", NULL);
 }
 
 /* But for the first MiB, which is the firmware's: its copy of itself is there, which the chipset maps in place of the
@@ -435,13 +455,14 @@ static enum err reset_qemu(struct machine *machine)
     bool running = strcmp(machine->info.state, "running") == 0;
 
     if (e == ERR_OK)
-        e = run_qmp_command(machine, "stop", NULL);
+        e = machine_pause(machine);
     if (e != ERR_OK)
         return e;
-    e = clear_ram(&machine->info);
+    if (machine->info.ram_file[0]) /* of a domain without shared memory, it stays */
+        e = clear_ram(&machine->info);
     if (e == ERR_OK)
-        e = run_qmp_command(machine, "system_reset", NULL);
-    return e == ERR_OK && running ? run_qmp_command(machine, "cont", NULL) : e;
+        e = machine->domain ? domain_reset(machine->domain) : run_qmp_command(machine, "system_reset", NULL);
+    return e == ERR_OK && running ? machine_resume(machine) : e;
 }
 
 enum err machine_reset(struct machine *machine)
@@ -464,6 +485,8 @@ static bool ask_to_quit(const struct machine_info *info)
 
 static enum err end_process(const struct machine_info *info)
 {
+    if (info->connect[0])
+        return machine_end_domain(info);
     if (!process_is(info->pid, info->started))
         return ERR_OK;
     if (!ask_to_quit(info) || process_wait(info, QUIT_MS, NULL) != ERR_OK)
@@ -480,7 +503,7 @@ enum err machine_stop(const char *name)
 
     if (lock < 0)
         return ERR_IO;
-    enum err e = rundir_read(name, &info);
+    enum err e = machine_read(name, &info);
     if (e == ERR_OK) {
         e = end_process(&info);
     } else if (info.name[0] == '\0' && rundir_check_name(name) == ERR_OK) {

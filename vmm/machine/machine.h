@@ -7,6 +7,8 @@
  *     qmp.sock      for any QMP client                   control.sock QMP for this library
  *     gdb.sock      GDB remote protocol (QEMU)           console.sock the serial line, both ways
  *     serial.log    all that the guest printed           log          what the hypervisor printed
+ * One that libvirt runs (`connect`) has there its description, serial.log, gdb.sock and the lock only; its monitor is
+ * reached through libvirt.
  *
  * Every function that can fail leaves one line in machine_last_error(), per thread. Sizes are bytes, times are
  * milliseconds. Handles are not shared between threads; any number of processes may open the same machine. */
@@ -19,11 +21,12 @@
 
 enum { MACHINE_NAME_MAX = 32, MACHINE_PATH_MAX = 512, MACHINE_TEXT_MAX = 1024, MACHINE_CPUS_MAX = 64 };
 
-enum machine_backend { MACHINE_AUTO, MACHINE_KVM, MACHINE_TCG };
+enum machine_backend { MACHINE_AUTO, MACHINE_KVM, MACHINE_TCG, MACHINE_LIBVIRT };
 
 struct machine_config {
     char name[MACHINE_NAME_MAX + 1]; /* letters, digits, '-', '_', '.'; not starting with '.' or '-' */
-    enum machine_backend backend;
+    enum machine_backend backend;    /* not MACHINE_LIBVIRT: with `connect`, what QEMU uses there */
+    char connect[MACHINE_PATH_MAX];  /* libvirt's URI, if that is to run it; empty: none */
     char kernel[MACHINE_PATH_MAX];
     char archive[MACHINE_PATH_MAX]; /* empty: none */
     char cmdline[MACHINE_TEXT_MAX];
@@ -42,7 +45,8 @@ struct machine_info {
     int pid;
     uint64_t started;                /* process start time in ticks since boot, against reuse of the pid */
     char folder[MACHINE_PATH_MAX];   /* in the run directory */
-    char ram_file[MACHINE_PATH_MAX]; /* RAM; where a physical address is in it says introspect/base/ram_map.h */
+    char ram_file[MACHINE_PATH_MAX]; /* RAM; where a physical address is in it says introspect/base/ram_map.h. Empty: a
+                                        domain's, which nobody can map */
     char qmp[MACHINE_PATH_MAX];
     char control[MACHINE_PATH_MAX];
     char gdb[MACHINE_PATH_MAX]; /* empty: none */
@@ -53,6 +57,9 @@ struct machine_info {
     char archive[MACHINE_PATH_MAX];
     unsigned cpus;
     uint64_t ram_bytes;
+    char connect[MACHINE_PATH_MAX]; /* libvirt's URI; empty: it is not libvirt's */
+    char domain[40];                /* UUID of the domain */
+    bool attached;                  /* the domain is not of our making: it is never undefined */
 };
 
 struct machine; /* an open machine; close it with machine_close, which leaves it running */
@@ -60,7 +67,8 @@ struct machine; /* an open machine; close it with machine_close, which leaves it
 /* The line that the last failure in this thread left: names the thing, what is wrong, what to do. */
 const char *machine_last_error(void);
 
-const char *machine_backend_name(enum machine_backend backend); /* "auto", "kvm", "tcg" */
+const char *machine_backend_name(enum machine_backend backend); /* "auto", "kvm", "tcg", "libvirt" */
+/* Of what --accel and machine files may say: not libvirt, which is asked for by `connect`. */
 enum err machine_backend_parse(const char *word, enum machine_backend *ret_backend);
 
 /* 64 MiB, 2 CPUs, backend auto, name "delias", no kernel. */
@@ -79,7 +87,13 @@ enum machine_backend machine_probe(char *why, size_t bytes);
  * ended machine of that name left behind is removed first. */
 enum err machine_start(const struct machine_config *config, struct machine **ret_machine);
 
-/* ERR_NOT_FOUND when there is none of that name, or it has ended. */
+/* Takes a running domain of libvirt, named or by UUID, as the machine `name` (NULL: its own name), and returns it open.
+ * ERR_EXISTS when a machine of that name runs. machine_detach gives such a one up, and it runs on. */
+enum err machine_attach(const char *uri, const char *domain, const char *name, struct machine **ret_machine);
+enum err machine_detach(const char *name);
+
+/* ERR_NOT_FOUND when there is none of that name, or it has ended. A domain that libvirt has started again, or
+ * restored, is the same machine. */
 enum err machine_open(const char *name, struct machine **ret_machine);
 void machine_close(struct machine *machine);
 OWNABLE(machine, machine_close)
@@ -117,6 +131,10 @@ enum err machine_wait(struct machine *machine, int timeout_ms, int *ret_status);
  * Unmap with machine_ram_unmap. The mapping survives the machine. */
 enum err machine_ram_map(struct machine *machine, bool writable, void **ret_base, size_t *ret_bytes);
 void machine_ram_unmap(void *base, size_t bytes);
+/* Where RAM cannot be shared (a domain without shared memory), what was mapped is a copy, and this takes it again; that
+ * is slow, and the CPUs are halted meanwhile. Does nothing for other machines. */
+enum err machine_ram_refresh(struct machine *machine, void *base, size_t bytes);
+bool machine_ram_is_copied(const struct machine *machine);
 /* Writes guest-physical memory so that the CPUs execute what was written. Under TCG a store through the mapping
  * does not drop translated code; this goes through the GDB stub there, unless a debugger holds it (ERR_BUSY). For
  * data, the mapping is enough. */

@@ -117,6 +117,8 @@ int rundir_lock(const char *name)
     X("control", control)                                                                                              \
     X("gdb", gdb)                                                                                                      \
     X("console", console) X("serial", serial) X("log", log) X("kernel", kernel) X("archive", archive) X("why", why)
+/* Of a domain only. */
+#define DOMAIN_TEXTS(X) X("connect", connect) X("domain", domain)
 
 enum err rundir_write(const struct machine_info *info)
 {
@@ -130,6 +132,10 @@ enum err rundir_write(const struct machine_info *info)
 
 #define SET(key, member) failed |= json_object_set_new(json, key, json_string(info->member));
     TEXTS(SET)
+    if (info->backend == MACHINE_LIBVIRT) {
+        DOMAIN_TEXTS(SET)
+        failed |= json_object_set_new(json, "attached", json_boolean(info->attached));
+    }
 #undef SET
     snprintf(path, sizeof path, "%s/machine.json", info->folder);
     snprintf(fresh, sizeof fresh, "%s/machine.new", info->folder);
@@ -168,14 +174,20 @@ enum err rundir_read(const char *name, struct machine_info *ret_info)
         return machine_fail(ERR_NOT_FOUND, "no machine '%s' is running; 'delias ps' lists what is", name);
 #define GET(key, member) good = good && copy_json_text(json, key, info.member, sizeof info.member);
     TEXTS(GET)
-#undef GET
     const char *backend = json_string_value(json_object_get(json, "backend"));
+    bool domain = backend && strcmp(backend, machine_backend_name(MACHINE_LIBVIRT)) == 0;
+    if (domain) {
+        DOMAIN_TEXTS(GET)
+        info.backend = MACHINE_LIBVIRT;
+        info.attached = json_is_true(json_object_get(json, "attached"));
+    }
+#undef GET
     json_int_t pid = json_integer_value(json_object_get(json, "pid"));
     json_int_t cpus = json_integer_value(json_object_get(json, "cpus"));
     json_int_t ram = json_integer_value(json_object_get(json, "ram_bytes"));
     info.started = (uint64_t)json_integer_value(json_object_get(json, "started"));
-    good = good && backend && machine_backend_parse(backend, &info.backend) == ERR_OK && pid > 1 && pid <= INT32_MAX &&
-           cpus > 0 && cpus <= MACHINE_CPUS_MAX && ram > 0;
+    good = good && backend && (domain || machine_backend_parse(backend, &info.backend) == ERR_OK) && pid > 1 &&
+           pid <= INT32_MAX && cpus > 0 && cpus <= MACHINE_CPUS_MAX && ram > 0;
     if (!good)
         return machine_fail(ERR_NOT_FOUND, "%s: damaged; 'delias stop %s' removes it", path, name);
     info.pid = (int)pid;

@@ -190,12 +190,27 @@ static enum err give_vmm(struct machine *machine, const uint8_t *bytes, size_t c
     return e;
 }
 
+/* Over sockets that libvirt keeps for itself. */
+static enum err refuse_domain(const struct machine *machine)
+{
+    const struct machine_info *info = machine_info(machine);
+
+    return machine_fail(
+        ERR_UNSUPPORTED,
+        "machine '%s': libvirt has its state; 'virsh -c %s save' and 'restore' keep it, and bring it back", info->name,
+        info->connect);
+}
+
 enum err state_fetch(struct machine *machine, uint8_t **ret_bytes, size_t *ret_count)
 {
+    if (machine_info(machine)->connect[0])
+        return refuse_domain(machine);
     return (machine_info(machine)->backend == MACHINE_KVM ? fetch_vmm : fetch_qemu)(machine, ret_bytes, ret_count);
 }
 
 enum err state_give(struct machine *machine, const uint8_t *bytes, size_t count)
 {
+    if (machine_info(machine)->connect[0])
+        return refuse_domain(machine);
     return (machine_info(machine)->backend == MACHINE_KVM ? give_vmm : give_qemu)(machine, bytes, count);
 }
