@@ -97,8 +97,8 @@ enum cli_status verb_restore(struct call *call)
     out_number(out, report.mismatches);
     out_print(out);
     if (report.mismatches)
-        return cli_fail(CLI_FAILED, "machine '%s' is not as the snapshot in %llu places", t.name,
-                        (unsigned long long)report.mismatches);
+        return cli_fail(CLI_FAILED, "machine '%s' is not as the snapshot in %llu places%s%s", t.name,
+                        (unsigned long long)report.mismatches, *report.first ? ": " : "", report.first);
     return CLI_DONE;
 }
 

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 
-enum { TSC = 0x10, TSC_DEADLINE = 0x6e0, TIMER_COUNT = 0x390 };
+enum { TSC = 0x10, TSC_ADJUST = 0x3b };
 
 static bool get_msr(const struct vcpu *cpu, uint32_t index, uint64_t *ret_value)
 {
@@ -77,16 +77,21 @@ enum err guest_time_power_on(struct vmm *vmm)
 /* ---- stopped ---- */
 
 /* A channel in mode 5 waits for an edge that the speaker's gate alone has: it has no timer. */
-static void stop_pit(struct vmm *vmm)
+static void set_still_pit(struct vmm *vmm)
 {
     enum { WAITS_FOR_GATE = 5 };
-
-    if (ioctl(vmm->vm_fd, KVM_GET_PIT2, &vmm->stopped_pit) != 0)
-        vmm_say("KVM_GET_PIT2: %s", strerror(errno));
     struct kvm_pit_state2 still = vmm->stopped_pit;
+
     still.channels[0].mode = WAITS_FOR_GATE;
     if (ioctl(vmm->vm_fd, KVM_SET_PIT2, &still) != 0)
         vmm_say("KVM_SET_PIT2: %s", strerror(errno));
+}
+
+static void stop_pit(struct vmm *vmm)
+{
+    if (ioctl(vmm->vm_fd, KVM_GET_PIT2, &vmm->stopped_pit) != 0)
+        vmm_say("KVM_GET_PIT2: %s", strerror(errno));
+    set_still_pit(vmm);
 }
 
 static void save_timer(struct vcpu *cpu)
@@ -95,8 +100,8 @@ static void save_timer(struct vcpu *cpu)
 
     cpu->timer_count = 0;
     if (ioctl(cpu->fd, KVM_GET_LAPIC, &lapic) == 0)
-        memcpy(&cpu->timer_count, lapic.regs + TIMER_COUNT, sizeof cpu->timer_count);
-    if (!get_msr(cpu, TSC_DEADLINE, &cpu->tsc_deadline))
+        memcpy(&cpu->timer_count, lapic.regs + LAPIC_TIMER_COUNT, sizeof cpu->timer_count);
+    if (!get_msr(cpu, MSR_TSC_DEADLINE, &cpu->tsc_deadline))
         cpu->tsc_deadline = 0;
     /* A guest that uses KVM's clock is told not to take the pause for a hang. EINVAL: it does not use it. */
     ioctl(cpu->fd, KVM_KVMCLOCK_CTRL, 0);
@@ -140,12 +145,12 @@ static void restore_timer(struct vcpu *cpu)
     struct kvm_lapic_state lapic;
 
     if (cpu->timer_count && ioctl(cpu->fd, KVM_GET_LAPIC, &lapic) == 0) {
-        memcpy(lapic.regs + TIMER_COUNT, &cpu->timer_count, sizeof cpu->timer_count);
+        memcpy(lapic.regs + LAPIC_TIMER_COUNT, &cpu->timer_count, sizeof cpu->timer_count);
         if (ioctl(cpu->fd, KVM_SET_LAPIC, &lapic) != 0)
             vmm_say("vCPU %u: LAPIC: %s", cpu->id, strerror(errno));
     }
     if (cpu->tsc_deadline)
-        set_msr(cpu, TSC_DEADLINE, cpu->tsc_deadline);
+        set_msr(cpu, MSR_TSC_DEADLINE, cpu->tsc_deadline);
 }
 
 void guest_time_start(struct vmm *vmm)
@@ -159,4 +164,44 @@ void guest_time_start(struct vmm *vmm)
         restore_timer(vmm->cpu[c]);
     if (ioctl(vmm->vm_fd, KVM_SET_PIT2, &vmm->stopped_pit) != 0)
         vmm_say("KVM_SET_PIT2: %s", strerror(errno));
+}
+
+/* ---- kept ---- */
+
+void guest_time_get(const struct vmm *vmm, struct guest_time *ret_time)
+{
+    *ret_time = (struct guest_time){vmm->stopped_tsc, vmm->stopped_clock, vmm->tsc_can_move, vmm->stopped_pit};
+}
+
+/* The distance between two TSCs is what the guest has made of it: they began with the same offset. Where the host's TSC
+ * is not stable, the offsets themselves change all the time. */
+void guest_time_get_cpu(const struct vmm *vmm, const struct vcpu *cpu, struct guest_time_cpu *ret_time)
+{
+    uint64_t first = 0, own = 0;
+
+    if (!get_msr(vmm->cpu[0], TSC_ADJUST, &first) || !get_msr(cpu, TSC_ADJUST, &own))
+        first = own = 0; /* a processor without it */
+    *ret_time = (struct guest_time_cpu){own - first, cpu->tsc_deadline, cpu->timer_count};
+}
+
+enum err guest_time_set(struct vmm *vmm, const struct guest_time *time, const struct guest_time_cpu *const *cpus)
+{
+    uint64_t first = 0;
+
+    vmm->time_stopped = true;
+    vmm->stopped_tsc = time->tsc;
+    vmm->stopped_clock = time->clock;
+    vmm->stopped_pit = time->pit;
+    set_still_pit(vmm);
+    if (vmm->tsc_can_move && !tsc_offset(vmm->cpu[0], KVM_GET_DEVICE_ATTR, &first))
+        return vmm_fail(ERR_IO, "vCPU 0: offset of the TSC: %s", strerror(errno));
+    for (unsigned c = 0; c < vmm->cpus; c++) {
+        uint64_t offset = first + cpus[c]->tsc_distance;
+
+        vmm->cpu[c]->tsc_deadline = cpus[c]->tsc_deadline;
+        vmm->cpu[c]->timer_count = (uint32_t)cpus[c]->timer_count;
+        if (vmm->tsc_can_move && !tsc_offset(vmm->cpu[c], KVM_SET_DEVICE_ATTR, &offset))
+            return vmm_fail(ERR_IO, "vCPU %u: offset of the TSC: %s", c, strerror(errno));
+    }
+    return ERR_OK;
 }

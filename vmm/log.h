@@ -4,5 +4,7 @@
 
 /* Prints "delias-vmm: ..." and returns `code`. */
 enum err vmm_fail(enum err code, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* The line of this thread's last failure, without the program's name. */
+const char *vmm_last_failure(void);
 /* Prints the same of what is no failure of its own. */
 void vmm_say(const char *format, ...) __attribute__((format(printf, 1, 2)));

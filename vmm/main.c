@@ -9,6 +9,7 @@
 #include "vmm/log.h"
 #include "vmm/monitor.h"
 #include "vmm/qmp.h"
+#include "vmm/state.h"
 #include "vmm/vmm.h"
 #include "vmm/watchdog.h"
 #include <errno.h>
@@ -188,6 +189,39 @@ static json_t *do_query(void *owner, enum qmp_query query, const json_t *argumen
     return monitor_answer(&p->vmm, query, arguments);
 }
 
+/* QMP's text is of what was refused here, too. */
+static enum err check_still(const struct program *p)
+{
+    if (p->vmm.state == RUN_RUNNING)
+        return vmm_fail(ERR_REFUSED, "the machine runs; stop it first");
+    return ERR_OK;
+}
+
+static enum err do_save(void *owner, const char *path)
+{
+    struct program *p = owner;
+    enum err e = check_still(p);
+
+    if (e == ERR_OK && (p->vmm.state == RUN_BROKEN || p->reset_due_ms))
+        e = vmm_fail(ERR_REFUSED, "the guest waits for a reset");
+    return e == ERR_OK ? state_save(&p->vmm, path) : e;
+}
+
+static enum err do_load(void *owner, const char *path)
+{
+    struct program *p = owner;
+    bool begun = false;
+    enum err e = check_still(p);
+
+    if (e == ERR_OK)
+        e = state_load(&p->vmm, path, &begun);
+    if (begun) {
+        p->reset_due_ms = 0;
+        p->vmm.state = e == ERR_OK ? RUN_PAUSED : RUN_BROKEN;
+    }
+    return e;
+}
+
 /* ---- the main thread ---- */
 
 static void sci(void *owner, bool level)
@@ -343,7 +377,8 @@ static enum err take_signals(struct program *p)
 
 static enum err open_sockets(struct program *p, const struct options *o)
 {
-    struct qmp_machine machine = {p, do_status, o->name, do_stop, do_cont, do_reset, do_quit, do_query};
+    struct qmp_machine machine = {p,        do_status, o->name,  do_stop, do_cont,
+                                  do_reset, do_quit,   do_query, do_save, do_load};
     enum err e = serial_open(&p->vmm.serial, o->serial, o->serial_log, o->serial_log_most.value, serial_irq, &p->vmm);
 
     if (e == ERR_OK)

@@ -169,6 +169,22 @@ void msrs_power_on(struct msrs *msrs, int vcpu_fd, unsigned address_bits, msrs_c
         find_msr(msrs, wishes.entry[i].index)->data = wishes.entry[i].data;
 }
 
+enum err msrs_get(struct msrs *msrs, int vcpu_fd, msrs_call *call)
+{
+    unsigned count = msrs->count;
+    enum err e = pass_accepted(msrs, vcpu_fd, KVM_GET_MSRS, call);
+
+    return e == ERR_OK && msrs->count != count ? vmm_fail(ERR_IO, "an MSR cannot be read any more") : e;
+}
+
+void msrs_set(struct msrs *msrs, uint32_t index, uint64_t value)
+{
+    struct kvm_msr_entry *entry = find_msr(msrs, index);
+
+    if (entry)
+        entry->data = value;
+}
+
 enum err msrs_write(const struct msrs *msrs, int vcpu_fd, msrs_call *call)
 {
     struct msrs values = *msrs;
@@ -176,6 +192,6 @@ enum err msrs_write(const struct msrs *msrs, int vcpu_fd, msrs_call *call)
 
     for (unsigned i = 0; e == ERR_OK && i < msrs->count; i++)
         if (i == values.count || values.entry[i].index != msrs->entry[i].index)
-            e = vmm_fail(ERR_IO, "MSR %#x does not take its value of power-on", msrs->entry[i].index);
+            e = vmm_fail(ERR_IO, "MSR %#x does not take its value", msrs->entry[i].index);
     return e;
 }

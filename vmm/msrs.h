@@ -25,5 +25,10 @@ enum err msrs_read(struct msrs *msrs, int vcpu_fd, msrs_call *call);
  * GiB below 4 GiB; fast string instructions. What the vCPU does not take stays as it is. `address_bits`: see CPUID leaf
  * 0x80000008. */
 void msrs_power_on(struct msrs *msrs, int vcpu_fd, unsigned address_bits, msrs_call *call);
+/* Reads the values of all of them. */
+enum err msrs_get(struct msrs *msrs, int vcpu_fd, msrs_call *call);
+/* Changes a value that is kept here, if it is there. */
+void msrs_set(struct msrs *msrs, uint32_t index, uint64_t value);
+enum { MSR_TSC_DEADLINE = 0x6e0 };
 /* Gives the vCPU all the values. */
 enum err msrs_write(const struct msrs *msrs, int vcpu_fd, msrs_call *call);

@@ -27,6 +27,8 @@ struct qmp_machine {
     enum err (*quit)(void *owner);
     /* The whole answer, "return" or "error". `arguments` fit the command (qmp_command.h); NULL: none. */
     json_t *(*query)(void *owner, enum qmp_query query, const json_t *arguments);
+    enum err (*save)(void *owner, const char *path); /* save-state and load-state: state.h */
+    enum err (*load)(void *owner, const char *path);
 };
 
 struct qmp_server;

@@ -1,5 +1,6 @@
 /* See qmp_command.h. What a request must be, and in which words it is refused, is as in QEMU (qapi/qmp-dispatch.c). */
 #include "vmm/qmp_command.h"
+#include "vmm/log.h"
 #include "introspect/base/json.h"
 #include "introspect/base/version.h"
 #include <stdarg.h>
@@ -155,6 +156,23 @@ static json_t *run_dump(const struct qmp_caller *c)
     return ask(c, QMP_DUMP);
 }
 
+static json_t *act_on_file(const struct qmp_caller *c, enum err (*action)(void *owner, const char *path))
+{
+    const char *path = json_string_value(json_object_get(c->arguments, "filename"));
+
+    return action(c->machine->owner, path) == ERR_OK ? nothing() : qmp_error("GenericError", "%s", vmm_last_failure());
+}
+
+static json_t *run_save(const struct qmp_caller *c)
+{
+    return act_on_file(c, c->machine->save);
+}
+
+static json_t *run_load(const struct qmp_caller *c)
+{
+    return act_on_file(c, c->machine->load);
+}
+
 const struct qmp_command qmp_commands[] = {
     {"qmp_capabilities", "{enable?:[str]}", "{}", run_capabilities},
     {"query-version", "{}", "{qemu:{major:int minor:int micro:int} package:str}", run_version},
@@ -175,6 +193,8 @@ const struct qmp_command qmp_commands[] = {
     {"cont", "{}", "{}", run_cont},
     {"system_reset", "{}", "{}", run_reset},
     {"quit", "{}", "{}", run_quit},
+    {"save-state", "{filename:str}", "{}", run_save},
+    {"load-state", "{filename:str}", "{}", run_load},
 };
 const size_t qmp_commands_count = sizeof qmp_commands / sizeof *qmp_commands;
 const char *const qmp_events[] = {"STOP", "RESUME", "RESET", "SHUTDOWN", "POWERDOWN", NULL};

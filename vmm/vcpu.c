@@ -45,13 +45,23 @@ static const struct {
     {KVM_GET_DEBUGREGS, KVM_SET_DEBUGREGS, offsetof(struct vcpu_state, debug), "debug registers"},
 };
 
-static enum err save_state(const struct vmm *vmm, struct vcpu *cpu, unsigned address_bits)
+/* All but MSRs. */
+static enum err get_parts(const struct vcpu *cpu, struct vcpu_state *s)
 {
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
-        if (ioctl(cpu->fd, parts[i].get, (char *)&cpu->initial + parts[i].offset) != 0)
+        if (ioctl(cpu->fd, parts[i].get, (char *)s + parts[i].offset) != 0)
             return vmm_fail(ERR_IO, "vCPU %u: %s: %s", cpu->id, parts[i].name, strerror(errno));
+    return ERR_OK;
+}
+
+static enum err save_initial(const struct vmm *vmm, struct vcpu *cpu, unsigned address_bits)
+{
+    enum err e = get_parts(cpu, &cpu->initial);
+
+    if (e != ERR_OK)
+        return e;
     cpu->initial.msrs = vmm->msrs;
-    enum err e = msrs_read(&cpu->initial.msrs, cpu->fd, msrs_ioctl);
+    e = msrs_read(&cpu->initial.msrs, cpu->fd, msrs_ioctl);
     if (e == ERR_OK)
         msrs_power_on(&cpu->initial.msrs, cpu->fd, address_bits, msrs_ioctl);
     return e;
@@ -90,16 +100,36 @@ enum err vcpu_finish(struct vcpu *cpu)
     return ERR_OK;
 }
 
+enum err vcpu_read(const struct vcpu *cpu, struct vcpu_state *ret_state)
+{
+    static const uint32_t running[] = {MSR_TSC_DEADLINE, 0x40000010, 0x40000020};
+    enum err e = get_parts(cpu, ret_state);
+
+    ret_state->msrs = cpu->initial.msrs;
+    if (e == ERR_OK)
+        e = msrs_get(&ret_state->msrs, cpu->fd, msrs_ioctl);
+    /* What does not stand still: guest_time.c has the timers, and nobody is offered Hyper-V's clocks. */
+    for (size_t i = 0; i < sizeof running / sizeof *running; i++)
+        msrs_set(&ret_state->msrs, running[i], 0);
+    memcpy(ret_state->lapic.regs + LAPIC_TIMER_COUNT, &cpu->timer_count, sizeof cpu->timer_count);
+    return e;
+}
+
+enum err vcpu_write(const struct vcpu *cpu, const struct vcpu_state *state)
+{
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+        if (ioctl(cpu->fd, parts[i].set, (const char *)state + parts[i].offset) != 0)
+            return vmm_fail(ERR_IO, "vCPU %u: %s: %s", cpu->id, parts[i].name, strerror(errno));
+    return msrs_write(&state->msrs, cpu->fd, msrs_ioctl);
+}
+
 enum err vcpu_power_on(struct vcpu *cpu)
 {
     struct vcpu_state s = cpu->initial;
 
     if (cpu->id == 0)
         set_entry(&s, cpu->vmm->boot.plan.entry);
-    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
-        if (ioctl(cpu->fd, parts[i].set, (char *)&s + parts[i].offset) != 0)
-            return vmm_fail(ERR_IO, "vCPU %u: %s: %s", cpu->id, parts[i].name, strerror(errno));
-    return msrs_write(&s.msrs, cpu->fd, msrs_ioctl);
+    return vcpu_write(cpu, &s);
 }
 
 /* ---- running ---- */
@@ -198,6 +228,22 @@ static void run_once(struct vcpu *cpu)
     stats_count(&cpu->stats, exit, entered, left, stats_now_ns());
 }
 
+enum err vcpu_complete(struct vcpu *cpu)
+{
+    enum { STEPS_MAX = 100000 }; /* KVM goes back into the guest now and then, and so ends much earlier */
+
+    cpu->run->immediate_exit = 1;
+    for (int i = 0; i < STEPS_MAX; i++) {
+        if (ioctl(cpu->fd, KVM_RUN, 0) == 0)
+            handle_exit(cpu);
+        else if (errno == EINTR || errno == EAGAIN)
+            return ERR_OK;
+        else
+            return vmm_fail(ERR_IO, "vCPU %u: KVM_RUN: %s", cpu->id, strerror(errno));
+    }
+    return vmm_fail(ERR_BUSY, "vCPU %u: an access to a device does not end", cpu->id);
+}
+
 static void *run_thread(void *argument)
 {
     struct vcpu *cpu = argument;
@@ -243,7 +289,7 @@ enum err vcpu_new(struct vmm *vmm, unsigned id, struct vcpu **ret_cpu)
         e = vmm_fail(ERR_RANGE, "RAM of %llu bytes: the processor has addresses of %u bits only",
                      (unsigned long long)vmm->ram.bytes, address_bits);
     if (e == ERR_OK)
-        e = save_state(vmm, cpu, address_bits);
+        e = save_initial(vmm, cpu, address_bits);
     if (e == ERR_OK)
         *ret_cpu = MOVE(cpu);
     return e;

@@ -39,6 +39,8 @@ struct vcpu_state {
 
 struct vmm;
 
+enum { LAPIC_TIMER_COUNT = 0x390 }; /* a register: what is left of the timer's wait */
+
 struct vcpu {
     struct vmm *vmm;
     unsigned id;
@@ -154,6 +156,12 @@ OWNABLE(vcpu, vcpu_free)
 /* Ends an access to a device that the vCPU was in the middle of: KVM would finish it when the vCPU runs next, into
  * whatever registers and RAM there are by then. Only vcpu_power_on may follow. */
 enum err vcpu_finish(struct vcpu *cpu);
+/* Ends such an access as the guest wants it, with all that it still has to do at devices. */
+enum err vcpu_complete(struct vcpu *cpu) EXCLUDES(devices_role) EXCLUDES(state_role);
+/* All that a vCPU is, of one that is parked and in no access; and back, after vcpu_finish. The MSRs are those of
+ * `initial`. The deadline of its timer is not among them: see guest_time.c. */
+enum err vcpu_read(const struct vcpu *cpu, struct vcpu_state *ret_state);
+enum err vcpu_write(const struct vcpu *cpu, const struct vcpu_state *state);
 enum err vcpu_power_on(struct vcpu *cpu);
 enum err vcpu_start(struct vcpu *cpu);
 void vcpu_kick(struct vcpu *cpu);
@@ -171,6 +179,19 @@ enum err guest_time_power_on(struct vmm *vmm);
 /* All that shows time to the guest, or ends a wait, stands still until guest_time_start. Again: does nothing. */
 void guest_time_stop(struct vmm *vmm);
 void guest_time_start(struct vmm *vmm);
+/* The stopped time as numbers, for a machine to go on with later; and of one vCPU: what is between its TSC and that of
+ * the first one, and what is left of its waits. */
+struct guest_time {
+    uint64_t tsc, clock, tsc_can_move;
+    struct kvm_pit_state2 pit;
+};
+struct guest_time_cpu {
+    uint64_t tsc_distance, tsc_deadline, timer_count;
+};
+void guest_time_get(const struct vmm *vmm, struct guest_time *ret_time);
+void guest_time_get_cpu(const struct vmm *vmm, const struct vcpu *cpu, struct guest_time_cpu *ret_time);
+/* The time is stopped there, whatever it was. One of `cpus` for each vCPU, whose other state was set. */
+enum err guest_time_set(struct vmm *vmm, const struct guest_time *time, const struct guest_time_cpu *const *cpus);
 
 /* ports.c: one access of the guest to a port, `bytes` wide; `data` is in the area shared with KVM. */
 void ports_access(struct vmm *vmm, bool out, uint16_t port, unsigned bytes, unsigned count, unsigned char *data)

@@ -29,6 +29,12 @@ static json_t *answer_query(void *owner, enum qmp_query query, const json_t *arg
     return json_pack("{s:i}", "return", (int)query);
 }
 
+static enum err act_on(void *owner, const char *file)
+{
+    (void)owner;
+    return *file ? ERR_OK : ERR_INVALID;
+}
+
 static char path[64];
 static struct qmp_server *server;
 
@@ -61,7 +67,7 @@ static int connect_client(void)
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
-    static const struct qmp_machine machine = {NULL, status, "fuzz", act, act, act, act, answer_query};
+    static const struct qmp_machine machine = {NULL, status, "fuzz", act, act, act, act, answer_query, act_on, act_on};
 
     (void)argc, (void)argv;
     snprintf(path, sizeof path, "/tmp/delias-fuzz-qmp-%d", getpid());

@@ -280,6 +280,32 @@ static enum err open_snapshot(struct machine *machine, const char *name, struct 
     return e == ERR_OK ? check_fit(of, &info, &build) : machine_fail(e, "%.200s: %s", path, why);
 }
 
+/* Two states of delias-vmm, part by part. */
+static void audit_state(const void *kept, size_t kept_bytes, const void *now, size_t now_bytes,
+                        struct snapshot_report *report)
+{
+    const struct container_header *header = kept;
+    struct container before = {0}, after = {0};
+    char why[CONTAINER_WHY];
+
+    if (kept_bytes < sizeof *header || container_parse(kept, kept_bytes, header->kind, &before, why) != ERR_OK ||
+        container_parse(now, now_bytes, header->kind, &after, why) != ERR_OK || before.parts != after.parts) {
+        report->mismatches++;
+        strcpy(report->first, "the state as a whole");
+        return;
+    }
+    for (size_t i = 0; i < before.parts; i++) {
+        const struct container_part *p = &before.part[i];
+        size_t bytes = 0;
+        const void *same = container_find(&after, p->kind, p->instance, &bytes);
+        if (same && bytes == p->bytes && memcmp(same, before.bytes + p->offset, bytes) == 0)
+            continue;
+        if (!*report->first)
+            snprintf(report->first, sizeof report->first, "state part %.4s %u", (const char *)&p->kind, p->instance);
+        report->mismatches++;
+    }
+}
+
 static enum err audit_all(struct still *still, const struct container *c, struct snapshot_report *report)
 {
     OWN(memory) uint8_t *state = NULL;
@@ -290,8 +316,8 @@ static enum err audit_all(struct still *still, const struct container *c, struct
     if (e != ERR_OK || machine_info(still->machine)->backend != MACHINE_KVM)
         return e;
     e = state_fetch(still->machine, &state, &bytes);
-    if (e == ERR_OK && (bytes != kept_bytes || memcmp(state, kept, bytes) != 0))
-        report->mismatches++;
+    if (e == ERR_OK)
+        audit_state(kept, kept_bytes, state, bytes, report);
     return e;
 }
 

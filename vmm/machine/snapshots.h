@@ -34,7 +34,8 @@ struct snapshot_report {
     uint64_t pages, put_back; /* of the snapshot; of RAM, because they differed */
     uint64_t ns;              /* until the machine could go on */
     bool audited;
-    uint64_t mismatches; /* pages that differ from the snapshot afterwards, and one for CPUs and devices */
+    uint64_t mismatches; /* pages that differ from the snapshot afterwards, and parts of the state */
+    char first[64];      /* the first part of the state among them; empty: none */
 };
 
 /* Keeps the machine as it is; meanwhile it stands still, and nobody has the request ring. `name` NULL: a new one,
