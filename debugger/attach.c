@@ -65,12 +65,26 @@ static enum err read_target(struct proxy *p)
     return ERR_OK;
 }
 
-static void watch(struct proxy *p)
+void proxy_watch(struct proxy *p)
 {
     char packet[64];
 
     snprintf(packet, sizeof packet, "Z2,%llx,4", (unsigned long long)proxy_watched());
     p->watches = ask_ok(p, packet);
+}
+
+void proxy_take_back(struct proxy *p)
+{
+    char packet[POINT_BYTES + 1];
+
+    while (p->points.count && !p->stub.gone) {
+        snprintf(packet, sizeof packet, "z%s", p->points.point[--p->points.count]);
+        (void)ask(p, packet);
+    }
+    snprintf(packet, sizeof packet, "z2,%llx,4", (unsigned long long)proxy_watched());
+    if (p->watches)
+        (void)ask(p, packet);
+    p->watches = false;
 }
 
 enum err proxy_attach(struct proxy *p)
@@ -90,7 +104,7 @@ enum err proxy_attach(struct proxy *p)
     e = read_target(p);
     if (e != ERR_OK)
         return machine_fail(e, "%s: %s", info->gdb, "no answer; a debugger may be attached: detach it");
-    watch(p);
+    proxy_watch(p);
     proxy_look(p);
     p->untold = false;
     return ERR_OK;
@@ -119,16 +133,8 @@ static void keep_running(struct machine *machine)
 
 void proxy_detach(struct proxy *p)
 {
-    char packet[POINT_BYTES + 1];
-
     stand_still(p);
-    while (p->points.count && !p->stub.gone) {
-        snprintf(packet, sizeof packet, "z%s", p->points.point[--p->points.count]);
-        (void)ask(p, packet);
-    }
-    snprintf(packet, sizeof packet, "z2,%llx,4", (unsigned long long)proxy_watched());
-    if (p->watches)
-        (void)ask(p, packet);
+    proxy_take_back(p);
     close(p->stub.fd);
     if (p->ran)
         keep_running(p->debugger->machine);

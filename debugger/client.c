@@ -53,6 +53,14 @@ static void forward(struct proxy *p)
     peer_send(&p->client, p->stub.reader.body, p->stub.reader.bytes);
 }
 
+/* QEMU's stub forgets all points then, as a new client begins with that, but only those of the first CPU. */
+static void answer_halted(struct proxy *p)
+{
+    proxy_take_back(p);
+    forward(p);
+    proxy_watch(p);
+}
+
 static void answer_supported(struct proxy *p)
 {
     static const char libraries[] = ";qXfer:libraries:read+";
@@ -134,6 +142,7 @@ void proxy_answer(struct proxy *p)
         {"qXfer:features:read:target.xml:", answer_target},
         {"qXfer:libraries:read::", answer_libraries},
         {"QStartNoAckMode", refuse},
+        {"?", answer_halted},
         {"vCont?", forward},
         {"vCont", resume},
         {"c", resume},

@@ -105,12 +105,12 @@ done
 halves() { plain | awk -F│ 'NF < 5 { print; next } { print "left" $2; print "right" $4 }' | sed 's/ *$//' | sort -u; }
 screen() {
     local tmux="tmux -S $work/tmux -f /dev/null" end=$((SECONDS + wait_seconds))
-    awk '/^```/ { block = !block; on = 0; next } block && /^ Delias/ { on = 1 } on && block' README.md > "$work/shown"
+    awk '/^```/ { block = !block; on = 0; next } block && /^ demo/ { on = 1 } on && block' README.md > "$work/shown"
     delias run --name demo --detach > "$work/started" 2>&1 < /dev/null || complain "no machine: $(cat "$work/started")"
     $tmux new-session -d -s t -x 80 -y 24 "TERM=screen-256color build/bin/delias tui demo"
-    until $tmux capture-pane -p -t t > "$work/drawn"; grep -q 'channel: needed by' "$work/drawn"; do
+    until $tmux capture-pane -p -t t > "$work/drawn"; grep -q 'channel: dependencies' "$work/drawn"; do
         [ $SECONDS -lt $end ] || break
-        grep -q 'channel: ' "$work/drawn" && $tmux send-keys -t t 4 # before, Down moves along the list of cells
+        grep -q 'channel: ' "$work/drawn" && $tmux send-keys -t t d # before, Down moves along the list of cells
         grep -q 'shell: ' "$work/drawn" && $tmux send-keys -t t Down
         sleep 1
     done

@@ -321,6 +321,10 @@ $tmux kill-server
 : > "$work/out"
 watched tui
 
+try 1 run --connect no:///where --name x --detach
+try 1 attach none --connect no:///where --name x
+try 3 detach none
+
 # ---- the end
 try 0 cells $machine
 try 1 spawn $machine echo_args
@@ -332,6 +336,7 @@ for verb in $("$delias" --help | awk '/^  [a-z]/ { print $1 }'); do
     try 0 "$verb" --help
     try 0 help "$verb"
     while read -r letter long; do
+        [ -n "$letter" ] || continue # it has no options
         used "$verb" " ($long|$letter)( |\$)" || fail "$verb: $long was not used"
     done <<< "$("$delias" "$verb" --help | sed -nE 's/^  (-(.), )?(--[a-z-]+).*/-\2 \3/p')"
 done
