@@ -109,7 +109,7 @@ try 0 console $machine
 try 0 console -m $machine
 try "0 1" gdb $machine -batch -ex detach # 1: on KVM, where there is no stub
 try 1 gdb --listen "$work" -m $machine
-try 1 tui -m $machine
+try 1 tui --readonly -m $machine
 try 3 tui nobody
 try 0 run --name $other --accel tcg --cpus 1 --ram 64M --kernel build/delias.elf --archive build/cells.archive \
     --append renew=no --timeout $wait_seconds --console
@@ -321,6 +321,12 @@ $tmux kill-server
 : > "$work/out"
 watched tui
 
+try 0 snapshot $machine before
+try 0 snapshot --json -m $machine
+try 0 restore $machine before --audit
+try 0 restore --json -m $machine before
+try 0 snapshots $machine
+try 0 snapshots --json -m $machine
 try 1 run --connect no:///where --name x --detach
 try 1 attach none --connect no:///where --name x
 try 3 detach none
