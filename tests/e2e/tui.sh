@@ -55,10 +55,10 @@ keys u; shows 'other CPUs stood still for'; keys Escape; shows 'channel +v1 +ker
 echo 'ok: swap'
 
 keys i; shows 'Flip one bit'; keys C-u
-$tmux send-keys -t t -l cell:checksum:.rodata; keys Enter
-shows "delias inject $machine --into cell:checksum:.rodata --model flip"
+$tmux send-keys -t t -l cell:checksum:.eh_frame; keys Enter
+shows "delias inject $machine --into cell:checksum:.eh_frame --model flip"
 keys y; shows 'done: delias inject'; keys Escape
-shows 'incident [0-9]+ of [0-9]+: damage in checksum'; shows 'flip +checksum:.rodata'
+shows 'incident [0-9]+ of [0-9]+: damage in checksum'; shows 'flip +checksum:.eh_frame'
 shows 'put right before it was used'
 keys Escape
 echo 'ok: inject'
