@@ -160,10 +160,10 @@ const struct column table_sections[] = {
     {"namespace", COLUMN_TEXT, .read = section_namespace},
     {"name", COLUMN_TEXT, .screen = {1, "SECTION", 26, .grow = 2}, .read = section_name},
     {"address", COLUMN_ADDRESS, .screen = {6, "ADDRESS", 16, .rank = 1}, .read = section_address},
-    {"bytes", COLUMN_NUMBER, .screen = {3, "BYTES", 6}, .read = section_bytes},
-    {"kind", COLUMN_TEXT, .screen = {2, "KIND", 7}, .read = section_kind},
-    {"outgoing", COLUMN_NUMBER, .screen = {4, "OUT", 4}, .read = section_outgoing},
-    {"incoming", COLUMN_NUMBER, .screen = {5, "IN", 4}, .read = section_incoming},
+    {"bytes", COLUMN_NUMBER, .screen = {3, "BYTES", 6, .rank = 0}, .read = section_bytes},
+    {"kind", COLUMN_TEXT, .screen = {2, "KIND", 7, .rank = 0}, .read = section_kind},
+    {"outgoing", COLUMN_NUMBER, .screen = {4, "OUT", 4, .rank = 0}, .read = section_outgoing},
+    {"incoming", COLUMN_NUMBER, .screen = {5, "IN", 4, .rank = 0}, .read = section_incoming},
     {"physical", COLUMN_ADDRESS, .screen = {8, "PHYSICAL", 16, .rank = 3}, .read = section_physical},
     {"pages", COLUMN_NUMBER, .read = section_pages},
     {"permissions", COLUMN_TEXT, .screen = {7, "PAGES", 5, .rank = 2}, .read = section_permissions},
@@ -188,8 +188,8 @@ const struct column table_symbols[] = {
     {"section", COLUMN_TEXT, COLUMN_JSON, {6, "SECTION", 24, .rank = 3, .grow = 1}, symbol_section},
     {"address", COLUMN_ADDRESS, .screen = {4, "ADDRESS", 16, .rank = 1}, .read = symbol_address},
     {"bytes", COLUMN_NUMBER, .screen = {5, "BYTES", 6, .rank = 2}, .read = symbol_bytes},
-    {"access", COLUMN_TEXT, .screen = {2, "ACCESS", 11}, .read = symbol_access},
-    {"type", COLUMN_ADDRESS, .screen = {3, "TYPE", 16}, .read = symbol_type},
+    {"access", COLUMN_TEXT, .screen = {2, "ACCESS", 11, .rank = 0}, .read = symbol_access},
+    {"type", COLUMN_ADDRESS, .screen = {3, "TYPE", 16, .rank = 0}, .read = symbol_type},
     {0},
 };
 
@@ -300,9 +300,9 @@ READ_NUMBER(task_memory, TASK->stack_bytes + (TASK->heap_bytes < INT64_MAX ? TAS
 READ_TEXT(task_ending, name_task_end(TASK->end_reason))
 
 const struct column table_tasks[] = {
-    {"id", COLUMN_NUMBER, .screen = {1, "ID", 4}, .read = task_id},
+    {"id", COLUMN_NUMBER, .screen = {1, "ID", 4, .rank = 0}, .read = task_id},
     {"name", COLUMN_TEXT, .screen = {2, "NAME", 14, .grow = 1}, .read = task_name},
-    {"state", COLUMN_TEXT, .screen = {3, "STATE", 9}, .read = task_state},
+    {"state", COLUMN_TEXT, .screen = {3, "STATE", 9, .rank = 0}, .read = task_state},
     {"cpu", COLUMN_NUMBER, .screen = {5, "CPU", 3, .rank = 2}, .read = task_cpu},
     {"switches", COLUMN_NUMBER, COLUMN_SCREEN, {7, "SWITCHES", 8, .rank = 3}, task_switches},
     {"cell", COLUMN_TEXT, .screen = {4, "CELL", 12, .grow = 1}, .read = task_cell},
@@ -416,7 +416,7 @@ READ_NUMBER(fault_recovery_us, (view_fault(v, n)->recovery_ns + 500) / 1000)
 READ_TEXT(fault_message, view_fault(v, n)->message)
 
 const struct column table_faults[] = {
-    {"seq", COLUMN_NUMBER, .screen = {1, "SEQ", 3}, .read = fault_seq},
+    {"seq", COLUMN_NUMBER, .screen = {1, "SEQ", 3, .rank = 0}, .read = fault_seq},
     {"boot", COLUMN_NUMBER, .read = fault_boot},
     {"time_ns", COLUMN_NUMBER, .read = fault_time},
     {"kind", COLUMN_TEXT, .screen = {2, "KIND", 10, .rank = 2}, .read = fault_kind},
@@ -434,7 +434,7 @@ const struct column table_faults[] = {
     {"caller", COLUMN_TEXT, COLUMN_JSON, {10, "CALLED FROM", 24, .rank = 7, .grow = 1}, fault_caller},
     {"step", COLUMN_TEXT, .screen = {11, "LAST STEP", 10, .rank = 8}, .read = fault_step},
     {"action", COLUMN_TEXT, .screen = {5, "ACTION", 7, .rank = 3}, .read = fault_action},
-    {"outcome", COLUMN_TEXT, .screen = {6, "OUTCOME", 9}, .read = fault_outcome},
+    {"outcome", COLUMN_TEXT, .screen = {6, "OUTCOME", 9, .rank = 0}, .read = fault_outcome},
     {"recovery_us", COLUMN_NUMBER, COLUMN_SCREEN, {7, "US", 7, 0, 0}, fault_recovery_us},
     {"recovery_ns", COLUMN_NUMBER, .read = fault_recovery},
     {"message", COLUMN_TEXT, .screen = {12, "MESSAGE", 24, .rank = 5, .grow = 2}, .read = fault_message},
@@ -460,7 +460,7 @@ const struct column table_events[] = {
     {"seq", COLUMN_NUMBER, .screen = {5, "SEQ", 8, .rank = 2}, .read = event_seq},
     {"time_ns", COLUMN_NUMBER, .read = event_time},
     {"seconds", COLUMN_TEXT, COLUMN_SCREEN, {1, "     TIME", 9, 0, 0}, event_seconds},
-    {"kind", COLUMN_TEXT, .screen = {3, "KIND", 14}, .read = event_kind},
+    {"kind", COLUMN_TEXT, .screen = {3, "KIND", 14, .rank = 0}, .read = event_kind},
     {"cpu", COLUMN_NUMBER, .screen = {2, "CPU", 3, .rank = 1}, .read = event_cpu},
     {"a", COLUMN_NUMBER, .read = event_a},
     {"b", COLUMN_NUMBER, .read = event_b},
@@ -555,7 +555,7 @@ READ(counter_name)
 READ_NUMBER(counter_value, view_counter(v, (enum arena_counter)n))
 
 const struct column table_counters[] = {
-    {"counter", COLUMN_TEXT, .screen = {1, "COUNTER", 16}, .read = counter_name},
-    {"value", COLUMN_NUMBER, .screen = {2, "VALUE", 20}, .read = counter_value},
+    {"counter", COLUMN_TEXT, .screen = {1, "COUNTER", 16, .rank = 0}, .read = counter_name},
+    {"value", COLUMN_NUMBER, .screen = {2, "VALUE", 20, .rank = 0}, .read = counter_value},
     {0},
 };

@@ -88,7 +88,9 @@ START_TEST(test_schema)
     json_t *entry;
 
     json_array_foreach(schema, i, entry)
+    {
         json_object_set(names, json_string_value(json_object_get(entry, "name")), entry);
+    }
     json_array_foreach(schema, i, entry)
     {
         static const char *const links[] = {"arg-type", "ret-type", "element-type"};
@@ -101,7 +103,9 @@ START_TEST(test_schema)
         size_t m;
         json_t *member;
         json_array_foreach(json_object_get(entry, "members"), m, member)
+        {
             ck_assert_ptr_nonnull(json_object_get(names, json_string_value(json_object_get(member, "type"))));
+        }
     }
     ck_assert_uint_eq(commands, qmp_commands_count);
     json_t *dump = json_object_get(names, "dump-guest-memory");
@@ -201,6 +205,24 @@ static void set_sci(void *owner, bool level)
     sci_changes++;
 }
 
+static void attach_button(struct vmm *vmm, bool *level)
+{
+    holds_devices();
+    vmm->power = (struct power){.set_irq = set_sci, .owner = level};
+}
+
+static void press_button(struct vmm *vmm)
+{
+    holds_devices();
+    power_press(&vmm->power);
+}
+
+static void reset_button(struct vmm *vmm)
+{
+    holds_devices();
+    power_reset(&vmm->power);
+}
+
 START_TEST(test_power_button)
 {
     enum { STATUS = ACPI_PM_PORT + 1, ENABLE = ACPI_PM_PORT + 3 };
@@ -208,9 +230,8 @@ START_TEST(test_power_button)
     unsigned char bit = POWER_BUTTON >> 8, got = 0;
     bool level = false;
 
-    holds_devices();
-    vmm.power = (struct power){.set_irq = set_sci, .owner = &level};
-    power_press(&vmm.power);
+    attach_button(&vmm, &level);
+    press_button(&vmm);
     ck_assert(!level); /* nobody has asked for it */
     ports_access(&vmm, false, STATUS, 1, 1, &got);
     ck_assert_uint_eq(got, bit);
@@ -223,9 +244,9 @@ START_TEST(test_power_button)
     ck_assert(!level);
     ports_access(&vmm, false, STATUS, 1, 1, &got);
     ck_assert_uint_eq(got, 0);
-    power_press(&vmm.power);
+    press_button(&vmm);
     ck_assert(level);
-    power_reset(&vmm.power);
+    reset_button(&vmm);
     ck_assert(!level && sci_changes == 4);
 }
 END_TEST
@@ -269,7 +290,6 @@ START_TEST(test_stats)
     ck_assert_uint_eq(json_array_size(json_object_get(some, "return")), 1);
     ck_assert_int_eq(value_of(some, 0, "exits"), 1);
     ck_assert_int_eq(value_of(some, 0, "io_exits"), -1);
-    holds_devices();
     ports_access(&vmm, false, 0x71, 1, 3, bytes);
     ports_access(&vmm, true, 0x1234, 1, 1, bytes);
     OWN(json) json_t *vm = ask_stats(&vmm, "{\"target\":\"vm\"}");

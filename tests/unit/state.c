@@ -79,14 +79,14 @@ static enum err check_with(const struct change *change, unsigned cpus)
     for (size_t p = 0; p < PARTS; p++)
         for (unsigned i = 0; i < parts[p].instances; i++) {
             const char *k = parts[p].kind;
-            bool here = change && strcmp(change->kind, k) == 0 && change->instance == i;
+            size_t count = parts[p].bytes;
             memset(bytes, 0, sizeof bytes);
             fill(bytes, k, i);
-            if (here)
+            if (change && strcmp(change->kind, k) == 0 && change->instance == i) {
                 bytes[change->at] ^= change->value;
-            ck_assert_int_eq(container_add(w, CONTAINER_KIND(k[0], k[1], k[2], k[3]), i, bytes,
-                                           parts[p].bytes - (here ? change->missing : 0)),
-                             ERR_OK);
+                count -= change->missing;
+            }
+            ck_assert_int_eq(container_add(w, CONTAINER_KIND(k[0], k[1], k[2], k[3]), i, bytes, count), ERR_OK);
         }
     ck_assert_int_eq(container_commit(w), ERR_OK);
     ck_assert_int_eq(container_open(path, STATE_FILE, &c, why), ERR_OK);

@@ -47,7 +47,7 @@ static enum err folder_path(const char *machine_name, char path[MACHINE_PATH_MAX
 
 enum err snapshot_files_path(const char *machine_name, const char *name, char *path, size_t bytes)
 {
-    char folder[MACHINE_PATH_MAX];
+    char folder[MACHINE_PATH_MAX] = "";
     enum err e = rundir_check_name(name);
 
     if (e == ERR_OK)
