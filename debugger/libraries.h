@@ -14,8 +14,9 @@ struct libraries;
 void libraries_free(struct libraries *libraries); /* accepts NULL; removes its files from the folder */
 OWNABLE(libraries, libraries_free)
 
-/* Both are borrowed: the builds, and the folder, an absolute path. NULL: no memory. The list is empty. */
-RELEASED_BY(libraries_free) struct libraries *libraries_new(const struct builds *builds, const char *folder);
+/* Both are borrowed: the builds, and the folder, an absolute path. The caller's, until libraries_free. NULL: no memory.
+ * The list is empty. */
+struct libraries *libraries_new(const struct builds *builds, const char *folder);
 
 /* Makes the list that of a view; NULL: of a guest that has no arena yet. Cells that are being loaded, and replaced ones
  * that are not freed yet, belong to it. Returns whether it is another list than before. */

@@ -81,6 +81,7 @@ static enum err parse_copy(const uint8_t *bytes, size_t count)
     OWN(memory) void *copy = malloc(count + !count);
     struct container c;
 
+    ck_assert_ptr_nonnull(copy);
     memcpy(copy, bytes, count);
     strcpy(why, "");
     enum err e = container_parse(copy, count, KIND, &c, why);
@@ -95,7 +96,8 @@ START_TEST(what_is_damaged_is_refused)
     ck_assert_int_eq(container_open(path, KIND, &c, why), ERR_OK);
     for (size_t cut = 0; cut < c.count; cut++)
         ck_assert_int_eq(parse_copy(c.bytes, cut), ERR_INVALID);
-    OWN(memory) uint8_t *copy = malloc(c.count + 8);
+    static _Alignas(8) uint8_t copy[4 * CONTAINER_PAGE];
+    ck_assert_uint_le(c.count + 8, sizeof copy);
     memcpy(copy, c.bytes, c.count);
     ck_assert_int_eq(parse_copy(copy, c.count), ERR_OK);
     ck_assert_int_eq(parse_copy(copy, c.count + 8), ERR_INVALID);
@@ -118,6 +120,7 @@ static enum err parse_with(struct container_part changed)
     write_example("some text");
     ck_assert_int_eq(container_open(path, KIND, &c, why), ERR_OK);
     OWN(memory) uint8_t *copy = malloc(c.count);
+    ck_assert_ptr_nonnull(copy);
     memcpy(copy, c.bytes, c.count);
     struct container_header *h = (void *)copy;
     struct container_part *part = (void *)(copy + h->table);

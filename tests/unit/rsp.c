@@ -120,6 +120,7 @@ START_TEST(slices)
     ck_assert_mem_eq(escaped, "a#b}", 4);
     /* all of a text that has to be escaped is more than fits */
     OWN(memory) char *much = malloc(RSP_BODY_MAX);
+    ck_assert_ptr_nonnull(much);
     memset(much, '#', RSP_BODY_MAX);
     ck_assert_uint_le(rsp_slice("0,ffffff", much, RSP_BODY_MAX, text), RSP_BODY_MAX);
     ck_assert_int_eq(text[0], 'm');

@@ -74,7 +74,7 @@ enum err domain_open(const struct machine_info *info, struct domain **ret_domain
     OWN(domain) struct domain *d = NULL;
     enum err e = connect_to(info->connect, &d);
 
-    if (e != ERR_OK)
+    if (!d)
         return e;
     d->handle = virDomainLookupByUUIDString(d->connection, info->domain);
     if (!d->handle)
@@ -121,7 +121,7 @@ enum err domain_find(const char *uri, const char *word, struct machine_info *ret
     OWN(domain) struct domain *d = NULL;
     enum err e = connect_to(uri, &d);
 
-    if (e != ERR_OK)
+    if (!d)
         return e;
     d->handle = virDomainLookupByName(d->connection, word);
     if (!d->handle)
@@ -169,8 +169,9 @@ enum err domain_start(const struct machine_config *c, struct machine_info *info,
 
     if (e == ERR_OK)
         e = xml ? connect_to(c->connect, &d) : machine_fail(ERR_NOMEM, "out of memory");
-    if (e == ERR_OK)
-        e = check_free(d, c);
+    if (!d)
+        return e;
+    e = check_free(d, c);
     if (e != ERR_OK)
         return e;
     strcpy(info->connect, c->connect);
@@ -210,11 +211,14 @@ static enum err ask_monitor(struct domain *d, const char *command, unsigned flag
 enum err domain_qmp(struct domain *d, const char *command, json_t *arguments, json_t **ret_value)
 {
     OWN(json) json_t *message = json_pack("{s:s,s:o*}", "execute", command, "arguments", arguments), *body = NULL;
-    OWN(memory) char *text = message ? json_dumps(message, JSON_COMPACT) : NULL, *answer = NULL;
-    enum qmp_kind kind;
-    enum err e = text ? ask_monitor(d, text, 0, &answer) : machine_fail(ERR_NOMEM, "out of memory");
+    OWN(memory) char *text = message ? json_dumps(message, JSON_COMPACT) : NULL;
+    enum qmp_kind kind = QMP_ERROR;
 
-    if (e == ERR_OK)
+    if (!text)
+        return machine_fail(ERR_NOMEM, "out of memory");
+    OWN(memory) char *answer = NULL;
+    enum err e = ask_monitor(d, text, 0, &answer);
+    if (e == ERR_OK && answer)
         e = qmp_parse(answer, strlen(answer), &kind, &body);
     if (e != ERR_OK)
         return e;
