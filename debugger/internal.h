@@ -41,7 +41,7 @@ struct proxy {
 enum err proxy_attach(struct proxy *proxy);
 /* Has the machine stop at what announces a swap. */
 void proxy_watch(struct proxy *proxy);
-/* Takes back all points, the client's and that one. The machine stands still. */
+/* Removes all breakpoints and watchpoints: the client's, and the one of proxy_watch. The machine stands still. */
 void proxy_take_back(struct proxy *proxy);
 /* Takes back all that stops the machine, leaves the stub, and lets the machine go if it ran. */
 void proxy_detach(struct proxy *proxy);

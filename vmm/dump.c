@@ -125,19 +125,11 @@ static struct qemu_segment segment_of(const struct kvm_segment *s)
     return (struct qemu_segment){s->selector, s->limit, registers_attributes(s), 0, s->base};
 }
 
-static void fill_notes(const struct vcpu *cpu, struct cpu_notes *n)
+/* In the order of struct user_regs_struct. */
+static void fill_core(const struct kvm_regs *regs, const struct kvm_sregs *sregs, struct cpu_notes *n)
 {
-    struct kvm_regs r = {0};
-    struct kvm_sregs s = {0};
-
-    ioctl(cpu->fd, KVM_GET_REGS, &r);
-    ioctl(cpu->fd, KVM_GET_SREGS, &s);
-    *n = (struct cpu_notes){.core_head = {sizeof "CORE", sizeof n->core, NT_PRSTATUS},
-                            .core_name = "CORE",
-                            .core = {.pr_pid = (int)cpu->id + 1},
-                            .qemu_head = {sizeof "QEMU", sizeof n->qemu, 0},
-                            .qemu_name = "QEMU"};
-    /* In the order of struct user_regs_struct. */
+    const struct kvm_regs r = *regs;
+    const struct kvm_sregs s = *sregs;
     const unsigned long long g[] = {r.r15,         r.r14,         r.r13,         r.r12,     r.rbp,     r.rbx,
                                     r.r11,         r.r10,         r.r9,          r.r8,      r.rax,     r.rcx,
                                     r.rdx,         r.rsi,         r.rdi,         r.rax,     r.rip,     s.cs.selector,
@@ -145,6 +137,13 @@ static void fill_notes(const struct vcpu *cpu, struct cpu_notes *n)
                                     s.es.selector, s.fs.selector, s.gs.selector};
     _Static_assert(sizeof g == sizeof n->core.pr_reg);
     memcpy(&n->core.pr_reg, g, sizeof g);
+}
+
+static void fill_qemu(const struct kvm_regs *regs, const struct kvm_sregs *sregs, struct cpu_notes *n)
+{
+    const struct kvm_regs r = *regs;
+    const struct kvm_sregs s = *sregs;
+
     n->qemu = (struct qemu_state){1,
                                   sizeof n->qemu,
                                   r.rax,
@@ -177,6 +176,22 @@ static void fill_notes(const struct vcpu *cpu, struct cpu_notes *n)
                                   {0, s.idt.limit, 0, 0, s.idt.base},
                                   {s.cr0, 0, s.cr2, s.cr3, s.cr4},
                                   0};
+}
+
+static void fill_notes(const struct vcpu *cpu, struct cpu_notes *n)
+{
+    struct kvm_regs r = {0};
+    struct kvm_sregs s = {0};
+
+    ioctl(cpu->fd, KVM_GET_REGS, &r);
+    ioctl(cpu->fd, KVM_GET_SREGS, &s);
+    *n = (struct cpu_notes){.core_head = {sizeof "CORE", sizeof n->core, NT_PRSTATUS},
+                            .core_name = "CORE",
+                            .core = {.pr_pid = (int)cpu->id + 1},
+                            .qemu_head = {sizeof "QEMU", sizeof n->qemu, 0},
+                            .qemu_name = "QEMU"};
+    fill_core(&r, &s, n);
+    fill_qemu(&r, &s, n);
 }
 
 /* ---- the file ---- */

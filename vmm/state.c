@@ -30,7 +30,7 @@ struct state_serial {
     uint8_t queue[SERIAL_QUEUE]; /* the first byte first */
 };
 
-/* The power button, likewise. */
+/* The power button, without what belongs to the host. */
 struct state_power {
     uint16_t status, enable, irq;
 };
