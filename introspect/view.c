@@ -269,27 +269,44 @@ static int compare_cells(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
+struct edge_walk view_walk_edges(const struct view *v, struct cell_ref cell, bool outgoing)
+{
+    return (struct edge_walk){.view = v, .cell = cell, .outgoing = outgoing};
+}
+
+bool edge_walk_next(struct edge_walk *walk, struct edge_ref *ret_edge, struct section_ref *ret_there)
+{
+    const struct view *v = walk->view;
+    struct view_sections sections = view_sections_of(v, walk->cell);
+
+    for (; walk->section < sections.count; walk->section++, walk->edge = 0) {
+        struct view_edges edges = edges_of(v, sections.item[walk->section], walk->outgoing);
+
+        while (walk->edge < edges.count) {
+            *ret_edge = edges.item[walk->edge++];
+            const struct arena_edge *e = record(v, ARENA_EDGES, ret_edge->index);
+            *ret_there = walk->outgoing ? e->to : e->from;
+            const struct arena_section *there = view_section(v, *ret_there);
+            if (there && view_cell(v, there->cell) && !same(there->cell, walk->cell))
+                return true;
+        }
+    }
+    return false;
+}
+
 /* Cells at the other ends of the edges of `cell`, one for each edge, sorted; for the caller to free. NULL: none. */
 static struct cell_ref *other_ends(const struct view *v, struct cell_ref cell, bool out, size_t *ret_count)
 {
-    struct view_sections sections = view_sections_of(v, cell);
+    struct edge_walk all = view_walk_edges(v, cell, out), walk = all;
+    struct section_ref there;
+    struct edge_ref edge;
     size_t edges = 0, count = 0;
 
-    *ret_count = 0;
-    for (size_t s = 0; s < sections.count; s++)
-        edges += edges_of(v, sections.item[s], out).count;
+    while (edge_walk_next(&all, &edge, &there))
+        edges++;
     struct cell_ref *ends = edges ? calloc(edges, sizeof *ends) : NULL;
-    for (size_t s = 0; ends && s < sections.count; s++) {
-        struct view_edges list = edges_of(v, sections.item[s], out);
-
-        for (size_t n = 0; n < list.count; n++) {
-            const struct arena_edge *e = record(v, ARENA_EDGES, list.item[n].index);
-            const struct arena_section *other = view_section(v, out ? e->to : e->from);
-
-            if (other && view_cell(v, other->cell) && !same(other->cell, cell))
-                ends[count++] = other->cell;
-        }
-    }
+    while (ends && edge_walk_next(&walk, &edge, &there))
+        ends[count++] = view_section(v, there)->cell;
     if (count > 1)
         qsort(ends, count, sizeof *ends, compare_cells);
     *ret_count = count;

@@ -115,6 +115,17 @@ struct view_symbols view_symbols_in(const struct view *view, struct section_ref 
 struct view_edges view_edges_out(const struct view *view, struct section_ref section);    /* by offset */
 struct view_edges view_edges_in(const struct view *view, struct section_ref section);
 
+/* A walk over the edges between a cell and others, those from it or those to it: by section, in that by offset. */
+struct edge_walk {
+    const struct view *view;
+    struct cell_ref cell;
+    bool outgoing;
+    size_t section, edge; /* the next one: of the cell's sections, of that section's edges */
+};
+struct edge_walk view_walk_edges(const struct view *view, struct cell_ref cell, bool outgoing);
+/* False at the end. Else the edge, and the section of the other cell that it ends or begins in. */
+bool edge_walk_next(struct edge_walk *walk, struct edge_ref *ret_edge, struct section_ref *ret_there);
+
 /* List the cells that `cell` depends on (or that depend on it), each once, without itself. Write at most `max` to
  * `ret`, which may be NULL; return the number of all. */
 size_t view_dependencies(const struct view *view, struct cell_ref cell, struct cell_ref *ret, size_t max);

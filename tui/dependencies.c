@@ -55,7 +55,7 @@ static void end_section(struct other *other)
     other->last_times = 0;
 }
 
-static void add_edge(const struct view *view, struct others *others, struct section_ref there, struct section_ref named)
+static void add_edge(const struct view *view, struct others *others, struct section_ref there)
 {
     const struct arena_section *section = view_section(view, there);
     struct other *other = section ? other_of(others, section->cell) : NULL;
@@ -63,14 +63,14 @@ static void add_edge(const struct view *view, struct others *others, struct sect
     if (!other)
         return;
     other->times++;
-    if (other->last_times && same(other->last, named)) {
+    if (other->last_times && same(other->last, there)) {
         other->last_times++;
         return;
     }
     end_section(other);
     size_t used = strlen(other->by);
-    snprintf(other->by + used, sizeof other->by - used, "%s%s", used ? ", " : "", short_name(view, named));
-    other->last = named;
+    snprintf(other->by + used, sizeof other->by - used, "%s%s", used ? ", " : "", short_name(view, there));
+    other->last = there;
     other->last_times = 1;
 }
 
@@ -87,21 +87,12 @@ static int compare_others(const void *a, const void *b)
 /* What is named is always a section of the cell of the other row: who uses it, or what is used. */
 static void collect(const struct view *view, struct cell_ref cell, bool outgoing, struct others *ret)
 {
-    struct view_sections sections = view_sections_of(view, cell);
+    struct edge_walk walk = view_walk_edges(view, cell, outgoing);
+    struct section_ref there;
+    struct edge_ref edge;
 
-    for (size_t i = 0; i < sections.count; i++) {
-        struct section_ref here = sections.item[i];
-        struct view_edges edges = outgoing ? view_edges_out(view, here) : view_edges_in(view, here);
-
-        for (size_t k = 0; k < edges.count; k++) {
-            const struct arena_edge *edge = view_edge(view, edges.item[k]);
-            struct section_ref there = outgoing ? edge->to : edge->from;
-            const struct arena_section *section = view_section(view, there);
-
-            if (section && !same(section->cell, cell))
-                add_edge(view, ret, there, there);
-        }
-    }
+    while (edge_walk_next(&walk, &edge, &there))
+        add_edge(view, ret, there);
     for (size_t i = 0; i < ret->count; i++)
         end_section(&ret->item[i]);
     if (ret->count)

@@ -185,22 +185,12 @@ static void list_exports(const struct view *view, struct place place, struct lis
 static void list_edges(const struct view *view, struct place place, struct list *list, bool outgoing)
 {
     const struct column *columns = outgoing ? table_needs : table_needed_by;
-    struct view_sections sections = view_sections_of(view, place.cell);
+    struct edge_walk walk = view_walk_edges(view, place.cell, outgoing);
+    struct section_ref there;
+    struct edge_ref edge;
 
-    for (size_t i = 0; i < sections.count; i++) {
-        struct section_ref here = sections.item[i];
-        struct view_edges edges = outgoing ? view_edges_out(view, here) : view_edges_in(view, here);
-
-        for (size_t k = 0; k < edges.count; k++) {
-            const struct arena_edge *edge = view_edge(view, edges.item[k]);
-            struct section_ref there = outgoing ? edge->to : edge->from;
-            const struct arena_section *section = view_section(view, there);
-
-            if (section && !same(section->cell, place.cell))
-                list_add_record(list, edges.item[k].index, STYLE_PLAIN, link_to(LINK_SECTION, there.index), columns,
-                                view, edges.item[k].index);
-        }
-    }
+    while (edge_walk_next(&walk, &edge, &there))
+        list_add_record(list, edge.index, STYLE_PLAIN, link_to(LINK_SECTION, there.index), columns, view, edge.index);
 }
 
 static void list_needs(const struct view *view, struct place place, struct list *list)
