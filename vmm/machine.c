@@ -67,10 +67,8 @@ static bool let_emulation_repeat(struct vmm *vmm)
            ioctl(vmm->vm_fd, KVM_ENABLE_CAP, &cap) == 0;
 }
 
-static enum err create_chips(struct vmm *vmm)
+static enum err map_ram(const struct vmm *vmm, bool present)
 {
-    struct kvm_pit_config pit = {.flags = KVM_PIT_SPEAKER_DUMMY}; /* the kernel answers port 0x61, too */
-    uint64_t identity = TSS_ADDRESS - 0x1000;
     const struct ram *ram = &vmm->ram;
     struct kvm_userspace_memory_region slots[] = {
         {.slot = 0, .memory_size = ram_low(ram), .userspace_addr = (uintptr_t)ram->base},
@@ -78,6 +76,29 @@ static enum err create_chips(struct vmm *vmm)
          .guest_phys_addr = RAM_HIGH_AT,
          .memory_size = ram_high(ram),
          .userspace_addr = (uintptr_t)ram->base + ram_low(ram)}};
+
+    for (unsigned i = 0; i < 2; i++) {
+        if (slots[i].memory_size == 0)
+            continue;
+        if (!present)
+            slots[i].memory_size = 0;
+        if (ioctl(vmm->vm_fd, KVM_SET_USER_MEMORY_REGION, &slots[i]) != 0)
+            return vmm_fail(ERR_NOMEM, "KVM_SET_USER_MEMORY_REGION: %s", strerror(errno));
+    }
+    return ERR_OK;
+}
+
+enum err vmm_forget_page_tables(const struct vmm *vmm)
+{
+    enum err e = map_ram(vmm, false);
+
+    return e == ERR_OK ? map_ram(vmm, true) : e;
+}
+
+static enum err create_chips(struct vmm *vmm)
+{
+    struct kvm_pit_config pit = {.flags = KVM_PIT_SPEAKER_DUMMY}; /* the kernel answers port 0x61, too */
+    uint64_t identity = TSS_ADDRESS - 0x1000;
 
     if (ioctl(vmm->vm_fd, KVM_SET_IDENTITY_MAP_ADDR, &identity) != 0 ||
         ioctl(vmm->vm_fd, KVM_SET_TSS_ADDR, (unsigned long)TSS_ADDRESS) != 0)
@@ -88,9 +109,8 @@ static enum err create_chips(struct vmm *vmm)
         return vmm_fail(ERR_IO, "KVM_SET_GSI_ROUTING: %s", strerror(errno));
     if (ioctl(vmm->vm_fd, KVM_CREATE_PIT2, &pit) != 0)
         return vmm_fail(ERR_IO, "KVM_CREATE_PIT2: %s", strerror(errno));
-    for (unsigned i = 0; i < 2; i++)
-        if (slots[i].memory_size && ioctl(vmm->vm_fd, KVM_SET_USER_MEMORY_REGION, &slots[i]) != 0)
-            return vmm_fail(ERR_NOMEM, "KVM_SET_USER_MEMORY_REGION: %s", strerror(errno));
+    if (map_ram(vmm, true) != ERR_OK)
+        return ERR_NOMEM;
     for (unsigned i = 0; i < 3; i++) {
         vmm->irqchip[i].chip_id = i;
         if (ioctl(vmm->vm_fd, KVM_GET_IRQCHIP, &vmm->irqchip[i]) != 0)
@@ -187,6 +207,8 @@ enum err vmm_power_on(struct vmm *vmm, bool clear)
         ram_clear(&vmm->ram);
     if (e == ERR_OK)
         e = boot_load(&vmm->boot, &vmm->ram);
+    if (e == ERR_OK)
+        e = vmm_forget_page_tables(vmm);
     for (unsigned c = 0; e == ERR_OK && c < vmm->cpus; c++)
         e = vcpu_power_on(vmm->cpu[c]);
     return e == ERR_OK ? guest_time_power_on(vmm) : e;

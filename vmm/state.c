@@ -325,6 +325,8 @@ static enum err set_all(struct vmm *vmm, const struct container *c)
 
     for (unsigned i = 0; e == ERR_OK && i < vmm->cpus; i++)
         e = vcpu_finish(vmm->cpu[i]);
+    if (e == ERR_OK)
+        e = vmm_forget_page_tables(vmm);
     set_devices(vmm, c);
     if (e == ERR_OK)
         e = set_chips(vmm, c);

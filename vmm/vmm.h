@@ -126,6 +126,10 @@ void vmm_done(struct vmm *vmm);
 /* vCPUs, devices and clocks as at power-on, and what is booted is in RAM again. clear: all else in RAM, and the CMOS
  * RAM, is cleared; else it stays, as when a computer is reset. All vCPUs are parked, or not started. */
 enum err vmm_power_on(struct vmm *vmm, bool clear) EXCLUDES(devices_role);
+/* Without nested paging KVM keeps copies of the guest's page tables. It follows what the guest writes to these, and not
+ * what we write to RAM: after that it has to make them again. All vCPUs are parked. After a failure the machine must
+ * not run: it may be without RAM. */
+enum err vmm_forget_page_tables(const struct vmm *vmm);
 void vmm_set_irq(struct vmm *vmm, unsigned irq, bool level);
 /* Sends an NMI to vCPU `id`. */
 void vmm_nmi(struct vmm *vmm, unsigned id);
