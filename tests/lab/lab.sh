@@ -114,16 +114,22 @@ EOF
     rm -rf $rd
 }
 
-# One boot of the lab. Sets `status`; the console goes to $lab/console.
+# One boot of the lab. Sets `status`; the console goes to $lab/console. Without nested paging: with it this QEMU now and
+# then takes addresses of a machine for those of the lab's Linux, so that the one jumps to nowhere, or the other dies.
 boot() {
     set +e
-    timeout --foreground -k 30 $lab_seconds qemu-system-x86_64 -accel tcg,thread=multi -cpu max,+svm,+npt -machine q35 \
+    timeout --foreground -k 30 $lab_seconds qemu-system-x86_64 -accel tcg,thread=multi -cpu max,+svm,-npt -machine q35 \
         -smp 2 -m 2G -nodefaults -display none -no-reboot -kernel $lab/vmlinuz -initrd $lab/rd.cpio \
         -append 'console=ttyS0 quiet loglevel=4 panic=-1 softlockup_panic=1 watchdog_thresh=30 mitigations=off' \
         -drive file=$lab/root.img,format=raw,if=virtio,cache=unsafe -serial stdio \
         < /dev/null 2> $lab/qemu.err | stdbuf -oL tr -d '\r' | tee $lab/console | grep --line-buffered -E '^(LAB|    )'
     status=${PIPESTATUS[0]}
     set -e
+}
+
+# What Linux said first of its end, or else its last line.
+why_it_failed() {
+    grep -m 1 -E 'BUG:|Oops|panic|general protection|watchdog:' $lab/console || tail -n 1 $lab/console
 }
 
 scripts=("$@")
@@ -153,8 +159,9 @@ for attempt in 1 2 3; do
     left=("${scripts[@]:$((passed + failed))}")
     # Nothing that a script does can end the machine around it without the closing line: that one failed itself.
     [ -z "$closing" ] && [ "$status" -ne 124 ] && [ $attempt -lt 3 ] || break
-    echo "lab: the outer QEMU or its Linux failed (status $status, $(tail -n 1 $lab/console));" \
-        "going on with ${#left[@]} of ${#scripts[@]} scripts"
+    cp $lab/console $lab/console.$attempt
+    echo "lab: the outer QEMU or its Linux failed (status $status, $(why_it_failed))," \
+        "see $lab/console.$attempt; going on with ${#left[@]} of ${#scripts[@]} scripts"
 done
 rm -f $lab/root.img
 [ "$status" -ne 124 ] || die "not finished within $lab_seconds s; the console is in $lab/console"
